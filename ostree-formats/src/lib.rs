@@ -1,1 +1,26 @@
-//! Bytes and text to values and back: no I/O, no unsafe.
+//! The formats of an OSTree system: bytes and text to values, and back.
+//!
+//! Nothing here reads a file, asks the kernel, or knows where its input came from; that makes it the part that fuzzers
+//! and property tests eat. Whatever can be wrong on a disk has a type that only parsing can make.
+//!
+//! | module | format |
+//! | --- | --- |
+//! | [`cmdline`] | kernel command line: which deployment was asked for |
+//! | [`keyfile`] | GLib's key files, by GLib's rules |
+//! | [`prepare_root_conf`] | `prepare-root.conf` and its drop-ins |
+//! | [`repo_config`] | the one key of a repository's `config` that matters at boot |
+//! | [`bootlink`] | `ostree/boot.N/STATEROOT/BOOTCSUM/BOOTSERIAL` |
+//! | [`deployment`] | `ostree/deploy/STATEROOT/deploy/CHECKSUM.DEPLOYSERIAL` |
+//! | [`origin`] | where a deployment came from |
+//! | [`booted_state`] | `/run/ostree-booted`, a GVariant |
+//! | [`mountinfo`] | `/proc/self/mountinfo` |
+
+pub mod booted_state;
+pub mod bootlink;
+pub mod cmdline;
+pub mod deployment;
+pub mod keyfile;
+pub mod mountinfo;
+pub mod origin;
+pub mod prepare_root_conf;
+pub mod repo_config;

@@ -1,0 +1,128 @@
+//! `/run/ostree-booted`: what the world is told of how this system was booted.
+//!
+//! A GVariant `a{sv}`, little-endian on the architectures this runs on, with the keys and their order of libostree
+//! 2026.4, so that the file is equal byte for byte where the facts are.
+
+use std::io::Write;
+
+use gvariant::{Marker, SerializeTo, Variant, VariantWrap, gv};
+use serde::Serialize;
+
+/// A composefs root that was mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ComposefsState {
+    /// Whether every object is checked against its digest when read.
+    pub verity: bool,
+    /// The key file that the commit's signature was verified with.
+    pub signed_by: Option<String>,
+}
+
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BootedState {
+    /// `st_dev` of the deployment directory on the physical root, before anything was mounted over it.
+    pub device: u64,
+    /// `st_ino` of the same.
+    pub inode: u64,
+    /// `/` has an upper layer that a reboot discards.
+    pub root_transient: bool,
+    /// The same, and read-only for those who do not ask.
+    pub root_transient_ro: bool,
+    /// Only with composefs.
+    pub composefs: Option<ComposefsState>,
+    /// `/sysroot` is read-only.
+    pub sysroot_ro: bool,
+    /// Only with `etc.transient`: the overlay's directory.
+    pub transient_etc: Option<String>,
+}
+
+impl BootedState {
+    /// The bytes of the file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut entries = vec![
+            ("backing-root-device-inode", Value::DeviceInode(self.device, self.inode)),
+            ("root.transient", Value::Bool(self.root_transient || self.root_transient_ro)),
+            ("root.transient-ro", Value::Bool(self.root_transient_ro)),
+        ];
+        if let Some(composefs) = &self.composefs {
+            if let Some(key_file) = &composefs.signed_by {
+                entries.push(("composefs.signed", Value::Text(key_file)));
+            }
+            entries.push(("composefs", Value::Bool(true)));
+            entries.push(("composefs.verity", Value::Bool(composefs.verity)));
+        }
+        entries.push(("sysroot-ro", Value::Bool(self.sysroot_ro)));
+        if let Some(directory) = &self.transient_etc {
+            entries.push(("transient-etc", Value::Text(directory)));
+        }
+        gv!("a{sv}").serialize_to_vec(&entries)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Bool(bool),
+    Text(&'a str),
+    DeviceInode(u64, u64),
+}
+
+impl SerializeTo<Variant> for Value<'_> {
+    fn serialize(self, out: &mut impl Write) -> std::io::Result<usize> {
+        match self {
+            Value::Bool(value) => VariantWrap(gv!("b"), &value).serialize(out),
+            Value::Text(value) => VariantWrap(gv!("s"), value).serialize(out),
+            Value::DeviceInode(device, inode) => VariantWrap(gv!("(tt)"), &(device, inode)).serialize(out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// Both written by GLib's own serializer.
+    #[test]
+    fn equal_to_glib_byte_for_byte() {
+        let plain = BootedState {
+            device: 65026,
+            inode: 131_077,
+            root_transient: false,
+            root_transient_ro: false,
+            composefs: None,
+            sysroot_ro: true,
+            transient_etc: None,
+        };
+        assert_eq!(
+            hex(&plain.to_bytes()),
+            "6261636b696e672d726f6f742d6465766963652d696e6f64650000000000000002fe000000000000050002000000000000287474291a\
+             0000726f6f742e7472616e7369656e7400000000620f00000000726f6f742e7472616e7369656e742d726f0000000000000000006212\
+             00000000737973726f6f742d726f0000000000000100620b364c6c84"
+        );
+        let everything = BootedState {
+            device: 36,
+            inode: (1 << 40) + 3,
+            root_transient: false,
+            root_transient_ro: true,
+            composefs: Some(ComposefsState {
+                verity: true,
+                signed_by: Some("/etc/ostree/initramfs-root-binding.key".to_owned()),
+            }),
+            sysroot_ro: true,
+            transient_etc: Some("/run/ostree/transient-etc.AB12CD".to_owned()),
+        };
+        assert_eq!(
+            hex(&everything.to_bytes()),
+            "6261636b696e672d726f6f742d6465766963652d696e6f6465000000000000002400000000000000030000000001000000287474291a\
+             0000726f6f742e7472616e7369656e7400000100620f00000000726f6f742e7472616e7369656e742d726f0000000000000001006212\
+             00000000636f6d706f736566732e7369676e656400000000000000002f6574632f6f73747265652f696e697472616d66732d726f6f74\
+             2d62696e64696e672e6b657900007311000000000000636f6d706f73656673000000000000000100620a00000000636f6d706f736566\
+             732e76657269747900000000000000000100621100000000737973726f6f742d726f0000000000000100620b000000007472616e7369\
+             656e742d6574630000002f72756e2f6f73747265652f7472616e7369656e742d6574632e4142313243440000730e36004c006c00b200\
+             cc00ec0004013c01"
+        );
+    }
+}

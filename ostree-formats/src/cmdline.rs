@@ -1,0 +1,251 @@
+//! The kernel command line: which deployment was asked for, and by which argument.
+//!
+//! The kernel's rules hold (Documentation/admin-guide/kernel-parameters.rst): double quotes protect spaces, `-` and `_`
+//! are the same in a name, everything after ` -- ` belongs to init. Bytes that are no UTF-8 do no harm in an argument
+//! that is not ours.
+
+use std::fmt;
+
+use linux_kernel_cmdline::bytes::Cmdline;
+use serde::Serialize;
+
+/// The argument that decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Asked {
+    /// `ostree=`.
+    Ostree,
+    /// `androidboot.slot_suffix=`, which wins over `ostree=`.
+    AndroidSlot,
+    /// Any other `androidboot.` argument: Android without A/B slots.
+    Android,
+}
+
+/// What the boot loader asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BootTarget {
+    /// Path of the link on the physical root, as given.
+    pub path: String,
+    /// Which argument.
+    pub asked: Asked,
+    /// That argument as it stands in the command line.
+    pub argument: String,
+}
+
+impl fmt::Display for BootTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.argument)
+    }
+}
+
+/// Why no target can be told from the command line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// No argument names one.
+    #[error("the kernel command line has no ostree= argument")]
+    Missing,
+    /// `ostree=` or `ostree` without a value.
+    #[error("the kernel argument {0:?} has no value")]
+    Empty(String),
+    /// Bytes in the value that are no UTF-8.
+    #[error("the kernel argument {0:?} is not UTF-8")]
+    NotUtf8(String),
+    /// `androidboot.slot_suffix` is neither `_a` nor `_b`.
+    #[error("the kernel argument {0:?} names neither slot _a nor slot _b")]
+    UnknownSlot(String),
+}
+
+/// A kernel command line.
+#[derive(Debug, Clone, Default)]
+pub struct KernelCommandLine(Vec<u8>);
+
+impl KernelCommandLine {
+    /// From the bytes of `/proc/cmdline`, or of an argument that stands for it.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// Which deployment was asked for.
+    ///
+    /// # Errors
+    /// See [`TargetError`].
+    pub fn boot_target(&self) -> Result<BootTarget, TargetError> {
+        let slot = self.find("androidboot.slot_suffix", |_, value| value.map(<[u8]>::to_vec));
+        if let Some((value, argument)) = slot {
+            let path = match value.as_slice() {
+                b"_a" => "/ostree/root.a",
+                b"_b" => "/ostree/root.b",
+                _ => return Err(TargetError::UnknownSlot(argument)),
+            };
+            return Ok(BootTarget { path: path.to_owned(), asked: Asked::AndroidSlot, argument });
+        }
+        if let Some(argument) = self.first_with_prefix(b"androidboot.") {
+            return Ok(BootTarget { path: "/ostree/root.a".to_owned(), asked: Asked::Android, argument });
+        }
+        match self.find("ostree", |_, value| value.map(<[u8]>::to_vec)) {
+            Some((value, argument)) if value.is_empty() => Err(TargetError::Empty(argument)),
+            Some((value, argument)) => match String::from_utf8(value) {
+                Ok(path) => Ok(BootTarget { path, asked: Asked::Ostree, argument }),
+                Err(_) => Err(TargetError::NotUtf8(argument)),
+            },
+            None if self.has("ostree") => Err(TargetError::Empty("ostree".to_owned())),
+            None => Err(TargetError::Missing),
+        }
+    }
+
+    /// The value of `ostree.prepare-root.composefs=`, lossily where it is no UTF-8 (such a value is refused anyway).
+    pub fn composefs(&self) -> Option<String> {
+        let find = self.find("ostree.prepare-root.composefs", |_, value| value.map(<[u8]>::to_vec));
+        find.map(|(value, _)| String::from_utf8_lossy(&value).into_owned())
+    }
+
+    /// Whether somebody asked for a shell in the initramfs (`rd.shell`, `rd.break`), and so sits at the machine.
+    pub fn wants_shell(&self) -> bool {
+        let off = |value: Option<&[u8]>| matches!(value, Some(b"0" | b"no" | b"off" | b"false"));
+        let shell = self.find("rd.shell", |_, value| Some(!off(value))).is_some_and(|(on, _)| on);
+        shell || self.has("rd.break")
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.find(key, |_, _| Some(())).is_some()
+    }
+
+    /// The first argument of that name for which `take` gives something, and how it reads.
+    fn find<T>(&self, key: &str, take: impl Fn(&[u8], Option<&[u8]>) -> Option<T>) -> Option<(T, String)> {
+        let same_name = |name: &[u8]| {
+            let fold = |b: &u8| if *b == b'-' { b'_' } else { *b };
+            name.iter().map(fold).eq(key.as_bytes().iter().map(fold))
+        };
+        Cmdline::from(self.of_the_kernel())
+            .iter()
+            .filter(|p| same_name(&p.key()))
+            .find_map(|p| Some((take(&p.key(), p.value())?, String::from_utf8_lossy(&p).into_owned())))
+    }
+
+    fn first_with_prefix(&self, prefix: &[u8]) -> Option<String> {
+        let line = Cmdline::from(self.of_the_kernel());
+        line.iter().find(|p| p.key().starts_with(prefix)).map(|p| String::from_utf8_lossy(&p).into_owned())
+    }
+
+    /// Everything before ` -- `; what comes after it is for init.
+    fn of_the_kernel(&self) -> &[u8] {
+        let whole = Cmdline::from(&self.0);
+        let end = whole
+            .iter_bytes()
+            .find(|word| *word == b"--")
+            .map(|word| word.as_ptr() as usize - self.0.as_ptr() as usize);
+        end.and_then(|end| self.0.get(..end)).unwrap_or(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn target(line: &str) -> Result<BootTarget, TargetError> {
+        KernelCommandLine::new(line).boot_target()
+    }
+
+    fn path(line: &str) -> String {
+        target(line).unwrap().path
+    }
+
+    #[test]
+    fn the_first_ostree_argument_wins() {
+        assert_eq!(path("quiet ostree=/a root=x ostree=/b\n"), "/a");
+    }
+
+    #[test]
+    fn fedora_kinoite_as_it_stands() {
+        let line = "BOOT_IMAGE=(hd0,gpt3)/boot/ostree/default-1/vmlinuz-6 root=UUID=1 rootflags=subvol=root rw \
+                    boot=UUID=2 ostree=/ostree/boot.0/default/1/0";
+        assert_eq!(path(line), "/ostree/boot.0/default/1/0");
+    }
+
+    #[test]
+    fn quotes_protect_what_only_looks_like_ours() {
+        assert_eq!(path(r#"dyndbg="x ostree=/wrong" ostree=/right"#), "/right");
+        assert_eq!(path(r#"ostree="/with space""#), "/with space");
+        assert_eq!(path(r#""ostree=/with space""#), "/with space");
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_for_init() {
+        assert_eq!(target("quiet -- ostree=/x"), Err(TargetError::Missing));
+        assert_eq!(path("ostree=/a -- single"), "/a");
+        assert_eq!(path(r#"x="a -- b" ostree=/a"#), "/a");
+        assert_eq!(path("a --b ostree=/a"), "/a");
+    }
+
+    #[test]
+    fn android_slots_win_over_ostree() {
+        assert_eq!(path("ostree=/x androidboot.slot_suffix=_b"), "/ostree/root.b");
+        assert_eq!(path("androidboot.slot-suffix=_a"), "/ostree/root.a");
+        assert_eq!(path("androidboot.serialno=1 ostree=/x"), "/ostree/root.a");
+        assert_eq!(
+            target("androidboot.slot_suffix=_c"),
+            Err(TargetError::UnknownSlot("androidboot.slot_suffix=_c".to_owned()))
+        );
+    }
+
+    #[test]
+    fn missing_and_empty_are_told_apart() {
+        assert_eq!(target(""), Err(TargetError::Missing));
+        assert_eq!(target("ostreex=/a notostree=/b root=ostree=/c"), Err(TargetError::Missing));
+        assert_eq!(target("ostree="), Err(TargetError::Empty("ostree=".to_owned())));
+        assert_eq!(target("ostree=\"\""), Err(TargetError::Empty("ostree=\"\"".to_owned())));
+        assert_eq!(target("ostree"), Err(TargetError::Empty("ostree".to_owned())));
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_matter_only_in_our_argument() {
+        let line = KernelCommandLine::new(b"x=\xff\xfe ostree=/a".to_vec());
+        assert_eq!(line.boot_target().unwrap().path, "/a");
+        let line = KernelCommandLine::new(b"ostree=/a\xff".to_vec());
+        assert!(matches!(line.boot_target(), Err(TargetError::NotUtf8(_))));
+    }
+
+    #[test]
+    fn four_kib_of_other_arguments_before_ours() {
+        let line = format!("{} ostree=/a", "x=y ".repeat(1024));
+        assert_eq!(path(&line), "/a");
+    }
+
+    #[test]
+    fn a_shell_is_wanted_by_either_argument() {
+        for (line, wanted) in
+            [("rd.shell", true), ("rd.shell=1", true), ("rd.break=pre-mount", true), ("rd.shell=0", false), ("", false)]
+        {
+            assert_eq!(KernelCommandLine::new(line).wants_shell(), wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn composefs_is_found_under_either_spelling() {
+        let value = |line: &str| KernelCommandLine::new(line).composefs();
+        assert_eq!(value("ostree.prepare-root.composefs=verity").as_deref(), Some("verity"));
+        assert_eq!(value("ostree.prepare_root.composefs=0").as_deref(), Some("0"));
+        assert_eq!(value("ostree=/a"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let line = KernelCommandLine::new(bytes);
+            let _ = (line.boot_target(), line.composefs(), line.wants_shell());
+        }
+
+        #[test]
+        fn no_line_of_this_alphabet_panics(text in "(ostree|androidboot\\.|slot_suffix|[=\" -]|_a|/){0,30}") {
+            let _ = KernelCommandLine::new(text).boot_target();
+        }
+
+        #[test]
+        fn a_quoted_path_round_trips(before in "[a-z=.]{0,20}", path in "/[ -!#-~]{1,40}") {
+            prop_assume!(!before.starts_with("ostree") && !before.starts_with("androidboot."));
+            let found = target(&format!("{before} ostree=\"{path}\" quiet")).unwrap();
+            prop_assert_eq!(found.path, path);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! GLib's key files, by GLib's rules.
+//!
+//! INI crates speak other dialects (quotes, inline comments, nesting); what `libostree` reads with `GKeyFile` must mean
+//! the same here. See "Key-value file parser" in GLib's reference.
+//!
+//! One rule is stricter than GLib's: a group that is opened twice is an error. GLib merges the two, and the half that an
+//! administrator looks at is then not the one that counts.
+
+/// What makes a text no key file. `line` counts from 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyfileError {
+    /// The bytes are not UTF-8.
+    #[error("not UTF-8 text")]
+    NotUtf8,
+    /// A NUL byte.
+    #[error("line {line}: a NUL byte")]
+    Nul {
+        /// Where.
+        line: usize,
+    },
+    /// Neither group, nor key, nor comment.
+    #[error("line {line}: {text:?} is neither a [group], nor a key=value, nor a comment")]
+    Syntax {
+        /// Where.
+        line: usize,
+        /// The line, shortened.
+        text: String,
+    },
+    /// `[group]` with an impossible name.
+    #[error("line {line}: {name:?} cannot be the name of a group")]
+    GroupName {
+        /// Where.
+        line: usize,
+        /// The name.
+        name: String,
+    },
+    /// A key before the first group.
+    #[error("line {line}: key {key:?} stands before the first [group]")]
+    KeyOutsideGroup {
+        /// Where.
+        line: usize,
+        /// The key.
+        key: String,
+    },
+    /// The same group twice.
+    #[error("line {line}: group [{name}] was opened in line {first} already")]
+    DuplicateGroup {
+        /// The second time.
+        line: usize,
+        /// The first time.
+        first: usize,
+        /// The group.
+        name: String,
+    },
+}
+
+/// One `key=value`, with white space around both taken off and no escapes undone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// The value as written, up to the end of the line (as `g_key_file_get_value`).
+    pub value: &'a str,
+    /// Line, from 1.
+    pub line: usize,
+}
+
+/// One `[group]` with its entries in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// Its line, from 1.
+    pub line: usize,
+    /// What it holds.
+    pub entries: Vec<Entry<'a>>,
+}
+
+/// A parsed key file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Keyfile<'a> {
+    /// In the order of the text.
+    pub groups: Vec<Group<'a>>,
+}
+
+impl<'a> Keyfile<'a> {
+    /// Parses bytes as they come from a file.
+    ///
+    /// # Errors
+    /// See [`KeyfileError`]; nothing is skipped silently.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, KeyfileError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| KeyfileError::NotUtf8)?;
+        let mut groups: Vec<Group<'a>> = Vec::new();
+        for (line, raw) in (1..).zip(text.split('\n')) {
+            if raw.contains('\0') {
+                return Err(KeyfileError::Nul { line });
+            }
+            let content = raw.strip_suffix('\r').unwrap_or(raw).trim_start_matches(is_space);
+            if content.is_empty() || content.starts_with('#') {
+                continue;
+            }
+            if let Some(name) = group_name(content) {
+                let impossible = name.is_empty() || name.contains(['[', ']']) || name.contains(char::is_control);
+                if impossible {
+                    return Err(KeyfileError::GroupName { line, name: shorten(name) });
+                }
+                if let Some(earlier) = groups.iter().find(|g| g.name == name) {
+                    return Err(KeyfileError::DuplicateGroup { line, first: earlier.line, name: name.to_owned() });
+                }
+                groups.push(Group { name, line, entries: Vec::new() });
+                continue;
+            }
+            let syntax = || KeyfileError::Syntax { line, text: shorten(content) };
+            let (key, value) = content.split_once('=').ok_or_else(syntax)?;
+            let key = key.trim_end_matches(is_space);
+            if !is_key(key) {
+                return Err(syntax());
+            }
+            let group = groups.last_mut().ok_or_else(|| KeyfileError::KeyOutsideGroup { line, key: shorten(key) })?;
+            group.entries.push(Entry { key, value: value.trim_start_matches(is_space), line });
+        }
+        Ok(Self { groups })
+    }
+
+    /// The value of a key; where a key stands twice the last one counts, as in GLib.
+    pub fn get(&self, group: &str, key: &str) -> Option<&Entry<'a>> {
+        let group = self.groups.iter().find(|g| g.name == group)?;
+        group.entries.iter().rev().find(|e| e.key == key)
+    }
+}
+
+/// A GKeyFile boolean: `true`, `false`, `1`, `0`, with white space after it allowed. Nothing else is one.
+pub fn boolean(value: &str) -> Option<bool> {
+    match value.trim_end_matches(is_space) {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// `g_ascii_isspace`.
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
+}
+
+/// `[NAME]`, white space after it allowed.
+fn group_name(content: &str) -> Option<&str> {
+    content.strip_prefix('[')?.trim_end_matches(is_space).strip_suffix(']')
+}
+
+fn is_key(key: &str) -> bool {
+    let name = match key.split_once('[') {
+        // A locale: Name[de]=…
+        Some((name, locale)) if locale.ends_with(']') => name,
+        Some(_) => return false,
+        None => key,
+    };
+    !name.is_empty() && !name.contains(']') && !name.starts_with(is_space) && !name.ends_with(is_space)
+}
+
+fn shorten(text: &str) -> String {
+    const LONGEST: usize = 60;
+    if text.chars().count() <= LONGEST { text.to_owned() } else { text.chars().take(LONGEST).chain(['…']).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn get<'a>(text: &'a str, group: &str, key: &str) -> Option<&'a str> {
+        Keyfile::parse(text.as_bytes()).unwrap().get(group, key).map(|e| e.value)
+    }
+
+    #[test]
+    fn glib_rules_for_white_space_comments_and_line_ends() {
+        let text = "# comment\r\n\n  [sysroot]  \r\n readonly  =  true \n  # indented comment\nx[de]=y\n";
+        assert_eq!(get(text, "sysroot", "readonly"), Some("true "));
+        assert_eq!(boolean("true "), Some(true));
+        assert_eq!(get(text, "sysroot", "x[de]"), Some("y"));
+        assert_eq!(get(text, "other", "readonly"), None);
+    }
+
+    #[test]
+    fn the_last_of_two_keys_counts() {
+        assert_eq!(get("[a]\nk=1\nk=2\n", "a", "k"), Some("2"));
+    }
+
+    #[test]
+    fn a_value_may_hold_anything_but_a_line_end() {
+        assert_eq!(get("[a]\nk=a=b # no comment\n", "a", "k"), Some("a=b # no comment"));
+        assert_eq!(get("[a]\nk=\n", "a", "k"), Some(""));
+    }
+
+    #[test]
+    fn booleans_are_four_words() {
+        for (text, value) in [("true", Some(true)), ("1", Some(true)), ("false", Some(false)), ("0\t", Some(false))] {
+            assert_eq!(boolean(text), value);
+        }
+        for text in ["yes", "no", "TRUE", "on", "", " true", "truee"] {
+            assert_eq!(boolean(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_error_names_its_line() {
+        for (text, message) in [
+            ("[a]\nnonsense\n", r#"line 2: "nonsense" is neither a [group], nor a key=value, nor a comment"#),
+            ("k=v\n", r#"line 1: key "k" stands before the first [group]"#),
+            ("[a]\n[b]\n[a]\n", "line 3: group [a] was opened in line 1 already"),
+            ("[a]\nk=\0\n", "line 2: a NUL byte"),
+            ("[]\n", r#"line 1: "" cannot be the name of a group"#),
+            ("[a]\n=v\n", r#"line 2: "=v" is neither a [group], nor a key=value, nor a comment"#),
+        ] {
+            assert_eq!(Keyfile::parse(text.as_bytes()).unwrap_err().to_string(), message);
+        }
+        assert_eq!(Keyfile::parse(b"[a]\nk=\xff\n"), Err(KeyfileError::NotUtf8));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let _ = Keyfile::parse(&bytes);
+        }
+
+        #[test]
+        fn no_text_of_this_alphabet_panics(text in "[\\[\\]=# \n\r\ta-c\0]{0,80}") {
+            let _ = Keyfile::parse(text.as_bytes());
+        }
+
+        #[test]
+        fn what_is_written_is_read(groups in proptest::collection::btree_map(
+            "[a-z][a-z -]{0,8}[a-z]",
+            proptest::collection::btree_map("[a-z][a-z-]{0,8}", "[!-~]([ -~]{0,20}[!-~])?", 0..4), 0..4)) {
+            let mut text = String::new();
+            for (group, entries) in &groups {
+                text.push_str(&format!("[{group}]\n"));
+                for (key, value) in entries {
+                    text.push_str(&format!("{key}={value}\n"));
+                }
+            }
+            let parsed = Keyfile::parse(text.as_bytes()).unwrap();
+            for (group, entries) in &groups {
+                for (key, value) in entries {
+                    prop_assert_eq!(parsed.get(group, key).map(|e| e.value), Some(value.as_str()));
+                }
+            }
+        }
+    }
+}

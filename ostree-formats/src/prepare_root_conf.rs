@@ -1,0 +1,234 @@
+//! `prepare-root.conf` and its drop-ins.
+//!
+//! The main file is libostree's (ostree-prepare-root(1)): `/etc/ostree/prepare-root.conf` if it exists, else
+//! `/usr/lib/ostree/prepare-root.conf`. The drop-ins (`prepare-root.conf.d/*.conf` beside both, ordered as the UAPI
+//! Group's Configuration Files Specification says) are ours, for keys that are ours alone: libostree reads none, and it
+//! takes the main file of the tree to decide how to seal an image and how to mount for a soft reboot, so a key of its own
+//! in a drop-in would bind one of us and not the other.
+
+mod error;
+mod keys;
+mod layers;
+
+use crate::keyfile::Keyfile;
+use serde::Serialize;
+
+pub use error::{ConfError, Problem};
+pub use layers::{DropIn, Layer, drop_in_order};
+
+use keys::{KNOWN, Known, Owner, Setter};
+
+/// A configuration file that was read: its path as the administrator knows it, and its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigFile {
+    /// For messages.
+    pub path: String,
+    /// Content.
+    pub bytes: Vec<u8>,
+}
+
+/// How much composefs is wanted. Ordered from weak to strong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ComposefsMode {
+    /// Plain directories.
+    #[default]
+    No,
+    /// If the deployment has an image.
+    Maybe,
+    /// The image must be there.
+    Yes,
+    /// And every object in it is checked by fs-verity.
+    Verity,
+    /// And a signature of the commit vouches for the image.
+    Signed,
+}
+
+impl ComposefsMode {
+    /// The values of `composefs.enabled` and of `ostree.prepare-root.composefs=`.
+    pub fn from_value(value: &str) -> Option<Self> {
+        match value {
+            "no" | "0" | "false" | "off" => Some(Self::No),
+            "maybe" => Some(Self::Maybe),
+            "yes" | "1" | "true" | "on" => Some(Self::Yes),
+            "verity" => Some(Self::Verity),
+            "signed" => Some(Self::Signed),
+            _ => None,
+        }
+    }
+
+    /// The value as the documentation spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Maybe => "maybe",
+            Self::Yes => "yes",
+            Self::Verity => "verity",
+            Self::Signed => "signed",
+        }
+    }
+}
+
+/// What `ostree.prepare-root.composefs=` may do to the configured mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KernelArgumentPolicy {
+    /// It counts, as in libostree; weakening is warned about.
+    #[default]
+    Allow,
+    /// It counts when it does not weaken; else it is an error.
+    Strengthen,
+    /// It does not count.
+    Ignore,
+}
+
+/// What to do after a failed boot was reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// Exit with an error: systemd goes to `emergency.target`.
+    #[default]
+    Emergency,
+    /// Reboot; a boot loader that counts tries then falls back.
+    Reboot,
+    /// Power off.
+    Poweroff,
+}
+
+/// The whole configuration, defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PrepareRootConf {
+    /// `[sysroot] readonly`, if said.
+    pub sysroot_readonly: Option<bool>,
+    /// `[etc] transient`.
+    pub etc_transient: bool,
+    /// `[root] transient`.
+    pub root_transient: bool,
+    /// `[root] transient-ro`.
+    pub root_transient_ro: bool,
+    /// `[composefs] enabled`.
+    pub composefs: ComposefsMode,
+    /// `[composefs] keypath`.
+    pub composefs_keypath: String,
+    /// `[composefs] kernel-argument` (ours).
+    pub composefs_kernel_argument: KernelArgumentPolicy,
+    /// `[composefs] unverified-init` (ours).
+    pub composefs_unverified_init: bool,
+    /// `[boot] mount` (ours): whether `/boot` is bound here; unknown is yes.
+    pub boot_mount: bool,
+    /// `[boot] recover` (ours): whether a boot link that is missing may be worked around.
+    pub boot_recover: bool,
+    /// `[boot] on-failure` (ours).
+    pub on_failure: OnFailure,
+}
+
+impl Default for PrepareRootConf {
+    fn default() -> Self {
+        Self {
+            sysroot_readonly: None,
+            etc_transient: false,
+            root_transient: false,
+            root_transient_ro: false,
+            composefs: ComposefsMode::No,
+            composefs_keypath: "/etc/ostree/initramfs-root-binding.key".to_owned(),
+            composefs_kernel_argument: KernelArgumentPolicy::Allow,
+            composefs_unverified_init: false,
+            boot_mount: true,
+            boot_recover: true,
+            on_failure: OnFailure::Emergency,
+        }
+    }
+}
+
+/// What came out of all files together.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Parsed {
+    /// The configuration, as far as it could be read.
+    pub conf: PrepareRootConf,
+    /// What makes it unusable: boot stops, an initramfs with it is not built.
+    pub errors: Vec<ConfError>,
+    /// What is probably a mistake and does no harm.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the main file, if there is one, and then the drop-ins, in the order in which they count.
+pub fn parse(main: Option<&ConfigFile>, drop_ins: &[ConfigFile]) -> Parsed {
+    let mut parsed = Parsed::default();
+    if let Some(file) = main {
+        parsed.apply(file, FileKind::Main);
+    }
+    for file in drop_ins {
+        parsed.apply(file, FileKind::DropIn);
+    }
+    if parsed.conf.root_transient && parsed.conf.root_transient_ro {
+        let path = main.map(|f| f.path.clone()).unwrap_or_default();
+        parsed.errors.push(ConfError { path, problem: Problem::BothTransient });
+    }
+    parsed
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FileKind {
+    Main,
+    DropIn,
+}
+
+impl Parsed {
+    fn apply(&mut self, file: &ConfigFile, kind: FileKind) {
+        let keyfile = match Keyfile::parse(&file.bytes) {
+            Ok(keyfile) => keyfile,
+            Err(error) => return self.error(file, Problem::Syntax(error)),
+        };
+        for group in &keyfile.groups {
+            if !KNOWN.iter().any(|known| known.group == group.name) {
+                let nearest = keys::nearest(group.name, KNOWN.iter().map(|known| known.group));
+                self.warn(
+                    file,
+                    format!("line {}: unknown group [{}]{}", group.line, group.name, did_you_mean(nearest)),
+                );
+                continue;
+            }
+            for entry in &group.entries {
+                let in_group = || KNOWN.iter().filter(|known| known.group == group.name);
+                let Some(known) = in_group().find(|known| known.key == entry.key) else {
+                    let nearest = keys::nearest(entry.key, in_group().map(|known| known.key));
+                    let what = format!("unknown key {:?} in [{}]", entry.key, group.name);
+                    self.warn(file, format!("line {}: {what}{}", entry.line, did_you_mean(nearest)));
+                    continue;
+                };
+                self.set(file, kind, known, entry.value, entry.line);
+            }
+        }
+    }
+
+    fn set(&mut self, file: &ConfigFile, kind: FileKind, known: &Known, value: &str, line: usize) {
+        let (group, key) = (known.group, known.key);
+        if kind == FileKind::DropIn && known.owner == Owner::Libostree {
+            return self.error(file, Problem::LibostreeKeyInDropIn { line, group, key });
+        }
+        let conf = &mut self.conf;
+        let understood = match known.setter {
+            Setter::Boolean(set) => crate::keyfile::boolean(value).map(|on| set(conf, on)),
+            Setter::YesNo(set) => keys::yes_no(value).map(|on| set(conf, on)),
+            Setter::Word(set) => set(conf, value.trim_end()),
+        };
+        if understood.is_none() {
+            self.error(file, Problem::Value { line, group, key, value: value.to_owned(), expected: known.expected });
+        }
+    }
+
+    fn error(&mut self, file: &ConfigFile, problem: Problem) {
+        self.errors.push(ConfError { path: file.path.clone(), problem });
+    }
+
+    fn warn(&mut self, file: &ConfigFile, text: String) {
+        self.warnings.push(format!("{}: {text}", file.path));
+    }
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! Which drop-ins count, and in which order.
+
+use std::collections::BTreeMap;
+
+/// The two places. A name in `Etc` hides the same name in `Usr`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// `/usr/lib/ostree/prepare-root.conf.d`: the distribution.
+    Usr,
+    /// `/etc/ostree/prepare-root.conf.d`: the administrator.
+    Etc,
+}
+
+/// A drop-in that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DropIn {
+    /// Where.
+    pub layer: Layer,
+    /// File name.
+    pub name: String,
+}
+
+/// Orders the names found in both places: `*.conf` only, sorted by name whatever the place, later ones winning over
+/// earlier ones; of two with one name the administrator's counts alone (so an empty file there switches one off).
+pub fn drop_in_order(found: impl IntoIterator<Item = (Layer, String)>) -> Vec<DropIn> {
+    let mut by_name: BTreeMap<String, Layer> = BTreeMap::new();
+    for (layer, name) in found {
+        if name.ends_with(".conf") && !name.starts_with('.') {
+            let chosen = by_name.entry(name).or_insert(layer);
+            *chosen = layer.max(*chosen);
+        }
+    }
+    by_name.into_iter().map(|(name, layer)| DropIn { layer, name }).collect()
+}

@@ -1,0 +1,132 @@
+use super::*;
+use proptest::prelude::*;
+
+fn file(path: &str, text: &str) -> ConfigFile {
+    ConfigFile { path: path.to_owned(), bytes: text.into() }
+}
+
+fn main_file(text: &str) -> Parsed {
+    parse(Some(&file("/etc/ostree/prepare-root.conf", text)), &[])
+}
+
+fn drop_in(text: &str) -> Parsed {
+    parse(None, &[file("/etc/ostree/prepare-root.conf.d/50-x.conf", text)])
+}
+
+fn only_error(parsed: &Parsed) -> String {
+    assert_eq!(parsed.errors.len(), 1, "{:?}", parsed.errors);
+    parsed.errors[0].to_string()
+}
+
+#[test]
+fn no_file_means_defaults() {
+    assert_eq!(parse(None, &[]), Parsed::default());
+}
+
+#[test]
+fn every_key_arrives() {
+    let parsed = main_file(
+        "[sysroot]\nreadonly=true\n[etc]\ntransient=1\n[root]\ntransient-ro=true\n\
+         [composefs]\nenabled=signed\nkeypath=/k\nkernel-argument=strengthen\nunverified-init=yes\n\
+         [boot]\nmount=no\nrecover=no\non-failure=reboot\n",
+    );
+    assert_eq!((&parsed.errors, &parsed.warnings), (&vec![], &vec![]));
+    let expected = PrepareRootConf {
+        sysroot_readonly: Some(true),
+        etc_transient: true,
+        root_transient: false,
+        root_transient_ro: true,
+        composefs: ComposefsMode::Signed,
+        composefs_keypath: "/k".to_owned(),
+        composefs_kernel_argument: KernelArgumentPolicy::Strengthen,
+        composefs_unverified_init: true,
+        boot_mount: false,
+        boot_recover: false,
+        on_failure: OnFailure::Reboot,
+    };
+    assert_eq!(parsed.conf, expected);
+}
+
+#[test]
+fn a_bad_value_names_file_line_key_value_and_what_may_stand_there() {
+    assert_eq!(
+        only_error(&main_file("[sysroot]\nreadonly=yes\n")),
+        r#"/etc/ostree/prepare-root.conf: line 2: [sysroot] readonly = "yes" is not one of true, false, 1, 0"#
+    );
+    assert_eq!(
+        only_error(&main_file("[boot]\non-failure=panic\n")),
+        r#"/etc/ostree/prepare-root.conf: line 2: [boot] on-failure = "panic" is not one of emergency, reboot, poweroff"#
+    );
+}
+
+#[test]
+fn all_errors_are_told_at_once() {
+    assert_eq!(main_file("[sysroot]\nreadonly=x\n[etc]\ntransient=y\n").errors.len(), 2);
+}
+
+#[test]
+fn both_transient_keys_exclude_each_other() {
+    let error = only_error(&main_file("[root]\ntransient=true\ntransient-ro=true\n"));
+    assert!(error.contains("exclude each other"), "{error}");
+}
+
+#[test]
+fn a_key_of_libostrees_in_a_drop_in_is_an_error() {
+    let error = only_error(&drop_in("[sysroot]\nreadonly=true\n"));
+    assert!(error.contains("libostree") && error.contains("50-x.conf"), "{error}");
+    assert_eq!(drop_in("[boot]\nmount=no\n").errors, []);
+}
+
+#[test]
+fn an_unknown_name_is_a_warning_with_the_nearest_known_one() {
+    for (text, warning) in [
+        ("[sysroot]\nread-only=true\n", r#"line 2: unknown key "read-only" in [sysroot]; did you mean "readonly"?"#),
+        ("[sysrot]\nreadonly=true\n", r#"line 1: unknown group [sysrot]; did you mean "sysroot"?"#),
+        ("[etc]\nreadonly=true\n", r#"line 2: unknown key "readonly" in [etc]"#),
+        ("[completely-else]\n", "line 1: unknown group [completely-else]"),
+    ] {
+        let parsed = main_file(text);
+        assert_eq!(parsed.errors, []);
+        assert_eq!(parsed.warnings, [format!("/etc/ostree/prepare-root.conf: {warning}")]);
+        assert_eq!(parsed.conf, PrepareRootConf::default());
+    }
+}
+
+#[test]
+fn drop_ins_count_over_the_main_file_and_later_over_earlier() {
+    let parsed = parse(
+        Some(&file("main", "[boot]\nmount=no\nrecover=no\n")),
+        &[file("10", "[boot]\nmount=yes\non-failure=reboot\n"), file("20", "[boot]\non-failure=poweroff\n")],
+    );
+    assert!(parsed.conf.boot_mount);
+    assert!(!parsed.conf.boot_recover);
+    assert_eq!(parsed.conf.on_failure, OnFailure::Poweroff);
+}
+
+#[test]
+fn drop_ins_are_ordered_by_name_and_the_administrator_masks() {
+    let names =
+        [(Layer::Etc, "20-b.conf"), (Layer::Usr, "10-a.conf"), (Layer::Usr, "20-b.conf"), (Layer::Usr, "README")];
+    let order = drop_in_order(names.map(|(layer, name)| (layer, name.to_owned())));
+    let order: Vec<_> = order.iter().map(|d| (d.layer, d.name.as_str())).collect();
+    assert_eq!(order, [(Layer::Usr, "10-a.conf"), (Layer::Etc, "20-b.conf")]);
+}
+
+#[test]
+fn composefs_words_are_ordered_by_strength() {
+    let modes = ["no", "maybe", "yes", "verity", "signed"].map(|word| ComposefsMode::from_value(word).unwrap());
+    assert!(modes.windows(2).all(|pair| pair[0] < pair[1]));
+    assert!(modes.iter().all(|mode| ComposefsMode::from_value(mode.as_str()) == Some(*mode)));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes: Vec<u8>) {
+        let _ = parse(Some(&ConfigFile { path: String::new(), bytes }), &[]);
+    }
+
+    #[test]
+    fn no_near_miss_panics(text in "(\\[?(sysroot|etc|boot|root)\\]?\n?|=|readonly|transient|mount|true|no|\n){0,20}") {
+        let _ = main_file(&text);
+    }
+}
