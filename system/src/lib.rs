@@ -1,1 +1,50 @@
-//! Effects.
+//! Effects: directories held by descriptor, mounts, the journal, the log.
+//!
+//! The only crate of the workspace in which `unsafe` may stand, each block with its reason; everything that the kernel
+//! offers and no library wraps is wrapped here. Decides nothing: what to do comes from a plan.
+
+pub mod dir;
+pub mod exec;
+pub mod journal;
+pub mod log;
+pub mod mount;
+pub mod power;
+pub mod proc;
+mod standard_fds;
+
+pub use standard_fds::replace_missing as replace_missing_standard_fds;
+
+use rustix::io::Errno;
+
+/// A system call that failed: what was being done, to what, and what the kernel said.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot {operation} {object}: {reason}{}", kernel_message(.kernel))]
+pub struct SystemError {
+    /// A verb: `mount`, `open`.
+    pub operation: &'static str,
+    /// The path, as the administrator would type it.
+    pub object: String,
+    /// errno.
+    pub reason: Errno,
+    /// What the filesystem itself said about a mount, where it did.
+    pub kernel: Option<String>,
+}
+
+fn kernel_message(message: &Option<String>) -> String {
+    message.as_ref().map(|text| format!(" (kernel: {text})")).unwrap_or_default()
+}
+
+/// Gives an errno its operation and object.
+pub trait Context<T> {
+    /// `operation` is a verb, `object` the path it is about.
+    ///
+    /// # Errors
+    /// The same error with a name.
+    fn context(self, operation: &'static str, object: impl ToString) -> Result<T, SystemError>;
+}
+
+impl<T> Context<T> for Result<T, Errno> {
+    fn context(self, operation: &'static str, object: impl ToString) -> Result<T, SystemError> {
+        self.map_err(|reason| SystemError { operation, object: object.to_string(), reason, kernel: None })
+    }
+}

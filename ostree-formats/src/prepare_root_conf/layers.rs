@@ -1,7 +1,5 @@
 //! Which drop-ins count, and in which order.
 
-use std::collections::BTreeMap;
-
 /// The two places. A name in `Etc` hides the same name in `Usr`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
@@ -23,12 +21,11 @@ pub struct DropIn {
 /// Orders the names found in both places: `*.conf` only, sorted by name whatever the place, later ones winning over
 /// earlier ones; of two with one name the administrator's counts alone (so an empty file there switches one off).
 pub fn drop_in_order(found: impl IntoIterator<Item = (Layer, String)>) -> Vec<DropIn> {
-    let mut by_name: BTreeMap<String, Layer> = BTreeMap::new();
-    for (layer, name) in found {
-        if name.ends_with(".conf") && !name.starts_with('.') {
-            let chosen = by_name.entry(name).or_insert(layer);
-            *chosen = layer.max(*chosen);
-        }
-    }
-    by_name.into_iter().map(|(name, layer)| DropIn { layer, name }).collect()
+    let is_drop_in = |name: &str| name.ends_with(".conf") && !name.starts_with('.');
+    let mut drop_ins: Vec<DropIn> =
+        found.into_iter().filter(|(_, name)| is_drop_in(name)).map(|(layer, name)| DropIn { layer, name }).collect();
+    // Of one name the administrator's comes first, and the others after it go.
+    drop_ins.sort_unstable_by(|a, b| a.name.cmp(&b.name).then(b.layer.cmp(&a.layer)));
+    drop_ins.dedup_by(|later, earlier| later.name == earlier.name);
+    drop_ins
 }

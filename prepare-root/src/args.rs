@@ -1,0 +1,128 @@
+//! The command line of the program.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Turn the physical root at `sysroot` into the root of a deployment.
+    Prepare { sysroot: PathBuf, cmdline: Option<OsString>, systemd: Detection },
+    /// Print what that would do, and do nothing.
+    Plan { sysroot: PathBuf, cmdline: Option<OsString>, systemd: Detection, json: bool },
+    /// Look at the configuration of an initramfs that is being built in `root`.
+    CheckConfig { root: PathBuf },
+    /// As PID 1: `/` is the physical root; the arguments are those of the kernel for init.
+    Init { arguments: Vec<OsString> },
+    /// Print and leave.
+    Print(&'static str),
+}
+
+/// Whether systemd is there to mount `/var` and `/boot` later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Detection {
+    /// Told by `/run/systemd/system` (sd_booted(3)).
+    #[default]
+    Auto,
+    Yes,
+    No,
+}
+
+const HELP: &str = "\
+Turns a mounted physical root into the root of an OSTree deployment.
+
+ostree-prepare-root [OPTIONS] SYSROOT [KERNEL_CMDLINE]
+ostree-prepare-root --check-config ROOT
+
+  SYSROOT              where the physical root is mounted: /sysroot in an initramfs
+  KERNEL_CMDLINE       instead of /proc/cmdline
+
+  --plan               print what would be done, and do nothing
+  --json               with --plan: for machines
+  --systemd=auto|yes|no  whether systemd will mount /var and /boot; auto looks for /run/systemd/system
+  --check-config ROOT  check the configuration below ROOT, for whoever builds an initramfs
+  --help, --version
+
+As PID 1 it takes no options: / is the physical root, all arguments are for the deployment's /sbin/init.
+See ostree-prepare-root(1) and prepare-root.conf(5).
+";
+
+const VERSION: &str = concat!("ostree-prepare-root (firstroot) ", env!("CARGO_PKG_VERSION"), "\n");
+
+/// Reads the arguments of a process that is not PID 1.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, lexopt::Error> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let (mut positional, mut plan, mut json, mut systemd) = (Vec::new(), false, false, Detection::Auto);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help") | Short('h') => return Ok(Command::Print(HELP)),
+            Long("version") => return Ok(Command::Print(VERSION)),
+            Long("plan") => plan = true,
+            Long("json") => json = true,
+            Long("systemd") => systemd = detection(&parser.value()?.string()?)?,
+            Long("check-config") => {
+                let root = PathBuf::from(parser.value()?);
+                return match parser.next()? {
+                    None => Ok(Command::CheckConfig { root }),
+                    Some(extra) => Err(extra.unexpected()),
+                };
+            }
+            Value(value) if positional.len() < 2 => positional.push(value),
+            other => return Err(other.unexpected()),
+        }
+    }
+    if json && !plan {
+        return Err("--json goes with --plan".into());
+    }
+    let mut positional = positional.into_iter();
+    let sysroot = PathBuf::from(positional.next().ok_or("SYSROOT is missing: where is the physical root mounted?")?);
+    let cmdline = positional.next();
+    Ok(if plan {
+        Command::Plan { sysroot, cmdline, systemd, json }
+    } else {
+        Command::Prepare { sysroot, cmdline, systemd }
+    })
+}
+
+fn detection(word: &str) -> Result<Detection, lexopt::Error> {
+    match word {
+        "auto" => Ok(Detection::Auto),
+        "yes" => Ok(Detection::Yes),
+        "no" => Ok(Detection::No),
+        _ => Err(format!("--systemd={word}: it is auto, yes or no").into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Command, String> {
+        parse(arguments.iter().map(OsString::from)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn as_the_peer_is_called() {
+        let sysroot = PathBuf::from("/sysroot");
+        let systemd = Detection::Auto;
+        assert_eq!(parsed(&["/sysroot"]), Ok(Command::Prepare { sysroot: sysroot.clone(), cmdline: None, systemd }));
+        assert_eq!(
+            parsed(&["/sysroot", "ostree=/x"]),
+            Ok(Command::Prepare { sysroot, cmdline: Some("ostree=/x".into()), systemd })
+        );
+    }
+
+    #[test]
+    fn a_wrong_call_says_what_is_wrong() {
+        for (arguments, message) in [
+            (&[][..], "SYSROOT is missing: where is the physical root mounted?"),
+            (&["/sysroot", "--json"], "--json goes with --plan"),
+            (&["/sysroot", "a", "b"], "unexpected argument \"b\""),
+            (&["--systemd=maybe", "/sysroot"], "--systemd=maybe: it is auto, yes or no"),
+        ] {
+            assert_eq!(parsed(arguments), Err(message.to_owned()), "{arguments:?}");
+        }
+    }
+}

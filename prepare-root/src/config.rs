@@ -1,0 +1,56 @@
+//! Reading `prepare-root.conf` and its drop-ins below a root directory.
+
+use std::os::fd::AsFd;
+
+use ostree_formats::prepare_root_conf::{self, ConfError, ConfigFile, DropIn, Layer, Parsed, Problem};
+use rustix::io::Errno;
+use system::dir;
+
+/// Far more than any configuration; a file of this size is a mistake, and memory is short in an initramfs.
+const LIMIT: u64 = 1 << 20;
+
+/// Main files, the one that counts first.
+const MAIN: [&str; 2] = ["etc/ostree/prepare-root.conf", "usr/lib/ostree/prepare-root.conf"];
+
+fn drop_in_directory(layer: Layer) -> &'static str {
+    match layer {
+        Layer::Usr => "usr/lib/ostree/prepare-root.conf.d",
+        Layer::Etc => "etc/ostree/prepare-root.conf.d",
+    }
+}
+
+/// Reads what counts below `root`: the initramfs, or as PID 1 the deployment.
+///
+/// A file that is there and cannot be read is an error of the configuration like any other.
+pub(crate) fn load(root: impl AsFd) -> Parsed {
+    let mut unreadable = Vec::new();
+    let mut read = |path: String| match dir::read(root.as_fd(), &path, LIMIT) {
+        Ok(bytes) => Some(ConfigFile { path: format!("/{path}"), bytes }),
+        Err(Errno::NOENT) => None,
+        Err(error) => {
+            unreadable.push(ConfError { path: format!("/{path}"), problem: Problem::Unreadable(error.to_string()) });
+            None
+        }
+    };
+    let [etc, usr] = MAIN;
+    // The administrator's replaces the distribution's whole. Where it cannot be read the other one must not stand in.
+    let main = read(etc.to_owned()).or_else(|| read(usr.to_owned()));
+    let mut found = Vec::new();
+    let mut unlistable = Vec::new();
+    for layer in [Layer::Usr, Layer::Etc] {
+        match dir::names(root.as_fd(), drop_in_directory(layer)) {
+            Ok(names) => found.extend(names.into_iter().map(|name| (layer, name))),
+            Err(Errno::NOENT) => {}
+            Err(error) => unlistable.push(ConfError {
+                path: format!("/{}", drop_in_directory(layer)),
+                problem: Problem::Unreadable(error.to_string()),
+            }),
+        }
+    }
+    let order = prepare_root_conf::drop_in_order(found).into_iter();
+    let drop_ins: Vec<ConfigFile> =
+        order.filter_map(|DropIn { layer, name }| read(format!("{}/{name}", drop_in_directory(layer)))).collect();
+    let mut parsed = prepare_root_conf::parse(main.as_ref(), &drop_ins);
+    parsed.errors.extend(unreadable.into_iter().chain(unlistable));
+    parsed
+}

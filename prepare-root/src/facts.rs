@@ -1,0 +1,93 @@
+//! What was found on the physical root: values only, so that a plan can be made, compared and printed without a disk.
+
+use ostree_formats::deployment::DeploymentPath;
+use serde::Serialize;
+
+/// Who runs this program, which says what the rest of the boot does itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Situation {
+    /// systemd in an initramfs: it switches root, and mounts `/var` and (with newer libostree) `/boot` later.
+    Systemd,
+    /// A script in an initramfs, which switches root; nobody mounts anything later.
+    Script,
+    /// PID 1 without an initramfs: the physical root is `/`.
+    Pid1,
+}
+
+/// What is under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Found {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Link,
+    /// Something else.
+    Other,
+}
+
+/// The deployment directory, before anything is mounted over it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct DeploymentFacts {
+    /// Where it is.
+    #[cfg_attr(test, serde(deserialize_with = "path_from_text"))]
+    pub(crate) path: DeploymentPath,
+    /// `st_dev`.
+    pub(crate) device: u64,
+    /// `st_ino`.
+    pub(crate) inode: u64,
+    pub(crate) usr: Found,
+    pub(crate) etc: Found,
+    pub(crate) sysroot: Found,
+    pub(crate) var: Found,
+    pub(crate) boot: Found,
+    /// Only looked for when `/etc` is to be transient.
+    pub(crate) usr_etc: Found,
+    /// Only looked for as PID 1.
+    pub(crate) dev: Found,
+    /// Only looked for as PID 1.
+    pub(crate) run: Found,
+    /// `sbin/init`, links followed; only looked for as PID 1.
+    pub(crate) init: bool,
+    /// `.usr-ovl-work`: `ostree admin unlock --hotfix` was here.
+    pub(crate) hotfix_work: Found,
+    /// `.usr-ovl-upper`.
+    pub(crate) hotfix_upper: Found,
+}
+
+/// Everything that a plan depends on, beside configuration and kernel command line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Facts {
+    pub(crate) situation: Situation,
+    /// Where the physical root is mounted.
+    pub(crate) sysroot: String,
+    /// The physical root, or its mount, is read-only now.
+    pub(crate) sysroot_read_only: bool,
+    /// `boot/loader` on the physical root is a symbolic link: `/boot` is on the same filesystem.
+    pub(crate) boot_loader_link: bool,
+    /// Legacy `[sysroot] readonly` in `ostree/repo/config`.
+    pub(crate) repo_readonly: bool,
+    /// `/run/ostree/initramfs-mount-var` exists.
+    pub(crate) var_marker: bool,
+    /// The stateroot's `var`.
+    pub(crate) stateroot_var: Found,
+    /// As PID 1: the kernel mounted a devtmpfs on `/dev`.
+    pub(crate) dev_mounted: bool,
+    pub(crate) deployment: DeploymentFacts,
+}
+
+#[cfg(test)]
+fn path_from_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<DeploymentPath, D::Error> {
+    let text: String = serde::Deserialize::deserialize(deserializer)?;
+    text.parse().map_err(serde::de::Error::custom)
+}

@@ -1,0 +1,49 @@
+//! Everything that can stop a boot.
+
+use std::path::PathBuf;
+
+use ostree_formats::cmdline::{BootTarget, TargetError};
+use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::prepare_root_conf::ConfError;
+use system::SystemError;
+
+use crate::facts::Situation;
+use crate::lookup::LookupError;
+use crate::plan::PlanError;
+
+/// The one thing that stopped it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Cause {
+    #[error("{0}")]
+    Target(#[from] TargetError),
+    #[error("the configuration is unusable: {}", join(.0))]
+    Configuration(Vec<ConfError>),
+    #[error("nothing is mounted at {0}, where the root filesystem should be")]
+    NotMounted(String),
+    #[error("the filesystem at {0} is not the root of an OSTree system: it has no directory /ostree")]
+    NotOstree(String),
+    #[error("{0}")]
+    Lookup(#[from] LookupError),
+    #[error("there is no boot link {missing}, and several deployments have its kernel: {}", join(.candidates))]
+    Ambiguous { missing: String, candidates: Vec<DeploymentPath> },
+    #[error("the deployment {deployment} cannot be booted: {error}", deployment = format!("/{deployment}"))]
+    Plan { deployment: DeploymentPath, error: PlanError },
+    #[error("{0}")]
+    System(#[from] SystemError),
+    #[error("cannot execute {init}: {reason}")]
+    Exec { init: &'static str, reason: rustix::io::Errno },
+}
+
+fn join<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// A boot that failed, with what was known by then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) cause: Cause,
+    pub(crate) situation: Situation,
+    pub(crate) sysroot: PathBuf,
+    /// `None` when the command line did not tell.
+    pub(crate) asked_for: Option<BootTarget>,
+}

@@ -1,0 +1,94 @@
+//! What the mount table tells of earlier runs: a root that is prepared already, or one that was killed half-way.
+
+use std::path::Path;
+
+use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::mountinfo::MountEntry;
+
+use crate::plan::STAGING;
+
+/// What a run that was killed has left mounted at [`STAGING`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leftover {
+    /// Nothing.
+    Nothing,
+    /// A new root, beside the physical root: it only has to go.
+    Beside,
+    /// The physical root is inside of it, and nowhere else: it has to come back first.
+    AroundPhysicalRoot {
+        /// Its filesystem can be written to, so the mount was writable before that run made it read-only.
+        writable: bool,
+    },
+}
+
+/// What was left.
+pub(crate) fn leftover(mounts: &[MountEntry], sysroot: &Path) -> Leftover {
+    if top(mounts, Path::new(STAGING)).is_none() {
+        return Leftover::Nothing;
+    }
+    match (top(mounts, sysroot), top(mounts, &Path::new(STAGING).join("sysroot"))) {
+        (None, Some(physical)) => {
+            Leftover::AroundPhysicalRoot { writable: !physical.super_options.split(',').any(|option| option == "ro") }
+        }
+        _ => Leftover::Beside,
+    }
+}
+
+/// The deployment that `sysroot` is prepared for: it is the root of the topmost mount there, and the physical root is
+/// mounted below it.
+pub(crate) fn prepared(mounts: &[MountEntry], sysroot: &Path) -> Option<DeploymentPath> {
+    let root = &top(mounts, sysroot)?.root;
+    top(mounts, &sysroot.join("sysroot"))?;
+    // On btrfs the path begins with that of the subvolume.
+    let root = root.to_str()?;
+    let deployment = root.get(root.rfind("ostree/deploy/")?..)?;
+    deployment.parse().ok()
+}
+
+/// The mount that is seen at a path: of several there, the last that was mounted.
+pub(crate) fn top<'a>(mounts: &'a [MountEntry], target: &Path) -> Option<&'a MountEntry> {
+    mounts.iter().rfind(|mount| mount.target == target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ostree_formats::mountinfo::parse;
+
+    const SUM: &str = "5e1f1e7a4b0c5b0b7a0f2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a6978";
+
+    fn table(lines: &[(&str, &str, &str)]) -> Vec<MountEntry> {
+        let line =
+            |(root, target, sb): &(&str, &str, &str)| format!("9 1 8:1 {root} {target} rw - ext4 /dev/vda {sb}\n");
+        parse(lines.iter().map(line).collect::<String>().as_bytes())
+    }
+
+    fn deployment() -> String {
+        format!("/ostree/deploy/debian/deploy/{SUM}.0")
+    }
+
+    #[test]
+    fn a_prepared_root_is_known_by_its_mounts() {
+        let sysroot = Path::new("/sysroot");
+        let subvolume = format!("/root{}", deployment());
+        for root in [&deployment(), &subvolume] {
+            let mounts = table(&[("/", "/", "rw"), (root, "/sysroot", "rw"), ("/", "/sysroot/sysroot", "rw")]);
+            assert_eq!(prepared(&mounts, sysroot).map(|d| format!("/{d}")), Some(deployment()));
+        }
+        assert_eq!(prepared(&table(&[("/", "/sysroot", "rw")]), sysroot), None);
+        assert_eq!(prepared(&table(&[(&deployment(), "/sysroot", "rw")]), sysroot), None);
+    }
+
+    #[test]
+    fn a_killed_run_is_told_by_where_the_physical_root_is() {
+        let sysroot = Path::new("/sysroot");
+        let (d, inner) = (deployment(), format!("{STAGING}/sysroot"));
+        assert_eq!(leftover(&table(&[("/", "/sysroot", "rw")]), sysroot), Leftover::Nothing);
+        let beside = table(&[("/", "/sysroot", "rw"), (&d, STAGING, "rw"), ("/", &inner, "rw")]);
+        assert_eq!(leftover(&beside, sysroot), Leftover::Beside);
+        for (options, writable) in [("rw", true), ("ro,noload", false)] {
+            let around = table(&[(&d, STAGING, "rw"), ("/", &inner, options)]);
+            assert_eq!(leftover(&around, sysroot), Leftover::AroundPhysicalRoot { writable });
+        }
+    }
+}

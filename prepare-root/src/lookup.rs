@@ -1,0 +1,97 @@
+//! From the path that the boot loader asked for to a deployment, inside the physical root and never outside it.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use ostree_formats::bootlink::Bootlink;
+use ostree_formats::deployment::{DeploymentId, DeploymentPath};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use system::dir::{self, Kind};
+
+use crate::kernel;
+use crate::physical_root::PhysicalRoot;
+use crate::recovery::Candidates;
+
+/// Why the path does not lead to a deployment. Paths are as seen on the physical root.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LookupError {
+    #[error("there is no boot link {0}")]
+    Missing(String),
+    #[error("{path} should be a symbolic link to a deployment, and is {found}")]
+    NotALink { path: String, found: &'static str },
+    #[error("the boot link {path} leads to {target}, which does not exist")]
+    Dangling { path: String, target: String },
+    #[error("the boot link {0} leads into a loop of symbolic links")]
+    Loop(String),
+    #[error("the boot link {path} leads to {target}, which is not a directory")]
+    NotADirectory { path: String, target: String },
+    #[error(
+        "the boot link {path} leads to {end}, which is not a deployment (/ostree/deploy/STATEROOT/deploy/CHECKSUM.SERIAL)"
+    )]
+    NotADeployment { path: String, end: String },
+    #[error("{path} cannot be looked up: {reason}")]
+    Other { path: String, reason: Errno },
+}
+
+/// A deployment directory that was found.
+#[derive(Debug)]
+pub(crate) struct Deployment {
+    pub(crate) path: DeploymentPath,
+    pub(crate) directory: OwnedFd,
+}
+
+/// Follows a boot link.
+pub(crate) fn follow(physical: &PhysicalRoot, path: &str) -> Result<Deployment, LookupError> {
+    let path = path.trim_end_matches('/');
+    let owned = || path.to_owned();
+    let link = match dir::open(physical, path, OFlags::PATH | OFlags::NOFOLLOW) {
+        Ok(link) => link,
+        Err(Errno::NOENT | Errno::NOTDIR) => return Err(LookupError::Missing(owned())),
+        Err(Errno::LOOP) => return Err(LookupError::Loop(owned())),
+        Err(reason) => return Err(LookupError::Other { path: owned(), reason }),
+    };
+    let other = |reason| LookupError::Other { path: owned(), reason };
+    match dir::stat_fd(&link).map_err(other)?.kind {
+        Kind::Link => {}
+        Kind::Directory => return Err(LookupError::NotALink { path: owned(), found: "a directory" }),
+        Kind::File => return Err(LookupError::NotALink { path: owned(), found: "a file" }),
+        Kind::Other => return Err(LookupError::NotALink { path: owned(), found: "a device, fifo or socket" }),
+    }
+    let target = || dir::read_link(&link, "").unwrap_or_default();
+    let directory = match dir::open_directory(physical, path) {
+        Ok(directory) => directory,
+        Err(Errno::NOENT) => return Err(LookupError::Dangling { path: owned(), target: target() }),
+        Err(Errno::NOTDIR) => return Err(LookupError::NotADirectory { path: owned(), target: target() }),
+        Err(Errno::LOOP) => return Err(LookupError::Loop(owned())),
+        Err(reason) => return Err(other(reason)),
+    };
+    let end = physical.path_inside(&directory).map_err(other)?;
+    match end.parse() {
+        Ok(path) => Ok(Deployment { path, directory }),
+        Err(_) => Err(LookupError::NotADeployment { path: owned(), end: format!("/{end}") }),
+    }
+}
+
+/// The deployments of one stateroot that exist as directories, in the order of their names.
+pub(crate) fn deployments_of(physical: &PhysicalRoot, stateroot: &str) -> Vec<DeploymentPath> {
+    let Ok(stateroot) = stateroot.parse::<ostree_formats::deployment::Stateroot>() else { return Vec::new() };
+    let names = dir::names(physical, format!("ostree/deploy/{stateroot}/deploy")).unwrap_or_default();
+    let ids = names.iter().filter_map(|name| name.parse::<DeploymentId>().ok());
+    ids.map(|id| DeploymentPath { stateroot: stateroot.clone(), id }).collect()
+}
+
+/// What could stand in for a boot link that is missing.
+pub(crate) fn candidates(physical: &PhysicalRoot, link: &Bootlink) -> Candidates {
+    let has_that_kernel = |path: &DeploymentPath| {
+        dir::open_directory(physical, path.to_string())
+            .is_ok_and(|directory| kernel::has_bootcsum(directory.as_fd(), &link.bootcsum))
+    };
+    let deployments = deployments_of(physical, link.stateroot.as_str());
+    Candidates {
+        link: link.clone(),
+        with_that_kernel: deployments.into_iter().filter(has_that_kernel).collect(),
+        under_other_bootversion: follow(physical, &link.under_other_bootversion().to_string())
+            .ok()
+            .map(|deployment| deployment.path),
+    }
+}

@@ -1,0 +1,262 @@
+//! Configuration, kernel command line and facts in; the list of steps out. Pure: nothing is looked up here.
+//!
+//! The order of the steps, and what makes it safe to be killed between any two of them:
+//!
+//! 1. In `/run` only: the directories. Anything left there does no harm to a second run.
+//! 2. The new root is put together at a place of its own, beside the physical root, which stays where it is.
+//! 3. One exchange at the end: the physical root leaves, the new root comes. A second run that finds itself between these
+//!    two finds the physical root inside the new one ([`crate::interrupted`]).
+
+use ostree_formats::booted_state::BootedState;
+use ostree_formats::cmdline::BootTarget;
+use ostree_formats::prepare_root_conf::{ComposefsMode, PrepareRootConf};
+use serde::Serialize;
+
+use crate::composefs::{self, ComposefsError};
+use crate::facts::{DeploymentFacts, Facts, Found, Situation};
+use crate::recovery::{self, Recovery};
+use crate::step::{Access, Place, Step, Upper};
+
+/// Where the new root is put together in an initramfs: a directory that has to exist anyway, on a filesystem that is
+/// writable. Nobody can look into it (mode 0000).
+pub(crate) const STAGING: &str = "/run/ostree/.private";
+
+/// Stands for the random name of the directory that `etc.transient` makes.
+pub(crate) const TRANSIENT_ETC: &str = "/run/ostree/transient-etc.XXXXXX";
+
+/// What will be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct MountPlan {
+    pub(crate) situation: Situation,
+    pub(crate) asked_for: BootTarget,
+    pub(crate) recovery: Option<Recovery>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// Why there can be no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PlanError {
+    #[error(transparent)]
+    Composefs(#[from] ComposefsError),
+    #[error("the deployment has no directory {name}: {found} is there")]
+    Incomplete { name: &'static str, found: &'static str },
+    #[error("the stateroot has no directory var: {0} is there")]
+    NoStaterootVar(&'static str),
+    #[error(
+        "the deployment has .usr-ovl-work, so a hotfix of /usr was begun, but no directory .usr-ovl-upper with its files"
+    )]
+    HotfixWithoutUpper,
+    #[error("the deployment has .usr-ovl-work, which is not a directory")]
+    HotfixWork,
+    #[error("the deployment has no /sbin/init to execute")]
+    NoInit,
+}
+
+/// What the boot loader asked for, and what that is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    pub(crate) asked_for: BootTarget,
+    pub(crate) recovery: Option<Recovery>,
+}
+
+/// Makes the plan.
+pub(crate) fn plan(
+    conf: &PrepareRootConf,
+    composefs_argument: Option<&str>,
+    resolved: Resolved,
+    facts: &Facts,
+) -> Result<MountPlan, PlanError> {
+    let composefs = composefs::decide(conf, composefs_argument)?;
+    composefs::require_plain(conf, &composefs)?;
+    let deployment = &facts.deployment;
+    require_parts(deployment)?;
+
+    let pid1 = facts.situation == Situation::Pid1;
+    let mount_var = facts.situation != Situation::Systemd || facts.var_marker;
+    let sysroot_ro = sysroot_readonly(conf, composefs.mode, facts);
+    let mut warnings: Vec<String> = composefs.warning.into_iter().collect();
+    warnings.extend(resolved.recovery.as_ref().map(recovery::warning));
+
+    let mut steps = vec![announce(deployment)];
+    if pid1 {
+        steps.push(Step::NewRun);
+    }
+    steps.extend([
+        Step::Directory { path: "/run/ostree".to_owned(), mode: 0o755 },
+        Step::Directory { path: STAGING.to_owned(), mode: 0 },
+        Step::MakePrivate,
+    ]);
+    steps.extend(new_root(facts)?);
+    steps.extend(volatile_root(composefs.mode, deployment));
+    steps.extend(boot(conf, facts));
+    steps.extend(etc(conf, sysroot_ro, deployment)?);
+    steps.push(usr(facts)?);
+    steps.extend(sysroot(pid1, sysroot_ro));
+    steps.extend(var(mount_var, sysroot_ro, facts, &mut warnings)?);
+    steps.extend(resolved.recovery.as_ref().map(|r| Step::RecoveryRecord { text: recovery::record(r) }));
+    steps.push(Step::BootedState(BootedState {
+        device: deployment.device,
+        inode: deployment.inode,
+        root_transient: conf.root_transient,
+        root_transient_ro: conf.root_transient_ro,
+        composefs: None,
+        sysroot_ro,
+        transient_etc: conf.etc_transient.then(|| TRANSIENT_ETC.to_owned()),
+    }));
+    steps.push(if pid1 {
+        Step::Exec { init: "/sbin/init" }
+    } else {
+        Step::MoveIntoPlace { sysroot: facts.sysroot.clone(), writable: !facts.sysroot_read_only }
+    });
+    Ok(MountPlan {
+        situation: facts.situation,
+        asked_for: resolved.asked_for,
+        recovery: resolved.recovery,
+        warnings,
+        steps,
+    })
+}
+
+/// ostree-prepare-root(1): said in the configuration, else true with composefs; and whenever that gives false without
+/// composefs, the old place on the disk is asked as well.
+fn sysroot_readonly(conf: &PrepareRootConf, composefs: ComposefsMode, facts: &Facts) -> bool {
+    let with_composefs = composefs > ComposefsMode::Maybe;
+    conf.sysroot_readonly.unwrap_or(with_composefs) || (!with_composefs && facts.repo_readonly)
+}
+
+fn require_parts(deployment: &DeploymentFacts) -> Result<(), PlanError> {
+    for (name, found) in [("usr", deployment.usr), ("etc", deployment.etc), ("sysroot", deployment.sysroot)] {
+        require_directory(name, found)?;
+    }
+    Ok(())
+}
+
+fn require_directory(name: &'static str, found: Found) -> Result<(), PlanError> {
+    if found == Found::Directory { Ok(()) } else { Err(PlanError::Incomplete { name, found: describe(found) }) }
+}
+
+fn describe(found: Found) -> &'static str {
+    match found {
+        Found::Nothing => "nothing",
+        Found::Directory => "a directory",
+        Found::Link => "a symbolic link",
+        Found::Other => "something that is no directory",
+    }
+}
+
+fn announce(deployment: &DeploymentFacts) -> Step {
+    Step::Announce { path: deployment.path.to_string(), device: deployment.device, inode: deployment.inode }
+}
+
+fn bind(source: impl Into<String>, target: impl Into<String>, access: Access) -> Step {
+    Step::Bind { source: Place::Physical(source.into()), target: target.into(), access, slave_and_shared: false }
+}
+
+fn new_root(facts: &Facts) -> Result<Vec<Step>, PlanError> {
+    let deployment = &facts.deployment;
+    let path = deployment.path.to_string();
+    if facts.situation != Situation::Pid1 {
+        return Ok(vec![Step::NewRoot { deployment: path, at: STAGING.to_owned() }]);
+    }
+    require_directory("dev", deployment.dev)?;
+    require_directory("run", deployment.run)?;
+    if !deployment.init {
+        return Err(PlanError::NoInit);
+    }
+    // Nothing can be created on the disk, so the deployment's own directory is where its new root is put together.
+    let at = format!("/{path}");
+    Ok(vec![
+        Step::NewRoot { deployment: path, at },
+        Step::Dev { mounted: facts.dev_mounted },
+        Step::AttachRun,
+        Step::PivotRoot,
+    ])
+}
+
+fn volatile_root(composefs: ComposefsMode, deployment: &DeploymentFacts) -> Option<Step> {
+    (composefs > ComposefsMode::Maybe).then_some(Step::VolatileRoot { device: deployment.device })
+}
+
+/// Made from the physical root before that becomes read-only below `/sysroot`, so it is writable when the disk is.
+fn boot(conf: &PrepareRootConf, facts: &Facts) -> Option<Step> {
+    let wanted = conf.boot_mount || facts.situation != Situation::Systemd;
+    let possible = facts.boot_loader_link && facts.deployment.boot == Found::Directory;
+    (wanted && possible).then(|| bind("boot", "boot", Access::Inherited))
+}
+
+/// Left alone where the whole root stays writable.
+fn etc(conf: &PrepareRootConf, sysroot_ro: bool, deployment: &DeploymentFacts) -> Result<Vec<Step>, PlanError> {
+    let path = &deployment.path;
+    if conf.etc_transient {
+        require_directory("usr/etc", deployment.usr_etc)?;
+        let overlay = Step::Overlay {
+            target: "etc".to_owned(),
+            lower: vec![Place::Physical(format!("{path}/usr/etc"))],
+            upper: Some(Upper { upper: Place::TransientEtc("upper"), work: Place::TransientEtc("work") }),
+            access: Access::Inherited,
+        };
+        return Ok(vec![Step::TransientEtcDirectory, overlay]);
+    }
+    Ok(sysroot_ro.then(|| bind(format!("{path}/etc"), "etc", Access::Writable)).into_iter().collect())
+}
+
+fn usr(facts: &Facts) -> Result<Step, PlanError> {
+    let deployment = &facts.deployment;
+    let usr = format!("{}/usr", deployment.path);
+    match (deployment.hotfix_work, deployment.hotfix_upper) {
+        (Found::Nothing, _) => return Ok(bind(usr, "usr", Access::ReadOnly)),
+        (Found::Directory, Found::Directory) => {}
+        (Found::Directory, _) => return Err(PlanError::HotfixWithoutUpper),
+        (Found::Link | Found::Other, _) => return Err(PlanError::HotfixWork),
+    }
+    let place = |name: &str| Place::Physical(format!("{}/{name}", deployment.path));
+    let target = "usr".to_owned();
+    Ok(if facts.sysroot_read_only {
+        // The kernel refuses an upper layer on a read-only disk; the hotfix is still what the administrator wants to run.
+        let lower = vec![place(".usr-ovl-upper"), Place::Physical(usr)];
+        Step::Overlay { target, lower, upper: None, access: Access::ReadOnly }
+    } else {
+        let upper = Upper { upper: place(".usr-ovl-upper"), work: place(".usr-ovl-work") };
+        Step::Overlay { target, lower: vec![Place::Physical(usr)], upper: Some(upper), access: Access::Inherited }
+    })
+}
+
+/// As PID 1 the physical root is at `/sysroot` by pivot_root already.
+fn sysroot(pid1: bool, sysroot_ro: bool) -> Option<Step> {
+    match (pid1, sysroot_ro) {
+        (false, true) => Some(bind("", "sysroot", Access::ReadOnly)),
+        (false, false) => Some(bind("", "sysroot", Access::Inherited)),
+        (true, true) => Some(Step::SysrootReadOnly),
+        (true, false) => None,
+    }
+}
+
+/// With a read-only `/sysroot` the stateroot's `var` is bound over itself, writable. `/var` itself is only mounted where
+/// nobody does it later.
+fn var(mount_var: bool, sysroot_ro: bool, facts: &Facts, warnings: &mut Vec<String>) -> Result<Vec<Step>, PlanError> {
+    let source = facts.deployment.path.stateroot_var();
+    if facts.stateroot_var != Found::Directory {
+        if mount_var || sysroot_ro {
+            return Err(PlanError::NoStaterootVar(describe(facts.stateroot_var)));
+        }
+        warnings.push(format!("/{source} is missing: /var of this system cannot be mounted"));
+    }
+    let mut steps = Vec::new();
+    if sysroot_ro {
+        steps.push(bind(source.clone(), format!("sysroot/{source}"), Access::Writable));
+    }
+    match facts.deployment.var {
+        Found::Directory if mount_var => steps.push(Step::Bind {
+            source: Place::Physical(source),
+            target: "var".to_owned(),
+            access: if sysroot_ro { Access::Writable } else { Access::Inherited },
+            slave_and_shared: true,
+        }),
+        Found::Directory => {}
+        found if mount_var => return Err(PlanError::Incomplete { name: "var", found: describe(found) }),
+        _ => warnings.push("the deployment has no directory var: /var of this system cannot be mounted".to_owned()),
+    }
+    Ok(steps)
+}

@@ -1,0 +1,141 @@
+//! Boot links out of step: which deployment a boot loader entry meant, when its boot link is missing.
+//!
+//! The most reported way in which OSTree systems stop booting: every entry names `boot.1/…`, and only `boot.0/…` is there,
+//! or the other way round. The bootcsum in the entry still says which kernel and initramfs are running now, and a
+//! deployment that does not have them cannot be the one. Nothing is written to the disk.
+
+use ostree_formats::bootlink::Bootlink;
+use ostree_formats::deployment::DeploymentPath;
+use serde::Serialize;
+
+/// What was found while looking for the deployment that a missing boot link meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Candidates {
+    /// The link that is missing.
+    pub(crate) link: Bootlink,
+    /// Deployments of its stateroot that have a kernel with its bootcsum.
+    pub(crate) with_that_kernel: Vec<DeploymentPath>,
+    /// Where the link of the same name under the other bootversion leads, if it is there.
+    pub(crate) under_other_bootversion: Option<DeploymentPath>,
+}
+
+/// A deployment that stands in for a missing boot link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Recovery {
+    /// The link that is missing.
+    pub(crate) missing: Bootlink,
+    /// The deployment that is booted.
+    pub(crate) deployment: DeploymentPath,
+    /// Why this one.
+    pub(crate) reason: String,
+    /// What repairs the links, as a shell command for the booted system.
+    pub(crate) repair: String,
+}
+
+/// Why none can stand in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoRecovery {
+    /// No deployment has that kernel.
+    NoKernel,
+    /// Several have, and nothing tells which was meant.
+    Ambiguous(Vec<DeploymentPath>),
+}
+
+/// Decides. With several candidates the other bootversion's link is believed only if all are of one commit: bootserials
+/// are counted anew with every list of deployments, so the same number can mean another deployment there.
+pub(crate) fn choose(candidates: &Candidates) -> Result<Recovery, NoRecovery> {
+    let Candidates { link, with_that_kernel, under_other_bootversion } = candidates;
+    let recovery = |deployment: &DeploymentPath, reason: String| Recovery {
+        missing: link.clone(),
+        deployment: deployment.clone(),
+        reason,
+        repair: repair_command(link, deployment, under_other_bootversion.is_some()),
+    };
+    match (with_that_kernel.as_slice(), under_other_bootversion) {
+        ([], _) => Err(NoRecovery::NoKernel),
+        ([only], _) => Ok(recovery(only, "it is the only deployment with the kernel that is running".to_owned())),
+        ([first, rest @ ..], Some(other)) if rest.iter().all(|d| d.id.commit == first.id.commit) => {
+            let named = with_that_kernel.iter().find(|d| *d == other);
+            let reason =
+                format!("the link /{} names it, and all candidates are of one commit", link.under_other_bootversion());
+            named
+                .map(|deployment| recovery(deployment, reason))
+                .ok_or_else(|| NoRecovery::Ambiguous(with_that_kernel.clone()))
+        }
+        (several, _) => Err(NoRecovery::Ambiguous(several.to_vec())),
+    }
+}
+
+/// Makes the missing set of links, by copying the other set where there is one (all entries need theirs, not just
+/// the booted one), and then the link that was missing.
+fn repair_command(link: &Bootlink, deployment: &DeploymentPath, other_set: bool) -> String {
+    let (this, other) = (link.bootversion, link.bootversion.other());
+    let directory = format!("/sysroot/ostree/boot.{this}.0");
+    let mut commands = vec!["mount -o remount,rw /sysroot".to_owned()];
+    if other_set {
+        commands.push(format!("cp -aT /sysroot/ostree/boot.{other}/ {directory}"));
+    }
+    let of_link = format!("{directory}/{}/{}", link.stateroot, link.bootcsum);
+    commands.push(format!("mkdir -p '{of_link}'"));
+    let target = format!("../../../deploy/{}/deploy/{}", deployment.stateroot, deployment.id);
+    commands.push(format!("ln -sfnT '{target}' '{of_link}/{}'", link.bootserial));
+    commands.push(format!("ln -sfnT boot.{this}.0 /sysroot/ostree/boot.{this}"));
+    commands.push("sync".to_owned());
+    commands.join(" && ")
+}
+
+/// `/run/ostree/recovered-boot`: a key file for later tools.
+pub(crate) fn record(recovery: &Recovery) -> String {
+    let Recovery { missing, deployment, reason, repair } = recovery;
+    format!("[recovery]\nmissing=/{missing}\ndeployment=/{deployment}\nreason={reason}\nrepair={repair}\n")
+}
+
+/// The warning for console and journal.
+pub(crate) fn warning(recovery: &Recovery) -> String {
+    let Recovery { missing, deployment, reason, repair } = recovery;
+    format!(
+        "boot link /{missing} is missing; booting /{deployment} instead, since {reason}. \
+         ostree may not update until the links are repaired: {repair}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(commit: char, serial: u32) -> DeploymentPath {
+        format!("ostree/deploy/debian/deploy/{}.{serial}", commit.to_string().repeat(64)).parse().unwrap()
+    }
+
+    fn candidates(with_that_kernel: &[DeploymentPath], other: Option<DeploymentPath>) -> Candidates {
+        let link = format!("ostree/boot.1/debian/{}/1", "c".repeat(64)).parse().unwrap();
+        Candidates { link, with_that_kernel: with_that_kernel.to_vec(), under_other_bootversion: other }
+    }
+
+    #[test]
+    fn the_only_one_is_booted_whatever_other_links_say() {
+        let only = deployment('a', 0);
+        for other in [None, Some(deployment('b', 0)), Some(only.clone())] {
+            assert_eq!(choose(&candidates(std::slice::from_ref(&only), other)).unwrap().deployment, only);
+        }
+    }
+
+    #[test]
+    fn of_several_with_one_commit_the_other_link_decides() {
+        let both = [deployment('a', 0), deployment('a', 1)];
+        assert_eq!(choose(&candidates(&both, Some(both[1].clone()))).unwrap().deployment, both[1]);
+        assert_eq!(choose(&candidates(&both, None)), Err(NoRecovery::Ambiguous(both.to_vec())));
+        assert_eq!(choose(&candidates(&both, Some(deployment('b', 0)))), Err(NoRecovery::Ambiguous(both.to_vec())));
+    }
+
+    #[test]
+    fn of_several_commits_none_is_guessed() {
+        let both = [deployment('a', 0), deployment('b', 0)];
+        assert_eq!(choose(&candidates(&both, Some(both[0].clone()))), Err(NoRecovery::Ambiguous(both.to_vec())));
+    }
+
+    #[test]
+    fn without_that_kernel_there_is_nothing_to_boot() {
+        assert_eq!(choose(&candidates(&[], Some(deployment('a', 0)))), Err(NoRecovery::NoKernel));
+    }
+}

@@ -1,0 +1,147 @@
+//! The report of a failed boot: everything an administrator at a serial console needs, in one block.
+
+use std::fmt::Write;
+
+use crate::composefs::ComposefsError;
+use crate::facts::Situation;
+use crate::failure::{Cause, Failure};
+use crate::lookup::LookupError;
+use crate::plan::PlanError;
+use crate::survey::Survey;
+
+/// Writes it.
+pub(crate) fn report(failure: &Failure, survey: &Survey) -> String {
+    let mut text = format!("cannot boot: {}\n", failure.cause);
+    let mut line = |label: &str, value: &str| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {label:<13}{value}");
+    };
+    match &failure.asked_for {
+        Some(target) => {
+            line("asked for:", &format!("{} (kernel argument {})", target.path, target.argument));
+            line(
+                "looked up:",
+                &format!("{} on the physical root, mounted at {}", target.path, failure.sysroot.display()),
+            );
+        }
+        None => line("asked for:", "no deployment: see the first line"),
+    }
+    match &survey.mounted {
+        Some(m) => {
+            line("mounted:", &format!("{} on {}, {}, {}", m.source, failure.sysroot.display(), m.fstype, m.options))
+        }
+        None => line("mounted:", &format!("nothing at {}", failure.sysroot.display())),
+    }
+    if survey.boot_links.is_empty() && survey.deployments.is_empty() {
+        line(
+            "on the disk:",
+            &format!("no boot links, no deployments; in its root directory: {}", survey.top_level.join(" ")),
+        );
+    } else {
+        for (n, (link, target)) in survey.boot_links.iter().enumerate() {
+            line(if n == 0 { "boot links:" } else { "" }, &format!("{link} -> {target}"));
+        }
+        if survey.boot_links.is_empty() {
+            line("boot links:", "none");
+        }
+        for (n, (deployment, followed)) in survey.deployments.iter().enumerate() {
+            let followed = followed.as_ref().map(|origin| format!(" (origin {origin})")).unwrap_or_default();
+            line(if n == 0 { "deployments:" } else { "" }, &format!("/{deployment}{followed}"));
+        }
+        if survey.deployments.is_empty() {
+            line("deployments:", "none");
+        }
+    }
+    line("likely cause:", &likely_cause(failure, survey));
+    for (n, action) in what_to_do(failure, survey).iter().enumerate() {
+        line(if n == 0 { "what to do:" } else { "" }, action);
+    }
+    text
+}
+
+fn likely_cause(failure: &Failure, survey: &Survey) -> String {
+    let not_ostree = survey.boot_links.is_empty() && survey.deployments.is_empty();
+    match &failure.cause {
+        Cause::Target(_) => "the boot loader entry was not written by ostree, or its options were changed",
+        Cause::Configuration(_) => "prepare-root.conf was changed after it was last checked (ostree-prepare-root --check-config)",
+        Cause::NotMounted(_) => {
+            "the disk, not ostree: root= is missing or wrong, the disk is gone, or its driver is not in the initramfs"
+        }
+        Cause::NotOstree(_) => "the disk, not ostree: root= (or rootflags=) names another filesystem than the system's",
+        Cause::Lookup(_) if not_ostree => "the disk, not ostree: root= (or rootflags=) names another filesystem than the system's",
+        Cause::Lookup(LookupError::Missing(_)) if survey.boot_links.is_empty() => {
+            "the boot links were removed, or never reached the disk when power was lost"
+        }
+        Cause::Lookup(LookupError::Missing(_)) => {
+            "boot loader entries and boot links are out of step: an update was cut short, or one of them was restored alone"
+        }
+        Cause::Lookup(LookupError::Dangling { .. }) => "the deployment was removed, or the disk is damaged",
+        Cause::Lookup(_) => "the link was not made by ostree, or the disk is damaged",
+        Cause::Ambiguous { .. } => {
+            "boot loader entries and boot links are out of step, and which deployment was meant cannot be told"
+        }
+        Cause::Plan { error, .. } => match error {
+            PlanError::Composefs(ComposefsError::Unsupported(_)) => {
+                "this initramfs was built with a configuration that needs composefs, and a prepare-root without it"
+            }
+            PlanError::Composefs(_) => "configuration and kernel command line contradict each other",
+            PlanError::HotfixWithoutUpper | PlanError::HotfixWork => {
+                "`ostree admin unlock --hotfix` was cut short, or its directories were touched"
+            }
+            _ => "the deployment was damaged, or its tree is not one of an OSTree system",
+        },
+        Cause::System(error) if error.object.starts_with("/run") => "/run is not a writable tmpfs, or it is full",
+        Cause::System(error) if error.reason == rustix::io::Errno::NODEV && error.operation == "mount" => {
+            "the kernel lacks that filesystem, or its module is not in the initramfs"
+        }
+        Cause::System(_) => "the kernel refused; see what it said (dmesg)",
+        Cause::Exec { .. } => "the deployment's /sbin/init is damaged, or for another machine",
+    }
+    .to_owned()
+}
+
+fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
+    let sysroot = failure.sysroot.display();
+    let mut actions = Vec::new();
+    match &failure.cause {
+        Cause::NotMounted(_) | Cause::NotOstree(_) => {
+            actions.push(
+                "compare root= in `cat /proc/cmdline` with `blkid`, or see `systemctl status sysroot.mount`".to_owned(),
+            );
+        }
+        Cause::Configuration(_) | Cause::Plan { error: PlanError::Composefs(_), .. } => {
+            actions
+                .push("boot an older entry and rebuild this initramfs with a configuration that is right".to_owned());
+        }
+        Cause::Plan { error: PlanError::HotfixWithoutUpper | PlanError::HotfixWork, deployment } => {
+            actions.push(format!(
+                "to give up the hotfix: mount -o remount,rw {sysroot} && rm -rf {sysroot}/{deployment}/.usr-ovl-work"
+            ));
+        }
+        Cause::System(error) if error.reason == rustix::io::Errno::NODEV => {
+            actions.push("rebuild the initramfs with that module (dracut: add_drivers+=\" overlay \")".to_owned());
+        }
+        _ => {}
+    }
+    let asked = failure.asked_for.as_ref().map(|target| target.path.as_str());
+    let another = survey.boot_links.iter().map(|(link, _)| link).find(|link| Some(link.as_str()) != asked);
+    if let Some(link) = another {
+        actions.push(format!("at the boot menu choose another entry, or edit this one: ostree={link}"));
+        let then = match failure.situation {
+            Situation::Systemd => Some("systemctl default"),
+            Situation::Script => Some("switch root"),
+            Situation::Pid1 => None,
+        };
+        if let Some(then) = then {
+            actions.push(format!(
+                "or in this shell: /usr/lib/ostree/ostree-prepare-root {sysroot} ostree={link}, then {then}"
+            ));
+        }
+    } else {
+        actions.push("at the boot menu choose another entry, or boot a rescue system and look at the disk".to_owned());
+    }
+    actions
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! The story of a boot, from top to bottom.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use ostree_formats::bootlink::Bootlink;
+use ostree_formats::cmdline::{BootTarget, KernelCommandLine};
+use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::mountinfo;
+use ostree_formats::prepare_root_conf::{ComposefsMode, OnFailure, Parsed, PrepareRootConf};
+use system::proc::Proc;
+use system::{Context, SystemError, dir, mount};
+
+use crate::args::Detection;
+use crate::execute;
+use crate::execute::undo;
+use crate::facts::Situation;
+use crate::failure::{Cause, Failure};
+use crate::interrupted::{self, Leftover};
+use crate::lookup::{self, Deployment, LookupError};
+use crate::physical_root::PhysicalRoot;
+use crate::plan::{self, MountPlan, Resolved, STAGING};
+use crate::recovery::{self, NoRecovery};
+
+/// What a boot is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) sysroot: PathBuf,
+    pub(crate) cmdline: Option<OsString>,
+    pub(crate) situation: Situation,
+}
+
+/// A plan, or the news that none is needed.
+#[derive(Debug)]
+pub(crate) enum Planned {
+    /// With the physical root that it is for.
+    Plan(Box<MountPlan>, PhysicalRoot),
+    /// `sysroot` is the root of a deployment already.
+    PreparedAlready(DeploymentPath),
+}
+
+/// What was learnt on the way, for the report and for what follows it.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) asked_for: Option<BootTarget>,
+    pub(crate) on_failure: Option<OnFailure>,
+    pub(crate) wants_shell: bool,
+}
+
+/// Whether systemd is there is told by sd_booted(3)'s sign, unless somebody says it.
+pub(crate) fn situation(systemd: Detection) -> Situation {
+    let there = || Path::new("/run/systemd/system").is_dir();
+    match systemd {
+        Detection::Yes => Situation::Systemd,
+        Detection::No => Situation::Script,
+        Detection::Auto if there() => Situation::Systemd,
+        Detection::Auto => Situation::Script,
+    }
+}
+
+impl Request {
+    /// Turns the physical root into the root of a deployment. As PID 1 it returns only to fail.
+    pub(crate) fn prepare(&self, known: &mut Known, init_arguments: &[OsString]) -> Result<(), Box<Failure>> {
+        let result = clean_up_interrupted_run(self).and_then(|()| {
+            let planned = self.plan(known, Purpose::Boot)?;
+            let (plan, physical) = match planned {
+                Planned::Plan(plan, physical) => (plan, physical),
+                Planned::PreparedAlready(deployment) => {
+                    log::info!("{} is prepared already, for /{deployment}: nothing to do", self.sysroot.display());
+                    return Ok(());
+                }
+            };
+            for warning in &plan.warnings {
+                log::warn!("{warning}");
+            }
+            execute::execute(&plan, &physical, init_arguments)
+        });
+        result.map_err(|cause| {
+            Box::new(Failure {
+                cause,
+                situation: self.situation,
+                sysroot: self.sysroot.clone(),
+                asked_for: known.asked_for.clone(),
+            })
+        })
+    }
+
+    /// Says what that would do.
+    pub(crate) fn show(&self, known: &mut Known) -> Result<Planned, Cause> {
+        let request = Request { sysroot: self.physical_root_of_running_system(), ..self.clone() };
+        request.plan(known, Purpose::Show)
+    }
+
+    /// Everything up to the point where something would be done: only reads.
+    fn plan(&self, known: &mut Known, purpose: Purpose) -> Result<Planned, Cause> {
+        let proc = Proc::open()?;
+        let cmdline = match &self.cmdline {
+            Some(line) => KernelCommandLine::new(line.as_bytes()),
+            None => KernelCommandLine::new(proc.command_line()?),
+        };
+        known.wants_shell = cmdline.wants_shell();
+
+        let pid1 = self.situation == Situation::Pid1;
+        // As PID 1 the configuration is in the deployment, which is not known yet.
+        let early = if pid1 { None } else { Some(configuration(Path::new("/"), known)?) };
+
+        let asked_for = cmdline.boot_target();
+        known.asked_for = asked_for.as_ref().ok().cloned();
+
+        let physical = PhysicalRoot::open(&self.sysroot, proc)?;
+        if let Some(deployment) = prepared_already(&physical)? {
+            return Ok(Planned::PreparedAlready(deployment));
+        }
+        require_physical_root(&physical, purpose)?;
+        let asked_for = asked_for?;
+
+        let conf = early.clone().unwrap_or_default();
+        let (deployment, recovery) = find_deployment(&physical, &asked_for, &conf, &cmdline)?;
+        let conf = match early {
+            Some(conf) => conf,
+            None => {
+                let conf = accept(crate::config::load(&deployment.directory), known)?;
+                if let Some(recovery) = recovery.as_ref().filter(|_| !may_recover(&conf, &cmdline)) {
+                    return Err(LookupError::Missing(format!("/{}", recovery.missing)).into());
+                }
+                conf
+            }
+        };
+
+        let facts = physical.facts(self.situation, &deployment, conf.etc_transient)?;
+        let resolved = Resolved { asked_for, recovery };
+        let plan = plan::plan(&conf, cmdline.composefs().as_deref(), resolved, &facts)
+            .map_err(|error| Cause::Plan { deployment: facts.deployment.path.clone(), error })?;
+        Ok(Planned::Plan(Box::new(plan), physical))
+    }
+
+    /// `--plan /` of a system that runs: its physical root is at `/sysroot`.
+    fn physical_root_of_running_system(&self) -> PathBuf {
+        let prepared = Proc::open()
+            .and_then(|proc| PhysicalRoot::open(&self.sysroot, proc))
+            .and_then(|physical| prepared_already(&physical));
+        if matches!(prepared, Ok(Some(_))) { self.sysroot.join("sysroot") } else { self.sysroot.clone() }
+    }
+}
+
+/// Why a plan is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Boot,
+    /// A directory will do, as of an image that was unpacked.
+    Show,
+}
+
+fn configuration(root: &Path, known: &mut Known) -> Result<PrepareRootConf, Cause> {
+    let root = dir::open_root(root).context("open", root.display())?;
+    accept(crate::config::load(root), known)
+}
+
+fn accept(parsed: Parsed, known: &mut Known) -> Result<PrepareRootConf, Cause> {
+    for warning in &parsed.warnings {
+        log::warn!("{warning}");
+    }
+    if !parsed.errors.is_empty() {
+        return Err(Cause::Configuration(parsed.errors));
+    }
+    known.on_failure = Some(parsed.conf.on_failure);
+    Ok(parsed.conf)
+}
+
+fn prepared_already(physical: &PhysicalRoot) -> Result<Option<DeploymentPath>, SystemError> {
+    // The whole mount table is only read when one look says that it is worth it.
+    if !physical.has_mount_at_sysroot() {
+        return Ok(None);
+    }
+    let mounts = mountinfo::parse(&physical.proc.mountinfo()?);
+    Ok(interrupted::prepared(&mounts, &physical.at))
+}
+
+fn require_physical_root(physical: &PhysicalRoot, purpose: Purpose) -> Result<(), Cause> {
+    let at = physical.at.display().to_string();
+    if purpose == Purpose::Boot && !physical.is_mounted() {
+        return Err(Cause::NotMounted(at));
+    }
+    if dir::open_directory(physical, "ostree").is_err() {
+        return Err(Cause::NotOstree(at));
+    }
+    Ok(())
+}
+
+/// Follows the boot link; where that is missing, looks for what it must have meant.
+fn find_deployment(
+    physical: &PhysicalRoot,
+    asked_for: &BootTarget,
+    conf: &PrepareRootConf,
+    cmdline: &KernelCommandLine,
+) -> Result<(Deployment, Option<recovery::Recovery>), Cause> {
+    let missing = match lookup::follow(physical, &asked_for.path) {
+        Ok(deployment) => return Ok((deployment, None)),
+        Err(error) => error,
+    };
+    let link = asked_for.path.parse::<Bootlink>();
+    let (LookupError::Missing(path), Ok(link), true) = (&missing, link, may_recover(conf, cmdline)) else {
+        return Err(missing.into());
+    };
+    let candidates = lookup::candidates(physical, &link);
+    match recovery::choose(&candidates) {
+        Ok(recovery) => {
+            let path = recovery.deployment.clone();
+            let directory = dir::open_directory(physical, path.to_string()).context("open", format!("/{path}"))?;
+            Ok((Deployment { path, directory }, Some(recovery)))
+        }
+        Err(NoRecovery::NoKernel) => Err(missing.into()),
+        Err(NoRecovery::Ambiguous(candidates)) => Err(Cause::Ambiguous { missing: path.clone(), candidates }),
+    }
+}
+
+/// Until the deployment that is chosen can be verified, a signature must not be worked around by choosing another.
+fn may_recover(conf: &PrepareRootConf, cmdline: &KernelCommandLine) -> bool {
+    let signed = conf.composefs == ComposefsMode::Signed || cmdline.composefs().as_deref() == Some("signed");
+    conf.boot_recover && !signed
+}
+
+/// Puts back what a run that was killed has moved. The staging place is only ever mounted on by this program.
+fn clean_up_interrupted_run(request: &Request) -> Result<(), Cause> {
+    let staging = Path::new(STAGING);
+    let mounted = dir::open_root(staging).and_then(dir::stat_fd).is_ok_and(|stat| stat.mount_root);
+    if request.situation == Situation::Pid1 || !mounted {
+        return Ok(());
+    }
+    let mounts = mountinfo::parse(&Proc::open()?.mountinfo()?);
+    match interrupted::leftover(&mounts, &request.sysroot) {
+        Leftover::Nothing => return Ok(()),
+        Leftover::Beside => {}
+        Leftover::AroundPhysicalRoot { writable } => {
+            undo::bring_back_physical_root(STAGING, &request.sysroot, writable)
+                .context("bring back the physical root to", request.sysroot.display())?;
+        }
+    }
+    mount::detach(staging).context("take away what an earlier run left at", STAGING)?;
+    log::warn!("an earlier run was interrupted: what it left is cleaned up");
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! What goes to standard output: plans, findings, texts.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use system::SystemError;
+
+use crate::check_config::Findings;
+use crate::plan::MountPlan;
+use crate::run::{Known, Planned, Request};
+
+/// Prints; a reader that went away is no success.
+pub(crate) fn print(text: &str) -> ExitCode {
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(crate::FAILED),
+    }
+}
+
+/// `--plan`, and with `json` for machines.
+pub(crate) fn plan(request: &Request, json: bool) -> ExitCode {
+    match request.show(&mut Known::default()) {
+        Ok(Planned::Plan(plan, _)) if json => match serde_json::to_string_pretty(&plan) {
+            Ok(text) => print(&format!("{text}\n")),
+            Err(error) => failed(&error),
+        },
+        Ok(Planned::Plan(plan, _)) => print(&in_words(&plan)),
+        Ok(Planned::PreparedAlready(deployment)) => {
+            print(&format!("prepared already, for /{deployment}: nothing to do\n"))
+        }
+        Err(cause) => failed(&cause),
+    }
+}
+
+/// `--check-config`.
+pub(crate) fn findings(result: Result<Findings, SystemError>) -> ExitCode {
+    let findings = match result {
+        Ok(findings) => findings,
+        Err(error) => return failed(&error),
+    };
+    for warning in &findings.warnings {
+        log::warn!("{warning}");
+    }
+    for error in &findings.errors {
+        log::error!("{error}");
+    }
+    if findings.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(crate::FAILED) }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> ExitCode {
+    log::error!("{error}");
+    ExitCode::from(crate::FAILED)
+}
+
+/// A plan, line by line.
+pub(crate) fn in_words(plan: &MountPlan) -> String {
+    let mut text = format!("asked for: {} (kernel argument {})\n", plan.asked_for.path, plan.asked_for.argument);
+    for warning in &plan.warnings {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
+    for (number, step) in (1..).zip(&plan.steps) {
+        text.push_str(&format!("{number:2}. {step}\n"));
+    }
+    text
+}

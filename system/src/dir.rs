@@ -1,0 +1,232 @@
+//! Directories held by descriptor: every path is looked up inside one, and cannot leave it.
+//!
+//! `openat2(2)` with `RESOLVE_IN_ROOT`: absolute links and `..` are taken inside the directory, magic links are refused.
+
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Statx, StatxAttributes, StatxFlags};
+use rustix::io::Errno;
+
+/// What something is, without following a link at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Regular file.
+    File,
+    /// Directory.
+    Directory,
+    /// Symbolic link.
+    Link,
+    /// Anything else.
+    Other,
+}
+
+/// What `statx` said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits.
+    pub mode: u16,
+    /// Size in bytes.
+    pub size: u64,
+    /// `st_dev`.
+    pub device: u64,
+    /// `st_ino`.
+    pub inode: u64,
+    /// Something is mounted exactly there.
+    pub mount_root: bool,
+}
+
+impl From<Statx> for Stat {
+    fn from(stat: Statx) -> Self {
+        let kind = match rustix::fs::FileType::from_raw_mode(stat.stx_mode.into()) {
+            rustix::fs::FileType::RegularFile => Kind::File,
+            rustix::fs::FileType::Directory => Kind::Directory,
+            rustix::fs::FileType::Symlink => Kind::Link,
+            _ => Kind::Other,
+        };
+        Self {
+            kind,
+            mode: stat.stx_mode & 0o7777,
+            size: stat.stx_size,
+            device: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
+            inode: stat.stx_ino,
+            mount_root: stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
+        }
+    }
+}
+
+/// Opens a directory of the caller's own tree, by path: the start of all lookups.
+///
+/// # Errors
+/// As `open(2)`.
+pub fn open_root(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+}
+
+/// Opens `path` inside `root`. `flags` as for `open(2)`; `O_CLOEXEC` is added.
+///
+/// # Errors
+/// As `openat2(2)`: `ELOOP` for a loop of links and for a magic link.
+pub fn open(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        match rustix::fs::openat2(&root, path.as_ref(), flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            // A rename somewhere raced with the lookup of `..`: openat2(2) says to try again.
+            Err(Errno::AGAIN) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Opens a directory inside `root`, only to look things up in it or mount on it.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_directory(root: impl AsFd, path: impl AsRef<Path>) -> Result<OwnedFd, Errno> {
+    open(root, path, OFlags::PATH | OFlags::DIRECTORY)
+}
+
+/// What an open descriptor is.
+///
+/// # Errors
+/// As `statx(2)`.
+pub fn stat_fd(fd: impl AsFd) -> Result<Stat, Errno> {
+    rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).map(Stat::from)
+}
+
+/// What one name in the directory `fd` is; `name` has no `/`. A link is not followed. `None`: it is not there.
+///
+/// # Errors
+/// As `statx(2)`, but for `ENOENT`.
+pub fn stat_name(fd: impl AsFd, name: &str) -> Result<Option<Stat>, Errno> {
+    debug_assert!(!name.contains('/'), "a name is one path component");
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    match rustix::fs::statx(fd, name, flags, StatxFlags::BASIC_STATS) {
+        Ok(stat) => Ok(Some(stat.into())),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The target of the link `name` in the directory `fd`.
+///
+/// # Errors
+/// As `readlink(2)`.
+pub fn read_link(fd: impl AsFd, name: &str) -> Result<String, Errno> {
+    rustix::fs::readlinkat(fd, name, Vec::new()).map(|target| target.to_string_lossy().into_owned())
+}
+
+/// Reads a regular file inside `root`, of at most `limit` bytes.
+///
+/// # Errors
+/// As [`open`]; `EISDIR` for a directory, `EINVAL` for what is neither that nor a file (a fifo would wait for ever), `EFBIG`
+/// for a file over the limit.
+pub fn read(root: impl AsFd, path: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>, Errno> {
+    let file = open(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+    let stat = stat_fd(&file)?;
+    match stat.kind {
+        Kind::File if stat.size > limit => return Err(Errno::FBIG),
+        Kind::File => {}
+        Kind::Directory => return Err(Errno::ISDIR),
+        Kind::Link | Kind::Other => return Err(Errno::INVAL),
+    }
+    let mut bytes = Vec::new();
+    // Files of procfs say that they are empty; one byte more than the limit tells that there would be more.
+    std::fs::File::from(file)
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    if bytes.len() as u64 > limit { Err(Errno::FBIG) } else { Ok(bytes) }
+}
+
+/// The names in a directory inside `root`, sorted, without `.` and `..`, and without those that are no UTF-8.
+///
+/// # Errors
+/// As [`open`] and `getdents64(2)`.
+pub fn names(root: impl AsFd, path: impl AsRef<Path>) -> Result<Vec<String>, Errno> {
+    let directory = open(root, path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::new(directory)? {
+        if let Ok(name) = entry?.file_name().to_str()
+            && name != "."
+            && name != ".."
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Makes the directory `name` in `fd`; that it exists is no error.
+///
+/// # Errors
+/// As `mkdir(2)`; `ENOTDIR` when the name is taken by something else.
+pub fn make(fd: impl AsFd, name: &str, mode: u16) -> Result<(), Errno> {
+    match rustix::fs::mkdirat(&fd, name, Mode::from_raw_mode(mode.into())) {
+        Err(Errno::EXIST) => match stat_name(fd, name)? {
+            Some(Stat { kind: Kind::Directory, .. }) => Ok(()),
+            _ => Err(Errno::NOTDIR),
+        },
+        other => other,
+    }
+}
+
+/// Gives the file `name` in `fd` this content, by a rename, so that a reader sees the old or the new and no part of it.
+/// For filesystems in memory: nothing is synced.
+///
+/// # Errors
+/// As `open(2)`, `write(2)`, `rename(2)`; the new file is removed again.
+pub fn replace_volatile_file(fd: impl AsFd, name: &str, bytes: &[u8], mode: u16) -> Result<(), Errno> {
+    let temporary = format!(".{name}.new");
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&fd, &temporary, flags, Mode::from_raw_mode(mode.into()))?;
+    let result = write_all(&file, bytes).and_then(|()| rustix::fs::renameat(&fd, &temporary, &fd, name));
+    if result.is_err() {
+        // The error that is being returned says more than one about the clean-up would.
+        let _ = rustix::fs::unlinkat(&fd, &temporary, AtFlags::empty());
+    }
+    result
+}
+
+/// Removes the file `name` from `fd`; that there is none is no error.
+///
+/// # Errors
+/// As `unlink(2)`.
+pub fn remove_file(fd: impl AsFd, name: &str) -> Result<(), Errno> {
+    match rustix::fs::unlinkat(fd, name, AtFlags::empty()) {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
+    }
+}
+
+/// Makes a directory with a name of its own, `prefix` and six random letters or digits; returns the name.
+///
+/// # Errors
+/// As `mkdir(2)`.
+pub fn make_unique(fd: impl AsFd, prefix: &str, mode: u16) -> Result<String, Errno> {
+    const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ab";
+    loop {
+        let mut random = [0u8; 6];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::INSECURE)?;
+        let letter = |byte: u8| LETTERS.get(usize::from(byte) % LETTERS.len()).map_or('a', |b| char::from(*b));
+        let name: String = prefix.chars().chain(random.map(letter)).collect();
+        match rustix::fs::mkdirat(&fd, &name, Mode::from_raw_mode(mode.into())) {
+            Ok(()) => return Ok(name),
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        let written = rustix::io::retry_on_intr(|| rustix::io::write(file, bytes))?;
+        bytes = bytes.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}

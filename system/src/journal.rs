@@ -1,0 +1,42 @@
+//! One structured message to the journal, by its native protocol (systemd's JOURNAL_NATIVE_PROTOCOL).
+
+use std::os::unix::net::UnixDatagram;
+
+const SOCKET: &str = "/run/systemd/journal/socket";
+
+/// Sends one message of several fields.
+///
+/// Where no journal listens, as in a small initramfs, there is nobody to tell, and that is no error.
+pub fn send(fields: &[(&str, String)]) {
+    if let Ok(socket) = UnixDatagram::unbound() {
+        // Lost when the journal is not there: boot does not depend on it.
+        let _ = socket.send_to(&encode(fields), SOCKET);
+    }
+}
+
+fn encode(fields: &[(&str, String)]) -> Vec<u8> {
+    let mut datagram = Vec::new();
+    for (name, value) in fields {
+        datagram.extend_from_slice(name.as_bytes());
+        if value.contains('\n') {
+            datagram.push(b'\n');
+            datagram.extend_from_slice(&(value.len() as u64).to_le_bytes());
+        } else {
+            datagram.push(b'=');
+        }
+        datagram.extend_from_slice(value.as_bytes());
+        datagram.push(b'\n');
+    }
+    datagram
+}
+
+#[cfg(test)]
+mod tests {
+    use super::encode;
+
+    #[test]
+    fn a_value_of_several_lines_has_its_length_before_it() {
+        let fields = [("MESSAGE", "one".to_owned()), ("TEXT", "a\nb".to_owned())];
+        assert_eq!(encode(&fields), b"MESSAGE=one\nTEXT\n\x03\0\0\0\0\0\0\0a\nb\n");
+    }
+}

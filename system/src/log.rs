@@ -1,0 +1,126 @@
+//! A sink for the `log` crate.
+//!
+//! Under systemd standard error goes to the journal, which takes a `<N>` before a line for its priority (sd-daemon(3)).
+//! Elsewhere standard error is the console, and the kernel log gets a copy, so that `dmesg` has it later.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+/// Where standard error leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stderr {
+    /// To the journal.
+    Journal,
+    /// To a console.
+    Console,
+}
+
+impl Stderr {
+    /// systemd tells its services where their output goes.
+    pub fn of_this_process() -> Self {
+        if std::env::var_os("JOURNAL_STREAM").is_some() { Self::Journal } else { Self::Console }
+    }
+}
+
+/// Where messages go.
+#[derive(Debug)]
+pub struct Sink {
+    program: &'static str,
+    stderr: Stderr,
+    kernel_log: Option<File>,
+}
+
+impl Sink {
+    /// `program` stands before every message; `kernel_log` is a `/dev/kmsg` open for writing; under the journal none is needed.
+    pub fn new(program: &'static str, stderr: Stderr, kernel_log: Option<OwnedFd>) -> Self {
+        Self { program, stderr, kernel_log: kernel_log.map(File::from) }
+    }
+
+    /// For a process that somebody started: the kernel log gets a copy where standard error is a console.
+    pub fn of_this_process(program: &'static str) -> Self {
+        let stderr = Stderr::of_this_process();
+        let kmsg = || File::options().write(true).open("/dev/kmsg").ok();
+        Self { program, stderr, kernel_log: if stderr == Stderr::Console { kmsg() } else { None } }
+    }
+
+    /// Sends everything that is logged from now on here. A second call changes nothing: the first sink stays.
+    pub fn install(self) {
+        let sink = SINK.get_or_init(|| self);
+        if log::set_logger(sink).is_ok() {
+            log::set_max_level(LevelFilter::Info);
+        }
+    }
+
+    /// Writes a text of several lines in one piece.
+    fn block(&self, level: Level, text: &str) {
+        let prefix = match self.stderr {
+            Stderr::Journal => prefix(level),
+            Stderr::Console => "",
+        };
+        let whole: String = text.lines().flat_map(|line| [prefix, line, "\n"]).collect();
+        // Nobody is left to tell when standard error is closed.
+        let _ = std::io::stderr().write_all(whole.as_bytes());
+        for record in records(text) {
+            // One write is one record; losing one is no reason to lose the next. The priority is "debug": the text is on the
+            // console already, and shall not be there twice.
+            let _ = self.kernel_log.as_ref().map(|mut kmsg| kmsg.write_all(format!("<7>{record}").as_bytes()));
+        }
+    }
+}
+
+static SINK: OnceLock<Sink> = OnceLock::new();
+
+impl Log for Sink {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.block(record.level(), &format!("{}: {}", self.program, record.args()));
+    }
+
+    fn flush(&self) {}
+}
+
+fn prefix(level: Level) -> &'static str {
+    match level {
+        Level::Error => "<3>",
+        Level::Warn => "<4>",
+        Level::Info => "<6>",
+        Level::Debug | Level::Trace => "<7>",
+    }
+}
+
+/// Pieces of whole lines that fit into one record. The kernel cuts a record at about 1,000 bytes, and lets through ten of
+/// them in five seconds, so a line a record would lose most of a report.
+fn records(text: &str) -> Vec<String> {
+    const LONGEST: usize = 900;
+    let mut records: Vec<String> = Vec::new();
+    for line in text.lines() {
+        match records.last_mut() {
+            Some(last) if last.len() + line.len() < LONGEST => {
+                last.push('\n');
+                last.push_str(line);
+            }
+            _ => records.push(line.to_owned()),
+        }
+    }
+    records
+}
+
+#[cfg(test)]
+mod tests {
+    use super::records;
+
+    #[test]
+    fn a_report_fits_into_few_records_and_loses_no_line() {
+        let text: String = (0..80).map(|n| format!("line {n} {}\n", "x".repeat(40))).collect();
+        let records = records(&text);
+        assert!(records.len() <= 6 && records.iter().all(|r| r.len() <= 900), "{}", records.len());
+        assert_eq!(records.join("\n").lines().count(), 80);
+    }
+}

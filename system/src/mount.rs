@@ -1,0 +1,181 @@
+//! Mounts as owned descriptors, by the mount API of Linux 5.2 and later (fsopen(2), open_tree(2), move_mount(2)).
+//!
+//! A [`Detached`] mount is nowhere in the tree: dropped, or its process killed, it is gone. So everything is prepared
+//! detached, and attaching is one call. All calls used are in Linux 5.14, the oldest kernel that is supported, so there is no
+//! second way for older ones.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
+
+use crate::SystemError;
+
+/// Whether a mount can be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// As what it was made from.
+    Inherited,
+    /// Read-only, this mount alone.
+    ReadOnly,
+    /// Writable, as far as the filesystem is.
+    Writable,
+}
+
+/// A mount that is nowhere in the tree yet.
+#[derive(Debug)]
+pub struct Detached(OwnedFd);
+
+impl AsFd for Detached {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A copy of the mount that `directory` is on, rooted there, without what is mounted below: a bind mount to be.
+///
+/// # Errors
+/// As `open_tree(2)`.
+pub fn clone(directory: impl AsFd) -> Result<Detached, Errno> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    rustix::mount::open_tree(directory, "", flags).map(Detached)
+}
+
+/// Sets whether the mount itself (not its filesystem) is read-only; its other flags stay.
+///
+/// # Errors
+/// As `mount_setattr(2)`; `EBUSY` when files on it are open for writing.
+pub fn set_access(mount: impl AsFd, access: Access) -> Result<(), Errno> {
+    let read_only = u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits());
+    match access {
+        Access::Inherited => Ok(()),
+        Access::ReadOnly => setattr(mount.as_fd(), Attr { set: read_only, ..Attr::default() }, 0),
+        Access::Writable => setattr(mount.as_fd(), Attr { clear: read_only, ..Attr::default() }, 0),
+    }
+}
+
+/// First slave, then shared: mounts below it reach later copies of it, and never the place it was copied from.
+///
+/// # Errors
+/// As `mount_setattr(2)`.
+pub fn set_slave_and_shared(mount: impl AsFd) -> Result<(), Errno> {
+    for propagation in [MountPropagationFlags::DOWNSTREAM, MountPropagationFlags::SHARED] {
+        setattr(mount.as_fd(), Attr { propagation: u64::from(propagation.bits()), ..Attr::default() }, 0)?;
+    }
+    Ok(())
+}
+
+/// Makes the mount at `root`, and all below it, private: a mount under a shared one cannot be moved.
+///
+/// # Errors
+/// As `mount_setattr(2)`; `EINVAL` when nothing is mounted exactly there.
+pub fn make_private_recursively(root: impl AsFd) -> Result<(), Errno> {
+    let propagation = u64::from(MountPropagationFlags::PRIVATE.bits());
+    setattr(root.as_fd(), Attr { propagation, ..Attr::default() }, libc::AT_RECURSIVE)
+}
+
+/// Mounts `mount` on the directory `target`; where it was attached already, moves it with all below it.
+///
+/// # Errors
+/// As `move_mount(2)`.
+pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<(), Errno> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount, "", target, "", flags)
+}
+
+/// Takes what is mounted at `path` out of the tree, with all below it, even if it is in use.
+///
+/// # Errors
+/// As `umount2(2)`.
+pub fn detach(path: &Path) -> Result<(), Errno> {
+    rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)
+}
+
+/// Makes the mount at `new_root` the root of every process whose root was the current one, which goes to `put_old`.
+///
+/// # Errors
+/// As `pivot_root(2)`.
+pub fn pivot_root(new_root: &Path, put_old: &Path) -> Result<(), Errno> {
+    rustix::process::pivot_root(new_root, put_old)
+}
+
+/// A new filesystem without a device, with string options and mount attributes.
+///
+/// # Errors
+/// Names the filesystem; `ENODEV` where the kernel does not have it, and what the kernel said otherwise.
+pub fn new_filesystem(
+    fstype: &'static str,
+    source: &str,
+    options: &[(&str, &str)],
+    attributes: MountAttrFlags,
+) -> Result<Detached, SystemError> {
+    let named = |reason: Errno, kernel: Option<String>| SystemError {
+        operation: "mount",
+        object: format!("a filesystem of type {fstype}"),
+        reason,
+        kernel,
+    };
+    let context = rustix::mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).map_err(|error| named(error, None))?;
+    let explain = |reason: Errno| named(reason, kernel_log(&context));
+    rustix::mount::fsconfig_set_string(&context, "source", source).map_err(explain)?;
+    for (key, value) in options {
+        rustix::mount::fsconfig_set_string(&context, *key, *value).map_err(explain)?;
+    }
+    rustix::mount::fsconfig_create(&context).map_err(explain)?;
+    let flags = FsMountFlags::FSMOUNT_CLOEXEC;
+    rustix::mount::fsmount(&context, flags, attributes).map(Detached).map_err(explain)
+}
+
+/// Whether the filesystem that `fd` is on, or its mount, is read-only.
+///
+/// # Errors
+/// As `fstatvfs(3)`.
+pub fn is_read_only(fd: impl AsFd) -> Result<bool, Errno> {
+    Ok(rustix::fs::fstatvfs(fd)?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
+/// What the filesystem said about the mount: messages wait in its context, one a read, like `e overlay: …`.
+fn kernel_log(context: &OwnedFd) -> Option<String> {
+    let mut messages = Vec::new();
+    let mut buffer = [0u8; 512];
+    while let Ok(length @ 1..) = rustix::io::read(context, &mut buffer) {
+        let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default());
+        messages.push(text.trim_end().trim_start_matches(|c: char| "ewi".contains(c)).trim_start().to_owned());
+    }
+    (!messages.is_empty()).then(|| messages.join("; "))
+}
+
+/// `struct mount_attr` of `<linux/mount.h>`.
+#[repr(C)]
+#[derive(Default)]
+struct Attr {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+fn setattr(mount: BorrowedFd<'_>, attr: Attr, flags: libc::c_int) -> Result<(), Errno> {
+    use std::os::fd::AsRawFd;
+    // SAFETY: rustix does not offer mount_setattr(2). The descriptor is open for the whole call, the path is a constant
+    // that ends in NUL, and `attr` has the layout of the kernel's struct of which the size is given; the kernel only
+    // reads it, and keeps no pointer.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | flags,
+            &raw const attr,
+            size_of::<Attr>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
