@@ -42,7 +42,8 @@ pub(crate) struct Deployment {
 
 /// Follows a boot link.
 pub(crate) fn follow(physical: &PhysicalRoot, path: &str) -> Result<Deployment, LookupError> {
-    let path = path.trim_end_matches('/');
+    // A slash at the end would follow the link that is to be looked at.
+    let path = Some(path.trim_end_matches('/')).filter(|path| !path.is_empty()).unwrap_or("/");
     let owned = || path.to_owned();
     let link = match dir::open(physical, path, OFlags::PATH | OFlags::NOFOLLOW) {
         Ok(link) => link,

@@ -28,7 +28,11 @@ impl<'a> Undo<'a> {
 
     /// All went well.
     pub(super) fn nothing(&mut self) {
-        *self = Self::new(self.physical);
+        // Not by making a new one: that would drop, and so carry out, the old one.
+        self.new_root = None;
+        self.physical_root_inside = None;
+        self.booted_state = None;
+        self.transient_etc = None;
     }
 
     /// The new root, mounted at this path, is to go.

@@ -1,0 +1,192 @@
+//! An initramfs to run prepare-root in: a tmpfs that is the root of a mount namespace of its own.
+
+use std::ffi::OsStr;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+
+use crate::disk::Disk;
+use crate::mount_table::mount_table;
+
+/// Where the programs of the host are, for tests that run one inside.
+const HOST: &str = "/host";
+
+/// Another prepare-root to run: that of a guest's root filesystem, with the libraries that it needs.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The guest's root directory, seen from the host.
+    pub rootfs: PathBuf,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Exit status; `None`: killed by a signal.
+    pub code: Option<i32>,
+    /// The signal.
+    pub signal: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// The inside of the namespace, while it exists.
+#[derive(Debug)]
+pub struct Initramfs {
+    /// What is mounted at `/sysroot`.
+    pub disk: Disk,
+}
+
+/// Runs `story` on a thread of its own, in an initramfs with `binary` (and the peer's) in its place and a disk at `/sysroot`.
+///
+/// When it returns, the namespace and all that was mounted in it are gone.
+pub fn inside<T: Send>(
+    binary: &Path,
+    peer: Option<&Peer>,
+    story: impl FnOnce(&mut Initramfs) -> Result<T> + Send,
+) -> Result<T> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let place = tempfile::tempdir()?;
+            enter(place.path(), binary, peer)?;
+            story(&mut Initramfs { disk: Disk::new(Path::new("/sysroot"))? })
+        });
+        thread.join().map_err(|panic| anyhow!("{}", panic_text(&panic)))?
+    })
+}
+
+fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+const NONE: Option<&str> = None;
+
+fn enter(root: &Path, binary: &Path, peer: Option<&Peer>) -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).context("a mount namespace of one's own needs root")?;
+    mount(NONE, "/", NONE, MsFlags::MS_PRIVATE | MsFlags::MS_REC, NONE)?;
+    mount(Some("initramfs"), root, Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;
+    for directory in [
+        "proc",
+        "dev",
+        "run",
+        "sysroot",
+        "etc/ostree",
+        "usr/lib/ostree",
+        "usr/lib/x86_64-linux-gnu",
+        "lib64",
+        "peer",
+        "host",
+    ] {
+        std::fs::create_dir_all(root.join(directory))?;
+    }
+    std::os::unix::fs::symlink("usr/lib", root.join("lib"))?;
+    // Not a copy: a program that was just written is "busy" while another test's fork still holds it open.
+    std::fs::write(root.join("usr/lib/ostree/ostree-prepare-root"), "")?;
+    let installed = root.join("usr/lib/ostree/ostree-prepare-root");
+    mount(Some(binary), &installed, NONE, MsFlags::MS_BIND, NONE).context("binding the binary")?;
+    mount(Some("proc"), &root.join("proc"), Some("proc"), MsFlags::empty(), NONE)?;
+    mount(Some("/dev"), &root.join("dev"), NONE, MsFlags::MS_BIND, NONE)?;
+    mount(Some("run"), &root.join("run"), Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;
+    mount(Some("disk"), &root.join("sysroot"), Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;
+    if let Some(Peer { rootfs }) = peer {
+        // As dracut leaves it: libraries where the dynamic loader looks for them.
+        for (from, to) in
+            [("usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"), ("usr/lib64", "lib64"), ("", "peer")]
+        {
+            mount(Some(&rootfs.join(from)), &root.join(to), NONE, MsFlags::MS_BIND, NONE)
+                .with_context(|| format!("binding {from} of the peer"))?;
+        }
+    }
+    nix::unistd::pivot_root(root, &root.join("host")).context("pivot_root")?;
+    std::env::set_current_dir("/").context("entering the new root")
+}
+
+impl Initramfs {
+    /// Runs our prepare-root.
+    pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<Outcome> {
+        outcome(Command::new("/usr/lib/ostree/ostree-prepare-root").args(arguments))
+    }
+
+    /// Runs ours on `/sysroot` with the argument that boots the disk's deployment.
+    pub fn boot(&self) -> Result<Outcome> {
+        self.run(["/sysroot", &self.disk.argument()])
+    }
+
+    /// Runs the peer's the same way.
+    pub fn boot_peer(&self) -> Result<Outcome> {
+        outcome(Command::new("/peer/usr/lib/ostree/ostree-prepare-root").args(["/sysroot", &self.disk.argument()]))
+    }
+
+    /// Runs ours under the host's strace with these options, in which `inject=` can make any system call fail or kill.
+    pub fn strace<S: AsRef<OsStr>>(&self, options: &[&str], arguments: impl IntoIterator<Item = S>) -> Result<Outcome> {
+        let mut command = self.host_program("strace");
+        command.args(["-f", "-qq"]).args(options).arg("/usr/lib/ostree/ostree-prepare-root").args(arguments);
+        outcome(&mut command)
+    }
+
+    /// A program of the host that is linked dynamically, to run inside.
+    pub fn host_program(&self, name: &str) -> Command {
+        let libraries = format!("{HOST}/usr/lib/x86_64-linux-gnu");
+        let mut command = Command::new(format!("{libraries}/ld-linux-x86-64.so.2"));
+        command.args(["--library-path", &libraries, &format!("{HOST}/usr/bin/{name}")]);
+        command
+    }
+
+    /// Writes the configuration of the initramfs.
+    pub fn configure(&self, text: impl AsRef<[u8]>) -> Result<()> {
+        self.write("/etc/ostree/prepare-root.conf", text)
+    }
+
+    /// Writes a file of the initramfs.
+    pub fn write(&self, path: &str, text: impl AsRef<[u8]>) -> Result<()> {
+        std::fs::create_dir_all(Path::new(path).parent().unwrap_or(Path::new("/")))?;
+        std::fs::write(path, text).with_context(|| format!("writing {path}"))
+    }
+
+    /// Makes the disk read-only, as a kernel without `rw` does.
+    pub fn make_disk_read_only(&self) -> Result<()> {
+        Ok(mount(NONE, "/sysroot", NONE, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, NONE)?)
+    }
+
+    /// Remounts `/run` with these options.
+    pub fn remount_run(&self, flags: MsFlags, options: &str) -> Result<()> {
+        Ok(mount(NONE, "/run", NONE, MsFlags::MS_REMOUNT | flags, Some(options))?)
+    }
+
+    /// Unmounts a path.
+    pub fn unmount(&self, path: &str) -> Result<()> {
+        umount2(path, MntFlags::MNT_DETACH).with_context(|| format!("unmounting {path}"))
+    }
+
+    /// The mounts at and below `/sysroot` and `/run`, in a form that can be compared.
+    pub fn mounts(&self) -> Result<String> {
+        Ok(format!("{}\n{}", mount_table(Path::new("/sysroot"))?, mount_table(Path::new("/run"))?))
+    }
+
+    /// The file of the deployment or initramfs, as text.
+    pub fn read(&self, path: &str) -> Result<String> {
+        std::fs::read_to_string(path).with_context(|| format!("reading {path}"))
+    }
+
+    /// The deployment's first boot link (`ostree/boot.1/…`).
+    pub fn bootlink(&self) -> &str {
+        &self.disk.bootlink
+    }
+}
+
+/// Runs a command to its end.
+fn outcome(command: &mut Command) -> Result<Outcome> {
+    let output = command.output().with_context(|| format!("running {command:?}"))?;
+    Ok(Outcome {
+        code: output.status.code(),
+        signal: output.status.signal(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}

@@ -1,0 +1,12 @@
+//! The real binary in a mount namespace of this machine's kernel: an initramfs with a physical root at `/sysroot`, made of
+//! tmpfs, in a few milliseconds. What needs no booted systemd is tested here, and measured here.
+
+mod disk;
+mod initramfs;
+mod mount_table;
+mod tree;
+
+pub use disk::{BOOTLINK, Disk, STATEROOT, bootcsum_of};
+pub use initramfs::{Initramfs, Outcome, Peer, inside};
+pub use mount_table::mount_table;
+pub use tree::listing;

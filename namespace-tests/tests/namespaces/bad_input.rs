@@ -1,0 +1,205 @@
+//! Bad input: each a clear error that names its object, nothing half-mounted, never exit status 0.
+
+use anyhow::{Result, ensure};
+use namespace_tests::{Initramfs, Outcome, listing};
+use nix::mount::MsFlags;
+
+/// Runs, and expects a report with all of `words`, and that the physical root is where it was, alone.
+pub(crate) fn refused(initramfs: &Initramfs, arguments: &[&str], words: &[&str]) -> Result<Outcome> {
+    let before = initramfs.mounts()?;
+    let outcome = initramfs.run(arguments)?;
+    ensure!(outcome.code == Some(1), "{arguments:?}: {outcome:?}");
+    for word in words {
+        ensure!(outcome.stderr.contains(word), "{arguments:?}: no {word:?} in\n{}", outcome.stderr);
+    }
+    assert_eq!(initramfs.mounts()?, before, "after {arguments:?}");
+    ensure!(!std::path::Path::new("/run/ostree-booted").exists(), "{arguments:?}");
+    Ok(outcome)
+}
+
+fn refused_boot(initramfs: &Initramfs, words: &[&str]) -> Result<Outcome> {
+    refused(initramfs, &["/sysroot", &initramfs.disk.argument()], words)
+}
+
+pub(crate) fn each_bad_command_line_is_a_clear_error(initramfs: &mut Initramfs) -> Result<()> {
+    let long = "x=y ".repeat(1024);
+    for (cmdline, words) in [
+        ("quiet", &["the kernel command line has no ostree= argument", "boot links:", "choose another entry"][..]),
+        ("ostree=", &["\"ostree=\" has no value"]),
+        ("ostree", &["has no value"]),
+        ("androidboot.slot_suffix=_x", &["names neither slot _a nor slot _b"]),
+        ("androidboot.serialno=1", &["there is no boot link /ostree/root.a", "androidboot.serialno=1"]),
+        (&long, &["no ostree= argument"]),
+    ] {
+        refused(initramfs, &["/sysroot", cmdline], words)?;
+    }
+    use std::os::unix::ffi::OsStrExt;
+    let outcome = initramfs.run([b"/sysroot".as_slice(), b"ostree=/\xff"].map(std::ffi::OsStr::from_bytes))?;
+    ensure!(outcome.code == Some(1) && outcome.stderr.contains("is not UTF-8"), "{outcome:?}");
+    Ok(())
+}
+
+pub(crate) fn each_bad_link_is_a_clear_error(initramfs: &mut Initramfs) -> Result<()> {
+    let disk = &initramfs.disk;
+    disk.link("ostree/loop", "loop")?;
+    disk.link("ostree/loop-on-the-way", "loop/x")?;
+    disk.link("ostree/dangling", "deploy/os/deploy/gone")?;
+    disk.link("ostree/to-a-file", "repo/config")?;
+    disk.link("ostree/to-the-root", "/")?;
+    disk.link("ostree/outwards", "../../../../usr")?;
+    disk.link("ostree/magic", "/proc/self/root")?;
+    for (path, words) in [
+        ("/ostree/nothing", &["there is no boot link /ostree/nothing"][..]),
+        ("/ostree/nothing/deeper", &["there is no boot link"]),
+        ("/ostree/repo/config", &["should be a symbolic link to a deployment, and is a file"]),
+        ("/ostree/repo", &["should be a symbolic link to a deployment, and is a directory"]),
+        ("/ostree/loop", &["leads into a loop of symbolic links"]),
+        ("/ostree/loop-on-the-way", &["leads into a loop of symbolic links"]),
+        ("/ostree/dangling", &["leads to deploy/os/deploy/gone, which does not exist"]),
+        ("/ostree/to-a-file", &["leads to repo/config, which is not a directory"]),
+        ("/ostree/to-the-root", &["which is not a deployment"]),
+        ("/ostree/outwards", &["leads to ../../../../usr, which does not exist"]),
+        ("/ostree/magic", &["leads to /proc/self/root, which does not exist"]),
+        ("/", &["should be a symbolic link"]),
+    ] {
+        refused(initramfs, &["/sysroot", &format!("ostree={path}")], words)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn each_incomplete_deployment_is_a_clear_error(initramfs: &mut Initramfs) -> Result<()> {
+    let disk = initramfs.disk.clone();
+    for name in ["usr", "etc", "sysroot"] {
+        let path = format!("{}/{name}", disk.deployment);
+        let aside = format!("{}/aside", disk.deployment);
+        std::fs::rename(disk.path(&path), disk.path(&aside))?;
+        refused_boot(
+            initramfs,
+            &[&format!("the deployment has no directory {name}: nothing is there"), &disk.deployment],
+        )?;
+        disk.link(&path, "aside")?;
+        refused_boot(initramfs, &[&format!("the deployment has no directory {name}: a symbolic link is there")])?;
+        disk.remove(&path)?;
+        std::fs::rename(disk.path(&aside), disk.path(&path))?;
+    }
+    ensure!(initramfs.boot()?.code == Some(0), "put together again it boots");
+    Ok(())
+}
+
+pub(crate) fn each_bad_configuration_is_a_clear_error(initramfs: &mut Initramfs) -> Result<()> {
+    const FILE: &str = "/etc/ostree/prepare-root.conf";
+    for (text, word) in [
+        (&b"[sysroot]\nreadonly=yes\n"[..], "[sysroot] readonly = \"yes\" is not one of true, false, 1, 0"),
+        (b"[root]\ntransient=true\ntransient-ro=true\n", "exclude each other"),
+        (b"[etc]\n[sysroot]\n[etc]\n", "group [etc] was opened in line 1 already"),
+        (b"[etc]\ntransient=tr\0ue\n", "a NUL byte"),
+        (b"[etc]\ntransient=\xff\n", "not UTF-8"),
+        (b"nonsense\n", "is neither a [group], nor a key=value, nor a comment"),
+    ] {
+        initramfs.configure(text)?;
+        refused_boot(initramfs, &[FILE, word, "rebuild this initramfs"])?;
+    }
+    std::fs::write(FILE, vec![b'#'; 2 << 20])?;
+    refused_boot(initramfs, &[FILE, "cannot be read: File too large"])?;
+    std::fs::remove_file(FILE)?;
+    std::fs::create_dir(FILE)?;
+    refused_boot(initramfs, &[FILE, "cannot be read: Is a directory"])?;
+    std::fs::remove_dir(FILE)?;
+    nix::unistd::mkfifo(FILE, nix::sys::stat::Mode::S_IRUSR)?;
+    refused_boot(initramfs, &[FILE, "cannot be read"])?;
+    std::fs::remove_file(FILE)?;
+    std::os::unix::fs::symlink("prepare-root.conf", FILE)?;
+    refused_boot(initramfs, &[FILE, "cannot be read: Too many levels of symbolic links"])?;
+    Ok(())
+}
+
+pub(crate) fn a_hotfix_without_its_upper_is_a_clear_error(initramfs: &mut Initramfs) -> Result<()> {
+    let disk = &initramfs.disk;
+    disk.directory(&format!("{}/.usr-ovl-work", disk.deployment))?;
+    refused_boot(initramfs, &["no directory .usr-ovl-upper", "to give up the hotfix: "])?;
+    disk.remove(&format!("{}/.usr-ovl-work", disk.deployment))?;
+    disk.link(&format!("{}/.usr-ovl-work", disk.deployment), "/tmp")?;
+    refused_boot(initramfs, &[".usr-ovl-work, which is not a directory"])?;
+    Ok(())
+}
+
+pub(crate) fn without_var_there_is_a_warning_or_an_error(initramfs: &mut Initramfs) -> Result<()> {
+    let disk = initramfs.disk.clone();
+    disk.remove(&format!("{}/var", disk.deployment))?;
+    refused(initramfs, &["--systemd=no", "/sysroot", &disk.argument()], &["no directory var: nothing is there"])?;
+    let plan = initramfs.run(["--plan", "--systemd=yes", "/sysroot", &disk.argument()])?;
+    ensure!(plan.code == Some(0) && plan.stdout.contains("warning: the deployment has no directory var"), "{plan:?}");
+    disk.directory(&format!("{}/var", disk.deployment))?;
+    disk.remove("ostree/deploy/os/var")?;
+    refused(initramfs, &["--systemd=no", "/sysroot", &disk.argument()], &["the stateroot has no directory var"])?;
+    let outcome = initramfs.run(["--systemd=yes", "/sysroot", &disk.argument()])?;
+    ensure!(outcome.code == Some(0) && outcome.stderr.contains("/ostree/deploy/os/var is missing"), "{outcome:?}");
+    Ok(())
+}
+
+pub(crate) fn run_that_cannot_be_written_is_a_clear_error(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.remount_run(MsFlags::MS_RDONLY, "")?;
+    refused_boot(
+        initramfs,
+        &["cannot make the directory /run/ostree: Read-only file system", "/run is not a writable tmpfs"],
+    )?;
+    initramfs.remount_run(MsFlags::empty(), "size=64k")?;
+    let _ = std::fs::write("/run/full", vec![0; 1 << 20]);
+    refused_boot(initramfs, &["cannot write /run/ostree-booted: No space left on device"])?;
+    assert_eq!(listing(std::path::Path::new("/run/ostree"))?, ".private directory 0000");
+    std::fs::remove_file("/run/full")?;
+    ensure!(initramfs.boot()?.code == Some(0), "with space again it boots");
+    Ok(())
+}
+
+pub(crate) fn a_disk_that_is_not_there_is_blamed_on_the_disk(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.unmount("/sysroot")?;
+    refused_boot(initramfs, &["nothing is mounted at /sysroot", "the disk, not ostree", "blkid"])?;
+    Ok(())
+}
+
+pub(crate) fn another_filesystem_is_blamed_on_the_disk(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.disk.remove("ostree")?;
+    refused_boot(initramfs, &["has no directory /ostree", "the disk, not ostree", "in its root directory: boot"])?;
+    Ok(())
+}
+
+pub(crate) fn a_kernel_without_overlay_is_told(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure("[etc]\ntransient=true\n")?;
+    let before = initramfs.mounts()?;
+    let outcome = initramfs.strace(
+        &["-o", "/dev/null", "-e", "trace=fsopen", "-e", "inject=fsopen:error=ENODEV"],
+        ["/sysroot", &initramfs.disk.argument()],
+    )?;
+    ensure!(outcome.code == Some(1), "{outcome:?}");
+    for word in ["cannot mount a filesystem of type overlay: No such device", "the kernel lacks that filesystem"] {
+        ensure!(outcome.stderr.contains(word), "{outcome:?}");
+    }
+    assert_eq!(initramfs.mounts()?, before);
+    assert_eq!(listing(std::path::Path::new("/run/ostree"))?, ".private directory 0000");
+    Ok(())
+}
+
+pub(crate) fn composefs_that_is_demanded_stops(initramfs: &mut Initramfs) -> Result<()> {
+    let argument = initramfs.disk.argument();
+    for mode in ["yes", "verity", "signed"] {
+        initramfs.configure(format!("[composefs]\nenabled={mode}\n"))?;
+        refused_boot(initramfs, &["composefs is demanded", &format!("enabled = {mode}")])?;
+        initramfs.configure("")?;
+        let line = format!("{argument} ostree.prepare-root.composefs={mode}");
+        refused(initramfs, &["/sysroot", &line], &["composefs is demanded", "kernel argument"])?;
+    }
+    let line = format!("{argument} ostree.prepare-root.composefs=perhaps");
+    refused(initramfs, &["/sysroot", &line], &["composefs=perhaps is not one of"])?;
+    initramfs.configure("[composefs]\nenabled=maybe\n")?;
+    ensure!(initramfs.boot()?.code == Some(0), "maybe is no demand");
+    Ok(())
+}
+
+pub(crate) fn a_wrong_call_has_a_status_of_its_own(initramfs: &mut Initramfs) -> Result<()> {
+    for arguments in [&[][..], &["--nonsense", "/sysroot"], &["--check-config"]] {
+        let outcome = initramfs.run(arguments)?;
+        ensure!(outcome.code == Some(2) && outcome.stderr.contains("--help"), "{outcome:?}");
+    }
+    Ok(())
+}

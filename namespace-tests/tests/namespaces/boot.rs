@@ -1,0 +1,274 @@
+//! What boots, and how it is mounted then.
+
+use anyhow::{Result, bail, ensure};
+use namespace_tests::{Initramfs, Outcome, listing};
+
+/// It succeeded, and had nothing to say.
+pub(crate) fn silent_success(outcome: &Outcome) -> Result<()> {
+    ensure!(outcome.code == Some(0) && outcome.stderr.is_empty(), "{outcome:?}");
+    Ok(())
+}
+
+/// The lines of the mount table without what every boot has, and with short names.
+fn mounts(initramfs: &Initramfs) -> Result<String> {
+    let table = initramfs.mounts()?.replace(&initramfs.disk.deployment, "DEPLOYMENT");
+    Ok(table.replace("ostree/deploy/os/var", "STATEVAR").replace(",inode64", ""))
+}
+
+pub(crate) fn a_plain_deployment_becomes_the_root(initramfs: &mut Initramfs) -> Result<()> {
+    silent_success(&initramfs.run(["--systemd=yes", "/sysroot", &initramfs.disk.argument()])?)?;
+    assert_eq!(
+        mounts(initramfs)?,
+        "/sysroot tmpfs of /DEPLOYMENT rw,relatime []\n\
+         /sysroot/boot tmpfs of /boot rw,relatime []\n\
+         /sysroot/sysroot tmpfs of / rw,relatime []\n\
+         /sysroot/usr tmpfs of /DEPLOYMENT/usr ro,relatime []\n\
+         /run tmpfs of / rw,relatime []"
+    );
+    assert_eq!(initramfs.read("/sysroot/usr/marker")?, "usr");
+    assert_eq!(initramfs.read("/sysroot/boot/marker")?, "boot");
+    assert_eq!(initramfs.read("/sysroot/sysroot/ostree/repo/config")?, "[core]\nmode=bare\n");
+    ensure!(std::fs::write("/sysroot/usr/new", "").is_err(), "/usr is writable");
+    Ok(())
+}
+
+pub(crate) fn nothing_but_the_new_root_is_left(initramfs: &mut Initramfs) -> Result<()> {
+    let before = listing(std::path::Path::new("/etc"))?;
+    silent_success(&initramfs.boot()?)?;
+    let mut top: Vec<String> =
+        std::fs::read_dir("/")?.map(|e| Ok(e?.file_name().to_string_lossy().into_owned())).collect::<Result<_>>()?;
+    top.sort();
+    assert_eq!(top, ["dev", "etc", "host", "lib", "lib64", "peer", "proc", "run", "sysroot", "usr"]);
+    assert_eq!(listing(std::path::Path::new("/etc"))?, before);
+    assert_eq!(
+        listing(std::path::Path::new("/run"))?,
+        "ostree directory 0755\nostree-booted file of 136 bytes 0644\nostree/.private directory 0000"
+    );
+    Ok(())
+}
+
+pub(crate) fn a_second_run_says_that_it_is_prepared_already(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.boot()?;
+    let before = initramfs.mounts()?;
+    std::fs::remove_file("/run/ostree-booted")?;
+    let second = initramfs.boot()?;
+    ensure!(second.code == Some(0) && second.stderr.contains("is prepared already"), "{second:?}");
+    assert_eq!(initramfs.mounts()?, before);
+    Ok(())
+}
+
+const READ_ONLY: &str = "/sysroot tmpfs of /DEPLOYMENT rw,relatime []\n\
+     /sysroot/boot tmpfs of /boot rw,relatime []\n\
+     /sysroot/etc tmpfs of /DEPLOYMENT/etc rw,relatime []\n\
+     /sysroot/sysroot tmpfs of / ro,relatime []\n\
+     /sysroot/sysroot/STATEVAR tmpfs of /STATEVAR rw,relatime []\n\
+     /sysroot/usr tmpfs of /DEPLOYMENT/usr ro,relatime []\n\
+     /run tmpfs of / rw,relatime []";
+
+fn read_only_sysroot(initramfs: &Initramfs) -> Result<()> {
+    silent_success(&initramfs.run(["--systemd=yes", "/sysroot", &initramfs.disk.argument()])?)?;
+    assert_eq!(mounts(initramfs)?, READ_ONLY);
+    ensure!(std::fs::write("/sysroot/sysroot/new", "").is_err(), "/sysroot is writable");
+    std::fs::write("/sysroot/etc/new", "")?;
+    std::fs::write("/sysroot/sysroot/ostree/deploy/os/var/new", "")?;
+    Ok(())
+}
+
+pub(crate) fn sysroot_is_read_only_when_the_configuration_says_so(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure("[sysroot]\nreadonly=true\n")?;
+    read_only_sysroot(initramfs)
+}
+
+pub(crate) fn sysroot_is_read_only_when_the_repository_says_so(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.disk.file("ostree/repo/config", "[sysroot]\nreadonly=true\n")?;
+    read_only_sysroot(initramfs)
+}
+
+pub(crate) fn an_explicit_false_still_asks_the_repository(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure("[sysroot]\nreadonly=false\n")?;
+    sysroot_is_read_only_when_the_repository_says_so(initramfs)
+}
+
+pub(crate) fn etc_is_transient(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure("[etc]\ntransient=true\n")?;
+    silent_success(&initramfs.run(["--systemd=yes", "/sysroot", &initramfs.disk.argument()])?)?;
+    let table = mounts(initramfs)?;
+    let etc = "/sysroot/etc overlay of / rw,relatime [] lowerdir=/sysroot/DEPLOYMENT/usr/etc \
+               upperdir=/run/ostree/transient-etc.XXXXXX/upper workdir=/run/ostree/transient-etc.XXXXXX/work";
+    ensure!(table.contains(etc), "{table}");
+    assert_eq!(initramfs.read("/sysroot/etc/marker")?, "shipped");
+    std::fs::write("/sysroot/etc/marker", "changed")?;
+    assert_eq!(initramfs.read(&format!("/sysroot/sysroot/{}/usr/etc/marker", initramfs.disk.deployment))?, "shipped");
+    let booted = String::from_utf8_lossy(&std::fs::read("/run/ostree-booted")?).into_owned();
+    let place =
+        std::fs::read_dir("/run/ostree")?.filter_map(|e| Some(e.ok()?.file_name().to_string_lossy().into_owned()));
+    let place: Vec<String> = place.filter(|name| name.starts_with("transient-etc.")).collect();
+    let [place] = place.as_slice() else { bail!("one directory: {place:?}") };
+    ensure!(booted.contains(&format!("/run/ostree/{place}")), "{place} {booted:?}");
+    let layers = listing(&std::path::Path::new("/run/ostree").join(place))?;
+    ensure!(layers.contains("upper directory 0755") && layers.contains("work directory 0755"), "{layers}");
+    Ok(())
+}
+
+pub(crate) fn etc_is_transient_with_a_read_only_sysroot(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.disk.file("ostree/repo/config", "[sysroot]\nreadonly=true\n")?;
+    etc_is_transient(initramfs)
+}
+
+fn begin_hotfix(initramfs: &Initramfs) -> Result<()> {
+    let deployment = &initramfs.disk.deployment;
+    initramfs.disk.file(&format!("{deployment}/.usr-ovl-upper/fixed"), "hot")?;
+    initramfs.disk.directory(&format!("{deployment}/.usr-ovl-work"))
+}
+
+pub(crate) fn a_hotfix_is_writable(initramfs: &mut Initramfs) -> Result<()> {
+    begin_hotfix(initramfs)?;
+    silent_success(&initramfs.boot()?)?;
+    assert_eq!(initramfs.read("/sysroot/usr/fixed")?, "hot");
+    assert_eq!(initramfs.read("/sysroot/usr/marker")?, "usr");
+    std::fs::write("/sysroot/usr/more", "")?;
+    ensure!(initramfs.disk.path(&format!("sysroot/{}/.usr-ovl-upper/more", initramfs.disk.deployment)).exists());
+    Ok(())
+}
+
+pub(crate) fn a_hotfix_on_a_read_only_disk_is_readable(initramfs: &mut Initramfs) -> Result<()> {
+    begin_hotfix(initramfs)?;
+    initramfs.make_disk_read_only()?;
+    silent_success(&initramfs.boot()?)?;
+    assert_eq!(initramfs.read("/sysroot/usr/fixed")?, "hot");
+    assert_eq!(initramfs.read("/sysroot/usr/marker")?, "usr");
+    ensure!(std::fs::write("/sysroot/usr/more", "").is_err(), "/usr is writable");
+    Ok(())
+}
+
+const VAR: &str = "/sysroot/var tmpfs of /STATEVAR rw,relatime [shared]\n";
+
+pub(crate) fn the_marker_file_mounts_var(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.write("/run/ostree/initramfs-mount-var", "")?;
+    silent_success(&initramfs.run(["--systemd=yes", "/sysroot", &initramfs.disk.argument()])?)?;
+    let table = mounts(initramfs)?;
+    ensure!(table.contains(VAR), "{table}");
+    Ok(())
+}
+
+pub(crate) fn without_systemd_var_and_boot_are_mounted(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.write("/etc/ostree/prepare-root.conf.d/10.conf", "[boot]\nmount=no\n")?;
+    silent_success(&initramfs.boot()?)?;
+    let table = mounts(initramfs)?;
+    ensure!(table.contains(VAR) && table.contains("/sysroot/boot tmpfs of /boot rw"), "{table}");
+    Ok(())
+}
+
+pub(crate) fn boot_is_left_to_the_generator_when_told(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10-dracut.conf", "[boot]\nmount=no\n")?;
+    std::fs::create_dir_all("/run/systemd/system")?;
+    silent_success(&initramfs.boot()?)?;
+    let table = mounts(initramfs)?;
+    ensure!(!table.contains("/sysroot/boot") && !table.contains("/sysroot/var"), "{table}");
+    Ok(())
+}
+
+pub(crate) fn a_separate_boot_is_left_alone(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.disk.remove("boot/loader")?;
+    silent_success(&initramfs.boot()?)?;
+    let table = mounts(initramfs)?;
+    ensure!(!table.contains("/sysroot/boot"), "{table}");
+    Ok(())
+}
+
+pub(crate) fn android_slots_are_followed(initramfs: &mut Initramfs) -> Result<()> {
+    let other = initramfs.disk.deploy('b', 0)?;
+    initramfs.disk.link("ostree/root.b", &other.replacen("ostree/", "", 1))?;
+    silent_success(
+        &initramfs.run(["/sysroot", &format!("{} androidboot.slot_suffix=_b", initramfs.disk.argument())])?,
+    )?;
+    let table = mounts(initramfs)?;
+    ensure!(table.contains(&format!("/sysroot tmpfs of /{other} ")), "{table}");
+    Ok(())
+}
+
+pub(crate) fn absolute_links_stay_inside_the_physical_root(initramfs: &mut Initramfs) -> Result<()> {
+    let target = format!("/{}", initramfs.disk.deployment);
+    initramfs.disk.link("ostree/elsewhere", &target)?;
+    initramfs.disk.link("ostree/upwards", &format!("../../../../..{target}"))?;
+    let plan = |path: &str| initramfs.run(["--plan", "/sysroot", &format!("ostree={path}")]);
+    for path in ["/ostree/elsewhere", "/ostree/upwards", "/ostree/elsewhere/"] {
+        ensure!(plan(path)?.stdout.contains(&target), "{path}");
+    }
+    Ok(())
+}
+
+pub(crate) fn the_administrators_file_replaces_the_distributions(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.write("/usr/lib/ostree/prepare-root.conf", "[sysroot]\nreadonly=true\n")?;
+    initramfs.configure("# nothing\n")?;
+    silent_success(&initramfs.boot()?)?;
+    let table = mounts(initramfs)?;
+    ensure!(table.contains("/sysroot/sysroot tmpfs of / rw"), "{table}");
+    Ok(())
+}
+
+pub(crate) fn drop_ins_count_for_our_keys(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10.conf", "[boot]\nmount=no\n")?;
+    initramfs.write("/etc/ostree/prepare-root.conf.d/20.conf", "[boot]\nmount=yes\n")?;
+    silent_success(&initramfs.run(["--systemd=yes", "/sysroot", &initramfs.disk.argument()])?)?;
+    ensure!(mounts(initramfs)?.contains("/sysroot/boot"));
+    Ok(())
+}
+
+pub(crate) fn a_plan_changes_nothing(initramfs: &mut Initramfs) -> Result<()> {
+    let before = (initramfs.mounts()?, listing(std::path::Path::new("/run"))?);
+    let words = initramfs.run(["--plan", "/sysroot", &initramfs.disk.argument()])?;
+    silent_success(&words)?;
+    ensure!(words.stdout.contains("detach the physical root from /sysroot"), "{}", words.stdout);
+    let json = initramfs.run(["--plan", "--json", "/sysroot", &initramfs.disk.argument()])?;
+    silent_success(&json)?;
+    ensure!(json.stdout.contains("\"do\": \"booted-state\""), "{}", json.stdout);
+    assert_eq!((initramfs.mounts()?, listing(std::path::Path::new("/run"))?), before);
+    Ok(())
+}
+
+pub(crate) fn a_plan_of_a_running_system_is_that_of_its_disk(initramfs: &mut Initramfs) -> Result<()> {
+    let plan = |sysroot: &str| initramfs.run(["--plan", sysroot, &initramfs.disk.argument()]);
+    let before = plan("/sysroot")?.stdout;
+    initramfs.boot()?;
+    let after = plan("/sysroot")?;
+    silent_success(&after)?;
+    assert_eq!(after.stdout, before.replace("from /sysroot,", "from /sysroot/sysroot,"));
+    Ok(())
+}
+
+pub(crate) fn check_config_says_what_would_stop_a_boot(initramfs: &mut Initramfs) -> Result<()> {
+    let check = || initramfs.run(["--check-config", "/"]);
+    silent_success(&check()?)?;
+    for (text, word) in [
+        ("[sysroot]\nreadonly=maybe\n", "readonly = \"maybe\""),
+        ("[root]\ntransient=true\n", "needs composefs"),
+        ("[composefs]\nenabled=yes\n", "does not support it"),
+        ("[composefs]\nenabled=signed\n", "/etc/ostree/initramfs-root-binding.key"),
+    ] {
+        initramfs.configure(text)?;
+        let outcome = check()?;
+        ensure!(outcome.code == Some(1) && outcome.stderr.contains(word), "{text}: {outcome:?}");
+    }
+    initramfs.configure("")?;
+    initramfs.write("/etc/ostree/prepare-root.conf.d/10.conf", "[sysroot]\nreadonly=true\n")?;
+    let outcome = check()?;
+    ensure!(outcome.code == Some(1) && outcome.stderr.contains("reads no drop-ins"), "{outcome:?}");
+    Ok(())
+}
+
+pub(crate) fn a_typing_mistake_is_a_warning(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure("[sysroot]\nread-only=true\n")?;
+    let outcome = initramfs.boot()?;
+    ensure!(outcome.code == Some(0), "{outcome:?}");
+    ensure!(
+        outcome.stderr.contains("unknown key \"read-only\" in [sysroot]; did you mean \"readonly\"?"),
+        "{outcome:?}"
+    );
+    Ok(())
+}
+
+pub(crate) fn the_run_directory_may_exist(initramfs: &mut Initramfs) -> Result<()> {
+    std::fs::create_dir_all("/run/ostree/.private")?;
+    silent_success(&initramfs.boot()?)
+}

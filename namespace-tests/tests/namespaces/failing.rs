@@ -1,0 +1,125 @@
+//! Killed, or refused by the kernel, at any point.
+
+use anyhow::{Context, Result, ensure};
+use namespace_tests::{Initramfs, inside, listing};
+
+use crate::bad_input::refused;
+
+/// With everything that makes a plan long.
+const CONFIGURATION: &str = "[sysroot]\nreadonly=true\n[etc]\ntransient=true\n";
+
+/// System calls of one undisturbed run, by name, in their order.
+fn calls() -> Result<Vec<String>> {
+    let binary = crate::binary().context("FIRSTROOT_PREPARE_ROOT is not set")?;
+    inside(&binary, None, |initramfs| {
+        initramfs.configure(CONFIGURATION)?;
+        let outcome = initramfs.strace(&["-o", "/trace"], ["/sysroot", &initramfs.disk.argument()])?;
+        ensure!(outcome.code == Some(0), "{outcome:?}");
+        let trace = initramfs.read("/trace")?;
+        let name = |line: &str| Some(line.split_once('(')?.0.rsplit(' ').next()?.to_owned());
+        Ok(trace.lines().filter_map(name).collect())
+    })
+}
+
+/// Each call with its number among those of its name, as strace counts.
+fn numbered(calls: Vec<String>) -> Vec<(String, usize)> {
+    let number = |(index, name): (usize, &String)| {
+        let before = calls.iter().take(index).filter(|earlier| *earlier == name).count();
+        (name.clone(), before + 1)
+    };
+    calls.iter().enumerate().map(number).collect()
+}
+
+/// The same story in a fresh initramfs.
+fn again<T: Send>(story: impl FnOnce(&mut Initramfs) -> Result<T> + Send) -> Result<T> {
+    inside(&crate::binary().context("FIRSTROOT_PREPARE_ROOT is not set")?, None, |initramfs| {
+        initramfs.configure(CONFIGURATION)?;
+        story(initramfs)
+    })
+}
+
+/// What must be the same after every boot that succeeded.
+fn state(initramfs: &Initramfs) -> Result<String> {
+    let booted = std::fs::read("/run/ostree-booted")?;
+    Ok(format!("{}\n{}", initramfs.mounts()?, booted.len()))
+}
+
+pub(crate) fn killed_at_any_system_call_a_second_run_succeeds() -> Result<()> {
+    let undisturbed = again(|initramfs| {
+        initramfs.boot()?;
+        state(initramfs)
+    })?;
+    let mut killed = 0;
+    for (name, n) in numbered(calls()?) {
+        let inject = format!("inject={name}:signal=SIGKILL:when={n}");
+        again(|initramfs| {
+            let options = ["-o", "/dev/null", "-e", "trace=all", "-e", &inject];
+            let first = initramfs.strace(&options, ["/sysroot", &initramfs.disk.argument()])?;
+            killed += usize::from(first.code != Some(0));
+            let second = initramfs.boot()?;
+            ensure!(second.code == Some(0), "killed at {name} {n}: {second:?}");
+            assert_eq!(state(initramfs)?, undisturbed, "killed at {name} {n}");
+            Ok(())
+        })?;
+    }
+    ensure!(killed > 60, "only {killed} runs were killed");
+    Ok(())
+}
+
+pub(crate) fn whatever_call_fails_the_physical_root_is_where_it_was() -> Result<()> {
+    const REFUSED: [&str; 10] = [
+        "openat2",
+        "open_tree",
+        "mount_setattr",
+        "move_mount",
+        "fsopen",
+        "fsconfig",
+        "fsmount",
+        "umount2",
+        "mkdirat",
+        "renameat",
+    ];
+    let mut refusals = 0;
+    for (name, n) in numbered(calls()?).into_iter().filter(|(name, _)| REFUSED.contains(&name.as_str())) {
+        let inject = format!("inject={name}:error=EPERM:when={n}");
+        again(|initramfs| {
+            let before = initramfs.mounts()?;
+            let options = ["-o", "/dev/null", "-e", "trace=all", "-e", &inject];
+            let outcome = initramfs.strace(&options, ["/sysroot", &initramfs.disk.argument()])?;
+            if outcome.code == Some(0) {
+                return Ok(());
+            }
+            refusals += 1;
+            ensure!(outcome.stderr.contains("cannot boot: "), "{name} {n}: {outcome:?}");
+            assert_eq!(initramfs.mounts()?, before, "{name} {n}: {}", outcome.stderr);
+            let left = listing(std::path::Path::new("/run"))?;
+            ensure!(!left.contains("booted") && !left.contains("transient"), "{name} {n}: {left}");
+            ensure!(initramfs.boot()?.code == Some(0), "{name} {n}: a second run");
+            Ok(())
+        })?;
+    }
+    ensure!(refusals > 20, "only {refusals} calls were refused");
+    Ok(())
+}
+
+pub(crate) fn the_report_says_what_there_is(initramfs: &mut Initramfs) -> Result<()> {
+    let disk = &initramfs.disk;
+    let asked = disk.bootlink.replace("boot.1/os/", "boot.0/other/");
+    let outcome = refused(
+        initramfs,
+        &["/sysroot", &format!("ostree={asked}")],
+        &[
+            &format!("ostree-prepare-root: cannot boot: there is no boot link {asked}"),
+            &format!("asked for:   {asked} (kernel argument ostree={asked})"),
+            "looked up:   ",
+            "mounted:     disk on /sysroot, tmpfs, rw,relatime",
+            &format!("boot links:  /{} -> ../../../deploy/os/deploy/", &disk.bootlink[1..]),
+            &format!("deployments: /{} (origin test:os/stable)", disk.deployment),
+            "likely cause:boot loader entries and boot links are out of step",
+            &format!("what to do:  at the boot menu choose another entry, or edit this one: ostree={}", disk.bootlink),
+        ],
+    )?;
+    ensure!(outcome.stderr.lines().skip(1).all(|line| line.starts_with("  ")), "one block:\n{}", outcome.stderr);
+    ensure!(initramfs.boot()?.code == Some(0), "with what the report says it boots");
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! The harness: every test is listed; without root, or without the static binary, each is ignored by name.
+//!
+//! `cargo xtask test` builds the binary and sets `FIRSTROOT_PREPARE_ROOT` to its path.
+
+mod bad_input;
+mod boot;
+mod failing;
+mod pid1;
+mod recovery;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use libtest_mimic::{Arguments, Failed, Trial};
+use namespace_tests::{Initramfs, inside};
+
+/// A story that is told inside an initramfs.
+type Story = fn(&mut Initramfs) -> anyhow::Result<()>;
+
+/// The static binary under test; `None`: `cargo test` alone.
+fn binary() -> Option<PathBuf> {
+    std::env::var_os("FIRSTROOT_PREPARE_ROOT").map(PathBuf::from)
+}
+
+fn trial(group: &str, name: &str, run: impl FnOnce() -> anyhow::Result<()> + Send + 'static) -> Trial {
+    let run = move || run().map_err(|error| Failed::from(format!("{error:#}")));
+    Trial::test(format!("{group}::{name}"), run)
+        .with_kind("needs root and the static binary: cargo xtask test")
+        .with_ignored_flag(binary().is_none())
+}
+
+fn told_inside(story: Story) -> anyhow::Result<()> {
+    inside(&binary().context("FIRSTROOT_PREPARE_ROOT is not set")?, None, story)
+}
+
+/// Every function of a module as a test of the same name, told inside an initramfs.
+macro_rules! stories {
+    ($group:ident: $($name:ident),* $(,)?) => {
+        vec![$(trial(stringify!($group), stringify!($name), || told_inside($group::$name))),*]
+    };
+}
+
+/// The same for functions that make as many as they need.
+macro_rules! series {
+    ($group:ident: $($name:ident),* $(,)?) => {
+        vec![$(trial(stringify!($group), stringify!($name), $group::$name)),*]
+    };
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let tests = [
+        stories!(boot:
+            a_plain_deployment_becomes_the_root,
+            nothing_but_the_new_root_is_left,
+            a_second_run_says_that_it_is_prepared_already,
+            sysroot_is_read_only_when_the_configuration_says_so,
+            sysroot_is_read_only_when_the_repository_says_so,
+            an_explicit_false_still_asks_the_repository,
+            etc_is_transient,
+            etc_is_transient_with_a_read_only_sysroot,
+            a_hotfix_is_writable,
+            a_hotfix_on_a_read_only_disk_is_readable,
+            the_marker_file_mounts_var,
+            without_systemd_var_and_boot_are_mounted,
+            boot_is_left_to_the_generator_when_told,
+            a_separate_boot_is_left_alone,
+            android_slots_are_followed,
+            absolute_links_stay_inside_the_physical_root,
+            the_administrators_file_replaces_the_distributions,
+            drop_ins_count_for_our_keys,
+            a_plan_changes_nothing,
+            a_plan_of_a_running_system_is_that_of_its_disk,
+            check_config_says_what_would_stop_a_boot,
+            a_typing_mistake_is_a_warning,
+            the_run_directory_may_exist,
+        ),
+        stories!(bad_input:
+            each_bad_command_line_is_a_clear_error,
+            each_bad_link_is_a_clear_error,
+            each_incomplete_deployment_is_a_clear_error,
+            each_bad_configuration_is_a_clear_error,
+            a_hotfix_without_its_upper_is_a_clear_error,
+            without_var_there_is_a_warning_or_an_error,
+            run_that_cannot_be_written_is_a_clear_error,
+            a_disk_that_is_not_there_is_blamed_on_the_disk,
+            another_filesystem_is_blamed_on_the_disk,
+            a_kernel_without_overlay_is_told,
+            composefs_that_is_demanded_stops,
+            a_wrong_call_has_a_status_of_its_own,
+        ),
+        series!(failing:
+            killed_at_any_system_call_a_second_run_succeeds,
+            whatever_call_fails_the_physical_root_is_where_it_was,
+        ),
+        stories!(failing:
+            the_report_says_what_there_is,
+        ),
+        stories!(recovery:
+            the_only_deployment_with_that_kernel_is_booted,
+            of_two_with_one_commit_the_other_link_decides,
+            of_two_commits_none_is_guessed,
+            a_kernel_that_no_deployment_has_is_an_error,
+            it_can_be_switched_off,
+            the_disk_is_not_written_to,
+        ),
+        stories!(pid1:
+            the_deployments_init_is_executed,
+            the_same_features_as_in_an_initramfs,
+            a_root_without_dev_and_console_boots,
+            a_failure_is_told_and_ends,
+        ),
+    ];
+    libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()
+}
