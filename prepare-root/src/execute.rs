@@ -5,42 +5,31 @@
 
 pub(crate) mod undo;
 
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ostree_formats::booted_state::BootedState;
+use rustix::fs::CWD;
+use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use system::mount::{self, Detached};
 use system::{Context, SystemError, dir, journal};
 
 use crate::facts::Situation;
 use crate::failure::Cause;
+use crate::lookup::Deployment;
 use crate::physical_root::PhysicalRoot;
 use crate::plan::MountPlan;
 use crate::step::{Access, Place, Step};
 
-use undo::Undo;
+use undo::Done;
 
 /// The journal's id for "this deployment was chosen", libostree's as well.
 const DEPLOYMENT_CHOSEN: &str = "7170336a73ba4601bad31af888aa0df7";
 
 /// systemd's own limits for a tmpfs on /run (systemd.exec and mount-setup): what PID 1 would mount otherwise.
 const RUN_OPTIONS: [(&str, &str); 3] = [("mode", "0755"), ("size", "20%"), ("nr_inodes", "800k")];
-
-struct Executor<'a> {
-    physical: &'a PhysicalRoot,
-    /// Where the physical root is now: PID 1 moves it.
-    physical_at: PathBuf,
-    /// `/run`, or what will become it.
-    run: OwnedFd,
-    new_run: Option<Detached>,
-    new_root: Option<Detached>,
-    /// Name below `/run/ostree`.
-    transient_etc: Option<String>,
-    undo: Undo<'a>,
-    /// Arguments for init.
-    init_arguments: &'a [std::ffi::OsString],
-}
 
 /// Executes all steps. As PID 1 it returns only to fail.
 ///
@@ -49,7 +38,8 @@ struct Executor<'a> {
 pub(crate) fn execute(
     plan: &MountPlan,
     physical: &PhysicalRoot,
-    init_arguments: &[std::ffi::OsString],
+    deployment: &Deployment,
+    init_arguments: &[OsString],
 ) -> Result<(), Cause> {
     // PID 1 may find no /run: its first step makes one, and this stands in until then.
     let run = if plan.situation == Situation::Pid1 { "/" } else { "/run" };
@@ -57,18 +47,42 @@ pub(crate) fn execute(
     let mut executor = Executor {
         physical,
         physical_at: physical.at.clone(),
+        deployment,
         run,
         new_run: None,
         new_root: None,
         transient_etc: None,
-        undo: Undo::new(physical),
         init_arguments,
+        done: Done::default(),
     };
     for step in &plan.steps {
         executor.step(step)?;
     }
-    executor.undo.nothing();
+    executor.done = Done::default();
     Ok(())
+}
+
+struct Executor<'a> {
+    physical: &'a PhysicalRoot,
+    /// Where the physical root is now: PID 1 moves it.
+    physical_at: PathBuf,
+    deployment: &'a Deployment,
+    /// `/run`, or what will become it.
+    run: OwnedFd,
+    new_run: Option<Detached>,
+    new_root: Option<Detached>,
+    /// Name below `/run/ostree`.
+    transient_etc: Option<String>,
+    /// Arguments for init.
+    init_arguments: &'a [OsString],
+    /// What would have to be undone; empty once all went well.
+    done: Done,
+}
+
+impl Drop for Executor<'_> {
+    fn drop(&mut self) {
+        self.done.undo(&self.run, &self.physical.at);
+    }
 }
 
 impl Executor<'_> {
@@ -76,30 +90,27 @@ impl Executor<'_> {
         match step {
             Step::Announce { path, device, inode } => announce(path, *device, *inode),
             Step::NewRun => self.new_run()?,
-            Step::Directory { path, mode } => self.directory(path, *mode)?,
-            Step::TransientEtcDirectory => self.transient_etc_directory()?,
-            Step::MakePrivate => {
-                let root = dir::open_root(Path::new("/")).context("open", "/")?;
-                mount::make_private_recursively(root).context("make private", "/ and what is mounted below it")?;
+            Step::Directory { path, mode } => {
+                dir::make(&self.run, path.trim_start_matches("/run/"), *mode).context("make the directory", path)?;
             }
+            Step::TransientEtcDirectory => self.transient_etc_directory()?,
+            Step::MakePrivate => mount::make_all_private().context("make private", "/ and what is mounted below it")?,
             Step::NewRoot { deployment, at } => self.new_root(deployment, at)?,
             Step::Dev { mounted } => self.dev(*mounted)?,
             Step::AttachRun => {
-                let target = self.target("run")?;
                 if let Some(run) = self.new_run.take() {
-                    mount::attach(run, target).context("mount a tmpfs on", "/run")?;
+                    self.attach(run, "run").context("mount a tmpfs on", "/run")?;
                 }
             }
             Step::PivotRoot => self.pivot_root()?,
             Step::Bind { source, target, access, slave_and_shared } => {
                 let from = self.path_of(source);
-                let directory = self.open_source(source)?;
-                let mount = mount::clone(directory).context("bind", &from)?;
+                let mount = self.clone(source).context("bind", &from)?;
                 mount::set_access(&mount, to_access(*access)).context("set the access of", &from)?;
                 if *slave_and_shared {
                     mount::set_slave_and_shared(&mount).context("make slave and shared", &from)?;
                 }
-                mount::attach(mount, self.target(target)?).context("mount", format!("{from} on /{target}"))?;
+                self.attach(mount, target).context("mount", format!("{from} on /{target}"))?;
             }
             Step::Overlay { target, lower, upper, access } => {
                 let mut options = vec![("lowerdir", self.lower_layers(lower))];
@@ -137,19 +148,11 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// `path` is below `/run`.
-    fn directory(&self, path: &str, mode: u16) -> Result<(), SystemError> {
-        let inside = path.trim_start_matches("/run/");
-        let (parent, name) = inside.rsplit_once('/').unwrap_or((".", inside));
-        let parent = dir::open_directory(&self.run, parent).context("open the parent of", path)?;
-        dir::make(parent, name, mode).context("make the directory", path)
-    }
-
     fn transient_etc_directory(&mut self) -> Result<(), SystemError> {
         let object = "a directory for the transient /etc in /run/ostree";
         let ostree = dir::open_directory(&self.run, "ostree").context("open", "/run/ostree")?;
         let name = dir::make_unique(&ostree, "transient-etc.", 0o700).context("make", object)?;
-        self.undo.remove_transient_etc(&self.run, &name);
+        self.done.transient_etc = Some(name.clone());
         let directory = dir::open_directory(&ostree, &name).context("open", object)?;
         for layer in ["upper", "work"] {
             dir::make(&directory, layer, 0o755).context("make", object)?;
@@ -159,28 +162,24 @@ impl Executor<'_> {
     }
 
     fn new_root(&mut self, deployment: &str, at: &str) -> Result<(), SystemError> {
-        let source = dir::open_directory(self.physical, deployment).context("open", format!("/{deployment}"))?;
-        let root = mount::clone(source).context("bind", format!("/{deployment}"))?;
-        let target = dir::open_root(Path::new(at)).context("open", at)?;
-        mount::attach(&root, target).context("mount the deployment on", at)?;
-        self.undo.take_away(at);
+        let root = mount::clone(&self.deployment.directory).context("bind", format!("/{deployment}"))?;
+        mount::attach_at(&root, CWD, at).context("mount the deployment on", at)?;
+        self.done.new_root = Some(at.to_owned());
         self.new_root = Some(root);
         Ok(())
     }
 
     fn dev(&self, mounted: bool) -> Result<(), SystemError> {
-        let target = self.target("dev")?;
         if mounted {
-            mount::attach(dir::open_root(Path::new("/dev")).context("open", "/dev")?, target)
+            self.attach(dir::open_root(Path::new("/dev")).context("open", "/dev")?, "dev")
         } else {
-            let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID;
-            mount::attach(mount::new_filesystem("devtmpfs", "devtmpfs", &[], attributes)?, target)
+            self.attach(mount::new_filesystem("devtmpfs", "devtmpfs", &[], MountAttrFlags::MOUNT_ATTR_NOSUID)?, "dev")
         }
         .context("mount the device nodes on", "/dev")
     }
 
     fn pivot_root(&mut self) -> Result<(), SystemError> {
-        let at = self.undo.new_root_at().to_owned();
+        let at = self.done.new_root.clone().unwrap_or_default();
         mount::pivot_root(Path::new(&at), Path::new(&format!("{at}/sysroot"))).context("make the new root", at)?;
         self.physical_at = PathBuf::from("/sysroot");
         Ok(())
@@ -190,7 +189,7 @@ impl Executor<'_> {
         let options: Vec<(&str, &str)> = options.iter().map(|(key, value)| (*key, value.as_str())).collect();
         let mount = mount::new_filesystem("overlay", "overlay", &options, MountAttrFlags::empty())?;
         mount::set_access(&mount, to_access(access)).context("set the access of", format!("/{target}"))?;
-        mount::attach(mount, self.target(target)?).context("mount an overlay on", format!("/{target}"))
+        self.attach(mount, target).context("mount an overlay on", format!("/{target}"))
     }
 
     fn booted_state(&mut self, state: &BootedState) -> Result<(), SystemError> {
@@ -200,40 +199,46 @@ impl Executor<'_> {
         }
         dir::replace_volatile_file(&self.run, "ostree-booted", &state.to_bytes(), 0o644)
             .context("write", "/run/ostree-booted")?;
-        self.undo.remove_booted_state(&self.run);
+        self.done.booted_state = true;
         Ok(())
     }
 
     fn move_into_place(&mut self, sysroot: &Path, writable: bool) -> Result<(), SystemError> {
         let object = &sysroot.display();
-        mount::detach(sysroot).context("detach the physical root from", object)?;
-        self.undo.bring_back_physical_root(writable);
-        let target = dir::open_root(sysroot).context("open", object)?;
         let Some(new_root) = &self.new_root else { return Ok(()) };
-        mount::attach(new_root, target).context("move the new root to", object)
+        mount::detach(sysroot).context("detach the physical root from", object)?;
+        self.done.physical_root_inside = Some(writable);
+        mount::attach_at(new_root, CWD, sysroot).context("move the new root to", object)
     }
 
-    fn target(&self, target: &str) -> Result<OwnedFd, SystemError> {
-        let root = self.new_root.as_ref().map(AsFd::as_fd).ok_or(rustix::io::Errno::BADF);
-        root.and_then(|root| dir::open_directory(root, target)).context("open the mount point", format!("/{target}"))
-    }
-
-    fn open_source(&self, place: &Place) -> Result<OwnedFd, SystemError> {
-        match place {
-            Place::Physical(path) if path.is_empty() => dir::open_directory(self.physical, "."),
-            Place::Physical(path) => dir::open_directory(self.physical, path),
-            Place::TransientEtc(name) => {
-                let directory = self.transient_etc.as_deref().unwrap_or_default();
-                dir::open_directory(&self.run, format!("ostree/{directory}/{name}"))
-            }
+    /// Mounts something on a path of the new root, which is never left: one name cannot, more are looked up inside.
+    fn attach(&self, mount: impl AsFd, target: &str) -> Result<(), Errno> {
+        let root = self.new_root.as_ref().ok_or(Errno::BADF)?;
+        if target.contains('/') {
+            mount::attach(mount, dir::open_directory(root, target)?)
+        } else {
+            mount::attach_at(mount, root, target)
         }
-        .context("open", self.path_of(place))
+    }
+
+    /// A bind mount of a place.
+    fn clone(&self, place: &Place) -> Result<Detached, Errno> {
+        let (root, path) = match place {
+            Place::Physical(path) => (self.physical.as_fd(), path.as_str()),
+            Place::Deployment(path) => (self.deployment.directory.as_fd(), *path),
+            // Only ever a layer of an overlay.
+            Place::TransientEtc(_) => return Err(Errno::INVAL),
+        };
+        if path.contains('/') { mount::clone(dir::open_directory(root, path)?) } else { mount::clone_at(root, path) }
     }
 
     /// The path under which the kernel finds a place now: an overlay takes its layers by path.
     fn path_of(&self, place: &Place) -> String {
         match place {
             Place::Physical(path) => self.physical_at.join(path).display().to_string(),
+            Place::Deployment(name) => {
+                self.physical_at.join(self.deployment.path.to_string()).join(name).display().to_string()
+            }
             Place::TransientEtc(name) => {
                 let directory = self.transient_etc.as_deref().unwrap_or_default();
                 format!("/run/ostree/{directory}/{name}").trim_end_matches('/').to_owned()
@@ -273,7 +278,7 @@ fn volatile_root(run: &OwnedFd, device: u64) -> Result<(), SystemError> {
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     dir::make(run, "systemd", 0o755).context("make the directory", "/run/systemd")?;
     match rustix::fs::symlinkat(format!("/dev/block/{major}:{minor}"), run, "systemd/volatile-root") {
-        Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(Errno::EXIST) => Ok(()),
         other => other.context("make the link", object),
     }
 }

@@ -49,6 +49,11 @@ impl PhysicalRoot {
         matches!(dir::stat_name(&self.directory, "sysroot"), Ok(Some(Stat { mount_root: true, .. })))
     }
 
+    /// Whether it is one of an OSTree system at all.
+    pub(crate) fn has_ostree(&self) -> bool {
+        dir::open_directory(&self.directory, "ostree").is_ok()
+    }
+
     /// Where an open file is on the physical root, without a leading slash.
     pub(crate) fn path_inside(&self, fd: impl AsFd) -> Result<String, Errno> {
         let path = self.proc.path_of(fd)?;
@@ -71,7 +76,7 @@ impl PhysicalRoot {
             boot_loader_link: self.found("boot/loader") == Found::Link,
             repo_readonly: dir::read(&self.directory, "ostree/repo/config", REPO_CONFIG_LIMIT)
                 .is_ok_and(|bytes| repo_config::sysroot_readonly(&bytes)),
-            var_marker: Path::new("/run/ostree/initramfs-mount-var").symlink_metadata().is_ok(),
+            var_marker: rustix::fs::access("/run/ostree/initramfs-mount-var", rustix::fs::Access::EXISTS).is_ok(),
             stateroot_var,
             dev_mounted: situation == Situation::Pid1
                 && matches!(dir::stat_name(&self.directory, "dev"), Ok(Some(Stat { mount_root: true, .. }))),

@@ -19,7 +19,7 @@ pub(crate) fn open_console() -> Option<OwnedFd> {
         }
     };
     if let Ok(console) = dir::open(&devices, "console", OFlags::RDWR | OFlags::NOCTTY) {
-        let _ = system::replace_missing_standard_fds(console);
+        let _ = system::entry::replace_missing_standard_fds(console);
     }
     dir::open(&devices, "kmsg", OFlags::WRONLY | OFlags::NOCTTY).ok()
 }

@@ -150,8 +150,12 @@ fn announce(deployment: &DeploymentFacts) -> Step {
     Step::Announce { path: deployment.path.to_string(), device: deployment.device, inode: deployment.inode }
 }
 
-fn bind(source: impl Into<String>, target: impl Into<String>, access: Access) -> Step {
-    Step::Bind { source: Place::Physical(source.into()), target: target.into(), access, slave_and_shared: false }
+fn bind(source: Place, target: impl Into<String>, access: Access) -> Step {
+    Step::Bind { source, target: target.into(), access, slave_and_shared: false }
+}
+
+fn physical(path: impl Into<String>) -> Place {
+    Place::Physical(path.into())
 }
 
 fn new_root(facts: &Facts) -> Result<Vec<Step>, PlanError> {
@@ -183,51 +187,49 @@ fn volatile_root(composefs: ComposefsMode, deployment: &DeploymentFacts) -> Opti
 fn boot(conf: &PrepareRootConf, facts: &Facts) -> Option<Step> {
     let wanted = conf.boot_mount || facts.situation != Situation::Systemd;
     let possible = facts.boot_loader_link && facts.deployment.boot == Found::Directory;
-    (wanted && possible).then(|| bind("boot", "boot", Access::Inherited))
+    (wanted && possible).then(|| bind(physical("boot"), "boot", Access::Inherited))
 }
 
 /// Left alone where the whole root stays writable.
 fn etc(conf: &PrepareRootConf, sysroot_ro: bool, deployment: &DeploymentFacts) -> Result<Vec<Step>, PlanError> {
-    let path = &deployment.path;
     if conf.etc_transient {
         require_directory("usr/etc", deployment.usr_etc)?;
         let overlay = Step::Overlay {
             target: "etc".to_owned(),
-            lower: vec![Place::Physical(format!("{path}/usr/etc"))],
+            lower: vec![Place::Deployment("usr/etc")],
             upper: Some(Upper { upper: Place::TransientEtc("upper"), work: Place::TransientEtc("work") }),
             access: Access::Inherited,
         };
         return Ok(vec![Step::TransientEtcDirectory, overlay]);
     }
-    Ok(sysroot_ro.then(|| bind(format!("{path}/etc"), "etc", Access::Writable)).into_iter().collect())
+    Ok(sysroot_ro.then(|| bind(Place::Deployment("etc"), "etc", Access::Writable)).into_iter().collect())
 }
 
 fn usr(facts: &Facts) -> Result<Step, PlanError> {
     let deployment = &facts.deployment;
-    let usr = format!("{}/usr", deployment.path);
+    let usr = Place::Deployment("usr");
     match (deployment.hotfix_work, deployment.hotfix_upper) {
         (Found::Nothing, _) => return Ok(bind(usr, "usr", Access::ReadOnly)),
         (Found::Directory, Found::Directory) => {}
         (Found::Directory, _) => return Err(PlanError::HotfixWithoutUpper),
         (Found::Link | Found::Other, _) => return Err(PlanError::HotfixWork),
     }
-    let place = |name: &str| Place::Physical(format!("{}/{name}", deployment.path));
     let target = "usr".to_owned();
     Ok(if facts.sysroot_read_only {
         // The kernel refuses an upper layer on a read-only disk; the hotfix is still what the administrator wants to run.
-        let lower = vec![place(".usr-ovl-upper"), Place::Physical(usr)];
+        let lower = vec![Place::Deployment(".usr-ovl-upper"), usr];
         Step::Overlay { target, lower, upper: None, access: Access::ReadOnly }
     } else {
-        let upper = Upper { upper: place(".usr-ovl-upper"), work: place(".usr-ovl-work") };
-        Step::Overlay { target, lower: vec![Place::Physical(usr)], upper: Some(upper), access: Access::Inherited }
+        let upper = Upper { upper: Place::Deployment(".usr-ovl-upper"), work: Place::Deployment(".usr-ovl-work") };
+        Step::Overlay { target, lower: vec![usr], upper: Some(upper), access: Access::Inherited }
     })
 }
 
 /// As PID 1 the physical root is at `/sysroot` by pivot_root already.
 fn sysroot(pid1: bool, sysroot_ro: bool) -> Option<Step> {
     match (pid1, sysroot_ro) {
-        (false, true) => Some(bind("", "sysroot", Access::ReadOnly)),
-        (false, false) => Some(bind("", "sysroot", Access::Inherited)),
+        (false, true) => Some(bind(physical(""), "sysroot", Access::ReadOnly)),
+        (false, false) => Some(bind(physical(""), "sysroot", Access::Inherited)),
         (true, true) => Some(Step::SysrootReadOnly),
         (true, false) => None,
     }
@@ -245,11 +247,11 @@ fn var(mount_var: bool, sysroot_ro: bool, facts: &Facts, warnings: &mut Vec<Stri
     }
     let mut steps = Vec::new();
     if sysroot_ro {
-        steps.push(bind(source.clone(), format!("sysroot/{source}"), Access::Writable));
+        steps.push(bind(physical(source.clone()), format!("sysroot/{source}"), Access::Writable));
     }
     match facts.deployment.var {
         Found::Directory if mount_var => steps.push(Step::Bind {
-            source: Place::Physical(source),
+            source: physical(source),
             target: "var".to_owned(),
             access: if sysroot_ro { Access::Writable } else { Access::Inherited },
             slave_and_shared: true,

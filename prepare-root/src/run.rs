@@ -34,8 +34,8 @@ pub(crate) struct Request {
 /// A plan, or the news that none is needed.
 #[derive(Debug)]
 pub(crate) enum Planned {
-    /// With the physical root that it is for.
-    Plan(Box<MountPlan>, PhysicalRoot),
+    /// With the physical root and the deployment that it is for.
+    Plan(Box<MountPlan>, PhysicalRoot, Deployment),
     /// `sysroot` is the root of a deployment already.
     PreparedAlready(DeploymentPath),
 }
@@ -64,8 +64,8 @@ impl Request {
     pub(crate) fn prepare(&self, known: &mut Known, init_arguments: &[OsString]) -> Result<(), Box<Failure>> {
         let result = clean_up_interrupted_run(self).and_then(|()| {
             let planned = self.plan(known, Purpose::Boot)?;
-            let (plan, physical) = match planned {
-                Planned::Plan(plan, physical) => (plan, physical),
+            let (plan, physical, deployment) = match planned {
+                Planned::Plan(plan, physical, deployment) => (plan, physical, deployment),
                 Planned::PreparedAlready(deployment) => {
                     log::info!("{} is prepared already, for /{deployment}: nothing to do", self.sysroot.display());
                     return Ok(());
@@ -74,7 +74,7 @@ impl Request {
             for warning in &plan.warnings {
                 log::warn!("{warning}");
             }
-            execute::execute(&plan, &physical, init_arguments)
+            execute::execute(&plan, &physical, &deployment, init_arguments)
         });
         result.map_err(|cause| {
             Box::new(Failure {
@@ -112,7 +112,9 @@ impl Request {
         if let Some(deployment) = prepared_already(&physical)? {
             return Ok(Planned::PreparedAlready(deployment));
         }
-        require_physical_root(&physical, purpose)?;
+        if purpose == Purpose::Boot && !physical.is_mounted() {
+            return Err(Cause::NotMounted(physical.at.display().to_string()));
+        }
         let asked_for = asked_for?;
 
         let conf = early.clone().unwrap_or_default();
@@ -132,7 +134,7 @@ impl Request {
         let resolved = Resolved { asked_for, recovery };
         let plan = plan::plan(&conf, cmdline.composefs().as_deref(), resolved, &facts)
             .map_err(|error| Cause::Plan { deployment: facts.deployment.path.clone(), error })?;
-        Ok(Planned::Plan(Box::new(plan), physical))
+        Ok(Planned::Plan(Box::new(plan), physical, deployment))
     }
 
     /// `--plan /` of a system that runs: its physical root is at `/sysroot`.
@@ -177,17 +179,6 @@ fn prepared_already(physical: &PhysicalRoot) -> Result<Option<DeploymentPath>, S
     Ok(interrupted::prepared(&mounts, &physical.at))
 }
 
-fn require_physical_root(physical: &PhysicalRoot, purpose: Purpose) -> Result<(), Cause> {
-    let at = physical.at.display().to_string();
-    if purpose == Purpose::Boot && !physical.is_mounted() {
-        return Err(Cause::NotMounted(at));
-    }
-    if dir::open_directory(physical, "ostree").is_err() {
-        return Err(Cause::NotOstree(at));
-    }
-    Ok(())
-}
-
 /// Follows the boot link; where that is missing, looks for what it must have meant.
 fn find_deployment(
     physical: &PhysicalRoot,
@@ -197,6 +188,7 @@ fn find_deployment(
 ) -> Result<(Deployment, Option<recovery::Recovery>), Cause> {
     let missing = match lookup::follow(physical, &asked_for.path) {
         Ok(deployment) => return Ok((deployment, None)),
+        Err(_) if !physical.has_ostree() => return Err(Cause::NotOstree(physical.at.display().to_string())),
         Err(error) => error,
     };
     let link = asked_for.path.parse::<Bootlink>();

@@ -1,31 +1,31 @@
 //! What goes to standard output: plans, findings, texts.
 
 use std::io::Write;
-use std::process::ExitCode;
 
 use system::SystemError;
 
 use crate::check_config::Findings;
 use crate::plan::MountPlan;
 use crate::run::{Known, Planned, Request};
+use crate::{FAILED, SUCCESS, Status};
 
 /// Prints; a reader that went away is no success.
-pub(crate) fn print(text: &str) -> ExitCode {
+pub(crate) fn print(text: &str) -> Status {
     let mut out = std::io::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(crate::FAILED),
+        Ok(()) => SUCCESS,
+        Err(_) => FAILED,
     }
 }
 
 /// `--plan`, and with `json` for machines.
-pub(crate) fn plan(request: &Request, json: bool) -> ExitCode {
+pub(crate) fn plan(request: &Request, json: bool) -> Status {
     match request.show(&mut Known::default()) {
-        Ok(Planned::Plan(plan, _)) if json => match serde_json::to_string_pretty(&plan) {
+        Ok(Planned::Plan(plan, ..)) if json => match serde_json::to_string_pretty(&plan) {
             Ok(text) => print(&format!("{text}\n")),
             Err(error) => failed(&error),
         },
-        Ok(Planned::Plan(plan, _)) => print(&in_words(&plan)),
+        Ok(Planned::Plan(plan, ..)) => print(&in_words(&plan)),
         Ok(Planned::PreparedAlready(deployment)) => {
             print(&format!("prepared already, for /{deployment}: nothing to do\n"))
         }
@@ -34,7 +34,7 @@ pub(crate) fn plan(request: &Request, json: bool) -> ExitCode {
 }
 
 /// `--check-config`.
-pub(crate) fn findings(result: Result<Findings, SystemError>) -> ExitCode {
+pub(crate) fn findings(result: Result<Findings, SystemError>) -> Status {
     let findings = match result {
         Ok(findings) => findings,
         Err(error) => return failed(&error),
@@ -45,12 +45,12 @@ pub(crate) fn findings(result: Result<Findings, SystemError>) -> ExitCode {
     for error in &findings.errors {
         log::error!("{error}");
     }
-    if findings.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(crate::FAILED) }
+    if findings.errors.is_empty() { SUCCESS } else { FAILED }
 }
 
-fn failed(error: &dyn std::fmt::Display) -> ExitCode {
+fn failed(error: &dyn std::fmt::Display) -> Status {
     log::error!("{error}");
-    ExitCode::from(crate::FAILED)
+    FAILED
 }
 
 /// A plan, line by line.

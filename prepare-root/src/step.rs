@@ -9,8 +9,10 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Place {
-    /// On the physical root, relative to it.
+    /// On the physical root, relative to it; empty is the root itself.
     Physical(String),
+    /// This name in the deployment directory.
+    Deployment(&'static str),
     /// Below the directory that `etc.transient` makes in `/run/ostree`.
     TransientEtc(&'static str),
 }
@@ -76,6 +78,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Physical(path) => write!(f, "/{path}"),
+            Self::Deployment(name) => write!(f, "(deployment)/{name}"),
             Self::TransientEtc(name) => write!(f, "(transient etc)/{name}"),
         }
     }

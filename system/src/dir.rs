@@ -162,14 +162,14 @@ pub fn names(root: impl AsFd, path: impl AsRef<Path>) -> Result<Vec<String>, Err
     Ok(names)
 }
 
-/// Makes the directory `name` in `fd`; that it exists is no error.
+/// Makes the directory `path` below `fd`, whose parents only this program makes; that it exists is no error.
 ///
 /// # Errors
 /// As `mkdir(2)`; `ENOTDIR` when the name is taken by something else.
-pub fn make(fd: impl AsFd, name: &str, mode: u16) -> Result<(), Errno> {
-    match rustix::fs::mkdirat(&fd, name, Mode::from_raw_mode(mode.into())) {
-        Err(Errno::EXIST) => match stat_name(fd, name)? {
-            Some(Stat { kind: Kind::Directory, .. }) => Ok(()),
+pub fn make(fd: impl AsFd, path: &str, mode: u16) -> Result<(), Errno> {
+    match rustix::fs::mkdirat(&fd, path, Mode::from_raw_mode(mode.into())) {
+        Err(Errno::EXIST) => match open(fd, path, OFlags::PATH | OFlags::NOFOLLOW).and_then(stat_fd)? {
+            Stat { kind: Kind::Directory, .. } => Ok(()),
             _ => Err(Errno::NOTDIR),
         },
         other => other,

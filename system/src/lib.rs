@@ -4,15 +4,13 @@
 //! offers and no library wraps is wrapped here. Decides nothing: what to do comes from a plan.
 
 pub mod dir;
+pub mod entry;
 pub mod exec;
 pub mod journal;
 pub mod log;
 pub mod mount;
 pub mod power;
 pub mod proc;
-mod standard_fds;
-
-pub use standard_fds::replace_missing as replace_missing_standard_fds;
 
 use rustix::io::Errno;
 

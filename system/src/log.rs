@@ -31,20 +31,24 @@ impl Stderr {
 pub struct Sink {
     program: &'static str,
     stderr: Stderr,
-    kernel_log: Option<File>,
+    /// Opened when there is something to say.
+    kernel_log: OnceLock<Option<File>>,
 }
 
 impl Sink {
     /// `program` stands before every message; `kernel_log` is a `/dev/kmsg` open for writing; under the journal none is needed.
     pub fn new(program: &'static str, stderr: Stderr, kernel_log: Option<OwnedFd>) -> Self {
-        Self { program, stderr, kernel_log: kernel_log.map(File::from) }
+        Self { program, stderr, kernel_log: OnceLock::from(kernel_log.map(File::from)) }
     }
 
     /// For a process that somebody started: the kernel log gets a copy where standard error is a console.
     pub fn of_this_process(program: &'static str) -> Self {
-        let stderr = Stderr::of_this_process();
-        let kmsg = || File::options().write(true).open("/dev/kmsg").ok();
-        Self { program, stderr, kernel_log: if stderr == Stderr::Console { kmsg() } else { None } }
+        Self { program, stderr: Stderr::of_this_process(), kernel_log: OnceLock::new() }
+    }
+
+    fn kernel_log(&self) -> Option<&File> {
+        let open = || (self.stderr == Stderr::Console).then(|| File::options().write(true).open("/dev/kmsg").ok());
+        self.kernel_log.get_or_init(|| open().flatten()).as_ref()
     }
 
     /// Sends everything that is logged from now on here. A second call changes nothing: the first sink stays.
@@ -67,7 +71,7 @@ impl Sink {
         for record in records(text) {
             // One write is one record; losing one is no reason to lose the next. The priority is "debug": the text is on the
             // console already, and shall not be there twice.
-            let _ = self.kernel_log.as_ref().map(|mut kmsg| kmsg.write_all(format!("<7>{record}").as_bytes()));
+            let _ = self.kernel_log().map(|mut kmsg| kmsg.write_all(format!("<7>{record}").as_bytes()));
         }
     }
 }

@@ -4,6 +4,7 @@
 //! detached, and attaching is one call. All calls used are in Linux 5.14, the oldest kernel that is supported, so there is no
 //! second way for older ones.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -40,8 +41,20 @@ impl AsFd for Detached {
 /// # Errors
 /// As `open_tree(2)`.
 pub fn clone(directory: impl AsFd) -> Result<Detached, Errno> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-    rustix::mount::open_tree(directory, "", flags).map(Detached)
+    clone_at(directory, "")
+}
+
+/// The same of the directory `name` in `directory`; `name` is one component, or empty, and no link is followed.
+///
+/// # Errors
+/// As `open_tree(2)`; `ENOTDIR` never: what is no directory is cloned, too.
+pub fn clone_at(directory: impl AsFd, name: &str) -> Result<Detached, Errno> {
+    debug_assert!(!name.contains('/'), "a name is one path component");
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+    rustix::mount::open_tree(directory, name, flags).map(Detached)
 }
 
 /// Sets whether the mount itself (not its filesystem) is read-only; its other flags stay.
@@ -68,13 +81,13 @@ pub fn set_slave_and_shared(mount: impl AsFd) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Makes the mount at `root`, and all below it, private: a mount under a shared one cannot be moved.
+/// Makes the mount at `/`, and all below it, private: a mount under a shared one cannot be moved.
 ///
 /// # Errors
 /// As `mount_setattr(2)`; `EINVAL` when nothing is mounted exactly there.
-pub fn make_private_recursively(root: impl AsFd) -> Result<(), Errno> {
+pub fn make_all_private() -> Result<(), Errno> {
     let propagation = u64::from(MountPropagationFlags::PRIVATE.bits());
-    setattr(root.as_fd(), Attr { propagation, ..Attr::default() }, libc::AT_RECURSIVE)
+    setattr_at(libc::AT_FDCWD, c"/", Attr { propagation, ..Attr::default() }, libc::AT_RECURSIVE)
 }
 
 /// Mounts `mount` on the directory `target`; where it was attached already, moves it with all below it.
@@ -82,8 +95,17 @@ pub fn make_private_recursively(root: impl AsFd) -> Result<(), Errno> {
 /// # Errors
 /// As `move_mount(2)`.
 pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<(), Errno> {
+    attach_at(mount, target, "")
+}
+
+/// The same on `path` in `directory`. A link at its end is not followed; one on the way would be, so `path` is one component,
+/// or nobody else can have made it.
+///
+/// # Errors
+/// As `move_mount(2)`.
+pub fn attach_at(mount: impl AsFd, directory: impl AsFd, path: impl AsRef<Path>) -> Result<(), Errno> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    rustix::mount::move_mount(mount, "", target, "", flags)
+    rustix::mount::move_mount(mount, "", directory, path.as_ref(), flags)
 }
 
 /// Takes what is mounted at `path` out of the tree, with all below it, even if it is in use.
@@ -160,18 +182,15 @@ struct Attr {
 
 fn setattr(mount: BorrowedFd<'_>, attr: Attr, flags: libc::c_int) -> Result<(), Errno> {
     use std::os::fd::AsRawFd;
-    // SAFETY: rustix does not offer mount_setattr(2). The descriptor is open for the whole call, the path is a constant
-    // that ends in NUL, and `attr` has the layout of the kernel's struct of which the size is given; the kernel only
-    // reads it, and keeps no pointer.
+    setattr_at(mount.as_raw_fd(), c"", attr, libc::AT_EMPTY_PATH | flags)
+}
+
+fn setattr_at(directory: libc::c_int, path: &CStr, attr: Attr, flags: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: rustix does not offer mount_setattr(2). A descriptor that is not open is an error that the kernel returns; the
+    // path is a C string that outlives the call, and `attr` has the layout of the kernel's struct of which the size is given;
+    // the kernel only reads both, and keeps no pointer.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            mount.as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_EMPTY_PATH | flags,
-            &raw const attr,
-            size_of::<Attr>(),
-        )
+        libc::syscall(libc::SYS_mount_setattr, directory, path.as_ptr(), flags, &raw const attr, size_of::<Attr>())
     };
     if result == 0 { Ok(()) } else { Err(last_errno()) }
 }

@@ -1,0 +1,85 @@
+//! `ostree-prepare-root`: turns a mounted physical root into the root of an OSTree deployment.
+//!
+//! One static binary for an initramfs with systemd, one with a script, and for PID 1 without an initramfs. See
+//! `docs/architecture.md` for the flow of data: everything left of [`plan`] only reads, [`execute`] only does.
+
+mod args;
+mod check_config;
+mod composefs;
+mod config;
+mod execute;
+mod facts;
+mod failure;
+mod interrupted;
+mod kernel;
+mod lookup;
+mod on_failure;
+mod physical_root;
+mod pid1;
+mod plan;
+mod recovery;
+mod report;
+mod run;
+mod show;
+mod step;
+mod survey;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use system::log::{Sink, Stderr};
+
+use crate::args::Command;
+use crate::facts::Situation;
+use crate::run::{Known, Request};
+
+/// Stands before every message.
+const PROGRAM: &str = "ostree-prepare-root";
+/// Done.
+const SUCCESS: Status = 0;
+/// The boot failed, or the configuration is unusable.
+const FAILED: Status = 1;
+/// The program was called wrongly.
+const USAGE: Status = 2;
+
+/// Exit status.
+pub type Status = u8;
+
+/// The program, with its arguments after its own name.
+pub fn run_program(arguments: Vec<OsString>) -> Status {
+    let command = if std::process::id() == 1 {
+        Sink::new(PROGRAM, Stderr::Console, pid1::open_console()).install();
+        Command::Init { arguments }
+    } else {
+        Sink::of_this_process(PROGRAM).install();
+        match args::parse(arguments) {
+            Ok(command) => command,
+            Err(error) => {
+                log::error!("{error} (see --help)");
+                return USAGE;
+            }
+        }
+    };
+    match command {
+        Command::Prepare { sysroot, cmdline, systemd } => {
+            prepare(&Request { sysroot, cmdline, situation: run::situation(systemd) }, &[])
+        }
+        Command::Init { arguments } => {
+            let request = Request { sysroot: PathBuf::from("/"), cmdline: None, situation: Situation::Pid1 };
+            prepare(&request, &arguments)
+        }
+        Command::Plan { sysroot, cmdline, systemd, json } => {
+            show::plan(&Request { sysroot, cmdline, situation: run::situation(systemd) }, json)
+        }
+        Command::CheckConfig { root } => show::findings(check_config::check(&root)),
+        Command::Print(text) => show::print(text),
+    }
+}
+
+fn prepare(request: &Request, init_arguments: &[OsString]) -> Status {
+    let mut known = Known::default();
+    let Err(failure) = request.prepare(&mut known, init_arguments) else { return SUCCESS };
+    log::error!("{}", report::report(&failure, &survey::survey(&failure.sysroot)));
+    on_failure::act(on_failure::decide(known.on_failure, known.wants_shell));
+    FAILED
+}
