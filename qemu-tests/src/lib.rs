@@ -1,1 +1,36 @@
-//! Whole machines.
+//! Whole machines: Debian systems that the real `ostree` has deployed, booted in QEMU with our prepare-root or the peer's.
+//!
+//! ```text
+//! Guest → Rootfs ─┬→ Dracut (initramfs) ─→ Tree (OSTree commit) → Disks (deployed) ─┐
+//!        Package ─┘   peer's or ours                                 copied, changed │
+//!                                                                                   ↓
+//!                                               Scenario → Machine → QEMU → Report, MountTable
+//! ```
+//!
+//! What is left of `Machine` is made once and cached: see [`cache`]. A [`scenario::Scenario`] says what is special about one boot.
+
+pub mod boot_entry;
+pub mod cache;
+pub mod cpio;
+pub mod disk;
+pub mod dracut;
+pub mod guest;
+pub mod host;
+pub mod journal;
+pub mod mounts;
+pub mod namespace;
+pub mod package;
+pub mod report;
+pub mod rootfs;
+pub mod scenario;
+pub mod tree;
+
+mod accelerator;
+mod apt;
+mod command;
+mod kernel;
+mod machine;
+mod mounted;
+mod qemu;
+
+pub use machine::Console;
