@@ -50,9 +50,10 @@ pub fn inside<T: Send>(
     peer: Option<&Peer>,
     story: impl FnOnce(&mut Initramfs) -> Result<T> + Send,
 ) -> Result<T> {
+    // Made and removed out here: inside, the path leads elsewhere.
+    let place = tempfile::tempdir()?;
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            let place = tempfile::tempdir()?;
             enter(place.path(), binary, peer)?;
             story(&mut Initramfs { disk: Disk::new(Path::new("/sysroot"))? })
         });

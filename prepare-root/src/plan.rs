@@ -262,3 +262,6 @@ fn var(mount_var: bool, sysroot_ro: bool, facts: &Facts, warnings: &mut Vec<Stri
     }
     Ok(steps)
 }
+
+#[cfg(test)]
+mod tests;

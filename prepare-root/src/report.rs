@@ -14,7 +14,7 @@ pub(crate) fn report(failure: &Failure, survey: &Survey) -> String {
     let mut text = format!("cannot boot: {}\n", failure.cause);
     let mut line = |label: &str, value: &str| {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {label:<13}{value}");
+        let _ = writeln!(text, "  {label:<14}{value}");
     };
     match &failure.asked_for {
         Some(target) => {

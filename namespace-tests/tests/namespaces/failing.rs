@@ -110,13 +110,13 @@ pub(crate) fn the_report_says_what_there_is(initramfs: &mut Initramfs) -> Result
         &["/sysroot", &format!("ostree={asked}")],
         &[
             &format!("ostree-prepare-root: cannot boot: there is no boot link {asked}"),
-            &format!("asked for:   {asked} (kernel argument ostree={asked})"),
-            "looked up:   ",
-            "mounted:     disk on /sysroot, tmpfs, rw,relatime",
-            &format!("boot links:  /{} -> ../../../deploy/os/deploy/", &disk.bootlink[1..]),
-            &format!("deployments: /{} (origin test:os/stable)", disk.deployment),
-            "likely cause:boot loader entries and boot links are out of step",
-            &format!("what to do:  at the boot menu choose another entry, or edit this one: ostree={}", disk.bootlink),
+            &format!("asked for:    {asked} (kernel argument ostree={asked})"),
+            "looked up:    ",
+            "mounted:      disk on /sysroot, tmpfs, rw,relatime",
+            &format!("boot links:   /{} -> ../../../deploy/os/deploy/", &disk.bootlink[1..]),
+            &format!("deployments:  /{} (origin test:os/stable)", disk.deployment),
+            "likely cause: boot loader entries and boot links are out of step",
+            &format!("what to do:   at the boot menu choose another entry, or edit this one: ostree={}", disk.bootlink),
         ],
     )?;
     ensure!(outcome.stderr.lines().skip(1).all(|line| line.starts_with("  ")), "one block:\n{}", outcome.stderr);

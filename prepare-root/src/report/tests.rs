@@ -1,1 +1,111 @@
+use super::*;
 
+use expect_test::expect;
+use ostree_formats::cmdline::{Asked, BootTarget, TargetError};
+use ostree_formats::prepare_root_conf::{self, ConfigFile};
+use rustix::io::Errno;
+use system::SystemError;
+
+use crate::survey::MountedAs;
+
+const DEPLOYMENT: &str = "ostree/deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0";
+
+fn failure(cause: Cause, situation: Situation) -> Failure {
+    let asked_for = match &cause {
+        Cause::Target(_) => None,
+        _ => Some(BootTarget {
+            path: "/ostree/boot.1/os/c/0".to_owned(),
+            asked: Asked::Ostree,
+            argument: "ostree=/ostree/boot.1/os/c/0".to_owned(),
+        }),
+    };
+    Failure { cause, situation, sysroot: "/sysroot".into(), asked_for }
+}
+
+fn healthy_disk() -> Survey {
+    Survey {
+        mounted: Some(MountedAs { source: "/dev/vda2".into(), fstype: "ext4".into(), options: "rw,relatime".into() }),
+        top_level: vec!["boot".into(), "ostree".into()],
+        boot_links: vec![("/ostree/boot.0/os/c/0".into(), format!("../../../{}", &DEPLOYMENT[7..]))],
+        deployments: vec![(DEPLOYMENT.parse().unwrap(), Some("debian:stable".into()))],
+    }
+}
+
+#[test]
+fn links_out_of_step() {
+    let missing = LookupError::Missing("/ostree/boot.1/os/c/0".into());
+    expect![[r#"
+        cannot boot: there is no boot link /ostree/boot.1/os/c/0
+          asked for:    /ostree/boot.1/os/c/0 (kernel argument ostree=/ostree/boot.1/os/c/0)
+          looked up:    /ostree/boot.1/os/c/0 on the physical root, mounted at /sysroot
+          mounted:      /dev/vda2 on /sysroot, ext4, rw,relatime
+          boot links:   /ostree/boot.0/os/c/0 -> ../../../deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0
+          deployments:  /ostree/deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0 (origin debian:stable)
+          likely cause: boot loader entries and boot links are out of step: an update was cut short, or one of them was restored alone
+          what to do:   at the boot menu choose another entry, or edit this one: ostree=/ostree/boot.0/os/c/0
+                        or in this shell: /usr/lib/ostree/ostree-prepare-root /sysroot ostree=/ostree/boot.0/os/c/0, then systemctl default
+    "#]]
+    .assert_eq(&report(&failure(missing.into(), Situation::Systemd), &healthy_disk()));
+}
+
+#[test]
+fn nothing_mounted() {
+    let cause = Cause::NotMounted("/sysroot".into());
+    expect![[r#"
+        cannot boot: nothing is mounted at /sysroot, where the root filesystem should be
+          asked for:    /ostree/boot.1/os/c/0 (kernel argument ostree=/ostree/boot.1/os/c/0)
+          looked up:    /ostree/boot.1/os/c/0 on the physical root, mounted at /sysroot
+          mounted:      nothing at /sysroot
+          on the disk:  no boot links, no deployments; in its root directory: 
+          likely cause: the disk, not ostree: root= is missing or wrong, the disk is gone, or its driver is not in the initramfs
+          what to do:   compare root= in `cat /proc/cmdline` with `blkid`, or see `systemctl status sysroot.mount`
+                        at the boot menu choose another entry, or boot a rescue system and look at the disk
+    "#]]
+    .assert_eq(&report(&failure(cause, Situation::Systemd), &Survey::default()));
+}
+
+#[test]
+fn no_argument_as_pid_1() {
+    expect![[r#"
+        cannot boot: the kernel command line has no ostree= argument
+          asked for:    no deployment: see the first line
+          mounted:      /dev/vda2 on /sysroot, ext4, rw,relatime
+          boot links:   /ostree/boot.0/os/c/0 -> ../../../deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0
+          deployments:  /ostree/deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0 (origin debian:stable)
+          likely cause: the boot loader entry was not written by ostree, or its options were changed
+          what to do:   at the boot menu choose another entry, or edit this one: ostree=/ostree/boot.0/os/c/0
+    "#]]
+    .assert_eq(&report(&failure(TargetError::Missing.into(), Situation::Pid1), &healthy_disk()));
+}
+
+/// Whatever stopped the boot, the report has a cause and something to do, and its first line names the object.
+#[test]
+fn every_cause_has_something_to_do() {
+    let deployment = || DEPLOYMENT.parse().unwrap();
+    let plan = |error| Cause::Plan { deployment: deployment(), error };
+    let bad = ConfigFile { path: "/etc/ostree/prepare-root.conf".into(), bytes: b"nonsense".to_vec() };
+    let overlay = SystemError {
+        operation: "mount",
+        object: "a filesystem of type overlay".into(),
+        reason: Errno::NODEV,
+        kernel: Some("overlay: said so".into()),
+    };
+    let causes = [
+        (Cause::Configuration(prepare_root_conf::parse(Some(&bad), &[]).errors), "/etc/ostree/prepare-root.conf"),
+        (Cause::NotOstree("/sysroot".into()), "/sysroot"),
+        (LookupError::Loop("/x".into()).into(), "/x"),
+        (LookupError::Dangling { path: "/x".into(), target: "y".into() }.into(), "y"),
+        (Cause::Ambiguous { missing: "/x".into(), candidates: vec![deployment()] }, DEPLOYMENT),
+        (plan(PlanError::Incomplete { name: "usr", found: "nothing" }), DEPLOYMENT),
+        (plan(PlanError::HotfixWithoutUpper), ".usr-ovl-upper"),
+        (plan(ComposefsError::Unsupported("kernel argument x".into()).into()), "kernel argument x"),
+        (overlay.into(), "(kernel: overlay: said so)"),
+        (Cause::Exec { init: "/sbin/init", reason: Errno::NOEXEC }, "/sbin/init"),
+    ];
+    for (cause, object) in causes {
+        let text = report(&failure(cause, Situation::Script), &healthy_disk());
+        assert!(text.lines().next().is_some_and(|line| line.contains(object)), "{object}: {text}");
+        let filled = |label: &str| text.lines().any(|line| line.trim_start().starts_with(label) && line.len() > 24);
+        assert!(filled("likely cause:") && filled("what to do:"), "{text}");
+    }
+}
