@@ -1,1 +1,69 @@
-fn main() {}
+//! `cargo xtask …`: the developer's and the newcomer's commands.
+
+mod bench;
+mod binary;
+mod boot;
+mod install;
+mod linkage;
+mod test;
+mod workspace;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use lexopt::prelude::*;
+
+const HELP: &str = "\
+cargo xtask boot [--scenario NAME] [--interactive]   make a system, boot it, show what happened
+cargo xtask test [--fast]                            everything; --fast leaves out the whole machines
+cargo xtask bench                                    figures, against the peer in the same run
+cargo xtask build                                    the static binary
+cargo xtask install DESTDIR [--dracut-module NAME]   everything where a distribution expects it
+cargo xtask size                                     how large the binary is, and that it stays below the limit
+";
+
+fn main() -> Result<()> {
+    let mut parser = lexopt::Parser::from_env();
+    let Some(Value(command)) = parser.next()? else {
+        print!("{HELP}");
+        return Ok(());
+    };
+    let command = command.string()?;
+    let mut options = Options::default();
+    while let Some(argument) = parser.next()? {
+        match (command.as_str(), argument) {
+            ("boot", Long("scenario")) => options.scenario = Some(parser.value()?.string()?),
+            ("boot", Long("interactive")) => options.interactive = true,
+            ("test", Long("fast")) => options.fast = true,
+            ("install", Long("dracut-module")) => options.dracut_module = Some(parser.value()?.string()?),
+            ("install", Value(directory)) if options.destdir.is_none() => options.destdir = Some(directory.into()),
+            (_, other) => return Err(other.unexpected().into()),
+        }
+    }
+    match command.as_str() {
+        "boot" => boot::boot(options.scenario.as_deref(), options.interactive),
+        "test" => test::test(options.fast),
+        "bench" => bench::bench(),
+        "build" => {
+            println!("{}", binary::build()?.display());
+            Ok(())
+        }
+        "install" => {
+            let destdir = options.destdir.context("DESTDIR is missing: where shall it go?")?;
+            let module = options.dracut_module.unwrap_or_else(|| install::DRACUT_MODULE.to_owned());
+            install::install(&binary::build()?, &destdir, &module)
+        }
+        "size" => binary::size(),
+        other => bail!("there is no command {other:?}\n{HELP}"),
+    }
+}
+
+/// What all commands take; each takes its own.
+#[derive(Debug, Default)]
+struct Options {
+    scenario: Option<String>,
+    interactive: bool,
+    fast: bool,
+    destdir: Option<PathBuf>,
+    dracut_module: Option<String>,
+}

@@ -1,0 +1,112 @@
+#!/bin/bash
+# dracut module "ostree": turns the root filesystem into the root of an OSTree deployment.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# Works with dracut 059, 106 and 112. Images enable it by name (add_dracutmodules+=" ostree ").
+#
+# dracut sets these, and calls the functions below:
+# shellcheck disable=SC2154
+: "${initdir?}" "${moddir=}"
+
+# Where the tree is that the initramfs is built from: empty, or the argument of --sysroot.
+_ostree_tree() {
+    echo "${dracutsysrootdir-}"
+}
+
+check() {
+    # Needed only where somebody asks for it, and of no use without the program.
+    [[ -x $(_ostree_tree)/usr/lib/ostree/ostree-prepare-root ]] || return 1
+    return 255
+}
+
+depends() {
+    # With systemd a unit runs the program, without it a hook does: neither is needed for the other.
+    return 0
+}
+
+installkernel() {
+    # overlay: hotfixes of /usr, a transient /etc, composefs. erofs, loop: composefs.
+    # Wanted whatever machine the image is built on, so not only those that are in use here.
+    hostonly='' instmods overlay erofs loop
+}
+
+install() {
+    local tree place file key
+    tree=$(_ostree_tree)
+
+    inst_binary /usr/lib/ostree/ostree-prepare-root || _ostree_fail "cannot install ostree-prepare-root"
+
+    # The main file of the tree is also libostree's; drop-ins and keys are only for the initramfs.
+    for place in /usr/lib/ostree /etc/ostree; do
+        for file in "$tree$place"/prepare-root.conf "$tree$place"/prepare-root.conf.d/*.conf; do
+            [[ -e $file || -L $file ]] || continue
+            inst_simple "${file#"$tree"}" || _ostree_fail "cannot install ${file#"$tree"}"
+        done
+    done
+    key=$(_ostree_key_file)
+    if [[ -f $tree$key ]]; then
+        inst_simple "$key" || _ostree_fail "cannot install the key file $key"
+    fi
+    _ostree_say_who_mounts_boot
+    _ostree_check_configuration
+
+    if dracut_module_included systemd; then
+        inst_simple "$systemdsystemunitdir/ostree-prepare-root.service" \
+            || _ostree_fail "cannot install ostree-prepare-root.service"
+        mkdir -p "$initdir$systemdsystemunitdir/initrd-root-fs.target.wants"
+        ln -sfn ../ostree-prepare-root.service \
+            "$initdir$systemdsystemunitdir/initrd-root-fs.target.wants/ostree-prepare-root.service"
+    else
+        # First of the hooks between the mount of the root filesystem and the switch to it: the others want the
+        # deployment's files.
+        inst_hook pre-pivot 00 "$moddir/ostree-prepare-root.sh"
+    fi
+}
+
+# dracut goes on after an install() that failed, and the image would not boot: only leaving ends the build.
+_ostree_fail() {
+    dfatal "ostree: $1"
+    exit 1
+}
+
+# [composefs] keypath of the file that counts, or the default.
+_ostree_key_file() {
+    local tree file key
+    tree=$(_ostree_tree)
+    file=$tree/etc/ostree/prepare-root.conf
+    [[ -e $file ]] || file=$tree/usr/lib/ostree/prepare-root.conf
+    [[ -f $file ]] && key=$(sed -n '/^[[:space:]]*\[composefs\]/,/^[[:space:]]*\[/s/^[[:space:]]*keypath[[:space:]]*=[[:space:]]*//p' "$file" | tail -n 1)
+    key=${key%"${key##*[![:space:]]}"}
+    echo "${key:-/etc/ostree/initramfs-root-binding.key}"
+}
+
+# libostree up to 2025.x leaves /boot to prepare-root; from 2026.1 its generator makes a boot.mount. The library has that
+# name in it or not, which can be seen without running a program that may be of another architecture. Where it cannot be
+# seen nothing is written, and /boot is mounted: one mount too many does no harm.
+_ostree_say_who_mounts_boot() {
+    local tree library mount
+    tree=$(_ostree_tree)
+    for library in "$tree"/usr/lib*/libostree-1.so.1 "$tree"/usr/lib/*/libostree-1.so.1; do
+        [[ -e $library ]] || continue
+        mount=yes
+        grep -q 'boot\.mount' "$library" && mount=no
+    done
+    [[ -n ${mount-} ]] || return 0
+    # Its name sorts before what an administrator would choose.
+    file=$initdir/usr/lib/ostree/prepare-root.conf.d/10-dracut.conf
+    [[ -e $file ]] && return 0
+    mkdir -p "${file%/*}"
+    printf '# Written by dracut, from the version of libostree.\n[boot]\nmount=%s\n' "$mount" > "$file"
+}
+
+# What would stop the boot stops the build.
+_ostree_check_configuration() {
+    local program=$initdir/usr/lib/ostree/ostree-prepare-root status=0
+    "$program" --check-config "$initdir" || status=$?
+    case $status in
+        0) ;;
+        # Not found or not executable: of another architecture.
+        126 | 127) dwarn "ostree: ostree-prepare-root does not run here, so its configuration is not checked" ;;
+        *) _ostree_fail "the configuration of ostree-prepare-root is unusable, see above" ;;
+    esac
+}

@@ -1,0 +1,12 @@
+#!/bin/sh
+# pre-pivot hook of a dracut initramfs without systemd.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# The file is sourced by dracut's init, which brings getarg, getargs and die.
+# shellcheck disable=SC2154
+
+# Any other system has this module in its initramfs and no such argument: it boots as ever.
+if getarg ostree= > /dev/null || grep -q androidboot /proc/cmdline; then
+    /usr/lib/ostree/ostree-prepare-root --systemd=no "$NEWROOT" \
+        || die "ostree-prepare-root failed: its report is above. The root filesystem is at $NEWROOT."
+fi

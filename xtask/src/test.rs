@@ -1,0 +1,69 @@
+//! `cargo xtask test`: everything that CI runs, phase by phase.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::binary;
+use crate::install;
+use crate::workspace::{self, cargo, run};
+
+/// Runs all phases; without machines if `fast`. The first failure ends it.
+pub(crate) fn test(fast: bool) -> Result<()> {
+    let begin = Instant::now();
+    phase("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
+    phase("lints", || {
+        run(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    })?;
+    phase("licences and sources of dependencies", deny)?;
+    phase("what needs neither root nor QEMU", || run(cargo().args(["test", "--quiet", "--workspace"])))?;
+    phase("size of the static binary", binary::size)?;
+    phase("what the host needs", qemu_tests::host::ensure_ready)?;
+    let binary = binary::build()?;
+    let destdir = workspace::root().join("target/destdir");
+    install::install(&binary, &destdir, install::DRACUT_MODULE)?;
+    phase("mount namespaces", || run(&mut in_namespaces(&binary)))?;
+    if fast {
+        println!("\nskipped: whole machines (--fast)");
+    } else {
+        phase("initramfs by dracut", || run(&mut with_machines("dracut", &destdir)))?;
+        phase("whole machines", || run(&mut with_machines("machines", &destdir)))?;
+    }
+    println!("\nall phases passed in {} s", begin.elapsed().as_secs());
+    Ok(())
+}
+
+fn phase(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("\n==> {name}");
+    let begin = Instant::now();
+    work().with_context(|| format!("failed: {name}"))?;
+    println!("    {name}: {:.1} s", begin.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// cargo-deny is a tool that not every machine has; what it checks does not change from run to run.
+fn deny() -> Result<()> {
+    let there = cargo().args(["deny", "--version"]).output().is_ok_and(|output| output.status.success());
+    if there {
+        run(cargo().args(["deny", "--all-features", "check", "licenses", "bans", "sources"]))
+    } else {
+        println!("skipped: cargo deny (not installed: cargo install cargo-deny)");
+        Ok(())
+    }
+}
+
+fn in_namespaces(binary: &Path) -> Command {
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--package", "namespace-tests", "--test", "namespaces"]);
+    command.env("FIRSTROOT_PREPARE_ROOT", binary);
+    command
+}
+
+fn with_machines(test: &str, destdir: &Path) -> Command {
+    let mut command = cargo();
+    command.args(["test", "--package", "qemu-tests", "--test", test, "--", "--nocapture"]);
+    command.env("FIRSTROOT_MACHINES", "1").env("FIRSTROOT_DESTDIR", destdir);
+    command
+}
