@@ -119,9 +119,30 @@ impl Initramfs {
         self.run(["/sysroot", &self.disk.argument()])
     }
 
-    /// Runs the peer's the same way.
+    /// Runs the peer's on `/sysroot`. ostree 2025.2 knows no second argument: see [`Initramfs::set_kernel_command_line`].
     pub fn boot_peer(&self) -> Result<Outcome> {
-        outcome(Command::new("/peer/usr/lib/ostree/ostree-prepare-root").args(["/sysroot", &self.disk.argument()]))
+        outcome(Command::new("/peer/usr/lib/ostree/ostree-prepare-root").arg("/sysroot"))
+    }
+
+    /// Shows `text` in `/proc/cmdline`.
+    pub fn set_kernel_command_line(&self, text: &str) -> Result<()> {
+        self.write("/cmdline", text)?;
+        mount(Some("/cmdline"), "/proc/cmdline", NONE, MsFlags::MS_BIND, NONE).context("replacing /proc/cmdline")
+    }
+
+    /// Takes away everything that a run has left, and mounts the same disk at `/sysroot` again, so that another run finds what
+    /// the first one found. [`Initramfs::keep_disk`] has to be called before the first run.
+    pub fn start_over(&self) -> Result<()> {
+        self.unmount("/sysroot")?;
+        self.unmount("/run")?;
+        mount(Some("run"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;
+        mount(Some("/kept"), "/sysroot", NONE, MsFlags::MS_BIND, NONE).context("mounting the disk again")
+    }
+
+    /// Keeps the disk mounted elsewhere as well.
+    pub fn keep_disk(&self) -> Result<()> {
+        std::fs::create_dir_all("/kept")?;
+        mount(Some("/sysroot"), "/kept", NONE, MsFlags::MS_BIND, NONE).context("keeping the disk")
     }
 
     /// Runs ours under the host's strace with these options, in which `inject=` can make any system call fail or kill.

@@ -5,7 +5,8 @@
 
 use std::io::Write;
 
-use gvariant::{Marker, SerializeTo, Variant, VariantWrap, gv};
+use gvariant::aligned_bytes::copy_to_align;
+use gvariant::{Marker, SerializeTo, Structure, Variant, VariantWrap, gv};
 use serde::Serialize;
 
 /// A composefs root that was mounted.
@@ -59,6 +60,51 @@ impl BootedState {
     }
 }
 
+/// Why bytes are no `/run/ostree-booted`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BootedStateError {
+    /// A key that must be there is not, or has another type.
+    #[error("the key {0:?} is missing, or its value has another type")]
+    Missing(&'static str),
+}
+
+impl BootedState {
+    /// Reads the bytes of the file, in whatever order libostree wrote the keys; keys that are not known are left out.
+    ///
+    /// `root.transient-ro` is younger than the others: without it, false.
+    ///
+    /// # Errors
+    /// See [`BootedStateError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BootedStateError> {
+        let aligned = copy_to_align(bytes);
+        let dictionary = gv!("a{sv}").cast(aligned.as_ref());
+        let value = |wanted: &str| {
+            let mut entries = dictionary.iter().map(|entry| entry.to_tuple());
+            entries.find(|(key, _)| key.to_str() == wanted).map(|(_, value)| value)
+        };
+        let boolean = |key: &'static str| value(key)?.get(gv!("b")).map(|on| on.to_bool());
+        let text = |key: &'static str| value(key)?.get(gv!("s")).map(|text| text.to_str().to_owned());
+        const BACKING: &str = "backing-root-device-inode";
+        let backing = value(BACKING).and_then(|value| value.get(gv!("(tt)")));
+        let (device, inode) = backing.map(|pair| pair.to_tuple()).ok_or(BootedStateError::Missing(BACKING))?;
+        let root_transient_ro = boolean("root.transient-ro").unwrap_or(false);
+        let root_transient = boolean("root.transient").ok_or(BootedStateError::Missing("root.transient"))?;
+        let composefs = (boolean("composefs") == Some(true)).then(|| ComposefsState {
+            verity: boolean("composefs.verity").unwrap_or(false),
+            signed_by: text("composefs.signed"),
+        });
+        Ok(Self {
+            device: *device,
+            inode: *inode,
+            root_transient: root_transient && !root_transient_ro,
+            root_transient_ro,
+            composefs,
+            sysroot_ro: boolean("sysroot-ro").ok_or(BootedStateError::Missing("sysroot-ro"))?,
+            transient_etc: text("transient-etc"),
+        })
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Value<'a> {
     Bool(bool),
@@ -79,6 +125,7 @@ impl SerializeTo<Variant> for Value<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -124,5 +171,42 @@ mod tests {
              656e742d6574630000002f72756e2f6f73747265652f7472616e7369656e742d6574632e4142313243440000730e36004c006c00b200\
              cc00ec0004013c01"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            device: u64, inode: u64, transient in 0..3u8, verity: bool, sysroot_ro: bool,
+            signed_by in proptest::option::of("/[a-z/]{0,300}"),
+            transient_etc in proptest::option::of("/run/[a-zA-Z0-9.]{0,20}"),
+        ) {
+            let state = BootedState {
+                device,
+                inode,
+                root_transient: transient == 1,
+                root_transient_ro: transient == 2,
+                composefs: (transient > 0).then_some(ComposefsState { verity, signed_by }),
+                sysroot_ro,
+                transient_etc,
+            };
+            prop_assert_eq!(BootedState::from_bytes(&state.to_bytes()), Ok(state));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let _ = BootedState::from_bytes(&bytes);
+        }
+
+        #[test]
+        fn no_damage_panics(at in 0..136usize, byte: u8, length in 0..137usize) {
+            let state = BootedState {
+                device: 1, inode: 2, root_transient: false, root_transient_ro: false, composefs: None, sysroot_ro: true,
+                transient_etc: None,
+            };
+            let mut bytes = state.to_bytes();
+            bytes[at] = byte;
+            bytes.truncate(length);
+            let _ = BootedState::from_bytes(&bytes);
+        }
     }
 }

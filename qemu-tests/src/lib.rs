@@ -9,8 +9,11 @@
 //!
 //! What is left of `Machine` is made once and cached: see [`cache`]. A [`scenario::Scenario`] says what is special about one boot.
 
+pub mod boot;
 pub mod boot_entry;
+pub mod booted_state;
 pub mod cache;
+pub mod compare;
 pub mod cpio;
 pub mod disk;
 pub mod dracut;
@@ -23,6 +26,7 @@ pub mod package;
 pub mod report;
 pub mod rootfs;
 pub mod scenario;
+pub mod small_initramfs;
 pub mod tree;
 
 mod accelerator;

@@ -1,1 +1,3 @@
+//! Whole machines.
+
 fn main() {}

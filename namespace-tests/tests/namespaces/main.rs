@@ -3,6 +3,7 @@
 //! `cargo xtask test` builds the binary and sets `FIRSTROOT_PREPARE_ROOT` to its path.
 
 mod bad_input;
+mod beside_the_peer;
 mod boot;
 mod failing;
 mod pid1;
@@ -114,5 +115,6 @@ fn main() -> ExitCode {
             a_failure_is_told_and_ends,
         ),
     ];
-    libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()
+    let tests = tests.into_iter().flatten().chain(beside_the_peer::trials()).collect();
+    libtest_mimic::run(&arguments, tests).exit_code()
 }

@@ -1,0 +1,150 @@
+//! The peer's binary and ours, on the same disk, one after the other: the mount tables and `/run/ostree-booted` are equal.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::{Failed, Trial};
+use namespace_tests::{Initramfs, Outcome, Peer, inside, listing};
+use ostree_formats::booted_state::BootedState;
+use qemu_tests::cache::Cache;
+use qemu_tests::guest::Guest;
+use qemu_tests::rootfs::Rootfs;
+
+/// One machine to compare on.
+struct Case {
+    name: &'static str,
+    configuration: &'static str,
+    arrange: fn(&Initramfs) -> Result<()>,
+}
+
+const fn configured(name: &'static str, configuration: &'static str) -> Case {
+    Case { name, configuration, arrange: |_| Ok(()) }
+}
+
+const fn arranged(name: &'static str, arrange: fn(&Initramfs) -> Result<()>) -> Case {
+    Case { name, configuration: "", arrange }
+}
+
+static CASES: &[Case] = &[
+    configured("plain", ""),
+    configured("sysroot_readonly", "[sysroot]\nreadonly=true\n"),
+    configured("sysroot_readonly_as_1", "[sysroot]\nreadonly=1  \n"),
+    configured("etc_transient_and_sysroot_readonly", "[etc]\ntransient=true\n[sysroot]\nreadonly=true\n"),
+    configured("composefs_maybe_without_image", "[composefs]\nenabled=maybe\n"),
+    configured("a_typing_mistake", "[sysroot]\nread-only=true\n"),
+    arranged("repository_readonly", |i| i.disk.file("ostree/repo/config", "[sysroot]\nreadonly=true\n")),
+    arranged("repository_readonly_garbage", |i| i.disk.file("ostree/repo/config", "[sysroot]\nreadonly=yes\n")),
+    arranged("the_distributions_file", |i| i.write("/usr/lib/ostree/prepare-root.conf", "[sysroot]\nreadonly=true\n")),
+    arranged("both_files", |i| {
+        i.write("/usr/lib/ostree/prepare-root.conf", "[sysroot]\nreadonly=true\n")?;
+        i.configure("[etc]\n")
+    }),
+    arranged("hotfix", |i| {
+        i.disk.directory(&format!("{}/.usr-ovl-upper", i.disk.deployment))?;
+        i.disk.directory(&format!("{}/.usr-ovl-work", i.disk.deployment))
+    }),
+    arranged("separate_boot", |i| i.disk.remove("boot/loader")),
+    arranged("read_only_disk", Initramfs::make_disk_read_only),
+    Case {
+        name: "read_only_disk_sysroot_readonly",
+        configuration: "[sysroot]\nreadonly=true\n",
+        arrange: Initramfs::make_disk_read_only,
+    },
+];
+
+/// Every case with every peer.
+pub(crate) fn trials() -> Vec<Trial> {
+    let wanted = crate::binary().is_some() && std::env::var_os("FIRSTROOT_PEERS").is_some();
+    let guests = [(Guest::Trixie, "trixie"), (Guest::Forky, "forky")];
+    let trial = |guest: Guest, suite: &str, case: &'static Case| {
+        let name = format!("beside_the_peer::{suite}::{}", case.name);
+        let run = move || compare(guest, case).map_err(|error| Failed::from(format!("{error:#}")));
+        Trial::test(name, run).with_kind("needs root and the peer: cargo xtask test").with_ignored_flag(!wanted)
+    };
+    guests.iter().flat_map(|(guest, suite)| CASES.iter().map(move |case| trial(*guest, suite, case))).collect()
+}
+
+fn rootfs(guest: Guest) -> Result<PathBuf> {
+    Ok(Rootfs::of(guest, &Cache::open()?)?.path())
+}
+
+fn compare(guest: Guest, case: &Case) -> Result<()> {
+    let binary = crate::binary().context("FIRSTROOT_PREPARE_ROOT is not set")?;
+    let peer = Peer { rootfs: rootfs(guest)? };
+    inside(&binary, Some(&peer), |initramfs| {
+        if !case.configuration.is_empty() {
+            initramfs.configure(case.configuration)?;
+        }
+        (case.arrange)(initramfs)?;
+        // The peer's generator of 2026.1 and later mounts /boot, so there prepare-root does not.
+        let boot = if guest == Guest::Forky { "no" } else { "yes" };
+        initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10-dracut.conf", format!("[boot]\nmount={boot}\n"))?;
+        initramfs.keep_disk()?;
+        initramfs.set_kernel_command_line(&format!("root=LABEL=x rw {}\n", initramfs.disk.argument()))?;
+
+        let theirs = result(initramfs, Initramfs::boot_peer)?;
+        initramfs.start_over()?;
+        let ours = result(initramfs, |i| i.run(["--systemd=yes", "/sysroot"]))?;
+        assert_eq!(ours.mounts, theirs.mounts, "mount tables");
+        assert_eq!(ours.run, theirs.run, "/run");
+        if guest == Guest::Forky {
+            assert_eq!(ours.booted, theirs.booted, "/run/ostree-booted, byte for byte");
+        } else {
+            assert_eq!(by_key(&ours.booted)?, by_key(&theirs.booted)?, "/run/ostree-booted, by key");
+        }
+        Ok(())
+    })
+}
+
+/// What a boot leaves.
+struct Left {
+    mounts: String,
+    run: String,
+    booted: Vec<u8>,
+}
+
+fn result(initramfs: &Initramfs, boot: impl Fn(&Initramfs) -> Result<Outcome>) -> Result<Left> {
+    let outcome = boot(initramfs)?;
+    ensure!(outcome.code == Some(0), "{outcome:?}");
+    let mut booted = std::fs::read("/run/ostree-booted")?;
+    let mut mounts = initramfs.mounts()?;
+    let mut run = listing(Path::new("/run"))?;
+    // Named differences: the options of an overlay have absolute paths in ours, and the peer's are relative or show the place
+    // where it puts the new root together; the name of the transient directory is random (or, in 2025.2, fixed).
+    let deployment = format!("/sysroot/{}/", initramfs.disk.deployment);
+    for place in [deployment.as_str(), "/sysroot.tmp/"] {
+        mounts = mounts.replace(&format!("={place}"), "=");
+    }
+    for text in [&mut mounts, &mut run] {
+        *text = without_random_name(text);
+    }
+    replace_random_name(&mut booted);
+    Ok(Left { mounts, run, booted })
+}
+
+fn without_random_name(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    replace_random_name(&mut bytes);
+    let text = String::from_utf8_lossy(&bytes).replace("transient-etc.XXXXXX", "transient-etc");
+    let mut lines: Vec<&str> = text.lines().filter(|line| !line.contains("ostree-booted file")).collect();
+    lines.sort_unstable();
+    lines.join("\n")
+}
+
+fn replace_random_name(bytes: &mut [u8]) {
+    const NAME: &[u8] = b"transient-etc.";
+    let places: Vec<usize> =
+        bytes.windows(NAME.len()).enumerate().filter(|(_, w)| *w == NAME).map(|(n, _)| n).collect();
+    for place in places {
+        if let Some(random) = bytes.get_mut(place + NAME.len()..place + NAME.len() + 6) {
+            random.fill(b'X');
+        }
+    }
+}
+
+/// The keys that 2025.2 has, too. The directory of a transient `/etc` has a fixed name there.
+fn by_key(booted: &[u8]) -> Result<BootedState> {
+    let state = BootedState::from_bytes(booted)?;
+    let transient_etc = state.transient_etc.as_ref().map(|_| "/run/ostree/transient-etc".to_owned());
+    Ok(BootedState { transient_etc, ..state })
+}

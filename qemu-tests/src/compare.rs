@@ -1,0 +1,116 @@
+//! Ours beside the peer's: the same disk, booted twice.
+
+use std::fmt::Write;
+
+use anyhow::{Result, ensure};
+
+use crate::booted_state;
+use crate::guest::Guest;
+use crate::report::Report;
+
+/// A way in which ours is meant to differ, with a name that the documentation has too.
+#[derive(Clone, Copy, Debug)]
+pub struct Difference {
+    /// What it is.
+    pub name: &'static str,
+    /// Takes a line of the facts, of either report, to what both should have; none if the line is not to be compared.
+    pub level: fn(&str) -> Option<String>,
+}
+
+/// `root.transient-ro` came after ostree 2025.2.
+pub const NO_TRANSIENT_RO: Difference = Difference {
+    name: "ostree 2025.2 writes no root.transient-ro",
+    level: |line| (!line.starts_with("booted: root.transient-ro = ")).then(|| line.to_owned()),
+};
+
+/// ostree 2025.2 has one fixed directory for a transient `/etc`; ours has a random name, as later versions have.
+pub const FIXED_TRANSIENT_ETC: Difference = Difference {
+    name: "ostree 2025.2 has the transient /etc in /run/ostree/transient-etc",
+    level: |line| {
+        let line = line.replace("/run/ostree/transient-etc.XXXXXX", "/run/ostree/transient-etc");
+        Some(line.replace("/ostree/transient-etc.XXXXXX", "/ostree/transient-etc"))
+    },
+};
+
+/// The differences that the guest's version of `ostree` makes.
+pub fn version_differences(guest: Guest) -> &'static [Difference] {
+    match guest {
+        Guest::Bookworm | Guest::Trixie => &[NO_TRANSIENT_RO, FIXED_TRANSIENT_ETC],
+        Guest::Forky => &[],
+    }
+}
+
+/// Fails with the lines that differ, unless the two machines are the same but for `differences`.
+pub fn same_as_peer(ours: &Report, peer: &Report, differences: &[Difference]) -> Result<()> {
+    let (ours, peer) = (facts(ours)?, facts(peer)?);
+    let diff = diff(&level(&ours, differences), &level(&peer, differences));
+    let allowed: Vec<&str> = differences.iter().map(|difference| difference.name).collect();
+    ensure!(diff.is_empty(), "ours (+) is not the same as the peer's (-), not even but for {allowed:?}:\n{diff}");
+    Ok(())
+}
+
+/// Fails unless both have written the same `/run/ostree-booted`, to the byte.
+pub fn same_booted_state(ours: &Report, peer: &Report) -> Result<()> {
+    let (ours, peer) = (ours.booted_state()?, peer.booted_state()?);
+    ensure!(ours == peer, "/run/ostree-booted: ours is {ours:02x?}, the peer's {peer:02x?}");
+    Ok(())
+}
+
+/// All that is compared, as lines.
+fn facts(report: &Report) -> Result<Vec<String>> {
+    let mut facts = Vec::new();
+    for mount in report.mount_table()?.mounts() {
+        // Credentials come and go with services.
+        if !mount.target.starts_with("/run/credentials") {
+            facts.push(format!("mount: {mount}"));
+        }
+    }
+    facts.extend(booted_state::lines(&report.booted_state()?).iter().map(|line| format!("booted: {line}")));
+    facts.extend(report.admin_status()?.lines().map(|line| format!("status: {line}")));
+    facts.extend(report.text("volatile-root")?.lines().map(|line| format!("volatile-root: {line}")));
+    facts.extend(report.failed_units()?.lines().map(|line| format!("failed: {line}")));
+    // A random name, as in the mount table.
+    Ok(facts.iter().map(|line| crate::mounts::without_random_names(line)).collect())
+}
+
+fn level(facts: &[String], differences: &[Difference]) -> Vec<String> {
+    let line = |line: &String| differences.iter().try_fold(line.clone(), |line, difference| (difference.level)(&line));
+    facts.iter().filter_map(line).collect()
+}
+
+/// Lines of one only, in order; lines that both have are left out.
+fn diff(ours: &[String], peer: &[String]) -> String {
+    let mut out = String::new();
+    for line in peer.iter().filter(|line| !ours.contains(line)) {
+        let _ = writeln!(out, "- {line}");
+    }
+    for line in ours.iter().filter(|line| !peer.contains(line)) {
+        let _ = writeln!(out, "+ {line}");
+    }
+    if out.is_empty() && ours != peer {
+        let _ = writeln!(out, "the same lines in another order or number:\n- {peer:#?}\n+ {ours:#?}");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_difference_is_none() {
+        let ours =
+            ["booted: root.transient-ro = false".to_owned(), "mount: /a /run/ostree/transient-etc.XXXXXX".to_owned()];
+        let peer = ["mount: /a /run/ostree/transient-etc".to_owned()];
+        let differences = version_differences(Guest::Trixie);
+        assert_eq!(diff(&level(&ours, differences), &level(&peer, differences)), "");
+        assert!(diff(&ours, &peer).starts_with("- mount: /a"));
+        assert_eq!(diff(&peer, &ours).lines().count(), 3);
+    }
+
+    #[test]
+    fn order_counts() {
+        let [a, b] = ["a".to_owned(), "b".to_owned()];
+        assert!(!diff(&[a.clone(), b.clone()], &[b, a]).is_empty());
+    }
+}

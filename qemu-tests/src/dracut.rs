@@ -1,0 +1,76 @@
+//! Initramfs made by the guest's own dracut.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::cache::{Artefact, Cache, Recipe};
+use crate::namespace::Namespace;
+use crate::package::{Package, Provider};
+use crate::rootfs::Rootfs;
+
+/// dracut's modules that no guest needs: each costs time where instructions are emulated. The module `btrfs` loads its driver
+/// in every boot, to look for filesystems of several disks; the kernel loads the driver itself to mount one.
+const OMITTED: &str = "btrfs hwdb kernel-modules kernel-modules-extra lunmask nvdimm overlay-root overlayfs qemu resume \
+                       systemd-hostnamed systemd-pcrphase systemd-portabled systemd-resolved systemd-timedated \
+                       systemd-timesyncd virtfs virtiofs";
+
+/// Kernel modules that guests need, whether the module `ostree` asks for them or not, except for what is its own to ask for.
+const DRIVERS: &str = "virtio_blk ext4 xfs btrfs";
+
+/// Where the root filesystem hides generators that no guest needs; the initramfs has the same ones.
+const GENERATORS: &str = "/etc/systemd/system-generators";
+
+/// An initramfs with prepare-root in it.
+#[derive(Clone, Debug)]
+pub struct Dracut {
+    artefact: Artefact,
+}
+
+impl Dracut {
+    /// The initramfs of `rootfs`, with the peer's dracut module or with ours.
+    pub fn of(rootfs: &Rootfs, provider: Provider, cache: &Cache) -> Result<Dracut> {
+        let mut recipe = Recipe::new(include_str!("dracut.rs")).made_from(rootfs.artefact());
+        let mut namespace = Namespace::of(&rootfs.path());
+        if provider == Provider::Ours {
+            let package = Package::find(cache)?;
+            recipe = package.add_to(recipe)?;
+            namespace = namespace.overlaid_with(package.path());
+        }
+        let name = format!("initramfs-{}-{}", rootfs.guest(), provider.name());
+        let artefact = cache.artefact(&name, &recipe, |directory| {
+            let kernel_version = rootfs.kernel_version()?;
+            namespace.bound(directory, "/out").run(&format!(
+                "dracut --force --no-hostonly --no-hostonly-cmdline --reproducible --compress cat \
+                 --add ostree --omit '{OMITTED}' --add-drivers '{DRIVERS}' --include {GENERATORS} {GENERATORS} --kver '{kernel_version}' \
+                 /out/initramfs.img >/out/dracut.log 2>&1 || {{ cat /out/dracut.log; exit 1; }}"
+            ))?;
+            Ok(())
+        })?;
+        Ok(Dracut { artefact })
+    }
+
+    /// The initramfs, not compressed.
+    pub fn initramfs(&self) -> PathBuf {
+        self.path().join("initramfs.img")
+    }
+
+    /// The directory that the initramfs is in.
+    pub fn initramfs_directory(&self) -> PathBuf {
+        self.path().to_path_buf()
+    }
+
+    /// What dracut said.
+    pub fn log(&self) -> PathBuf {
+        self.path().join("dracut.log")
+    }
+
+    /// The artefact, for recipes.
+    pub fn artefact(&self) -> &Artefact {
+        &self.artefact
+    }
+
+    fn path(&self) -> &Path {
+        self.artefact.path()
+    }
+}

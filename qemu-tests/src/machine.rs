@@ -1,0 +1,200 @@
+//! A machine with disks, switched on as often as a scenario wants.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::accelerator::Accelerator;
+use crate::boot_entry::BootEntry;
+use crate::command::run;
+use crate::cpio;
+use crate::disk::Disks;
+use crate::kernel::extract_elf;
+use crate::qemu::{DiskDevice, Qemu, Running};
+use crate::report::Report;
+
+/// A machine that takes longer than this has stopped somewhere. It is about ten times what one needs.
+const LIMIT: Duration = Duration::from_secs(240);
+
+const REPORT_SIZE: u64 = 64 << 20;
+const SECTOR: usize = 512;
+
+/// Added to the boot loader entry's arguments in each boot.
+const ARGUMENTS: &[&str] = &[
+    "console=ttyS0",
+    // Else systemd looks for other /boot and /efi on these disks.
+    "systemd.gpt_auto=0",
+    // Worth seconds where instructions are emulated.
+    "mitigations=off",
+    "tsc=reliable",
+    "audit=0",
+    "loglevel=4",
+    "systemd.show_status=error",
+    "8250.nr_uarts=1",
+    "fsck.mode=skip",
+];
+
+/// Makes a failing initramfs end the run at once, instead of waiting for a person until the limit.
+const NO_SHELL: &[&str] = &["rd.shell=0", "rd.emergency=poweroff"];
+
+/// Which initramfs the boot loader takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Initramfs {
+    /// The one that the boot loader entry names.
+    OfEntry,
+    /// This file.
+    File(PathBuf),
+    /// This file, that does no more than a kernel without initramfs: what the deployment has as prepare-root is then
+    /// `init`, as `ostree` writes it into entries of such systems.
+    None(PathBuf),
+}
+
+/// What a person at the console does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Console {
+    /// Waits for this text.
+    Sees(String),
+    /// Types this line.
+    Types(String),
+    /// Waits until the machine has switched itself off or reboots.
+    WaitsForTheEnd,
+}
+
+/// A machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    pub(crate) directory: PathBuf,
+    pub(crate) disks: Disks,
+    pub(crate) initramfs: Initramfs,
+    /// An archive whose files win over the initramfs'.
+    pub(crate) appended: Vec<u8>,
+    pub(crate) kernel_arguments: Vec<String>,
+    /// Arguments of the boot loader entry that are left out.
+    pub(crate) without_arguments: Vec<String>,
+    pub(crate) busybox: PathBuf,
+    pub(crate) cache: crate::cache::Cache,
+}
+
+impl Machine {
+    /// Boots, runs `script` in the system that comes up, and returns what the machine reported before it switched itself
+    /// off. `number` tells apart the boots of one machine.
+    pub(crate) fn boot(&self, number: usize, script: &str) -> Result<Report> {
+        let facts = self.directory.join(format!("report-{number}"));
+        fs::create_dir(&facts).with_context(|| format!("creating {}", facts.display()))?;
+        let qemu = self.prepare(script, NO_SHELL)?;
+        let console = self.console(number);
+        let mut running = qemu.start(&console)?;
+        running.wait(LIMIT)?;
+        let seconds = running.elapsed();
+        let report = self.directory.join("report.img");
+        // An agent that never ran leaves zeros, which tar takes for an empty archive.
+        run(Command::new("tar").arg("-xf").arg(&report).arg("-C").arg(&facts))
+            .with_context(|| format!("reading the machine's report; its console: {}", console.display()))?;
+        Ok(Report::new(facts, console, seconds))
+    }
+
+    /// Boots, and does at the console what `lines` say; then switches the machine off.
+    pub(crate) fn boot_with_person(&self, number: usize, lines: &[Console]) -> Result<Report> {
+        let qemu = self.prepare("", &[])?;
+        let console = self.console(number);
+        let mut running = qemu.start(&console)?;
+        let mut seen = 0;
+        for line in lines {
+            follow(line, &mut running, &mut seen)?;
+        }
+        Ok(Report::new(self.directory.join(format!("report-{number}")), console, running.elapsed()))
+    }
+
+    /// Boots with the serial console on this terminal.
+    pub(crate) fn interact(&self) -> Result<()> {
+        self.prepare("", &["firstroot.console"])?.interact()
+    }
+
+    fn console(&self, number: usize) -> PathBuf {
+        self.directory.join(format!("console-{number}.log"))
+    }
+
+    /// The boot loader's part: chooses an entry of the disks, loads what it names.
+    fn prepare(&self, script: &str, arguments: &[&str]) -> Result<Qemu> {
+        let bzimage = self.directory.join("vmlinuz");
+        let initramfs = self.directory.join("initramfs.img");
+        let entry = self.disks.mounted(|root| {
+            let boot = root.join("boot");
+            let entry = BootEntry::default_of(&boot)?;
+            copy(&inside(&boot, &entry.linux), &bzimage)?;
+            match (&self.initramfs, entry.initrd.first()) {
+                (Initramfs::OfEntry, first) => {
+                    copy(&inside(&boot, first.context("the boot loader entry has no initrd")?), &initramfs)?;
+                }
+                (Initramfs::File(file) | Initramfs::None(file), _) => copy(file, &initramfs)?,
+            }
+            Ok(entry)
+        })?;
+        self.append_to(&initramfs)?;
+        let kernel = self.directory.join("vmlinux");
+        extract_elf(&bzimage, &kernel)?;
+        let accelerator = Accelerator::find(&kernel, &self.busybox, &self.cache)?;
+        let command_line = self.command_line(&entry, arguments);
+        Ok(Qemu { kernel, initramfs, command_line, disks: self.devices(script)?, accelerator })
+    }
+
+    fn append_to(&self, initramfs: &Path) -> Result<()> {
+        if self.appended.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = fs::read(initramfs).with_context(|| format!("reading {}", initramfs.display()))?;
+        cpio::pad(&mut bytes);
+        bytes.extend_from_slice(&self.appended);
+        fs::write(initramfs, bytes).with_context(|| format!("writing {}", initramfs.display()))
+    }
+
+    fn command_line(&self, entry: &BootEntry, arguments: &[&str]) -> String {
+        // As GRUB begins it.
+        let mut words = vec![format!("BOOT_IMAGE=(hd0,gpt3)/boot{}", entry.linux)];
+        let kept = entry.options.split_whitespace().filter(|word| !self.without_arguments.iter().any(|w| w == word));
+        words.extend(kept.map(str::to_owned));
+        words.extend(ARGUMENTS.iter().chain(arguments).map(|word| (*word).to_owned()));
+        if let (Initramfs::None(_), Some(link)) = (&self.initramfs, entry.argument("ostree")) {
+            words.push(format!("init={link}/{}", crate::package::PREPARE_ROOT));
+            words.push(format!("rootfstype={}", self.disks.filesystem()));
+        }
+        words.extend(self.kernel_arguments.iter().cloned());
+        words.join(" ")
+    }
+
+    fn devices(&self, script: &str) -> Result<Vec<DiskDevice>> {
+        let script_image = self.directory.join("script.img");
+        // A shell reads it from the disk; blank lines fill its last sector.
+        let mut script = format!("{script}\n").into_bytes();
+        script.resize(script.len().next_multiple_of(SECTOR), b'\n');
+        fs::write(&script_image, script).context("writing the script's disk")?;
+        let report = self.directory.join("report.img");
+        File::create(&report).and_then(|file| file.set_len(REPORT_SIZE)).context("creating the report's disk")?;
+        let system = self.disks.images().into_iter().zip(["root", "boot"]);
+        let own = [(script_image, "script"), (report, "report")];
+        let devices = system.chain(own).map(|(image, serial)| DiskDevice { image, serial: serial.to_owned() });
+        Ok(devices.collect())
+    }
+}
+
+fn follow(line: &Console, running: &mut Running, seen: &mut usize) -> Result<()> {
+    match line {
+        Console::Sees(text) => *seen = running.wait_for(text, *seen, LIMIT)?,
+        Console::Types(line) => running.type_line(line)?,
+        Console::WaitsForTheEnd => drop(running.wait(LIMIT)?),
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    ensure!(from.is_file(), "{} is not there", from.display());
+    fs::copy(from, to).with_context(|| format!("copying {}", from.display())).map(drop)
+}
+
+/// The path of an entry inside `boot`; a boot loader follows `/boot/boot → .` for paths that begin with `/boot`.
+fn inside(boot: &Path, path: &str) -> PathBuf {
+    boot.join(path.trim_start_matches('/'))
+}

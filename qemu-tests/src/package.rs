@@ -1,0 +1,106 @@
+//! Our own files, as a distribution would package them.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result};
+
+use crate::cache::{Cache, Recipe, workspace};
+use crate::command::run;
+
+/// Names a directory tree that `cargo xtask install` has filled; without it, that command is run.
+pub const DESTDIR_VARIABLE: &str = "FIRSTROOT_DESTDIR";
+
+/// The path at which every user of OSTree's prepare-root expects it.
+pub const PREPARE_ROOT: &str = "usr/lib/ostree/ostree-prepare-root";
+
+/// Whose files are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Provider {
+    /// This project.
+    Ours,
+    /// libostree, as the guest packages it.
+    Peer,
+}
+
+impl Provider {
+    /// For names of artefacts and tests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Provider::Ours => "ours",
+            Provider::Peer => "peer",
+        }
+    }
+}
+
+/// A tree of our files that is laid over a guest's root filesystem.
+#[derive(Clone, Debug)]
+pub struct Package {
+    root: PathBuf,
+}
+
+impl Package {
+    /// The tree that `FIRSTROOT_DESTDIR` names, or else one that is made now, once in a process.
+    pub fn find(cache: &Cache) -> Result<Package> {
+        static MADE: OnceLock<PathBuf> = OnceLock::new();
+        if let Some(root) = MADE.get() {
+            return Ok(Package { root: root.clone() });
+        }
+        let root = match std::env::var_os(DESTDIR_VARIABLE) {
+            Some(root) => PathBuf::from(root),
+            None => install(&cache.directory("destdir")?)?,
+        };
+        let root = root.canonicalize().with_context(|| format!("finding {}", root.display()))?;
+        Ok(Package { root: MADE.get_or_init(|| root).clone() })
+    }
+
+    /// The tree.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// Adds every file of it to a recipe.
+    pub fn add_to(&self, mut recipe: Recipe) -> Result<Recipe> {
+        let mut files = Vec::new();
+        collect(&self.root, &mut files)?;
+        files.sort();
+        for path in files {
+            let name = path.strip_prefix(&self.root).unwrap_or(&path).to_string_lossy().into_owned();
+            let metadata = path.symlink_metadata().with_context(|| format!("looking at {}", path.display()))?;
+            recipe = recipe.with("mode", metadata.mode().to_le_bytes());
+            recipe = if metadata.is_symlink() {
+                let target = fs::read_link(&path).with_context(|| format!("reading {}", path.display()))?;
+                recipe.with(&name, target.as_os_str().as_encoded_bytes())
+            } else {
+                recipe.with(&name, fs::read(&path).with_context(|| format!("reading {}", path.display()))?)
+            };
+        }
+        Ok(recipe)
+    }
+}
+
+fn install(destdir: &Path) -> Result<PathBuf> {
+    // What an earlier version installed must not stay.
+    fs::remove_dir_all(destdir).with_context(|| format!("removing {}", destdir.display()))?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    run(Command::new(cargo)
+        .args(["run", "--quiet", "--package", "xtask", "--", "install"])
+        .arg(destdir)
+        .current_dir(workspace()))?;
+    Ok(destdir.to_path_buf())
+}
+
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(directory).with_context(|| format!("listing {}", directory.display()))? {
+        let entry = entry.with_context(|| format!("listing {}", directory.display()))?;
+        if entry.file_type().context("asking for a file's type")?.is_dir() {
+            collect(&entry.path(), files)?;
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! One run of QEMU.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::accelerator::Accelerator;
+
+/// How often a running machine is looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A raw image as a virtio disk.
+#[derive(Clone, Debug)]
+pub(crate) struct DiskDevice {
+    pub(crate) image: PathBuf,
+    /// The guest finds it as `/dev/disk/by-id/virtio-SERIAL`.
+    pub(crate) serial: String,
+}
+
+/// A machine before it is switched on.
+#[derive(Clone, Debug)]
+pub(crate) struct Qemu {
+    pub(crate) kernel: PathBuf,
+    pub(crate) initramfs: PathBuf,
+    pub(crate) command_line: String,
+    pub(crate) disks: Vec<DiskDevice>,
+    pub(crate) accelerator: Accelerator,
+}
+
+impl Qemu {
+    /// Starts it with its serial console in the file `console`.
+    pub(crate) fn start(&self, console: &Path) -> Result<Running> {
+        let output = File::create(console).with_context(|| format!("creating {}", console.display()))?;
+        let mut command = self.command();
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(output).stderr(Stdio::inherit()).spawn().context("starting QEMU")?;
+        let keyboard = child.stdin.take();
+        Ok(Running { child, keyboard, console: console.to_path_buf(), started: Instant::now() })
+    }
+
+    /// Runs it with the serial console on this terminal.
+    pub(crate) fn interact(&self) -> Result<()> {
+        self.command().status().context("starting QEMU").map(drop)
+    }
+
+    fn command(&self) -> Command {
+        // On Debian 12 a second CPU halves the time; more than two bring nothing.
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from).min(2);
+        let mut command = Command::new("qemu-system-x86_64");
+        command
+            .args(self.accelerator.arguments())
+            .args(["-smp", &cpus.to_string(), "-m", "2048"])
+            // Each device that is not there is one less for udev to ask about.
+            .args(["-machine", "q35,sata=off,smbus=off,usb=off,i8042=off,hpet=off"])
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-net", "none", "-no-reboot"])
+            .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
+            .args(["-device", "virtio-rng-pci"])
+            .arg("-kernel")
+            .arg(&self.kernel)
+            .arg("-initrd")
+            .arg(&self.initramfs)
+            .args(["-append", &self.command_line]);
+        for (index, disk) in self.disks.iter().enumerate() {
+            // What a guest has written need not survive a power cut of the host.
+            command.arg("-drive").arg(format!(
+                "if=none,id=disk{index},format=raw,cache=unsafe,discard=unmap,file={}",
+                disk.image.display()
+            ));
+            command.arg("-device").arg(format!("virtio-blk-pci,drive=disk{index},serial={}", disk.serial));
+        }
+        command
+    }
+}
+
+/// A machine that is on; switched off when dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    keyboard: Option<ChildStdin>,
+    console: PathBuf,
+    started: Instant,
+}
+
+impl Running {
+    /// Waits until the machine switches itself off (or reboots: QEMU then ends as well), at most `limit` from its start.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.child.try_wait().context("waiting for QEMU")? {
+                return Ok(status);
+            }
+            if self.started.elapsed() > limit {
+                bail!(
+                    "the machine was still running after {} s; its console: {}",
+                    limit.as_secs(),
+                    self.console.display()
+                );
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+
+    /// Waits until `text` is on the console, behind the first `from` bytes; returns where it ends.
+    pub(crate) fn wait_for(&mut self, text: &str, from: usize, limit: Duration) -> Result<usize> {
+        loop {
+            // Asked before the console is read: what was written before the end then counts.
+            let ended = self.child.try_wait().context("waiting for QEMU")?;
+            let bytes = fs::read(&self.console).with_context(|| format!("reading {}", self.console.display()))?;
+            if let Some(at) = position(bytes.get(from..).unwrap_or_default(), text.as_bytes()) {
+                return Ok(from.saturating_add(at).saturating_add(text.len()));
+            }
+            let console = self.console.display();
+            if let Some(status) = ended {
+                bail!("the machine ended ({status}) before {text:?} was on its console: {console}");
+            }
+            if self.started.elapsed() > limit {
+                bail!("{text:?} was not on the console after {} s: {console}", limit.as_secs());
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+
+    /// Types a line on the console.
+    pub(crate) fn type_line(&mut self, line: &str) -> Result<()> {
+        let keyboard = self.keyboard.as_mut().context("the machine has no keyboard")?;
+        keyboard.write_all(line.as_bytes()).context("typing")?;
+        keyboard.write_all(b"\n").context("typing")?;
+        keyboard.flush().context("typing")
+    }
+
+    /// How long it has been on.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len().max(1)).position(|window| window == needle)
+}

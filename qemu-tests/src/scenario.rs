@@ -1,0 +1,251 @@
+//! What a test does with a machine, as a sentence.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use anyhow::{Context, Result};
+
+use crate::cache::Cache;
+use crate::cpio::Archive;
+use crate::disk::{Disks, Filesystem};
+use crate::dracut::Dracut;
+use crate::guest::Guest;
+use crate::machine::{Console, Initramfs, Machine};
+use crate::package::{Package, Provider};
+use crate::report::Report;
+use crate::small_initramfs;
+use crate::tree::Tree;
+
+/// How a deployment's root is prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// By a systemd unit in dracut's initramfs.
+    Dracut,
+    /// By the script of an initramfs that has nothing but busybox.
+    Script,
+    /// By process 1, without an initramfs.
+    Init,
+}
+
+type Change = Rc<dyn Fn(&Path) -> Result<()>>;
+
+/// A machine, and what is special about it.
+#[derive(Clone)]
+pub struct Scenario {
+    name: String,
+    guest: Guest,
+    filesystem: Filesystem,
+    tree: Provider,
+    provider: Provider,
+    way: Way,
+    files: Vec<(String, String)>,
+    kernel_arguments: Vec<String>,
+    without_arguments: Vec<String>,
+    change: Option<Change>,
+}
+
+impl Scenario {
+    /// A Debian 13 on ext4, booted with our prepare-root by its dracut initramfs.
+    pub fn new(name: &str) -> Scenario {
+        Scenario {
+            name: name.to_owned(),
+            guest: Guest::Trixie,
+            filesystem: Filesystem::Ext4,
+            tree: Provider::Ours,
+            provider: Provider::Ours,
+            way: Way::Dracut,
+            files: Vec::new(),
+            kernel_arguments: Vec::new(),
+            without_arguments: Vec::new(),
+            change: None,
+        }
+    }
+
+    /// Another guest.
+    #[must_use]
+    pub fn on(mut self, guest: Guest) -> Scenario {
+        self.guest = guest;
+        self
+    }
+
+    /// Another filesystem, or layout.
+    #[must_use]
+    pub fn with_filesystem(mut self, filesystem: Filesystem) -> Scenario {
+        self.filesystem = filesystem;
+        self
+    }
+
+    /// Whose prepare-root the initramfs has. The disk is the same for both.
+    #[must_use]
+    pub fn booted_by(mut self, provider: Provider) -> Scenario {
+        self.provider = provider;
+        self
+    }
+
+    /// Whose files the deployed tree has.
+    #[must_use]
+    pub fn deployed_with(mut self, provider: Provider) -> Scenario {
+        self.tree = provider;
+        self
+    }
+
+    /// In a busybox initramfs whose script calls ours.
+    #[must_use]
+    pub fn in_a_script_initramfs(mut self) -> Scenario {
+        self.way = Way::Script;
+        self
+    }
+
+    /// Without an initramfs: the deployment's prepare-root is process 1.
+    #[must_use]
+    pub fn without_initramfs(mut self) -> Scenario {
+        self.way = Way::Init;
+        self
+    }
+
+    /// `/etc/ostree/prepare-root.conf` of the initramfs.
+    #[must_use]
+    pub fn prepare_root_conf(self, content: &str) -> Scenario {
+        self.initramfs_file("etc/ostree/prepare-root.conf", content)
+    }
+
+    /// A file of the initramfs.
+    #[must_use]
+    pub fn initramfs_file(mut self, path: &str, content: &str) -> Scenario {
+        self.files.push((path.to_owned(), content.to_owned()));
+        self
+    }
+
+    /// Further kernel arguments.
+    #[must_use]
+    pub fn kernel_arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Scenario {
+        self.kernel_arguments.extend(arguments.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// Leaves out a kernel argument of the boot loader entry.
+    #[must_use]
+    pub fn without_kernel_argument(mut self, argument: &str) -> Scenario {
+        self.without_arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Changes the disk before the first boot; `change` gets the path of the physical root.
+    #[must_use]
+    pub fn with_disk_changed_by(mut self, change: impl Fn(&Path) -> Result<()> + 'static) -> Scenario {
+        self.change = Some(Rc::new(change));
+        self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Boots once.
+    pub fn run(&self) -> Result<Report> {
+        self.run_script("")
+    }
+
+    /// Boots once and runs `script` in the system.
+    pub fn run_script(&self, script: &str) -> Result<Report> {
+        self.run_scripts(&[script])?.pop().context("no boot")
+    }
+
+    /// Boots once for each script, with the same disks.
+    pub fn run_scripts(&self, scripts: &[&str]) -> Result<Vec<Report>> {
+        self.with_machine(|machine| {
+            scripts.iter().enumerate().map(|(number, script)| machine.boot(number + 1, script)).collect()
+        })
+    }
+
+    /// Boots with a person at the console.
+    pub fn run_with_person(&self, lines: &[Console]) -> Result<Report> {
+        self.with_machine(|machine| machine.boot_with_person(1, lines))
+    }
+
+    /// Boots with the console on this terminal.
+    pub fn interact(&self) -> Result<()> {
+        self.with_machine(Machine::interact)
+    }
+
+    fn with_machine<T>(&self, work: impl FnOnce(&Machine) -> Result<T>) -> Result<T> {
+        let cache = Cache::open()?;
+        let tree = Tree::of(self.guest, self.tree, &cache)?;
+        let (deployed, _) = Disks::deployed(&tree, self.filesystem, self.tree.name(), &cache)?;
+        let directory = self.fresh_directory(&cache)?;
+        let disks = deployed.copy_to(&directory)?;
+        if let Some(change) = &self.change {
+            disks.mounted(|root| change(root)).context("changing the disk")?;
+        }
+        let initramfs = self.initramfs(&tree, &directory, &cache)?;
+        let machine = Machine {
+            directory: directory.clone(),
+            disks,
+            initramfs,
+            appended: self.appended(),
+            kernel_arguments: self.kernel_arguments.clone(),
+            without_arguments: self.without_arguments.clone(),
+            busybox: tree.rootfs().path().join("usr/bin/busybox"),
+            cache,
+        };
+        let result = work(&machine).with_context(|| self.to_string());
+        remove_images(&directory)?;
+        result
+    }
+
+    fn initramfs(&self, tree: &Tree, directory: &Path, cache: &Cache) -> Result<Initramfs> {
+        let small = directory.join("small.img");
+        let write = |bytes: Vec<u8>| fs::write(&small, bytes).with_context(|| format!("writing {}", small.display()));
+        match self.way {
+            Way::Dracut if self.provider == self.tree => Ok(Initramfs::OfEntry),
+            Way::Dracut => Ok(Initramfs::File(Dracut::of(tree.rootfs(), self.provider, cache)?.initramfs())),
+            Way::Script => {
+                write(small_initramfs::of_a_script(tree.rootfs(), &Package::find(cache)?)?)?;
+                Ok(Initramfs::File(small))
+            }
+            Way::Init => {
+                write(small_initramfs::that_is_none(tree.rootfs(), self.filesystem)?)?;
+                Ok(Initramfs::None(small))
+            }
+        }
+    }
+
+    fn appended(&self) -> Vec<u8> {
+        if self.files.is_empty() {
+            return Vec::new();
+        }
+        let archive = self.files.iter();
+        archive.fold(Archive::new(), |a, (path, content)| a.file(path, 0o644, content.as_bytes())).finish()
+    }
+
+    fn fresh_directory(&self, cache: &Cache) -> Result<PathBuf> {
+        let name: String = self.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let directory = cache.directory("runs")?.join(name);
+        if directory.exists() {
+            fs::remove_dir_all(&directory).with_context(|| format!("removing {}", directory.display()))?;
+        }
+        fs::create_dir(&directory).with_context(|| format!("creating {}", directory.display()))?;
+        Ok(directory)
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {}, {})", self.name, self.guest, self.filesystem, self.provider.name())
+    }
+}
+
+/// Console logs and reports stay; images are large, and can be made again.
+fn remove_images(directory: &Path) -> Result<()> {
+    for entry in fs::read_dir(directory).with_context(|| format!("listing {}", directory.display()))? {
+        let path = entry.with_context(|| format!("listing {}", directory.display()))?.path();
+        let image = path.extension().is_some_and(|extension| extension == "img");
+        if image || path.file_name().is_some_and(|name| name == "vmlinux" || name == "vmlinuz") {
+            fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
