@@ -1,5 +1,6 @@
 //! A guest's root filesystem: Debian packages, and the agent that runs tests in it.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,6 +26,28 @@ const WANTED: &[&str] = &["firstroot-agent.service", "firstroot-console.service"
 
 /// What is left out of packages: nobody reads manual pages there, and each file is copied several times.
 const EXCLUDED: &[&str] = &["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*"];
+
+/// The archive could not install a guest. Of a release that moves that is no fault of this project.
+#[derive(Debug)]
+struct NotInstallable(Guest);
+
+impl fmt::Display for NotInstallable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: its packages cannot be installed from the mirror", self.0)
+    }
+}
+
+/// Why `guest` cannot be made today, if it is of a release that moves and the archive is to blame; anything else is for
+/// [`Rootfs::of`] to report, as a failure.
+pub fn why_not_installable(guest: Guest) -> Option<String> {
+    if !guest.moves() {
+        return None;
+    }
+    let error = Cache::open().and_then(|cache| Rootfs::of(guest, &cache)).err()?;
+    let reason = error.downcast_ref::<NotInstallable>().map(ToString::to_string)?;
+    eprintln!("{error:#}");
+    Some(reason)
+}
 
 /// A root filesystem as a directory tree.
 #[derive(Clone, Debug)]
@@ -99,7 +122,7 @@ fn install(guest: Guest, directory: &Path, downloads: &Path) -> Result<()> {
         .arg(apt::mirror()?)
         // The kernel's package would make an initramfs; ours are made later, of other things.
         .env("INITRD", "No");
-    run(&mut command)?;
+    run(&mut command).context(NotInstallable(guest))?;
     for (path, content, mode) in FILES {
         write(&root.join(path), content, *mode)?;
     }

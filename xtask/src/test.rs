@@ -57,7 +57,7 @@ fn deny() -> Result<()> {
 fn in_namespaces(binary: &Path) -> Command {
     let mut command = cargo();
     command.args(["test", "--quiet", "--package", "namespace-tests", "--test", "namespaces"]);
-    command.env("FIRSTROOT_PREPARE_ROOT", binary);
+    command.env("FIRSTROOT_PREPARE_ROOT", binary).env("FIRSTROOT_PEERS", "1");
     command
 }
 
