@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::host;
-use crate::package::{PREPARE_ROOT, Provider};
+use crate::package::PREPARE_ROOT;
 use crate::report::Report;
 use crate::scenario::Scenario;
 
@@ -24,11 +24,6 @@ pub fn show(scenario: &Scenario, options: &BootOptions) -> Result<()> {
     }
     let report = scenario.run_script(&format!("/{PREPARE_ROOT} --plan /sysroot"))?;
     print(scenario, &report)
-}
-
-/// The machine that a newcomer sees first: Debian 13 on ext4 with ours.
-pub fn default_scenario() -> Scenario {
-    Scenario::new("boot").booted_by(Provider::Ours)
 }
 
 fn print(scenario: &Scenario, report: &Report) -> Result<()> {

@@ -175,6 +175,9 @@ impl Disks {
         let fstab = self.filesystem.fstab();
         let arguments: Vec<String> =
             self.filesystem.kernel_arguments().iter().map(|a| format!("--karg-append={a}")).collect();
+        let deploy = format!("ostree admin deploy --sysroot=/target --os={STATEROOT}");
+        // A system that has been updated once: its boot links are of bootversion 0, as in most reports of users.
+        let update = if self.has_been_updated() { format!("{deploy} {BRANCH}") } else { String::new() };
         self.mounted(|root| {
             Namespace::of(&tree.rootfs().path())
                 .bound(&tree.repository(), "/repo")
@@ -184,13 +187,18 @@ impl Disks {
                      ostree --repo=/target/ostree/repo config set sysroot.bootloader none\n\
                      ostree admin os-init --sysroot=/target {STATEROOT}\n\
                      ostree --repo=/target/ostree/repo pull-local --disable-fsync /repo {BRANCH}\n\
-                     ostree admin deploy --sysroot=/target --os={STATEROOT} {} {BRANCH}\n\
-                     printf '%s' '{fstab}' | tee /target/ostree/deploy/{STATEROOT}/deploy/*.0/etc/fstab\n\
+                     {deploy} {} {BRANCH}\n\
+                     printf '%s' '{fstab}' >$(echo /target/ostree/deploy/{STATEROOT}/deploy/*.0/etc/fstab)\n\
+                     {update}\n\
                      sync -f /target\n",
                     arguments.join(" ")
                 ))
                 .map(drop)
         })
+    }
+
+    fn has_been_updated(&self) -> bool {
+        self.filesystem == Filesystem::BtrfsSubvolume
     }
 
     fn make_filesystems(&self) -> Result<()> {

@@ -32,6 +32,11 @@ const PACKAGES: &[&str] = &[
 ];
 
 impl Guest {
+    /// Those that whole machines are made of.
+    pub fn booted() -> [Guest; 2] {
+        [Guest::Trixie, Guest::Forky]
+    }
+
     /// Debian's name of the release, as in apt's sources.
     pub fn suite(self) -> &'static str {
         match self {

@@ -13,6 +13,7 @@ pub mod boot;
 pub mod boot_entry;
 pub mod booted_state;
 pub mod cache;
+pub mod catalogue;
 pub mod compare;
 pub mod cpio;
 pub mod disk;
@@ -27,6 +28,7 @@ pub mod report;
 pub mod rootfs;
 pub mod scenario;
 pub mod small_initramfs;
+pub mod sysroot;
 pub mod tree;
 
 mod accelerator;

@@ -1,0 +1,79 @@
+//! The scenarios by name, for the tests and for `cargo xtask boot --scenario`.
+
+use anyhow::{Context, Result};
+
+use crate::disk::Filesystem;
+use crate::guest::Guest;
+use crate::scenario::Scenario;
+use crate::sysroot::Sysroot;
+
+/// A name, and what it makes of a plain system.
+type Entry = (&'static str, fn(Scenario) -> Scenario);
+
+/// Where our dracut module says who mounts `/boot`; a drop-in of that name wins over it.
+const WHO_MOUNTS_BOOT: &str = "etc/ostree/prepare-root.conf.d/99-test.conf";
+
+const ENTRIES: &[Entry] = &[
+    ("ext4", |s| s),
+    ("xfs", |s| s.with_filesystem(Filesystem::Xfs)),
+    ("kinoite", |s| s.with_filesystem(Filesystem::BtrfsSubvolume)),
+    ("readonly-by-configuration", |s| s.prepare_root_conf("[sysroot]\nreadonly=true\n")),
+    ("readonly-by-repository", |s| s.with_disk_changed_by(|root| Sysroot::at(root).set_repository_readonly())),
+    ("transient-etc", |s| s.prepare_root_conf("[sysroot]\nreadonly=true\n[etc]\ntransient=true\n")),
+    ("boot-mounted", |s| s.initramfs_file(WHO_MOUNTS_BOOT, "[boot]\nmount=yes\n")),
+    ("boot-not-mounted", |s| s.initramfs_file(WHO_MOUNTS_BOOT, "[boot]\nmount=no\n")),
+    ("script-initramfs", Scenario::in_a_script_initramfs),
+    ("no-initramfs", Scenario::without_initramfs),
+    ("no-initramfs-readonly", |s| {
+        s.without_initramfs()
+            .with_disk_changed_by(|root| Sysroot::at(root).configure_deployment("[sysroot]\nreadonly=true\n"))
+    }),
+    // As kernels mount their root unless told otherwise; the administrator's fstab makes it writable later.
+    ("no-initramfs-ro", |s| {
+        s.without_initramfs()
+            .without_kernel_argument("rw")
+            .with_disk_changed_by(|root| Sysroot::at(root).write_fstab("/dev/vda / auto defaults 0 0\n"))
+    }),
+    ("links-out-of-step", |s| s.with_disk_changed_by(|root| Sysroot::at(root).put_boot_links_out_of_step())),
+    ("deployment-missing", |s| s.with_disk_changed_by(|root| Sysroot::at(root).lose_deployment())),
+    ("reboot-on-failure", |s| {
+        s.initramfs_file("etc/ostree/prepare-root.conf", "[boot]\non-failure=reboot\n")
+            .with_disk_changed_by(|root| Sysroot::at(root).lose_deployment())
+    }),
+    ("poweroff-on-failure", |s| {
+        s.initramfs_file("etc/ostree/prepare-root.conf", "[boot]\non-failure=poweroff\n")
+            .with_disk_changed_by(|root| Sysroot::at(root).lose_deployment())
+    }),
+];
+
+/// Names of all scenarios.
+pub fn names() -> Vec<&'static str> {
+    ENTRIES.iter().map(|(name, _)| *name).collect()
+}
+
+/// The scenario `name` on Debian 13, or on another guest: `forky:ext4`.
+pub fn scenario(name: &str) -> Result<Scenario> {
+    let (guest, name) = name.split_once(':').unwrap_or((Guest::Trixie.suite(), name));
+    let guest = Guest::booted().into_iter().find(|g| g.suite() == guest);
+    let guest = guest.with_context(|| format!("guests are: {}", Guest::booted().map(Guest::suite).join(", ")))?;
+    let (name, make) = ENTRIES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .with_context(|| format!("there is no scenario {name:?}; there are: {}", names().join(", ")))?;
+    Ok(make(Scenario::new(name).on(guest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_found_on_every_guest_and_an_unknown_one_lists_them() {
+        for name in names() {
+            assert_eq!(scenario(name).unwrap().name(), name);
+            scenario(&format!("forky:{name}")).unwrap();
+        }
+        assert!(scenario("ext5").err().unwrap().to_string().contains("ext4, xfs"));
+        assert!(scenario("sid:ext4").err().unwrap().to_string().contains("trixie, forky"));
+    }
+}

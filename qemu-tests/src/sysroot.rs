@@ -1,0 +1,77 @@
+//! A physical root on this machine, to be looked at and damaged.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::command::run;
+use crate::disk::STATEROOT;
+
+/// Where [`Sysroot::lose_deployment`] puts it: in the stateroot, where no deployment is looked for.
+pub const LOST: &str = "lost";
+
+/// The mounted physical root of a system with deployments.
+#[derive(Clone, Debug)]
+pub struct Sysroot<'a> {
+    root: &'a Path,
+}
+
+impl<'a> Sysroot<'a> {
+    /// The one that is mounted at `root`.
+    pub fn at(root: &'a Path) -> Sysroot<'a> {
+        Sysroot { root }
+    }
+
+    /// Turns `sysroot.readonly` of the repository on.
+    pub fn set_repository_readonly(&self) -> Result<()> {
+        let path = self.root.join("ostree/repo/config");
+        let config = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        fs::write(&path, config.replacen("[sysroot]\n", "[sysroot]\nreadonly=true\n", 1)).context("writing the config")
+    }
+
+    /// Writes the configuration that a system without initramfs reads: the deployment's own.
+    pub fn configure_deployment(&self, text: &str) -> Result<()> {
+        let path = self.deployment()?.join("etc/ostree/prepare-root.conf");
+        fs::create_dir_all(path.parent().unwrap_or(self.root)).context("creating etc/ostree")?;
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// Writes the deployment's `/etc/fstab`.
+    pub fn write_fstab(&self, text: &str) -> Result<()> {
+        fs::write(self.deployment()?.join("etc/fstab"), text).context("writing fstab")
+    }
+
+    /// Gives the boot links the other bootversion, while all boot loader entries keep theirs: what an update that was
+    /// interrupted between the two, or a snapshot of one of two filesystems, leaves.
+    pub fn put_boot_links_out_of_step(&self) -> Result<()> {
+        let ostree = self.root.join("ostree");
+        let (from, to) = if ostree.join("boot.1").exists() { ("boot.1", "boot.0") } else { ("boot.0", "boot.1") };
+        let set = fs::read_link(ostree.join(from)).with_context(|| format!("reading the link {from}"))?;
+        let renamed = format!("{to}.1");
+        fs::rename(ostree.join(&set), ostree.join(&renamed)).context("renaming the boot links")?;
+        fs::remove_file(ostree.join(from)).context("removing the old link")?;
+        symlink(renamed, ostree.join(to)).context("making the new link")
+    }
+
+    /// Moves the deployment to where nobody looks for it; its boot links then dangle.
+    pub fn lose_deployment(&self) -> Result<()> {
+        let deployment = self.deployment()?;
+        run(Command::new("chattr").arg("-i").arg(&deployment).env("PATH", crate::host::PATH))?;
+        fs::rename(&deployment, self.stateroot().join(LOST)).context("moving the deployment")
+    }
+
+    /// The only deployment.
+    fn deployment(&self) -> Result<PathBuf> {
+        let deployments = self.stateroot().join("deploy");
+        let entries = fs::read_dir(&deployments).with_context(|| format!("listing {}", deployments.display()))?;
+        let directory = entries.flatten().map(|entry| entry.path()).find(|path| path.is_dir());
+        directory.with_context(|| format!("no deployment in {}", deployments.display()))
+    }
+
+    fn stateroot(&self) -> PathBuf {
+        self.root.join("ostree/deploy").join(STATEROOT)
+    }
+}

@@ -1,0 +1,188 @@
+//! Our dracut module, run by the dracut of each release: 059 (Debian 12), 106 (13) and the newest.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::{Arguments, Failed, Trial};
+use qemu_tests::cache::Cache;
+use qemu_tests::guest::Guest;
+use qemu_tests::host;
+use qemu_tests::namespace::Namespace;
+use qemu_tests::package::{PREPARE_ROOT, Package};
+use qemu_tests::rootfs::{Rootfs, why_not_installable};
+use tempfile::TempDir;
+
+/// What a test does with one guest.
+type Story = fn(Guest) -> Result<()>;
+
+const STORIES: &[(&str, Story)] = &[
+    ("the_image_has_what_a_boot_needs", the_image_has_what_a_boot_needs),
+    ("a_configuration_that_would_stop_the_boot_stops_the_build", a_bad_configuration_stops_the_build),
+    ("without_systemd_a_hook_runs_it", without_systemd_a_hook_runs_it),
+];
+
+fn main() -> ExitCode {
+    let wanted = std::env::var_os("FIRSTROOT_MACHINES").is_some();
+    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    if wanted
+        && !arguments.list
+        && let Err(error) = host::ensure_ready()
+    {
+        eprintln!("{error:#}");
+        return ExitCode::FAILURE;
+    }
+    let mut trials = Vec::new();
+    for guest in [Guest::Bookworm, Guest::Trixie, Guest::Forky] {
+        let why_not = if wanted {
+            why_not_installable(guest).unwrap_or_default()
+        } else {
+            "needs root and guests: cargo xtask test".to_owned()
+        };
+        for (name, story) in STORIES {
+            let run = move || story(guest).map_err(|error| Failed::from(format!("{error:#}")));
+            let trial = Trial::test(format!("{guest}::{name}"), run);
+            trials.push(trial.with_kind(&why_not).with_ignored_flag(!why_not.is_empty()));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A guest with our package over it, in which dracut runs.
+struct Build {
+    rootfs: Rootfs,
+    package: Package,
+    /// Files of the administrator, laid over both.
+    extra: TempDir,
+    out: TempDir,
+}
+
+/// An initramfs, unpacked; there as long as its build.
+struct Image<'a> {
+    root: PathBuf,
+    build: &'a Build,
+}
+
+impl Build {
+    fn on(guest: Guest) -> Result<Build> {
+        let cache = Cache::open()?;
+        Ok(Build {
+            rootfs: Rootfs::of(guest, &cache)?,
+            package: Package::find(&cache)?,
+            extra: tempfile::tempdir()?,
+            out: tempfile::tempdir()?,
+        })
+    }
+
+    fn with_file(self, path: &str, content: &str) -> Result<Build> {
+        let path = self.extra.path().join(path);
+        fs::create_dir_all(path.parent().context("a file has a directory")?)?;
+        fs::write(path, content)?;
+        Ok(self)
+    }
+
+    /// The image, with nothing but our module and what it stands on; an error carries what dracut said.
+    fn dracut(&self, options: &str) -> Result<Image<'_>> {
+        let kernel_version = self.rootfs.kernel_version()?;
+        // Without the configuration of Debian's ostree-boot: what enables our module is our own.
+        Namespace::of(&self.rootfs.path())
+            .overlaid_with(self.package.path())
+            .overlaid_with(self.extra.path())
+            .bound(self.out.path(), "/out")
+            .run(&format!(
+                "rm -f /etc/dracut.conf.d/*ostree*\n\
+                 dracut --force --no-hostonly --no-early-microcode --compress cat --kver '{kernel_version}' \
+                 --omit 'btrfs hwdb kernel-modules kernel-modules-extra qemu nvdimm lunmask' \
+                 {options} /out/image 2>&1"
+            ))?;
+        let root = self.out.path().join("root");
+        fs::create_dir(&root)?;
+        let status = Command::new("cpio")
+            .args(["--quiet", "-id", "--no-absolute-filenames"])
+            .stdin(fs::File::open(self.out.path().join("image"))?)
+            .current_dir(&root)
+            .status()?;
+        ensure!(status.success(), "cpio: {status}");
+        Ok(Image { root, build: self })
+    }
+}
+
+impl Image<'_> {
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
+    fn read(&self, path: &str) -> Result<String> {
+        fs::read_to_string(self.path(path)).with_context(|| format!("{path} in the image"))
+    }
+
+    /// Whether the kernel of the image can load `module`, or has it built in.
+    fn has_module(&self, module: &str) -> Result<bool> {
+        let kernels = self.path("usr/lib/modules");
+        let kernel = fs::read_dir(&kernels)?.next().context("no kernel modules in the image")??.path();
+        let ends = |list: &str| {
+            let list = fs::read_to_string(kernel.join(list)).unwrap_or_default();
+            list.lines().any(|line| line.split(':').next().unwrap_or_default().contains(&format!("/{module}.ko")))
+        };
+        Ok(ends("modules.dep") || ends("modules.builtin"))
+    }
+}
+
+fn the_image_has_what_a_boot_needs(guest: Guest) -> Result<()> {
+    let key = "usr/share/keys/image.pub";
+    let conf = format!("[sysroot]\nreadonly=true\n[composefs]\nkeypath=/{key}\n");
+    let build = Build::on(guest)?
+        .with_file("etc/ostree/prepare-root.conf", &conf)?
+        .with_file("etc/ostree/prepare-root.conf.d/20-device.conf", "[boot]\non-failure=reboot\n")?
+        .with_file("usr/lib/ostree/prepare-root.conf.d/30-image.conf", "[boot]\nrecover=no\n")?
+        .with_file(key, "key\n")?;
+    let image = build.dracut("")?;
+
+    ensure!(
+        fs::read(image.path(PREPARE_ROOT))? == fs::read(image.build.package.path().join(PREPARE_ROOT))?,
+        "another binary"
+    );
+    ensure!(image.read("etc/ostree/prepare-root.conf")? == conf);
+    ensure!(image.read("etc/ostree/prepare-root.conf.d/20-device.conf")? == "[boot]\non-failure=reboot\n");
+    ensure!(image.read("usr/lib/ostree/prepare-root.conf.d/30-image.conf")? == "[boot]\nrecover=no\n");
+    ensure!(image.read(key)? == "key\n");
+    let unit = "usr/lib/systemd/system/ostree-prepare-root.service";
+    ensure!(image.read(unit)? == fs::read_to_string(image.build.package.path().join(unit))?, "another unit");
+    let wanted =
+        fs::read_link(image.path("usr/lib/systemd/system/initrd-root-fs.target.wants/ostree-prepare-root.service"))?;
+    ensure!(wanted == Path::new("../ostree-prepare-root.service"), "{}", wanted.display());
+    for module in ["overlay", "erofs", "loop"] {
+        ensure!(image.has_module(module)?, "the image has no {module}");
+    }
+    // Debian testing's generator mounts /boot, the others' does not.
+    let boot = if guest == Guest::Forky { "mount=no" } else { "mount=yes" };
+    let drop_in = image.read("usr/lib/ostree/prepare-root.conf.d/10-dracut.conf")?;
+    ensure!(drop_in.ends_with(&format!("[boot]\n{boot}\n")), "{drop_in}");
+    Ok(())
+}
+
+fn a_bad_configuration_stops_the_build(guest: Guest) -> Result<()> {
+    let build = Build::on(guest)?.with_file("etc/ostree/prepare-root.conf", "[sysroot]\nreadonly=perhaps\n")?;
+    let error = match build.dracut("") {
+        Ok(_) => anyhow::bail!("an image was made"),
+        Err(error) => format!("{error:#}"),
+    };
+    for part in
+        ["/etc/ostree/prepare-root.conf", "readonly", "perhaps", "the configuration of ostree-prepare-root is unusable"]
+    {
+        ensure!(error.contains(part), "no {part:?} in {error}");
+    }
+    ensure!(!build.out.path().join("image").exists(), "an image was left");
+    Ok(())
+}
+
+fn without_systemd_a_hook_runs_it(guest: Guest) -> Result<()> {
+    let build = Build::on(guest)?;
+    let image = build.dracut("--omit 'systemd systemd-initrd dracut-systemd' --add ostree")?;
+    let hooks = ["usr/lib/dracut/hooks", "var/lib/dracut/hooks"];
+    let mut hook = hooks.iter().map(|hooks| image.path(&format!("{hooks}/pre-pivot/00-ostree-prepare-root.sh")));
+    ensure!(hook.any(|path| path.exists()), "no hook in the image");
+    ensure!(!image.path("usr/lib/systemd/systemd").exists(), "systemd is in the image");
+    Ok(())
+}

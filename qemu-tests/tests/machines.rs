@@ -1,3 +1,0 @@
-//! Whole machines.
-
-fn main() {}

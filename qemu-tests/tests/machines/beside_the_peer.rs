@@ -1,0 +1,113 @@
+//! The same disk booted by ours and by the peer's: mount table, `/run/ostree-booted`, `ostree admin status`, failed units.
+
+use anyhow::{Result, ensure};
+use qemu_tests::compare::{same_as_peer, same_booted_state, version_differences};
+use qemu_tests::guest::Guest;
+use qemu_tests::mounts::MountTable;
+use qemu_tests::package::Provider;
+use qemu_tests::report::Report;
+
+use crate::{contains, is_well, scenario};
+
+/// Boots the scenario with both, and compares; what is wanted of both is in `expected`: two that do nothing are equal, too.
+fn both(guest: Guest, name: &str, scripts: &[&str], expected: impl Fn(&Report) -> Result<()>) -> Result<()> {
+    let ours = scenario(guest, name)?;
+    let peer = ours.clone().booted_by(Provider::Peer);
+    let (ours, peer) = (ours.run_scripts(scripts)?, peer.run_scripts(scripts)?);
+    for (ours, peer) in ours.iter().zip(&peer) {
+        is_well(ours)?;
+        same_as_peer(ours, peer, version_differences(guest))?;
+        if guest == Guest::Forky {
+            same_booted_state(ours, peer)?;
+        }
+    }
+    ours.last().map_or(Ok(()), expected)
+}
+
+fn read_only(table: &MountTable, target: &str) -> Option<bool> {
+    table.at(target).map(qemu_tests::mounts::Mount::is_read_only)
+}
+
+fn a_plain_system(report: &Report) -> Result<()> {
+    let table = report.mount_table()?;
+    let access: Vec<_> = ["/", "/usr", "/sysroot", "/var"].map(|target| read_only(&table, target)).to_vec();
+    ensure!(access == [Some(false), Some(true), Some(false), Some(false)], "{table}");
+    ensure!(report.journal_entries("7170336a73ba4601bad31af888aa0df7")?.len() == 1, "one structured journal message");
+    Ok(())
+}
+
+pub(crate) fn ext4(guest: Guest) -> Result<()> {
+    both(guest, "ext4", &[""], a_plain_system)
+}
+
+pub(crate) fn xfs(guest: Guest) -> Result<()> {
+    both(guest, "xfs", &[""], a_plain_system)
+}
+
+pub(crate) fn kinoite(guest: Guest) -> Result<()> {
+    both(guest, "kinoite", &[""], |report| {
+        a_plain_system(report)?;
+        let line = report.kernel_command_line()?;
+        for (part, next) in [
+            ("BOOT_IMAGE=(hd0,gpt3)/boot/ostree/default-", "/vmlinuz-"),
+            (" root=UUID=", " rootflags=subvol=root rw boot=UUID="),
+            (" ostree=/ostree/boot.0/default/", "/0 "),
+        ] {
+            let rest = line.split_once(part).map(|(_, rest)| rest.split_once(next));
+            ensure!(rest.flatten().is_some(), "no {part}…{next} in {line}");
+        }
+        let table = report.mount_table()?;
+        ensure!(table.at("/").is_some_and(|mount| mount.root.starts_with("/root/ostree/deploy/default/")), "{table}");
+        ensure!(table.at("/boot").is_some_and(|mount| mount.fstype == "ext4"), "{table}");
+        Ok(())
+    })
+}
+
+fn sysroot_is_read_only(report: &Report) -> Result<()> {
+    let table = report.mount_table()?;
+    ensure!(read_only(&table, "/sysroot") == Some(true) && read_only(&table, "/var") == Some(false), "{table}");
+    contains(&qemu_tests::booted_state::lines(&report.booted_state()?).join("\n"), "sysroot-ro = true")
+}
+
+pub(crate) fn sysroot_readonly_by_the_configuration(guest: Guest) -> Result<()> {
+    both(guest, "readonly-by-configuration", &[""], sysroot_is_read_only)
+}
+
+pub(crate) fn sysroot_readonly_by_the_repository(guest: Guest) -> Result<()> {
+    both(guest, "readonly-by-repository", &[""], sysroot_is_read_only)
+}
+
+/// What is written to `/etc` in the first boot is gone in the second.
+pub(crate) fn transient_etc(guest: Guest) -> Result<()> {
+    let scripts =
+        ["test -e /etc/hostname && echo hello >/etc/written", "test -e /etc/hostname && test ! -e /etc/written"];
+    both(guest, "transient-etc", &scripts, |report| {
+        ensure!(report.script_status()? == 0, "{}", report.script_output()?);
+        let table = report.mount_table()?;
+        ensure!(table.at("/etc").is_some_and(|mount| mount.fstype == "overlay"), "{table}");
+        Ok(())
+    })
+}
+
+pub(crate) fn a_hotfix_survives_a_reboot(guest: Guest) -> Result<()> {
+    let scripts = [
+        "ostree admin unlock --hotfix && echo hotfix >/usr/lib/written",
+        "cat /usr/lib/written && echo more >>/usr/lib/written",
+    ];
+    both(guest, "ext4", &scripts, |report| {
+        ensure!(report.script_status()? == 0, "{}", report.script_output()?);
+        contains(&report.script_output()?, "hotfix")?;
+        contains(&report.admin_status()?, "Unlocked: hotfix")
+    })
+}
+
+pub(crate) fn a_script_in_an_initramfs_without_systemd(guest: Guest) -> Result<()> {
+    both(guest, "script-initramfs", &[""], a_plain_system_without_journal)
+}
+
+/// Nobody keeps a journal before systemd runs.
+fn a_plain_system_without_journal(report: &Report) -> Result<()> {
+    let table = report.mount_table()?;
+    ensure!(read_only(&table, "/usr") == Some(true) && read_only(&table, "/var") == Some(false), "{table}");
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! Whole machines, one after the other: each test is listed, and ignored by name where it cannot run.
+//!
+//! `cargo xtask test` sets `FIRSTROOT_MACHINES`; a machine's console log and report stay in `target/qemu-tests/runs`.
+
+mod beside_the_peer;
+mod failing;
+mod only_ours;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use libtest_mimic::{Arguments, Failed, Trial};
+use qemu_tests::guest::Guest;
+use qemu_tests::report::Report;
+use qemu_tests::rootfs::why_not_installable;
+use qemu_tests::{catalogue, host};
+
+/// What a test does with one guest.
+type Story = fn(Guest) -> Result<()>;
+
+/// Every function of a module as a test of the same name, on each of the guests.
+macro_rules! stories {
+    ($group:ident on $guests:expr => $($name:ident),* $(,)?) => {
+        $guests.iter().flat_map(|guest| [$((*guest, concat!(stringify!($group), "::", stringify!($name)), $group::$name as Story)),*])
+    };
+}
+
+fn main() -> ExitCode {
+    let wanted = std::env::var_os("FIRSTROOT_MACHINES").is_some();
+    // Two machines side by side are no faster than one after the other where every instruction is emulated.
+    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    if wanted
+        && !arguments.list
+        && let Err(error) = host::enter_mount_namespace().and_then(|()| host::ensure_ready())
+    {
+        eprintln!("{error:#}");
+        return ExitCode::FAILURE;
+    }
+    let both = Guest::booted();
+    let trixie = [Guest::Trixie];
+    let forky = [Guest::Forky];
+    let stories = stories!(beside_the_peer on both =>
+        ext4,
+        kinoite,
+        sysroot_readonly_by_the_repository,
+        transient_etc,
+        a_hotfix_survives_a_reboot,
+    )
+    .chain(stories!(beside_the_peer on trixie =>
+        xfs,
+        sysroot_readonly_by_the_configuration,
+        a_script_in_an_initramfs_without_systemd,
+    ))
+    .chain(stories!(only_ours on trixie =>
+        boot_is_not_mounted_when_told,
+        without_an_initramfs_the_same_is_mounted,
+        a_read_only_root_without_proc_dev_and_run_boots_without_initramfs,
+        links_out_of_step_boot_and_can_be_repaired,
+    ))
+    .chain(stories!(only_ours on forky =>
+        a_second_mount_of_boot_is_harmless,
+        without_an_initramfs_the_same_is_mounted,
+        links_out_of_step_boot_and_can_be_repaired,
+    ))
+    .chain(stories!(failing on both =>
+        a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell,
+    ))
+    .chain(stories!(failing on trixie =>
+        a_machine_without_a_keyboard_reboots,
+        a_machine_without_a_keyboard_powers_off,
+        whoever_asked_for_a_shell_gets_one,
+    ));
+    let missing = if wanted { why_not_installable(Guest::Forky) } else { None };
+    let trials = stories.map(|(guest, name, story)| trial(guest, name, story, wanted, missing.as_deref())).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(guest: Guest, name: &str, story: Story, wanted: bool, missing: Option<&str>) -> Trial {
+    let why_not = if wanted {
+        missing.filter(|_| guest.moves()).unwrap_or_default()
+    } else {
+        "needs root and QEMU: cargo xtask test"
+    };
+    let run = move || {
+        let started = Instant::now();
+        let result = story(guest).map_err(|error| Failed::from(format!("{error:#}")));
+        eprint!("[{:.0} s] ", started.elapsed().as_secs_f64());
+        result
+    };
+    Trial::test(format!("{guest}::{name}"), run).with_kind(why_not).with_ignored_flag(!why_not.is_empty())
+}
+
+/// The scenario `name` on `guest`.
+fn scenario(guest: Guest, name: &str) -> Result<qemu_tests::scenario::Scenario> {
+    catalogue::scenario(&format!("{guest}:{name}"))
+}
+
+/// Fails unless the machine reached its default target with no unit failed, and `ostree` knows what it booted.
+fn is_well(report: &Report) -> Result<()> {
+    let (state, failed, status) = (report.system_state()?, report.failed_units()?, report.admin_status()?);
+    ensure!(state == "running" && failed.is_empty(), "the system is {state}; failed units:\n{failed}");
+    ensure!(
+        status.lines().any(|line| line.starts_with("* default ")),
+        "ostree does not know what it booted:\n{status}"
+    );
+    Ok(())
+}
+
+/// Fails unless `text` has `part`.
+fn contains(text: &str, part: &str) -> Result<()> {
+    ensure!(text.contains(part), "no {part:?} in:\n{text}");
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! What the peer does not do.
+
+use anyhow::{Result, ensure};
+use qemu_tests::compare::{same_as_peer, version_differences};
+use qemu_tests::guest::Guest;
+
+use crate::{contains, is_well, scenario};
+
+/// Debian 13's generator does not mount `/boot`: told not to, nobody does.
+pub(crate) fn boot_is_not_mounted_when_told(guest: Guest) -> Result<()> {
+    let report = scenario(guest, "boot-not-mounted")?.run()?;
+    let table = report.mount_table()?;
+    ensure!(table.at("/boot").is_none(), "{table}");
+    ensure!(report.system_state()? == "running", "{}", report.failed_units()?);
+    Ok(())
+}
+
+/// On Debian testing the generator mounts `/boot` as well.
+pub(crate) fn a_second_mount_of_boot_is_harmless(guest: Guest) -> Result<()> {
+    let script = "ostree admin deploy --os=default --karg-append=tested=yes firstroot/guest && grep -l tested=yes /boot/loader/entries/*";
+    let report = scenario(guest, "boot-mounted")?.run_script(script)?;
+    is_well(&report)?;
+    ensure!(report.script_status()? == 0, "{}", report.script_output()?);
+    let table = report.mount_table()?;
+    ensure!(table.at("/boot").is_some_and(|mount| !mount.is_read_only()), "{table}");
+    Ok(())
+}
+
+/// The peer's static build ignores its configuration there; what is mounted is compared with our own initramfs.
+pub(crate) fn without_an_initramfs_the_same_is_mounted(guest: Guest) -> Result<()> {
+    let report = scenario(guest, "no-initramfs-readonly")?.run()?;
+    is_well(&report)?;
+    let with_initramfs = scenario(guest, "readonly-by-configuration")?.run()?;
+    same_as_peer(&report, &with_initramfs, version_differences(guest))?;
+    contains(&report.kernel_command_line()?, " init=/ostree/boot.1/default/")
+}
+
+pub(crate) fn a_read_only_root_without_proc_dev_and_run_boots_without_initramfs(guest: Guest) -> Result<()> {
+    let listed = "ls -A /sysroot; touch /var/written";
+    let report = scenario(guest, "no-initramfs-ro")?.run_script(listed)?;
+    is_well(&report)?;
+    // Nothing was created on the disk.
+    ensure!(report.script_output()? == "boot\nlost+found\nostree\n", "{}", report.script_output()?);
+    ensure!(report.script_status()? == 0, "/var is not writable after systemd-remount-fs");
+    let table = report.mount_table()?;
+    for (target, fstype) in [("/dev", "devtmpfs"), ("/run", "tmpfs")] {
+        ensure!(table.at(target).is_some_and(|mount| mount.fstype == fstype), "{table}");
+    }
+    ensure!(report.run_ostree_file("recovered-boot").is_none());
+    Ok(())
+}
+
+/// The first boot finds the deployment without its link; the recorded command repairs it; the second boot needs no recovery,
+/// and `ostree` can update again.
+pub(crate) fn links_out_of_step_boot_and_can_be_repaired(guest: Guest) -> Result<()> {
+    let repair =
+        "sed -n 's/^repair=//p' /run/ostree/recovered-boot >/tmp/repair && cat /tmp/repair && sh -e /tmp/repair";
+    let update = "ostree admin status && ostree admin deploy --os=default firstroot/guest && ostree admin status";
+    let [first, second] = scenario(guest, "links-out-of-step")?
+        .run_scripts(&[repair, update])?
+        .try_into()
+        .map_err(|_| anyhow::anyhow!("two boots"))?;
+
+    ensure!(first.system_state()? == "running", "{}", first.failed_units()?);
+    let messages = first.journal()?;
+    let warning =
+        messages.iter().filter_map(|entry| entry.field("MESSAGE")).find(|text| text.contains("is missing; booting"));
+    let warning = warning.unwrap_or_default();
+    contains(warning, "boot link /ostree/boot.1/default/")?;
+    contains(warning, "ostree may not update until the links are repaired: mount -o remount,rw /sysroot")?;
+    ensure!(first.script_status()? == 0, "{}", first.script_output()?);
+
+    is_well(&second)?;
+    ensure!(second.run_ostree_file("recovered-boot").is_none(), "the second boot was a recovery as well");
+    ensure!(second.script_status()? == 0, "{}", second.script_output()?);
+    Ok(())
+}
