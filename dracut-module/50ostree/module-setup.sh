@@ -84,7 +84,7 @@ _ostree_key_file() {
 # name in it or not, which can be seen without running a program that may be of another architecture. Where it cannot be
 # seen nothing is written, and /boot is mounted: one mount too many does no harm.
 _ostree_say_who_mounts_boot() {
-    local tree library mount
+    local tree library file mount
     tree=$(_ostree_tree)
     for library in "$tree"/usr/lib*/libostree-1.so.1 "$tree"/usr/lib/*/libostree-1.so.1; do
         [[ -e $library ]] || continue
@@ -92,9 +92,11 @@ _ostree_say_who_mounts_boot() {
         grep -q 'boot\.mount' "$library" && mount=no
     done
     [[ -n ${mount-} ]] || return 0
-    # Its name sorts before what an administrator would choose.
+    # It speaks where nobody else does: a drop-in counts more than the main file.
+    for file in "$initdir"/{usr/lib,etc}/ostree/prepare-root.conf "$initdir"/{usr/lib,etc}/ostree/prepare-root.conf.d/*.conf; do
+        [[ -f $file ]] && sed -n '/^[[:space:]]*\[boot\]/,/^[[:space:]]*\[/p' "$file" | grep -q '^[[:space:]]*mount[[:space:]]*=' && return 0
+    done
     file=$initdir/usr/lib/ostree/prepare-root.conf.d/10-dracut.conf
-    [[ -e $file ]] && return 0
     mkdir -p "${file%/*}"
     printf '# Written by dracut, from the version of libostree.\n[boot]\nmount=%s\n' "$mount" > "$file"
 }

@@ -23,15 +23,17 @@ pub(crate) struct Findings {
 pub(crate) fn check(root: &Path) -> Result<Findings, SystemError> {
     let root_fd = dir::open_root(root).context("open", root.display())?;
     let parsed = config::load(&root_fd);
+    let mut warnings = parsed.warnings;
     let mut errors: Vec<String> = parsed.errors.iter().map(ToString::to_string).collect();
     if errors.is_empty() {
         let decision = composefs::decide(&parsed.conf, None);
-        if let Err(error) = decision.and_then(|decision| composefs::require_plain(&parsed.conf, &decision)) {
-            errors.push(error.to_string());
+        match decision.and_then(|decision| composefs::require_plain(&parsed.conf, &decision)) {
+            Ok(warning) => warnings.extend(warning),
+            Err(error) => errors.push(error.to_string()),
         }
         errors.extend(missing_keys(root_fd.as_fd(), &parsed.conf));
     }
-    Ok(Findings { errors, warnings: parsed.warnings })
+    Ok(Findings { errors, warnings })
 }
 
 fn missing_keys(root: impl AsFd, conf: &ostree_formats::prepare_root_conf::PrepareRootConf) -> Option<String> {

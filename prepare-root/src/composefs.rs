@@ -54,15 +54,19 @@ pub(crate) fn decide(conf: &PrepareRootConf, argument: Option<&str>) -> Result<D
     }
 }
 
-/// What this version can do with a decision: boot plain, or not at all.
-pub(crate) fn require_plain(conf: &PrepareRootConf, decision: &Decision) -> Result<(), ComposefsError> {
+/// What this version can do with a decision: boot plain, with a warning where an image may have been meant, or not at all.
+pub(crate) fn require_plain(conf: &PrepareRootConf, decision: &Decision) -> Result<Option<String>, ComposefsError> {
     if decision.mode > ComposefsMode::Maybe {
         return Err(ComposefsError::Unsupported(decision.source.clone()));
     }
     match (conf.root_transient, conf.root_transient_ro) {
         (true, _) => Err(ComposefsError::TransientWithoutComposefs("transient")),
         (_, true) => Err(ComposefsError::TransientWithoutComposefs("transient-ro")),
-        _ => Ok(()),
+        _ if decision.mode == ComposefsMode::Maybe => Ok(Some(format!(
+            "{}: this version of ostree-prepare-root mounts no composefs image, the deployment is used without one",
+            decision.source
+        ))),
+        _ => Ok(None),
     }
 }
 
@@ -102,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_demand_stops_and_maybe_does_not() {
+    fn a_demand_stops_and_maybe_warns() {
         for (mode, stops) in [
             (ComposefsMode::No, false),
             (ComposefsMode::Maybe, false),
@@ -112,7 +116,9 @@ mod tests {
         ] {
             let conf = conf(mode, KernelArgumentPolicy::Allow);
             let decision = decide(&conf, None).unwrap();
-            assert_eq!(require_plain(&conf, &decision).is_err(), stops, "{mode:?}");
+            let result = require_plain(&conf, &decision);
+            assert_eq!(result.is_err(), stops, "{mode:?}");
+            assert_eq!(result.is_ok_and(|warning| warning.is_some()), mode == ComposefsMode::Maybe);
         }
     }
 }

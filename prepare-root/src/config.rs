@@ -1,13 +1,17 @@
 //! Reading `prepare-root.conf` and its drop-ins below a root directory.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use ostree_formats::prepare_root_conf::{self, ConfError, ConfigFile, DropIn, Layer, Parsed, Problem};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::dir;
 
 /// Far more than any configuration; a file of this size is a mistake, and memory is short in an initramfs.
 const LIMIT: u64 = 1 << 20;
+
+/// What a link that switches a file off leads to.
+const MASK: &str = "/dev/null";
 
 /// Main files, the one that counts first.
 const MAIN: [&str; 2] = ["etc/ostree/prepare-root.conf", "usr/lib/ostree/prepare-root.conf"];
@@ -19,16 +23,32 @@ fn drop_in_directory(layer: Layer) -> &'static str {
     }
 }
 
+/// A file's content; nothing where there is no such name. A link to `/dev/null` is an empty file, whether there is a `/dev`
+/// yet or not: so the UAPI's configuration files are switched off. Any other link that leads nowhere is a mistake of whoever
+/// built the initramfs, and no reason to let another file stand in.
+fn file(root: BorrowedFd<'_>, path: &str) -> Result<Option<Vec<u8>>, String> {
+    let error = match dir::read(root, path, LIMIT) {
+        Ok(bytes) => return Ok(Some(bytes)),
+        Err(error) => error,
+    };
+    let link = dir::open(root, path, OFlags::PATH | OFlags::NOFOLLOW).and_then(|link| dir::read_link(link, ""));
+    match link {
+        Ok(target) if target == MASK => Ok(Some(Vec::new())),
+        Ok(target) if error == Errno::NOENT => Err(format!("it is a link to {target}, which is not there")),
+        Err(_) if error == Errno::NOENT => Ok(None),
+        _ => Err(error.to_string()),
+    }
+}
+
 /// Reads what counts below `root`: the initramfs, or as PID 1 the deployment.
 ///
 /// A file that is there and cannot be read is an error of the configuration like any other.
 pub(crate) fn load(root: impl AsFd) -> Parsed {
     let mut unreadable = Vec::new();
-    let mut read = |path: String| match dir::read(root.as_fd(), &path, LIMIT) {
-        Ok(bytes) => Some(ConfigFile { path: format!("/{path}"), bytes }),
-        Err(Errno::NOENT) => None,
-        Err(error) => {
-            unreadable.push(ConfError { path: format!("/{path}"), problem: Problem::Unreadable(error.to_string()) });
+    let mut read = |path: String| match file(root.as_fd(), &path) {
+        Ok(bytes) => bytes.map(|bytes| ConfigFile { path: format!("/{path}"), bytes }),
+        Err(reason) => {
+            unreadable.push(ConfError { path: format!("/{path}"), problem: Problem::Unreadable(reason) });
             None
         }
     };

@@ -80,6 +80,7 @@ fn prepare(request: &Request, init_arguments: &[OsString]) -> Status {
     let mut known = Known::default();
     let Err(failure) = request.prepare(&mut known, init_arguments) else { return SUCCESS };
     log::error!("{}", report::report(&failure, &survey::survey(&failure.sysroot)));
-    on_failure::act(on_failure::decide(known.on_failure, known.wants_shell));
+    let somebody_is_there = known.wants_shell || on_failure::runs_by_hand(request.situation);
+    on_failure::act(on_failure::decide(known.on_failure, somebody_is_there));
     FAILED
 }

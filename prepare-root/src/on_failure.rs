@@ -3,15 +3,29 @@
 use std::time::Duration;
 
 use ostree_formats::prepare_root_conf::OnFailure;
+use system::log::Stderr;
 use system::power::{self, Power};
+
+use crate::facts::Situation;
 
 /// How long the report stays on the console before the machine leaves.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// What will happen. Somebody who asked for a shell sits at the machine; and without a configuration that could be read,
-/// nobody asked for anything else than the default.
-pub(crate) fn decide(configured: Option<OnFailure>, wants_shell: bool) -> OnFailure {
-    if wants_shell { OnFailure::Emergency } else { configured.unwrap_or_default() }
+/// What will happen. Somebody who asked for a shell, or runs the program by hand, sits at the machine; and without a
+/// configuration that could be read, nobody asked for anything else than the default.
+pub(crate) fn decide(configured: Option<OnFailure>, somebody_is_there: bool) -> OnFailure {
+    if somebody_is_there { OnFailure::Emergency } else { configured.unwrap_or_default() }
+}
+
+/// Whether this is no boot, but somebody at a prompt: in a system that runs; or with systemd in the initramfs, whose unit has
+/// the journal as standard error, while a shell has a console. A script cannot be told from a person, and counts as a boot.
+pub(crate) fn runs_by_hand(situation: Situation) -> bool {
+    let a_system_runs = || rustix::fs::access("/run/ostree-booted", rustix::fs::Access::EXISTS).is_ok();
+    match situation {
+        Situation::Systemd => Stderr::of_this_process() == Stderr::Console || a_system_runs(),
+        Situation::Script => a_system_runs(),
+        Situation::Pid1 => false,
+    }
 }
 
 /// Does it. Returns for [`OnFailure::Emergency`], and when the kernel refuses to leave.

@@ -69,14 +69,14 @@ pub(crate) fn plan(
     facts: &Facts,
 ) -> Result<MountPlan, PlanError> {
     let composefs = composefs::decide(conf, composefs_argument)?;
-    composefs::require_plain(conf, &composefs)?;
+    let unsupported = composefs::require_plain(conf, &composefs)?;
     let deployment = &facts.deployment;
     require_parts(deployment)?;
 
     let pid1 = facts.situation == Situation::Pid1;
     let mount_var = facts.situation != Situation::Systemd || facts.var_marker;
     let sysroot_ro = sysroot_readonly(conf, composefs.mode, facts);
-    let mut warnings: Vec<String> = composefs.warning.into_iter().collect();
+    let mut warnings: Vec<String> = composefs.warning.into_iter().chain(unsupported).collect();
     warnings.extend(resolved.recovery.as_ref().map(recovery::warning));
 
     let mut steps = vec![announce(deployment)];

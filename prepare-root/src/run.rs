@@ -99,7 +99,9 @@ impl Request {
             Some(line) => KernelCommandLine::new(line.as_bytes()),
             None => KernelCommandLine::new(proc.command_line()?),
         };
-        known.wants_shell = cmdline.wants_shell();
+        // Somebody who boots by hand, with a command line of their own, sits there all the same.
+        let booted_with = proc.command_line().map(KernelCommandLine::new);
+        known.wants_shell = cmdline.wants_shell() || booted_with.is_ok_and(|line| line.wants_shell());
 
         let pid1 = self.situation == Situation::Pid1;
         // As PID 1 the configuration is in the deployment, which is not known yet.

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use ostree_formats::deployment::DeploymentPath;
+use serde::Serialize;
 use system::SystemError;
 
 use crate::check_config::Findings;
@@ -21,15 +23,27 @@ pub(crate) fn print(text: &str) -> Status {
 /// `--plan`, and with `json` for machines.
 pub(crate) fn plan(request: &Request, json: bool) -> Status {
     match request.show(&mut Known::default()) {
-        Ok(Planned::Plan(plan, ..)) if json => match serde_json::to_string_pretty(&plan) {
-            Ok(text) => print(&format!("{text}\n")),
-            Err(error) => failed(&error),
-        },
+        Ok(Planned::Plan(plan, ..)) if json => in_json(&plan),
         Ok(Planned::Plan(plan, ..)) => print(&in_words(&plan)),
+        Ok(Planned::PreparedAlready(deployment)) if json => in_json(&PreparedAlready { prepared_already: deployment }),
         Ok(Planned::PreparedAlready(deployment)) => {
             print(&format!("prepared already, for /{deployment}: nothing to do\n"))
         }
         Err(cause) => failed(&cause),
+    }
+}
+
+/// What `--plan --json` prints where nothing would be done.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct PreparedAlready {
+    prepared_already: DeploymentPath,
+}
+
+fn in_json(value: &impl Serialize) -> Status {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => print(&format!("{text}\n")),
+        Err(error) => failed(&error),
     }
 }
 

@@ -25,6 +25,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("tar", "tar"),
     ("cpio", "cpio"),
     ("strace", "strace"),
+    // Statically linked: it runs where there is no other file.
+    ("busybox", "busybox-static"),
 ];
 
 /// Debian 12's mmdebstrap and QEMU are too old for the guests and for the flags in `qemu`; its backports are not.

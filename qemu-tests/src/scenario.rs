@@ -91,7 +91,7 @@ impl Scenario {
         self
     }
 
-    /// In a busybox initramfs whose script calls ours.
+    /// In a busybox initramfs whose script calls prepare-root.
     #[must_use]
     pub fn in_a_script_initramfs(mut self) -> Scenario {
         self.way = Way::Script;
@@ -203,7 +203,8 @@ impl Scenario {
             Way::Dracut if self.provider == self.tree => Ok(Initramfs::OfEntry),
             Way::Dracut => Ok(Initramfs::File(Dracut::of(tree.rootfs(), self.provider, cache)?.initramfs())),
             Way::Script => {
-                write(small_initramfs::of_a_script(tree.rootfs(), &Package::find(cache)?)?)?;
+                let package = (self.provider == Provider::Ours).then(|| Package::find(cache)).transpose()?;
+                write(small_initramfs::of_a_script(tree.rootfs(), package.as_ref())?)?;
                 Ok(Initramfs::File(small))
             }
             Way::Init => {

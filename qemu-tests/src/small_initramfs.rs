@@ -7,21 +7,36 @@ use anyhow::{Context, Result};
 
 use crate::cpio::Archive;
 use crate::disk::Filesystem;
+use crate::namespace::Namespace;
 use crate::package::{PREPARE_ROOT, Package};
 use crate::rootfs::Rootfs;
 
 const SCRIPT_INIT: &str = include_str!("../guest/script-init.sh");
 const NO_INITRAMFS_INIT: &str = include_str!("../guest/no-initramfs-init.sh");
 
-/// Ours in an initramfs without systemd, whose script calls it.
-pub fn of_a_script(rootfs: &Rootfs, package: &Package) -> Result<Vec<u8>> {
-    let binary = package.path().join(PREPARE_ROOT);
-    let binary = fs::read(&binary).with_context(|| format!("reading {}", binary.display()))?;
+/// A prepare-root in an initramfs without systemd, whose script calls it. `package` is ours; without it, it is the peer's
+/// with its libraries.
+pub fn of_a_script(rootfs: &Rootfs, package: Option<&Package>) -> Result<Vec<u8>> {
     let drivers = ["virtio_blk", "xfs", "btrfs", "overlay"];
-    Ok(with_busybox(rootfs, &drivers)?
-        .file(PREPARE_ROOT, 0o755, &binary)
-        .file("init", 0o755, SCRIPT_INIT.as_bytes())
-        .finish())
+    let mut archive = with_busybox(rootfs, &drivers)?;
+    let libraries = if package.is_some() { Vec::new() } else { libraries_of(rootfs)? };
+    for library in libraries {
+        archive = archive.file(&library, 0o755, &read(&rootfs.path().join(library.trim_start_matches('/')))?);
+    }
+    let root = package.map_or_else(|| rootfs.path(), |package| package.path().to_path_buf());
+    let binary = read(&root.join(PREPARE_ROOT))?;
+    Ok(archive.file(PREPARE_ROOT, 0o755, &binary).file("init", 0o755, SCRIPT_INIT.as_bytes()).finish())
+}
+
+/// The shared libraries of the peer's, and the dynamic loader, as ldd(1) names them.
+fn libraries_of(rootfs: &Rootfs) -> Result<Vec<String>> {
+    let list = Namespace::of(&rootfs.path()).run(&format!("ldd /{PREPARE_ROOT}"))?;
+    let paths = list.split_whitespace().filter(|word| word.starts_with('/'));
+    Ok(paths.map(str::to_owned).collect())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("reading {}", path.display()))
 }
 
 /// One that does what a kernel without initramfs does: mounts the root and starts `init=`.
@@ -33,13 +48,13 @@ pub fn that_is_none(rootfs: &Rootfs, filesystem: Filesystem) -> Result<Vec<u8>> 
 
 fn with_busybox(rootfs: &Rootfs, drivers: &[&str]) -> Result<Archive> {
     let root = rootfs.path();
-    let busybox = fs::read(root.join("usr/bin/busybox")).context("reading the guest's busybox")?;
+    let busybox = read(&root.join("usr/bin/busybox"))?;
     let mut archive =
         Archive::new().character_device("dev/console", 5, 1).file("bin/busybox", 0o755, &busybox).directory("modules");
     let modules = root.join("usr/lib/modules").join(rootfs.kernel_version()?);
     let dependencies = fs::read_to_string(modules.join("modules.dep")).context("reading modules.dep")?;
     for (number, path) in load_order(&dependencies, drivers).iter().enumerate() {
-        let module = fs::read(modules.join(path)).with_context(|| format!("reading {path}"))?;
+        let module = read(&modules.join(path))?;
         archive = archive.file(&format!("modules/{number:02}-{}", file_name(path)), 0o644, &module);
     }
     Ok(archive)

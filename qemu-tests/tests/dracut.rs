@@ -19,6 +19,7 @@ type Story = fn(Guest) -> Result<()>;
 
 const STORIES: &[(&str, Story)] = &[
     ("the_image_has_what_a_boot_needs", the_image_has_what_a_boot_needs),
+    ("who_mounts_boot_can_be_said", who_mounts_boot_can_be_said),
     ("a_configuration_that_would_stop_the_boot_stops_the_build", a_bad_configuration_stops_the_build),
     ("without_systemd_a_hook_runs_it", without_systemd_a_hook_runs_it),
 ];
@@ -159,6 +160,15 @@ fn the_image_has_what_a_boot_needs(guest: Guest) -> Result<()> {
     let boot = if guest == Guest::Forky { "mount=no" } else { "mount=yes" };
     let drop_in = image.read("usr/lib/ostree/prepare-root.conf.d/10-dracut.conf")?;
     ensure!(drop_in.ends_with(&format!("[boot]\n{boot}\n")), "{drop_in}");
+    Ok(())
+}
+
+fn who_mounts_boot_can_be_said(guest: Guest) -> Result<()> {
+    let conf = "[sysroot]\nreadonly=true\n[boot]\nrecover=yes\nmount = no\n";
+    let build = Build::on(guest)?.with_file("etc/ostree/prepare-root.conf", conf)?;
+    let image = build.dracut("")?;
+    ensure!(image.read("etc/ostree/prepare-root.conf")? == conf);
+    ensure!(!image.path("usr/lib/ostree/prepare-root.conf.d/10-dracut.conf").exists(), "the module overrules it");
     Ok(())
 }
 

@@ -20,9 +20,13 @@ pub enum Stderr {
 }
 
 impl Stderr {
-    /// systemd tells its services where their output goes.
+    /// systemd tells its services which file leads to the journal (systemd.exec(5), `$JOURNAL_STREAM`); what they start may
+    /// have the variable still, and another standard error.
     pub fn of_this_process() -> Self {
-        if std::env::var_os("JOURNAL_STREAM").is_some() { Self::Journal } else { Self::Console }
+        let Some(stream) = std::env::var_os("JOURNAL_STREAM") else { return Self::Console };
+        let is_stderr = rustix::fs::fstat(std::io::stderr())
+            .is_ok_and(|stat| stream.to_str() == Some(&format!("{}:{}", stat.st_dev, stat.st_ino)));
+        if is_stderr { Self::Journal } else { Self::Console }
     }
 }
 

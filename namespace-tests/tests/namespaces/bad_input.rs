@@ -110,6 +110,9 @@ pub(crate) fn each_bad_configuration_is_a_clear_error(initramfs: &mut Initramfs)
     std::fs::remove_file(FILE)?;
     std::os::unix::fs::symlink("prepare-root.conf", FILE)?;
     refused_boot(initramfs, &[FILE, "cannot be read: Too many levels of symbolic links"])?;
+    std::fs::remove_file(FILE)?;
+    std::os::unix::fs::symlink("/usr/share/image.conf", FILE)?;
+    refused_boot(initramfs, &[FILE, "it is a link to /usr/share/image.conf, which is not there"])?;
     Ok(())
 }
 

@@ -62,7 +62,9 @@ pub(crate) fn trials() -> Vec<Trial> {
             let run = move || compare(guest, case).map_err(|error| Failed::from(format!("{error:#}")));
             let trial = Trial::test(format!("beside_the_peer::{guest}::{}", case.name), run)
                 .with_ignored_flag(missing.is_some())
-                .with_kind(missing.as_ref().map_or_else(String::new, |reason| format!("needs root and the peer: {reason}")));
+                .with_kind(
+                    missing.as_ref().map_or_else(String::new, |reason| format!("needs root and the peer: {reason}")),
+                );
             trials.push(trial);
         }
     }

@@ -215,6 +215,20 @@ pub(crate) fn drop_ins_count_for_our_keys(initramfs: &mut Initramfs) -> Result<(
     Ok(())
 }
 
+/// As everywhere where the UAPI's configuration files are read, also where there is no `/dev/null` yet.
+pub(crate) fn a_link_to_dev_null_switches_a_file_off(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10.conf", "[boot]\nmount=no\n")?;
+    initramfs.write("/etc/ostree/prepare-root.conf.d/20.conf", "[boot]\n")?;
+    std::os::unix::fs::symlink("/dev/null", "/etc/ostree/prepare-root.conf.d/10.conf")?;
+    silent_success(&initramfs.run(["--check-config", "/"])?)?;
+    std::fs::create_dir_all("/tree/etc/ostree/prepare-root.conf.d")?;
+    std::os::unix::fs::symlink("/dev/null", "/tree/etc/ostree/prepare-root.conf.d/10.conf")?;
+    silent_success(&initramfs.run(["--check-config", "/tree"])?)?;
+    silent_success(&initramfs.run(["--systemd=yes", "/sysroot", &initramfs.disk.argument()])?)?;
+    ensure!(mounts(initramfs)?.contains("/sysroot/boot"));
+    Ok(())
+}
+
 pub(crate) fn a_plan_changes_nothing(initramfs: &mut Initramfs) -> Result<()> {
     let before = (initramfs.mounts()?, listing(std::path::Path::new("/run"))?);
     let words = initramfs.run(["--plan", "/sysroot", &initramfs.disk.argument()])?;

@@ -73,6 +73,7 @@ fn main() -> ExitCode {
             absolute_links_stay_inside_the_physical_root,
             the_administrators_file_replaces_the_distributions,
             drop_ins_count_for_our_keys,
+            a_link_to_dev_null_switches_a_file_off,
             a_plan_changes_nothing,
             a_plan_of_a_running_system_is_that_of_its_disk,
             check_config_says_what_would_stop_a_boot,

@@ -17,7 +17,7 @@ pub enum Problem {
     #[error(transparent)]
     Syntax(KeyfileError),
     /// A value that its key does not have.
-    #[error("line {line}: [{group}] {key} = {value:?} is not one of {expected}")]
+    #[error("line {line}: [{group}] {key} = {value:?} is not {expected}")]
     Value {
         /// From 1.
         line: usize,

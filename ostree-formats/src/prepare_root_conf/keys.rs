@@ -30,8 +30,8 @@ pub(super) struct Known {
     pub(super) setter: Setter,
 }
 
-const BOOLEAN: &str = "true, false, 1, 0";
-const YES_NO: &str = "yes, no";
+const BOOLEAN: &str = "one of true, false, 1, 0";
+const YES_NO: &str = "one of yes, no";
 
 const fn boolean(group: &'static str, key: &'static str, set: fn(&mut PrepareRootConf, bool)) -> Known {
     Known { group, key, owner: Owner::Libostree, expected: BOOLEAN, setter: Setter::Boolean(set) }
@@ -50,7 +50,7 @@ pub(super) static KNOWN: &[Known] = &[
         group: "composefs",
         key: "enabled",
         owner: Owner::Libostree,
-        expected: "no, maybe, yes, verity, signed",
+        expected: "one of no, maybe, yes, verity, signed",
         setter: Setter::Word(|conf, word| ComposefsMode::from_value(word).map(|mode| conf.composefs = mode)),
     },
     Known {
@@ -64,7 +64,7 @@ pub(super) static KNOWN: &[Known] = &[
         group: "composefs",
         key: "kernel-argument",
         owner: Owner::Ours,
-        expected: "allow, strengthen, ignore",
+        expected: "one of allow, strengthen, ignore",
         setter: Setter::Word(|conf, word| {
             conf.composefs_kernel_argument = match word {
                 "allow" => KernelArgumentPolicy::Allow,
@@ -82,7 +82,7 @@ pub(super) static KNOWN: &[Known] = &[
         group: "boot",
         key: "on-failure",
         owner: Owner::Ours,
-        expected: "emergency, reboot, poweroff",
+        expected: "one of emergency, reboot, poweroff",
         setter: Setter::Word(|conf, word| {
             conf.on_failure = match word {
                 "emergency" => OnFailure::Emergency,
@@ -103,7 +103,7 @@ pub(super) fn yes_no(value: &str) -> Option<bool> {
     }
 }
 
-/// The known name that a typing mistake most likely meant: at most two edits, and less than half of the word.
+/// The known name that a typing mistake most likely meant: at most two edits, and no more than half of the word.
 pub(super) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let limit = 2.min(wrong.chars().count() / 2);
     let rated = known.map(|name| (edits(wrong, name), name)).filter(|(edits, _)| *edits <= limit);

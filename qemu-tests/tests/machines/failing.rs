@@ -44,7 +44,7 @@ pub(crate) fn a_missing_deployment_is_explained_and_repaired_in_the_emergency_sh
         Console::WaitsForTheEnd,
     ]);
     // Debian has no root password in an initramfs: somebody who is at the machine asks for a shell without.
-    let scenario = scenario(guest, "deployment-missing")?.kernel_arguments(["systemd.setenv=SYSTEMD_SULOGIN_FORCE=1"]);
+    let scenario = scenario(guest, "deployment-missing")?.kernel_arguments(["SYSTEMD_SULOGIN_FORCE=1"]);
     let report = scenario.run_with_person(&lines)?;
     is_well(&report)
 }

@@ -1,0 +1,52 @@
+//! A program that makes the mounts of a boot, by the same calls as `ostree-prepare-root`, and does nothing else: it reads no
+//! file, decides nothing and leaves no record. Its arguments are the deployment and what to mount.
+#![no_main]
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use system::dir::{open_directory, open_root};
+use system::mount::{self, Access};
+
+system::entry_point!(run);
+
+fn run(arguments: Vec<OsString>) -> u8 {
+    let has = |option: &str| arguments.iter().any(|argument| argument == option);
+    let Some(deployment) = arguments.first() else { return 2 };
+    u8::from(mounts(Path::new(deployment), has("--boot"), has("--read-only")).is_err())
+}
+
+fn mounts(path: &Path, boot: bool, read_only: bool) -> Result<(), Errno> {
+    let physical = open_root(Path::new("/sysroot"))?;
+    let deployment = open_directory(&physical, path)?;
+    mount::make_all_private()?;
+    let root = mount::clone(&deployment)?;
+    // Any directory will do until it moves to its place: here no new one is needed.
+    mount::attach_at(&root, CWD, "/run")?;
+    if boot {
+        mount::attach_at(mount::clone_at(&physical, "boot")?, &root, "boot")?;
+    }
+    if read_only {
+        let etc = mount::clone_at(&deployment, "etc")?;
+        mount::set_access(&etc, Access::Writable)?;
+        mount::attach_at(&etc, &root, "etc")?;
+    }
+    let usr = mount::clone_at(&deployment, "usr")?;
+    mount::set_access(&usr, Access::ReadOnly)?;
+    mount::attach_at(&usr, &root, "usr")?;
+    let sysroot = mount::clone(&physical)?;
+    if read_only {
+        mount::set_access(&sysroot, Access::ReadOnly)?;
+    }
+    mount::attach_at(&sysroot, &root, "sysroot")?;
+    if read_only {
+        let var = open_directory(&sysroot, path.join("../../var"))?;
+        let writable = mount::clone(&var)?;
+        mount::set_access(&writable, Access::Writable)?;
+        mount::attach(&writable, &var)?;
+    }
+    mount::detach(Path::new("/sysroot"))?;
+    mount::attach_at(&root, CWD, "/sysroot")
+}
