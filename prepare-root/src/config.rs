@@ -27,16 +27,21 @@ fn drop_in_directory(layer: Layer) -> &'static str {
 /// yet or not: so the UAPI's configuration files are switched off. Any other link that leads nowhere is a mistake of whoever
 /// built the initramfs, and no reason to let another file stand in.
 fn file(root: BorrowedFd<'_>, path: &str) -> Result<Option<Vec<u8>>, String> {
-    let error = match dir::read(root, path, LIMIT) {
+    match dir::read_no_link(root, path, LIMIT) {
         Ok(bytes) => return Ok(Some(bytes)),
-        Err(error) => error,
-    };
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => {}
+        Err(error) => return Err(error.to_string()),
+    }
     let link = dir::open(root, path, OFlags::PATH | OFlags::NOFOLLOW).and_then(|link| dir::read_link(link, ""));
-    match link {
-        Ok(target) if target == MASK => Ok(Some(Vec::new())),
-        Ok(target) if error == Errno::NOENT => Err(format!("it is a link to {target}, which is not there")),
-        Err(_) if error == Errno::NOENT => Ok(None),
-        _ => Err(error.to_string()),
+    let target = link.map_err(|error| error.to_string())?;
+    if target == MASK {
+        return Ok(Some(Vec::new()));
+    }
+    match dir::read(root, path, LIMIT) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(Errno::NOENT) => Err(format!("it is a link to {target}, which is not there")),
+        Err(error) => Err(error.to_string()),
     }
 }
 

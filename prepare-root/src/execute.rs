@@ -13,8 +13,9 @@ use ostree_formats::booted_state::BootedState;
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
+use system::journal::Journal;
 use system::mount::{self, Detached};
-use system::{Context, SystemError, dir, journal};
+use system::{Context, SystemError, dir};
 
 use crate::facts::Situation;
 use crate::failure::Cause;
@@ -49,6 +50,7 @@ pub(crate) fn execute(
         physical_at: physical.at.clone(),
         deployment,
         run,
+        journal: None,
         new_run: None,
         new_root: None,
         transient_etc: None,
@@ -58,7 +60,8 @@ pub(crate) fn execute(
     for step in &plan.steps {
         executor.step(step)?;
     }
-    executor.done = Done::default();
+    // Nothing is to be undone.
+    std::mem::forget(executor);
     Ok(())
 }
 
@@ -69,6 +72,7 @@ struct Executor<'a> {
     deployment: &'a Deployment,
     /// `/run`, or what will become it.
     run: OwnedFd,
+    journal: Option<Journal>,
     new_run: Option<Detached>,
     new_root: Option<Detached>,
     /// Name below `/run/ostree`.
@@ -88,7 +92,7 @@ impl Drop for Executor<'_> {
 impl Executor<'_> {
     fn step(&mut self, step: &Step) -> Result<(), Cause> {
         match step {
-            Step::Announce { path, device, inode } => announce(path, *device, *inode),
+            Step::Announce { path, device, inode } => self.announce(path, *device, *inode),
             Step::NewRun => self.new_run()?,
             Step::Directory { path, mode } => {
                 dir::make(&self.run, path.trim_start_matches("/run/"), *mode).context("make the directory", path)?;
@@ -110,7 +114,8 @@ impl Executor<'_> {
                 if *slave_and_shared {
                     mount::set_slave_and_shared(&mount).context("make slave and shared", &from)?;
                 }
-                self.attach(mount, target).context("mount", format!("{from} on /{target}"))?;
+                self.attach(&mount, target).context("mount", format!("{from} on /{target}"))?;
+                mount.leave_attached();
             }
             Step::Overlay { target, lower, upper, access } => {
                 let mut options = vec![("lowerdir", self.lower_layers(lower))];
@@ -136,6 +141,13 @@ impl Executor<'_> {
             }
         }
         Ok(())
+    }
+
+    fn announce(&mut self, path: &str, device: u64, inode: u64) {
+        self.journal = Journal::open();
+        if let Some(journal) = &self.journal {
+            journal.send(&announcement(path, device, inode));
+        }
     }
 
     fn new_run(&mut self) -> Result<(), SystemError> {
@@ -173,7 +185,9 @@ impl Executor<'_> {
         if mounted {
             self.attach(dir::open_root(Path::new("/dev")).context("open", "/dev")?, "dev")
         } else {
-            self.attach(mount::new_filesystem("devtmpfs", "devtmpfs", &[], MountAttrFlags::MOUNT_ATTR_NOSUID)?, "dev")
+            // As systemd mounts it where it finds none.
+            let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
+            self.attach(mount::new_filesystem("devtmpfs", "devtmpfs", &[], attributes)?, "dev")
         }
         .context("mount the device nodes on", "/dev")
     }
@@ -214,11 +228,13 @@ impl Executor<'_> {
     /// Mounts something on a path of the new root, which is never left: one name cannot, more are looked up inside.
     fn attach(&self, mount: impl AsFd, target: &str) -> Result<(), Errno> {
         let root = self.new_root.as_ref().ok_or(Errno::BADF)?;
-        if target.contains('/') {
-            mount::attach(mount, dir::open_directory(root, target)?)
-        } else {
-            mount::attach_at(mount, root, target)
+        if !target.contains('/') {
+            return mount::attach_at(mount, root, target);
         }
+        let directory = dir::open_directory(root, target)?;
+        let result = mount::attach(mount, &directory);
+        dir::leave_open(directory);
+        result
     }
 
     /// A bind mount of a place.
@@ -229,7 +245,13 @@ impl Executor<'_> {
             // Only ever a layer of an overlay.
             Place::TransientEtc(_) => return Err(Errno::INVAL),
         };
-        if path.contains('/') { mount::clone(dir::open_directory(root, path)?) } else { mount::clone_at(root, path) }
+        if !path.contains('/') {
+            return mount::clone_at(root, path);
+        }
+        let directory = dir::open_directory(root, path)?;
+        let mount = mount::clone(&directory);
+        dir::leave_open(directory);
+        mount
     }
 
     /// The path under which the kernel finds a place now: an overlay takes its layers by path.
@@ -261,8 +283,8 @@ fn to_access(access: Access) -> mount::Access {
     }
 }
 
-fn announce(path: &str, device: u64, inode: u64) {
-    journal::send(&[
+fn announcement(path: &str, device: u64, inode: u64) -> [(&'static str, String); 7] {
+    [
         ("MESSAGE", format!("Resolved OSTree target to: /sysroot/{path}")),
         ("MESSAGE_ID", DEPLOYMENT_CHOSEN.to_owned()),
         ("PRIORITY", "6".to_owned()),
@@ -270,7 +292,7 @@ fn announce(path: &str, device: u64, inode: u64) {
         ("DEPLOYMENT_PATH", format!("/{path}")),
         ("DEPLOYMENT_DEVICE", device.to_string()),
         ("DEPLOYMENT_INODE", inode.to_string()),
-    ]);
+    ]
 }
 
 fn volatile_root(run: &OwnedFd, device: u64) -> Result<(), SystemError> {

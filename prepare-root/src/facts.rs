@@ -75,7 +75,7 @@ pub(crate) struct Facts {
     pub(crate) sysroot_read_only: bool,
     /// `boot/loader` on the physical root is a symbolic link: `/boot` is on the same filesystem.
     pub(crate) boot_loader_link: bool,
-    /// Legacy `[sysroot] readonly` in `ostree/repo/config`.
+    /// Legacy `[sysroot] readonly` in `ostree/repo/config`; only looked for when the configuration leaves it open.
     pub(crate) repo_readonly: bool,
     /// `/run/ostree/initramfs-mount-var` exists.
     pub(crate) var_marker: bool,

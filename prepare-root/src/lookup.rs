@@ -44,32 +44,52 @@ pub(crate) struct Deployment {
 pub(crate) fn follow(physical: &PhysicalRoot, path: &str) -> Result<Deployment, LookupError> {
     // A slash at the end would follow the link that is to be looked at.
     let path = Some(path.trim_end_matches('/')).filter(|path| !path.is_empty()).unwrap_or("/");
+    let directory = dir::open_directory(physical, path).map_err(|reason| explain(physical, path, reason))?;
+    let end =
+        physical.path_inside(&directory).map_err(|reason| LookupError::Other { path: path.to_owned(), reason })?;
+    // What has another name at its end went through a link there.
+    let name = |path: &str| path.rsplit('/').next().map(str::to_owned);
+    if name(&end) == name(path) {
+        require_link(physical, path)?;
+    }
+    match end.parse() {
+        Ok(path) => Ok(Deployment { path, directory }),
+        Err(_) => Err(LookupError::NotADeployment { path: path.to_owned(), end: format!("/{end}") }),
+    }
+}
+
+/// Why following `path` failed.
+fn explain(physical: &PhysicalRoot, path: &str, reason: Errno) -> LookupError {
+    let link = match require_link(physical, path) {
+        Ok(link) => link,
+        Err(error) => return error,
+    };
+    let path = path.to_owned();
+    let target = || dir::read_link(&link, "").unwrap_or_default();
+    match reason {
+        Errno::NOENT => LookupError::Dangling { path, target: target() },
+        Errno::NOTDIR => LookupError::NotADirectory { path, target: target() },
+        Errno::LOOP => LookupError::Loop(path),
+        reason => LookupError::Other { path, reason },
+    }
+}
+
+/// Opens the link at the end of `path`, which must be one.
+fn require_link(physical: &PhysicalRoot, path: &str) -> Result<OwnedFd, LookupError> {
     let owned = || path.to_owned();
+    let other = |reason| LookupError::Other { path: owned(), reason };
     let link = match dir::open(physical, path, OFlags::PATH | OFlags::NOFOLLOW) {
         Ok(link) => link,
         Err(Errno::NOENT | Errno::NOTDIR) => return Err(LookupError::Missing(owned())),
         Err(Errno::LOOP) => return Err(LookupError::Loop(owned())),
-        Err(reason) => return Err(LookupError::Other { path: owned(), reason }),
-    };
-    let other = |reason| LookupError::Other { path: owned(), reason };
-    match dir::stat_fd(&link).map_err(other)?.kind {
-        Kind::Link => {}
-        Kind::Directory => return Err(LookupError::NotALink { path: owned(), found: "a directory" }),
-        Kind::File => return Err(LookupError::NotALink { path: owned(), found: "a file" }),
-        Kind::Other => return Err(LookupError::NotALink { path: owned(), found: "a device, fifo or socket" }),
-    }
-    let target = || dir::read_link(&link, "").unwrap_or_default();
-    let directory = match dir::open_directory(physical, path) {
-        Ok(directory) => directory,
-        Err(Errno::NOENT) => return Err(LookupError::Dangling { path: owned(), target: target() }),
-        Err(Errno::NOTDIR) => return Err(LookupError::NotADirectory { path: owned(), target: target() }),
-        Err(Errno::LOOP) => return Err(LookupError::Loop(owned())),
         Err(reason) => return Err(other(reason)),
     };
-    let end = physical.path_inside(&directory).map_err(other)?;
-    match end.parse() {
-        Ok(path) => Ok(Deployment { path, directory }),
-        Err(_) => Err(LookupError::NotADeployment { path: owned(), end: format!("/{end}") }),
+    let not_a_link = |found| Err(LookupError::NotALink { path: owned(), found });
+    match dir::stat_fd(&link).map_err(other)?.kind {
+        Kind::Link => Ok(link),
+        Kind::Directory => not_a_link("a directory"),
+        Kind::File => not_a_link("a file"),
+        Kind::Other => not_a_link("a device, fifo or socket"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use ostree_formats::prepare_root_conf::PrepareRootConf;
 use ostree_formats::repo_config;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -66,7 +67,7 @@ impl PhysicalRoot {
         &self,
         situation: Situation,
         deployment: &Deployment,
-        transient_etc: bool,
+        conf: &PrepareRootConf,
     ) -> Result<Facts, SystemError> {
         let sysroot = self.at.display().to_string();
         let stateroot_var = self.found(&deployment.path.stateroot_var());
@@ -74,13 +75,14 @@ impl PhysicalRoot {
             situation,
             sysroot_read_only: mount::is_read_only(&self.directory).context("look at", &sysroot)?,
             boot_loader_link: self.found("boot/loader") == Found::Link,
-            repo_readonly: dir::read(&self.directory, "ostree/repo/config", REPO_CONFIG_LIMIT)
-                .is_ok_and(|bytes| repo_config::sysroot_readonly(&bytes)),
+            repo_readonly: conf.sysroot_readonly != Some(true)
+                && dir::read(&self.directory, "ostree/repo/config", REPO_CONFIG_LIMIT)
+                    .is_ok_and(|bytes| repo_config::sysroot_readonly(&bytes)),
             var_marker: rustix::fs::access("/run/ostree/initramfs-mount-var", rustix::fs::Access::EXISTS).is_ok(),
             stateroot_var,
             dev_mounted: situation == Situation::Pid1
                 && matches!(dir::stat_name(&self.directory, "dev"), Ok(Some(Stat { mount_root: true, .. }))),
-            deployment: deployment_facts(situation, deployment, transient_etc)
+            deployment: deployment_facts(situation, deployment, conf.etc_transient)
                 .context("look at", format!("/{}", deployment.path))?,
             sysroot,
         })

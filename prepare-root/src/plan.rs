@@ -91,7 +91,7 @@ pub(crate) fn plan(
     steps.extend(new_root(facts)?);
     steps.extend(volatile_root(composefs.mode, deployment));
     steps.extend(boot(conf, facts));
-    steps.extend(etc(conf, sysroot_ro, deployment)?);
+    steps.extend(etc(conf, sysroot_ro, facts)?);
     steps.push(usr(facts)?);
     steps.extend(sysroot(pid1, sysroot_ro));
     steps.extend(var(mount_var, sysroot_ro, facts, &mut warnings)?);
@@ -191,9 +191,9 @@ fn boot(conf: &PrepareRootConf, facts: &Facts) -> Option<Step> {
 }
 
 /// Left alone where the whole root stays writable.
-fn etc(conf: &PrepareRootConf, sysroot_ro: bool, deployment: &DeploymentFacts) -> Result<Vec<Step>, PlanError> {
+fn etc(conf: &PrepareRootConf, sysroot_ro: bool, facts: &Facts) -> Result<Vec<Step>, PlanError> {
     if conf.etc_transient {
-        require_directory("usr/etc", deployment.usr_etc)?;
+        require_directory("usr/etc", facts.deployment.usr_etc)?;
         let overlay = Step::Overlay {
             target: "etc".to_owned(),
             lower: vec![Place::Deployment("usr/etc")],
@@ -202,7 +202,13 @@ fn etc(conf: &PrepareRootConf, sysroot_ro: bool, deployment: &DeploymentFacts) -
         };
         return Ok(vec![Step::TransientEtcDirectory, overlay]);
     }
-    Ok(sysroot_ro.then(|| bind(Place::Deployment("etc"), "etc", Access::Writable)).into_iter().collect())
+    let access = writable(facts, false);
+    Ok(sysroot_ro.then(|| bind(Place::Deployment("etc"), "etc", access)).into_iter().collect())
+}
+
+/// A copy of the physical root's mount that is to be writable: nothing to do where that mount is.
+fn writable(facts: &Facts, made_read_only: bool) -> Access {
+    if facts.sysroot_read_only || made_read_only { Access::Writable } else { Access::Inherited }
 }
 
 fn usr(facts: &Facts) -> Result<Step, PlanError> {
@@ -245,15 +251,17 @@ fn var(mount_var: bool, sysroot_ro: bool, facts: &Facts, warnings: &mut Vec<Stri
         }
         warnings.push(format!("/{source} is missing: /var of this system cannot be mounted"));
     }
+    // As PID 1 it is the mount of the physical root itself that became read-only, elsewhere a copy of it.
+    let access = writable(facts, sysroot_ro && facts.situation == Situation::Pid1);
     let mut steps = Vec::new();
     if sysroot_ro {
-        steps.push(bind(physical(source.clone()), format!("sysroot/{source}"), Access::Writable));
+        steps.push(bind(physical(source.clone()), format!("sysroot/{source}"), access));
     }
     match facts.deployment.var {
         Found::Directory if mount_var => steps.push(Step::Bind {
             source: physical(source),
             target: "var".to_owned(),
-            access: if sysroot_ro { Access::Writable } else { Access::Inherited },
+            access: if sysroot_ro { access } else { Access::Inherited },
             slave_and_shared: true,
         }),
         Found::Directory => {}

@@ -74,7 +74,10 @@ impl Request {
             for warning in &plan.warnings {
                 log::warn!("{warning}");
             }
-            execute::execute(&plan, &physical, &deployment, init_arguments)
+            execute::execute(&plan, &physical, &deployment, init_arguments)?;
+            // The process ends here, and the kernel closes what is open in one go.
+            std::mem::forget((physical, deployment));
+            Ok(())
         });
         result.map_err(|cause| {
             Box::new(Failure {
@@ -95,13 +98,14 @@ impl Request {
     /// Everything up to the point where something would be done: only reads.
     fn plan(&self, known: &mut Known, purpose: Purpose) -> Result<Planned, Cause> {
         let proc = Proc::open()?;
+        let booted_with = proc.command_line().map(KernelCommandLine::new);
+        // Somebody who boots by hand, with a command line of their own, sits there all the same.
+        known.wants_shell = booted_with.as_ref().is_ok_and(KernelCommandLine::wants_shell);
         let cmdline = match &self.cmdline {
             Some(line) => KernelCommandLine::new(line.as_bytes()),
-            None => KernelCommandLine::new(proc.command_line()?),
+            None => booted_with?,
         };
-        // Somebody who boots by hand, with a command line of their own, sits there all the same.
-        let booted_with = proc.command_line().map(KernelCommandLine::new);
-        known.wants_shell = cmdline.wants_shell() || booted_with.is_ok_and(|line| line.wants_shell());
+        known.wants_shell |= cmdline.wants_shell();
 
         let pid1 = self.situation == Situation::Pid1;
         // As PID 1 the configuration is in the deployment, which is not known yet.
@@ -132,7 +136,7 @@ impl Request {
             }
         };
 
-        let facts = physical.facts(self.situation, &deployment, conf.etc_transient)?;
+        let facts = physical.facts(self.situation, &deployment, &conf)?;
         let resolved = Resolved { asked_for, recovery };
         let plan = plan::plan(&conf, cmdline.composefs().as_deref(), resolved, &facts)
             .map_err(|error| Cause::Plan { deployment: facts.deployment.path.clone(), error })?;

@@ -13,6 +13,7 @@ use crate::{FAILED, SUCCESS, Status};
 
 /// Prints; a reader that went away is no success.
 pub(crate) fn print(text: &str) -> Status {
+    system::entry::survive_broken_pipes();
     let mut out = std::io::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => SUCCESS,

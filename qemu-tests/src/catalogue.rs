@@ -22,6 +22,7 @@ const ENTRIES: &[Entry] = &[
     ("transient-etc", |s| s.prepare_root_conf("[sysroot]\nreadonly=true\n[etc]\ntransient=true\n")),
     ("boot-mounted", |s| s.initramfs_file(WHO_MOUNTS_BOOT, "[boot]\nmount=yes\n")),
     ("boot-not-mounted", |s| s.initramfs_file(WHO_MOUNTS_BOOT, "[boot]\nmount=no\n")),
+    ("dracut-without-systemd", Scenario::in_an_initramfs_without_systemd),
     ("script-initramfs", Scenario::in_a_script_initramfs),
     ("no-initramfs", Scenario::without_initramfs),
     ("no-initramfs-readonly", |s| {

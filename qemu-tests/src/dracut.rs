@@ -18,6 +18,9 @@ const OMITTED: &str = "btrfs hwdb kernel-modules kernel-modules-extra lunmask nv
 /// Kernel modules that guests need, whether the module `ostree` asks for them or not, except for what is its own to ask for.
 const DRIVERS: &str = "virtio_blk ext4 xfs btrfs";
 
+/// Leaves out systemd, which the configuration of the module asks for.
+const WITHOUT_SYSTEMD: &str = "--omit 'systemd systemd-initrd dracut-systemd'";
+
 /// Where the root filesystem hides generators that no guest needs; the initramfs has the same ones.
 const GENERATORS: &str = "/etc/systemd/system-generators";
 
@@ -30,19 +33,28 @@ pub struct Dracut {
 impl Dracut {
     /// The initramfs of `rootfs`, with the peer's dracut module or with ours.
     pub fn of(rootfs: &Rootfs, provider: Provider, cache: &Cache) -> Result<Dracut> {
-        let mut recipe = Recipe::new(include_str!("dracut.rs")).made_from(rootfs.artefact());
+        Dracut::build(rootfs, provider, provider.name(), "", cache)
+    }
+
+    /// One whose init is dracut's script, with our module: the peer's needs systemd.
+    pub fn without_systemd(rootfs: &Rootfs, cache: &Cache) -> Result<Dracut> {
+        Dracut::build(rootfs, Provider::Ours, "ours-without-systemd", WITHOUT_SYSTEMD, cache)
+    }
+
+    fn build(rootfs: &Rootfs, provider: Provider, name: &str, options: &str, cache: &Cache) -> Result<Dracut> {
+        let mut recipe = Recipe::new(include_str!("dracut.rs")).made_from(rootfs.artefact()).with("options", options);
         let mut namespace = Namespace::of(&rootfs.path());
         if provider == Provider::Ours {
             let package = Package::find(cache)?;
             recipe = package.add_to(recipe)?;
             namespace = namespace.overlaid_with(package.path());
         }
-        let name = format!("initramfs-{}-{}", rootfs.guest(), provider.name());
+        let name = format!("initramfs-{}-{name}", rootfs.guest());
         let artefact = cache.artefact(&name, &recipe, |directory| {
             let kernel_version = rootfs.kernel_version()?;
             namespace.bound(directory, "/out").run(&format!(
                 "dracut --force --no-hostonly --no-hostonly-cmdline --reproducible --compress cat \
-                 --add ostree --omit '{OMITTED}' --add-drivers '{DRIVERS}' --include {GENERATORS} {GENERATORS} --kver '{kernel_version}' \
+                 --add ostree --omit '{OMITTED}' --add-drivers '{DRIVERS}' --include {GENERATORS} {GENERATORS} {options} --kver '{kernel_version}' \
                  /out/initramfs.img >/out/dracut.log 2>&1 || {{ cat /out/dracut.log; exit 1; }}"
             ))?;
             Ok(())

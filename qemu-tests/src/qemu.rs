@@ -50,8 +50,10 @@ impl Qemu {
     fn command(&self) -> Command {
         // On Debian 12 a second CPU halves the time; more than two bring nothing.
         let cpus = std::thread::available_parallelism().map_or(1, usize::from).min(2);
-        let mut command = Command::new("qemu-system-x86_64");
+        // A test that is killed takes its machine with it.
+        let mut command = Command::new("setpriv");
         command
+            .args(["--pdeathsig", "kill", "qemu-system-x86_64"])
             .args(self.accelerator.arguments())
             .args(["-smp", &cpus.to_string(), "-m", "2048"])
             // Each device that is not there is one less for udev to ask about.

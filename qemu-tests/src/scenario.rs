@@ -23,6 +23,8 @@ use crate::tree::Tree;
 enum Way {
     /// By a systemd unit in dracut's initramfs.
     Dracut,
+    /// By a hook in dracut's initramfs without systemd.
+    DracutHook,
     /// By the script of an initramfs that has nothing but busybox.
     Script,
     /// By process 1, without an initramfs.
@@ -88,6 +90,13 @@ impl Scenario {
     #[must_use]
     pub fn deployed_with(mut self, provider: Provider) -> Scenario {
         self.tree = provider;
+        self
+    }
+
+    /// In dracut's initramfs without systemd.
+    #[must_use]
+    pub fn in_an_initramfs_without_systemd(mut self) -> Scenario {
+        self.way = Way::DracutHook;
         self
     }
 
@@ -202,6 +211,7 @@ impl Scenario {
         match self.way {
             Way::Dracut if self.provider == self.tree => Ok(Initramfs::OfEntry),
             Way::Dracut => Ok(Initramfs::File(Dracut::of(tree.rootfs(), self.provider, cache)?.initramfs())),
+            Way::DracutHook => Ok(Initramfs::File(Dracut::without_systemd(tree.rootfs(), cache)?.initramfs())),
             Way::Script => {
                 let package = (self.provider == Provider::Ours).then(|| Package::find(cache)).transpose()?;
                 write(small_initramfs::of_a_script(tree.rootfs(), package.as_ref())?)?;

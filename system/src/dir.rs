@@ -2,7 +2,6 @@
 //!
 //! `openat2(2)` with `RESOLVE_IN_ROOT`: absolute links and `..` are taken inside the directory, magic links are refused.
 
-use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -90,6 +89,12 @@ pub fn open_directory(root: impl AsFd, path: impl AsRef<Path>) -> Result<OwnedFd
     open(root, path, OFlags::PATH | OFlags::DIRECTORY)
 }
 
+/// Gives up a descriptor without closing it: for a process that is about to end or to execute another program, for which the
+/// kernel closes all that is open, in one go.
+pub fn leave_open(fd: OwnedFd) {
+    std::mem::forget(fd);
+}
+
 /// What an open descriptor is.
 ///
 /// # Errors
@@ -120,13 +125,26 @@ pub fn read_link(fd: impl AsFd, name: &str) -> Result<String, Errno> {
     rustix::fs::readlinkat(fd, name, Vec::new()).map(|target| target.to_string_lossy().into_owned())
 }
 
-/// Reads a regular file inside `root`, of at most `limit` bytes.
+/// Reads a regular file inside `root`, of at most `limit` bytes. [`read_no_link`] is the same, but `ELOOP` for a link.
 ///
 /// # Errors
 /// As [`open`]; `EISDIR` for a directory, `EINVAL` for what is neither that nor a file (a fifo would wait for ever), `EFBIG`
 /// for a file over the limit.
 pub fn read(root: impl AsFd, path: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>, Errno> {
-    let file = open(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+    read_opened(open(root, path, FOR_READING)?, limit)
+}
+
+/// [`read`] without following a link at the end of `path`.
+///
+/// # Errors
+/// As [`read`]; `ELOOP` for a link.
+pub fn read_no_link(root: impl AsFd, path: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>, Errno> {
+    read_opened(open(root, path, FOR_READING | OFlags::NOFOLLOW)?, limit)
+}
+
+const FOR_READING: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+fn read_opened(file: OwnedFd, limit: u64) -> Result<Vec<u8>, Errno> {
     let stat = stat_fd(&file)?;
     match stat.kind {
         Kind::File if stat.size > limit => return Err(Errno::FBIG),
@@ -134,14 +152,30 @@ pub fn read(root: impl AsFd, path: impl AsRef<Path>, limit: u64) -> Result<Vec<u
         Kind::Directory => return Err(Errno::ISDIR),
         Kind::Link | Kind::Other => return Err(Errno::INVAL),
     }
+    // Files of procfs say that they are empty. Otherwise one byte more is asked for than there should be, so that all of
+    // the file, and no more, is its end as well.
+    let (expected, piece) = match usize::try_from(stat.size).unwrap_or(usize::MAX) {
+        0 => (None, PAGE),
+        size => (Some(size), size.saturating_add(1)),
+    };
     let mut bytes = Vec::new();
-    // Files of procfs say that they are empty; one byte more than the limit tells that there would be more.
-    std::fs::File::from(file)
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    if bytes.len() as u64 > limit { Err(Errno::FBIG) } else { Ok(bytes) }
+    loop {
+        bytes.reserve(piece);
+        let count = match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)) {
+            Err(Errno::INTR) => continue,
+            other => other?,
+        };
+        if bytes.len() as u64 > limit {
+            return Err(Errno::FBIG);
+        }
+        if count == 0 || Some(bytes.len()) == expected {
+            return Ok(bytes);
+        }
+    }
 }
+
+/// What files without a size are read by.
+const PAGE: usize = 4096;
 
 /// The names in a directory inside `root`, sorted, without `.` and `..`, and without those that are no UTF-8.
 ///

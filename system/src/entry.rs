@@ -28,14 +28,12 @@ macro_rules! entry_point {
 /// Whether a standard descriptor had to be filled in.
 static FILLED_IN: AtomicBool = AtomicBool::new(false);
 
-/// What a program needs before it does anything: its arguments without its name, standard descriptors that are open, and no
-/// death by a reader of them that went away.
+/// What a program needs before it does anything: its arguments without its name, and standard descriptors that are open.
 ///
 /// # Safety
 /// `words` must point to at least `count` pointers to C strings that live as long as the process, as those of `main` do.
 pub unsafe fn arguments(count: c_int, words: *const *const c_char) -> Vec<OsString> {
     fill_in_standard_descriptors();
-    set_broken_pipe_signal(libc::SIG_IGN);
     let count = usize::try_from(count).unwrap_or(0);
     (1..count)
         .map(|index| {
@@ -47,11 +45,12 @@ pub unsafe fn arguments(count: c_int, words: *const *const c_char) -> Vec<OsStri
 }
 
 fn fill_in_standard_descriptors() {
-    for fd in 0..=2 {
-        // SAFETY: asks for the flags of a descriptor, open or not; no memory is involved.
-        let closed = unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1;
-        if closed {
-            // The lowest free number is `fd`, since all below it are open by now.
+    let mut standard = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
+    // SAFETY: the array has the number of elements that is given, and outlives the call, which does not wait.
+    unsafe { libc::poll(standard.as_mut_ptr(), 3, 0) };
+    for descriptor in standard {
+        if descriptor.revents & libc::POLLNVAL != 0 {
+            // The lowest free number is this one, since all below it are open by now.
             // SAFETY: the name is a constant that ends in NUL; the result is a new descriptor that nobody else owns, and it
             // stays open for the life of the process, as a standard descriptor should.
             unsafe { libc::memfd_create(c"no console".as_ptr(), 0) };
@@ -60,7 +59,13 @@ fn fill_in_standard_descriptors() {
     }
 }
 
-/// What a write to a pipe without a reader does: ignored here, the default again for a program that is executed.
+/// To be called before anything is written to a standard descriptor, so that a reader that went away is an error of that
+/// write, and not the end of this process.
+pub fn survive_broken_pipes() {
+    set_broken_pipe_signal(libc::SIG_IGN);
+}
+
+/// What a write to a pipe without a reader does: the default again for a program that is executed.
 pub(crate) fn set_broken_pipe_signal(action: libc::sighandler_t) {
     // SAFETY: both actions that are ever given are constants of the C library; no handler of ours runs.
     unsafe { libc::signal(libc::SIGPIPE, action) };

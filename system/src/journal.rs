@@ -1,16 +1,25 @@
-//! One structured message to the journal, by its native protocol (systemd's JOURNAL_NATIVE_PROTOCOL).
+//! Structured messages to the journal, by its native protocol (systemd's JOURNAL_NATIVE_PROTOCOL).
 
 use std::os::unix::net::UnixDatagram;
 
 const SOCKET: &str = "/run/systemd/journal/socket";
 
-/// Sends one message of several fields.
-///
-/// Where no journal listens, as in a small initramfs, there is nobody to tell, and that is no error.
-pub fn send(fields: &[(&str, String)]) {
-    if let Ok(socket) = UnixDatagram::unbound() {
+/// A way to the journal.
+#[derive(Debug)]
+pub struct Journal(UnixDatagram);
+
+impl Journal {
+    /// Nothing where there are no sockets.
+    pub fn open() -> Option<Self> {
+        UnixDatagram::unbound().ok().map(Self)
+    }
+
+    /// Sends one message of several fields.
+    ///
+    /// Where no journal listens, as in a small initramfs, there is nobody to tell, and that is no error.
+    pub fn send(&self, fields: &[(&str, String)]) {
         // Lost when the journal is not there: boot does not depend on it.
-        let _ = socket.send_to(&encode(fields), SOCKET);
+        let _ = self.0.send_to(&encode(fields), SOCKET);
     }
 }
 

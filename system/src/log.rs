@@ -70,6 +70,7 @@ impl Sink {
             Stderr::Console => "",
         };
         let whole: String = text.lines().flat_map(|line| [prefix, line, "\n"]).collect();
+        crate::entry::survive_broken_pipes();
         // Nobody is left to tell when standard error is closed.
         let _ = std::io::stderr().write_all(whole.as_bytes());
         for record in records(text) {

@@ -74,7 +74,7 @@ pub(crate) fn the_deployments_init_is_executed(initramfs: &mut Initramfs) -> Res
         "/usr ro,relatime tmpfs disk\n",
         "/boot ro,relatime tmpfs disk\n",
         "/run rw,nosuid,nodev tmpfs tmpfs\n",
-        "/dev rw,nosuid,relatime devtmpfs devtmpfs\n",
+        "/dev rw,nosuid devtmpfs devtmpfs\n",
         "/dev/null\n/run/ostree\n/run/ostree-booted\n",
     ] {
         ensure!(report.contains(line), "no {line:?} in\n{report}");

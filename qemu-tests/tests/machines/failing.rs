@@ -33,7 +33,7 @@ const REPORT: &[&str] = &[
 pub(crate) fn a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell(guest: Guest) -> Result<()> {
     let mut lines: Vec<Console> = REPORT.iter().map(|text| sees(text)).collect();
     lines.extend([
-        sees("Press Enter for maintenance"),
+        sees("(or press Control-D to continue)"),
         types(""),
         types("echo state=$(systemctl is-active emergency.target) root=$(cut -d' ' -f5 /proc/self/mountinfo | grep -c '^/sysroot$')"),
         sees("\nstate=active root=1"),

@@ -54,6 +54,7 @@ fn main() -> ExitCode {
     ))
     .chain(stories!(only_ours on trixie =>
         boot_is_not_mounted_when_told,
+        a_hook_does_the_same_without_systemd,
         without_an_initramfs_the_same_is_mounted,
         a_read_only_root_without_proc_dev_and_run_boots_without_initramfs,
         links_out_of_step_boot_and_can_be_repaired,

@@ -1,7 +1,7 @@
 //! What the peer does not do.
 
 use anyhow::{Result, ensure};
-use qemu_tests::compare::{same_as_peer, version_differences};
+use qemu_tests::compare::{VAR_IN_THE_INITRAMFS, same_as_peer, version_differences};
 use qemu_tests::guest::Guest;
 
 use crate::{contains, is_well, scenario};
@@ -22,6 +22,19 @@ pub(crate) fn boot_is_not_mounted_when_told(guest: Guest) -> Result<()> {
     Ok(())
 }
 
+/// The peer's module needs systemd.
+pub(crate) fn a_hook_does_the_same_without_systemd(guest: Guest) -> Result<()> {
+    let report = scenario(guest, "dracut-without-systemd")?.run()?;
+    is_well(&report)?;
+    let table = report.mount_table()?;
+    ensure!(table.at("/usr").is_some_and(|mount| mount.is_read_only()), "{table}");
+    // Nobody mounts them later, so the hook has.
+    for target in ["/var", "/boot"] {
+        ensure!(table.at(target).is_some_and(|mount| !mount.is_read_only()), "{table}");
+    }
+    Ok(())
+}
+
 /// On Debian testing the generator mounts `/boot` as well.
 pub(crate) fn a_second_mount_of_boot_is_harmless(guest: Guest) -> Result<()> {
     let script = "ostree admin deploy --os=default --karg-append=tested=yes firstroot/guest && grep -l tested=yes /boot/loader/entries/*";
@@ -38,7 +51,8 @@ pub(crate) fn without_an_initramfs_the_same_is_mounted(guest: Guest) -> Result<(
     let report = scenario(guest, "no-initramfs-readonly")?.run()?;
     is_well(&report)?;
     let with_initramfs = scenario(guest, "readonly-by-configuration")?.run()?;
-    same_as_peer(&report, &with_initramfs, version_differences(guest))?;
+    let differences = [version_differences(guest), &[VAR_IN_THE_INITRAMFS]].concat();
+    same_as_peer(&report, &with_initramfs, &differences)?;
     contains(&report.kernel_command_line()?, " init=/ostree/boot.1/default/")
 }
 

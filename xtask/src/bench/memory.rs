@@ -13,17 +13,17 @@ use super::contestant::Contestant;
 use super::stage::Stage;
 
 /// Stops itself, and becomes the program when it is told to go on.
-const STOPPED: [&str; 5] = ["/peer/usr/bin/busybox", "sh", "-c", "kill -STOP $$; exec \"$0\" \"$@\"", "sh"];
+const STOPPED: [&str; 4] = ["/peer/usr/bin/busybox", "sh", "-c", "kill -STOP $$; exec \"$0\" \"$@\""];
 
 /// In bytes.
 pub(crate) fn peak(stage: &Stage, contestant: Contestant) -> Result<f64> {
     let _journal = stage.start_over()?;
-    let (_, starter) = STOPPED.split_last().context("a starter has words")?;
     let child =
-        stage.command_after(starter, contestant)?.spawn().with_context(|| format!("starting {contestant:?}"))?;
+        stage.command_after(&STOPPED, contestant)?.spawn().with_context(|| format!("starting {contestant:?}"))?;
     let process = Pid::from_raw(child.id().try_into()?);
     waitpid(process, Some(WaitPidFlag::WUNTRACED)).context("waiting for the program to stop")?;
-    ptrace::seize(process, Options::PTRACE_O_TRACEEXIT).context("tracing")?;
+    let options = Options::PTRACE_O_TRACEEXIT | Options::PTRACE_O_EXITKILL;
+    ptrace::seize(process, options).context("tracing")?;
     kill(process, Signal::SIGCONT)?;
     let mut peak = None;
     loop {

@@ -27,17 +27,24 @@ pub(crate) enum Goal {
 /// Ours beside the peer's.
 #[derive(Debug, Clone)]
 pub(crate) struct Comparison {
+    /// The figure's name.
     pub(crate) what: String,
+    /// Of both numbers.
     pub(crate) unit: Unit,
+    /// Ours.
     pub(crate) ours: f64,
+    /// The peer's.
     pub(crate) peer: f64,
+    /// What was aimed at.
     pub(crate) goal: Goal,
 }
 
 /// Comparisons with one peer.
 #[derive(Debug, Clone)]
 pub(crate) struct Section {
+    /// Which peer.
     pub(crate) title: String,
+    /// One a line.
     pub(crate) comparisons: Vec<Comparison>,
 }
 

@@ -15,8 +15,11 @@ const RUNS: usize = 101;
 /// Medians in seconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
+    /// Of [`Contestant::Ours`].
     pub(crate) ours: f64,
+    /// Of [`Contestant::Peer`].
     pub(crate) peer: f64,
+    /// Of [`Contestant::Floor`].
     pub(crate) floor: f64,
 }
 
