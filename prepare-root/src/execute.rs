@@ -114,7 +114,7 @@ impl Executor<'_> {
                 if *slave_and_shared {
                     mount::set_slave_and_shared(&mount).context("make slave and shared", &from)?;
                 }
-                self.attach(&mount, target).context("mount", format!("{from} on /{target}"))?;
+                self.attach(&mount, target).context("mount", format_args!("{from} on /{target}"))?;
                 mount.leave_attached();
             }
             Step::Overlay { target, lower, upper, access } => {
@@ -174,7 +174,7 @@ impl Executor<'_> {
     }
 
     fn new_root(&mut self, deployment: &str, at: &str) -> Result<(), SystemError> {
-        let root = mount::clone(&self.deployment.directory).context("bind", format!("/{deployment}"))?;
+        let root = mount::clone(&self.deployment.directory).context("bind", format_args!("/{deployment}"))?;
         mount::attach_at(&root, CWD, at).context("mount the deployment on", at)?;
         self.done.new_root = Some(at.to_owned());
         self.new_root = Some(root);
@@ -202,8 +202,8 @@ impl Executor<'_> {
     fn overlay(&self, target: &str, options: &[(&str, String)], access: Access) -> Result<(), SystemError> {
         let options: Vec<(&str, &str)> = options.iter().map(|(key, value)| (*key, value.as_str())).collect();
         let mount = mount::new_filesystem("overlay", "overlay", &options, MountAttrFlags::empty())?;
-        mount::set_access(&mount, to_access(access)).context("set the access of", format!("/{target}"))?;
-        self.attach(mount, target).context("mount an overlay on", format!("/{target}"))
+        mount::set_access(&mount, to_access(access)).context("set the access of", format_args!("/{target}"))?;
+        self.attach(mount, target).context("mount an overlay on", format_args!("/{target}"))
     }
 
     fn booted_state(&mut self, state: &BootedState) -> Result<(), SystemError> {

@@ -39,10 +39,10 @@ pub(crate) fn leftover(mounts: &[MountEntry], sysroot: &Path) -> Leftover {
 pub(crate) fn prepared(mounts: &[MountEntry], sysroot: &Path) -> Option<DeploymentPath> {
     let root = &top(mounts, sysroot)?.root;
     top(mounts, &sysroot.join("sysroot"))?;
-    // On btrfs the path begins with that of the subvolume.
+    // On btrfs the path begins with that of the subvolume: ostree/deploy/STATEROOT/deploy/CHECKSUM.SERIAL is its end.
     let root = root.to_str()?;
-    let deployment = root.get(root.rfind("ostree/deploy/")?..)?;
-    deployment.parse().ok()
+    let (slash, _) = root.rmatch_indices('/').nth(4)?;
+    root.get(slash.checked_add(1)?..)?.parse().ok()
 }
 
 /// The mount that is seen at a path: of several there, the last that was mounted.

@@ -2,7 +2,6 @@
 //!
 //! Only asked when a boot link is missing: it reads whole kernels and initramfs.
 
-use std::io::Read;
 use std::os::fd::BorrowedFd;
 
 use ostree_formats::bootlink::Bootcsum;
@@ -59,14 +58,11 @@ fn add_file(hash: &mut Sha256, root: BorrowedFd<'_>, path: &str) -> Result<(), E
     if dir::stat_fd(&file)?.kind != Kind::File {
         return Err(Errno::INVAL);
     }
-    let mut file = std::fs::File::from(file);
     let mut buffer = vec![0; 128 << 10];
     loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(length) => hash.update(buffer.get(..length).unwrap_or_default()),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        match rustix::io::retry_on_intr(|| rustix::io::read(&file, buffer.as_mut_slice()))? {
+            0 => return Ok(()),
+            length => hash.update(buffer.get(..length).unwrap_or_default()),
         }
     }
 }

@@ -83,7 +83,7 @@ impl PhysicalRoot {
             dev_mounted: situation == Situation::Pid1
                 && matches!(dir::stat_name(&self.directory, "dev"), Ok(Some(Stat { mount_root: true, .. }))),
             deployment: deployment_facts(situation, deployment, conf.etc_transient)
-                .context("look at", format!("/{}", deployment.path))?,
+                .context("look at", format_args!("/{}", deployment.path))?,
             sysroot,
         })
     }

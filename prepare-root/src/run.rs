@@ -205,7 +205,7 @@ fn find_deployment(
     match recovery::choose(&candidates) {
         Ok(recovery) => {
             let path = recovery.deployment.clone();
-            let directory = dir::open_directory(physical, path.to_string()).context("open", format!("/{path}"))?;
+            let directory = dir::open_directory(physical, path.to_string()).context("open", format_args!("/{path}"))?;
             Ok((Deployment { path, directory }, Some(recovery)))
         }
         Err(NoRecovery::NoKernel) => Err(missing.into()),

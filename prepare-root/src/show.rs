@@ -1,7 +1,5 @@
 //! What goes to standard output: plans, findings, texts.
 
-use std::io::Write;
-
 use ostree_formats::deployment::DeploymentPath;
 use serde::Serialize;
 use system::SystemError;
@@ -13,9 +11,7 @@ use crate::{FAILED, SUCCESS, Status};
 
 /// Prints; a reader that went away is no success.
 pub(crate) fn print(text: &str) -> Status {
-    system::entry::survive_broken_pipes();
-    let mut out = std::io::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match system::output::print(text) {
         Ok(()) => SUCCESS,
         Err(_) => FAILED,
     }

@@ -61,7 +61,7 @@ fn fill_in_standard_descriptors() {
 
 /// To be called before anything is written to a standard descriptor, so that a reader that went away is an error of that
 /// write, and not the end of this process.
-pub fn survive_broken_pipes() {
+pub(crate) fn survive_broken_pipes() {
     set_broken_pipe_signal(libc::SIG_IGN);
 }
 

@@ -1,25 +1,29 @@
 //! Structured messages to the journal, by its native protocol (systemd's JOURNAL_NATIVE_PROTOCOL).
 
-use std::os::unix::net::UnixDatagram;
+use std::os::fd::OwnedFd;
+
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 const SOCKET: &str = "/run/systemd/journal/socket";
 
 /// A way to the journal.
 #[derive(Debug)]
-pub struct Journal(UnixDatagram);
+pub struct Journal(OwnedFd);
 
 impl Journal {
     /// Nothing where there are no sockets.
     pub fn open() -> Option<Self> {
-        UnixDatagram::unbound().ok().map(Self)
+        let flags = SocketFlags::CLOEXEC;
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).ok().map(Self)
     }
 
     /// Sends one message of several fields.
     ///
     /// Where no journal listens, as in a small initramfs, there is nobody to tell, and that is no error.
     pub fn send(&self, fields: &[(&str, String)]) {
+        let Ok(address) = SocketAddrUnix::new(SOCKET) else { return };
         // Lost when the journal is not there: boot does not depend on it.
-        let _ = self.0.send_to(&encode(fields), SOCKET);
+        let _ = rustix::net::sendto(&self.0, &encode(fields), SendFlags::NOSIGNAL, &address);
     }
 }
 

@@ -9,8 +9,11 @@ pub mod exec;
 pub mod journal;
 pub mod log;
 pub mod mount;
+pub mod output;
 pub mod power;
 pub mod proc;
+
+use std::fmt::Display;
 
 use rustix::io::Errno;
 
@@ -38,11 +41,18 @@ pub trait Context<T> {
     ///
     /// # Errors
     /// The same error with a name.
-    fn context(self, operation: &'static str, object: impl ToString) -> Result<T, SystemError>;
+    fn context(self, operation: &'static str, object: impl Display) -> Result<T, SystemError>;
 }
 
 impl<T> Context<T> for Result<T, Errno> {
-    fn context(self, operation: &'static str, object: impl ToString) -> Result<T, SystemError> {
-        self.map_err(|reason| SystemError { operation, object: object.to_string(), reason, kernel: None })
+    fn context(self, operation: &'static str, object: impl Display) -> Result<T, SystemError> {
+        self.map_err(|reason| system_error(operation, &object, reason))
     }
+}
+
+/// One function for all calls: they are many, and each is on the way of a boot that goes well.
+#[cold]
+#[inline(never)]
+fn system_error(operation: &'static str, object: &dyn Display, reason: Errno) -> SystemError {
+    SystemError { operation, object: object.to_string(), reason, kernel: None }
 }

@@ -3,12 +3,13 @@
 //! Under systemd standard error goes to the journal, which takes a `<N>` before a line for its priority (sd-daemon(3)).
 //! Elsewhere standard error is the console, and the kernel log gets a copy, so that `dmesg` has it later.
 
-use std::fs::File;
-use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use rustix::fs::{Mode, OFlags};
+
+use crate::dir::write_all;
 
 /// Where standard error leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +25,7 @@ impl Stderr {
     /// have the variable still, and another standard error.
     pub fn of_this_process() -> Self {
         let Some(stream) = std::env::var_os("JOURNAL_STREAM") else { return Self::Console };
-        let is_stderr = rustix::fs::fstat(std::io::stderr())
+        let is_stderr = rustix::fs::fstat(rustix::stdio::stderr())
             .is_ok_and(|stat| stream.to_str() == Some(&format!("{}:{}", stat.st_dev, stat.st_ino)));
         if is_stderr { Self::Journal } else { Self::Console }
     }
@@ -36,13 +37,13 @@ pub struct Sink {
     program: &'static str,
     stderr: Stderr,
     /// Opened when there is something to say.
-    kernel_log: OnceLock<Option<File>>,
+    kernel_log: OnceLock<Option<OwnedFd>>,
 }
 
 impl Sink {
     /// `program` stands before every message; `kernel_log` is a `/dev/kmsg` open for writing; under the journal none is needed.
     pub fn new(program: &'static str, stderr: Stderr, kernel_log: Option<OwnedFd>) -> Self {
-        Self { program, stderr, kernel_log: OnceLock::from(kernel_log.map(File::from)) }
+        Self { program, stderr, kernel_log: OnceLock::from(kernel_log) }
     }
 
     /// For a process that somebody started: the kernel log gets a copy where standard error is a console.
@@ -50,8 +51,10 @@ impl Sink {
         Self { program, stderr: Stderr::of_this_process(), kernel_log: OnceLock::new() }
     }
 
-    fn kernel_log(&self) -> Option<&File> {
-        let open = || (self.stderr == Stderr::Console).then(|| File::options().write(true).open("/dev/kmsg").ok());
+    fn kernel_log(&self) -> Option<&OwnedFd> {
+        let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let open =
+            || (self.stderr == Stderr::Console).then(|| rustix::fs::open("/dev/kmsg", flags, Mode::empty()).ok());
         self.kernel_log.get_or_init(|| open().flatten()).as_ref()
     }
 
@@ -72,11 +75,11 @@ impl Sink {
         let whole: String = text.lines().flat_map(|line| [prefix, line, "\n"]).collect();
         crate::entry::survive_broken_pipes();
         // Nobody is left to tell when standard error is closed.
-        let _ = std::io::stderr().write_all(whole.as_bytes());
+        let _ = write_all(rustix::stdio::stderr(), whole.as_bytes());
         for record in records(text) {
             // One write is one record; losing one is no reason to lose the next. The priority is "debug": the text is on the
             // console already, and shall not be there twice.
-            let _ = self.kernel_log().map(|mut kmsg| kmsg.write_all(format!("<7>{record}").as_bytes()));
+            let _ = self.kernel_log().map(|kmsg| write_all(kmsg, format!("<7>{record}").as_bytes()));
         }
     }
 }

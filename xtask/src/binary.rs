@@ -1,11 +1,14 @@
 //! The static binary, as it ships.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::linkage;
+use crate::unwinding;
 use crate::workspace;
 
 /// Name of the program.
@@ -16,7 +19,9 @@ const LIMIT: u64 = 1_310_720;
 
 /// Static, and at a fixed address: a static-pie binary is 45 KB larger and relocates itself before it starts, for an address
 /// layout that nobody attacks in the second that it runs.
-const RUSTFLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static";
+///
+/// Without the table by which unwinding finds its tables: see [`unwinding`].
+const RUSTFLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static -C link-arg=-Wl,--no-eh-frame-hdr";
 
 /// Builds it for this machine's architecture, with the C library that the toolchain has.
 pub(crate) fn build() -> Result<PathBuf> {
@@ -24,20 +29,25 @@ pub(crate) fn build() -> Result<PathBuf> {
     build_for(&host).with_context(|| format!("building {PROGRAM} for {host}"))
 }
 
+/// The program that does the same mounts and nothing else, which the benchmark compares with.
+pub(crate) fn build_floor() -> Result<PathBuf> {
+    let release = link(&host_triple()?, &["--package", "system", "--example", "floor"])?;
+    Ok(release.join("examples/floor"))
+}
+
 fn build_for(target: &str) -> Result<PathBuf> {
-    // A directory of its own: other flags than those of tests would have cargo build everything anew each time.
-    let directory = workspace::root().join("target/static");
-    workspace::run(
-        workspace::cargo()
-            .args(["build", "--quiet", "--release", "--locked", "--package", "prepare-root", "--bin", PROGRAM])
-            .args(["--target", target, "--target-dir"])
-            .arg(&directory)
-            .env("RUSTFLAGS", RUSTFLAGS),
-    )?;
-    let binary = directory.join(target).join("release").join(PROGRAM);
-    let bytes = std::fs::read(&binary).with_context(|| format!("reading {}", binary.display()))?;
-    linkage::require_static(&bytes).with_context(|| binary.display().to_string())?;
-    Ok(binary)
+    let release = link(target, &["--package", "prepare-root", "--bin", PROGRAM])?;
+    let linked = release.join(PROGRAM);
+    let mut bytes = std::fs::read(&linked).with_context(|| format!("reading {}", linked.display()))?;
+    linkage::require_static(&bytes).with_context(|| linked.display().to_string())?;
+    unwinding::clear_tables(&mut bytes).with_context(|| linked.display().to_string())?;
+    // By a rename: a program that somebody runs cannot be written to.
+    let shipped = release.with_file_name(PROGRAM);
+    let new = shipped.with_extension("new");
+    std::fs::write(&new, bytes).with_context(|| format!("writing {}", new.display()))?;
+    std::fs::set_permissions(&new, Permissions::from_mode(0o755)).context("making the program executable")?;
+    std::fs::rename(&new, &shipped).with_context(|| format!("writing {}", shipped.display()))?;
+    Ok(shipped)
 }
 
 /// Prints the sizes; too large is an error.
@@ -52,6 +62,21 @@ pub(crate) fn size() -> Result<()> {
     }
     ensure!(size <= LIMIT, "{PROGRAM} is larger than {LIMIT} bytes");
     Ok(())
+}
+
+/// Links a target of cargo's statically; the directory in which it is then.
+fn link(target: &str, what: &[&str]) -> Result<PathBuf> {
+    // A directory of its own: other flags than those of tests would have cargo build everything anew each time.
+    let directory = workspace::root().join("target/static");
+    workspace::run(
+        workspace::cargo()
+            .args(["build", "--quiet", "--release", "--locked"])
+            .args(what)
+            .args(["--target", target, "--target-dir"])
+            .arg(&directory)
+            .env("RUSTFLAGS", RUSTFLAGS),
+    )?;
+    Ok(directory.join(target).join("release"))
 }
 
 fn size_of(binary: &Path) -> Result<u64> {

@@ -6,6 +6,7 @@ mod boot;
 mod install;
 mod linkage;
 mod test;
+mod unwinding;
 mod workspace;
 
 use std::path::PathBuf;

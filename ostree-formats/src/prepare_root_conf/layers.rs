@@ -22,10 +22,15 @@ pub struct DropIn {
 /// earlier ones; of two with one name the administrator's counts alone (so an empty file there switches one off).
 pub fn drop_in_order(found: impl IntoIterator<Item = (Layer, String)>) -> Vec<DropIn> {
     let is_drop_in = |name: &str| name.ends_with(".conf") && !name.starts_with('.');
-    let mut drop_ins: Vec<DropIn> =
-        found.into_iter().filter(|(_, name)| is_drop_in(name)).map(|(layer, name)| DropIn { layer, name }).collect();
-    // Of one name the administrator's comes first, and the others after it go.
-    drop_ins.sort_unstable_by(|a, b| a.name.cmp(&b.name).then(b.layer.cmp(&a.layer)));
-    drop_ins.dedup_by(|later, earlier| later.name == earlier.name);
-    drop_ins
+    let (mut names, mut administrators) = (Vec::new(), Vec::new());
+    for (layer, name) in found.into_iter().filter(|(_, name)| is_drop_in(name)) {
+        if layer == Layer::Etc {
+            administrators.push(name.clone());
+        }
+        names.push(name);
+    }
+    names.sort_unstable();
+    names.dedup();
+    let layer = |name: &String| if administrators.contains(name) { Layer::Etc } else { Layer::Usr };
+    names.into_iter().map(|name| DropIn { layer: layer(&name), name }).collect()
 }

@@ -30,7 +30,6 @@ fn mounts(path: &Path, boot: bool, read_only: bool) -> Result<(), Errno> {
     }
     if read_only {
         let etc = mount::clone_at(&deployment, "etc")?;
-        mount::set_access(&etc, Access::Writable)?;
         mount::attach_at(&etc, &root, "etc")?;
     }
     let usr = mount::clone_at(&deployment, "usr")?;
