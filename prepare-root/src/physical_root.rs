@@ -90,8 +90,12 @@ impl PhysicalRoot {
 
     /// What is at a path on the physical root; a link at its end is not followed.
     fn found(&self, path: &str) -> Found {
-        let opened = dir::open(&self.directory, path, OFlags::PATH | OFlags::NOFOLLOW);
-        found(opened.and_then(dir::stat_fd).ok())
+        let Ok(opened) = dir::open(&self.directory, path, OFlags::PATH | OFlags::NOFOLLOW) else {
+            return Found::Nothing;
+        };
+        let stat = dir::stat_fd(&opened);
+        dir::leave_open(opened);
+        found(stat.ok())
     }
 }
 

@@ -162,7 +162,9 @@ enum Purpose {
 
 fn configuration(root: &Path, known: &mut Known) -> Result<PrepareRootConf, Cause> {
     let root = dir::open_root(root).context("open", root.display())?;
-    accept(crate::config::load(root), known)
+    let parsed = crate::config::load(&root);
+    dir::leave_open(root);
+    accept(parsed, known)
 }
 
 fn accept(parsed: Parsed, known: &mut Known) -> Result<PrepareRootConf, Cause> {
