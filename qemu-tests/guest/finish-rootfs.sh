@@ -40,4 +40,4 @@ echo guest >"$root/etc/hostname"
 : >"$root/etc/fstab"
 sed -i "s/^root:[^:]*:/root::/" "$root/etc/shadow"
 rm -f "$root/etc/resolv.conf" "$root"/initrd.img* "$root"/vmlinuz*
-rm -rf "$root"/boot/* "$root"/var/cache/apt "$root"/var/lib/apt/lists "$root"/var/log/*
+rm -rf "${root:?}"/boot/* "$root"/var/cache/apt "$root"/var/lib/apt/lists "$root"/var/log/*

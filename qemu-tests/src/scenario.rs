@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -165,22 +166,33 @@ impl Scenario {
 
     /// Boots once for each script, with the same disks.
     pub fn run_scripts(&self, scripts: &[&str]) -> Result<Vec<Report>> {
-        self.with_machine(|machine| {
-            scripts.iter().enumerate().map(|(number, script)| machine.boot(number + 1, script)).collect()
+        let boots: Vec<_> = scripts.iter().map(|script| (self.provider, *script)).collect();
+        self.run_in_turn(&boots)
+    }
+
+    /// Boots in turn with the prepare-root of one or the other, with the same disks.
+    pub fn run_in_turn(&self, boots: &[(Provider, &str)]) -> Result<Vec<Report>> {
+        self.with_machine(|machine, tree| {
+            let boot = |(number, (provider, script)): (usize, &(Provider, &str))| {
+                let scenario = self.clone().booted_by(*provider);
+                let initramfs = scenario.initramfs(tree, &machine.directory, &machine.cache)?;
+                Machine { initramfs, ..machine.clone() }.boot(number + 1, script)
+            };
+            boots.iter().enumerate().map(boot).collect()
         })
     }
 
     /// Boots with a person at the console.
     pub fn run_with_person(&self, lines: &[Console]) -> Result<Report> {
-        self.with_machine(|machine| machine.boot_with_person(1, lines))
+        self.with_machine(|machine, _| machine.boot_with_person(1, lines))
     }
 
     /// Boots with the console on this terminal.
     pub fn interact(&self) -> Result<()> {
-        self.with_machine(Machine::interact)
+        self.with_machine(|machine, _| machine.interact())
     }
 
-    fn with_machine<T>(&self, work: impl FnOnce(&Machine) -> Result<T>) -> Result<T> {
+    fn with_machine<T>(&self, work: impl FnOnce(&Machine, &Tree) -> Result<T>) -> Result<T> {
         let cache = Cache::open()?;
         let tree = Tree::of(self.guest, self.tree, &cache)?;
         let (deployed, _) = Disks::deployed(&tree, self.filesystem, self.tree.name(), &cache)?;
@@ -200,7 +212,7 @@ impl Scenario {
             busybox: tree.rootfs().path().join("usr/bin/busybox"),
             cache,
         };
-        let result = work(&machine).with_context(|| self.to_string());
+        let result = work(&machine, &tree).with_context(|| format!("{self}, logs in {}", directory.display()));
         remove_images(&directory)?;
         result
     }
@@ -233,8 +245,8 @@ impl Scenario {
     }
 
     fn fresh_directory(&self, cache: &Cache) -> Result<PathBuf> {
-        let name: String = self.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        let directory = cache.directory("runs")?.join(name);
+        let name = self.to_string().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let directory = cache.directory("runs")?.join(format!("{name}{}", nth_of_this_process(&name)));
         if directory.exists() {
             fs::remove_dir_all(&directory).with_context(|| format!("removing {}", directory.display()))?;
         }
@@ -247,6 +259,14 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}, {}, {})", self.name, self.guest, self.filesystem, self.provider.name())
     }
+}
+
+/// A suffix, so that two tests with one scenario keep a log each.
+fn nth_of_this_process(name: &str) -> usize {
+    static RUNS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+    runs.push(name.to_owned());
+    runs.iter().filter(|run| *run == name).count()
 }
 
 /// Console logs and reports stay; images are large, and can be made again.

@@ -9,7 +9,8 @@ use qemu_tests::report::Report;
 
 use crate::{contains, is_well, scenario};
 
-/// Boots the scenario with both, and compares; what is wanted of both is in `expected`: two that do nothing are equal, too.
+/// Boots the scenario with ours, once for each script, then the same disk with the peer's, and compares the last two boots.
+/// What is wanted of both is in `expected`: two that do nothing are equal, too.
 fn both(guest: Guest, name: &str, scripts: &[&str], expected: impl Fn(&Report) -> Result<()>) -> Result<()> {
     both_but_for(guest, name, scripts, version_differences(guest), expected)
 }
@@ -21,17 +22,15 @@ fn both_but_for(
     differences: &[Difference],
     expected: impl Fn(&Report) -> Result<()>,
 ) -> Result<()> {
-    let ours = scenario(guest, name)?;
-    let peer = ours.clone().booted_by(Provider::Peer);
-    let (ours, peer) = (ours.run_scripts(scripts)?, peer.run_scripts(scripts)?);
-    for (ours, peer) in ours.iter().zip(&peer) {
-        is_well(ours)?;
-        same_as_peer(ours, peer, differences)?;
-        if guest == Guest::Forky {
-            same_booted_state(ours, peer)?;
-        }
+    let boots: Vec<_> = scripts.iter().map(|script| (Provider::Ours, *script)).chain([(Provider::Peer, "")]).collect();
+    let reports = scenario(guest, name)?.run_in_turn(&boots)?;
+    let [.., ours, peer] = reports.as_slice() else { anyhow::bail!("one boot with each") };
+    is_well(ours)?;
+    same_as_peer(ours, peer, differences)?;
+    if guest == Guest::Forky {
+        same_booted_state(ours, peer)?;
     }
-    ours.last().map_or(Ok(()), expected)
+    expected(ours)
 }
 
 fn read_only(table: &MountTable, target: &str) -> Option<bool> {

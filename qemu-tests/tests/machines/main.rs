@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
+use qemu_tests::cache::Cache;
 use qemu_tests::guest::Guest;
 use qemu_tests::report::Report;
 use qemu_tests::rootfs::why_not_installable;
@@ -85,7 +86,12 @@ fn trial(guest: Guest, name: &str, story: Story, wanted: bool, missing: Option<&
     };
     let run = move || {
         let started = Instant::now();
-        let result = story(guest).map_err(|error| Failed::from(format!("{error:#}")));
+        let result = story(guest).map_err(|error| {
+            let logs = Cache::open().and_then(|cache| cache.directory("runs"));
+            let logs =
+                logs.map_or_else(|_| String::new(), |logs| format!("\nconsole logs and reports: {}", logs.display()));
+            Failed::from(format!("{error:#}{logs}"))
+        });
         eprint!("[{:.0} s] ", started.elapsed().as_secs_f64());
         result
     };
