@@ -53,9 +53,10 @@ install() {
     if dracut_module_included systemd; then
         inst_simple "$systemdsystemunitdir/ostree-prepare-root.service" \
             || _ostree_fail "cannot install ostree-prepare-root.service"
-        mkdir -p "$initdir$systemdsystemunitdir/initrd-root-fs.target.wants"
+        # Required, not wanted: where it fails the target must not be reached, or the switch to the physical root follows.
+        mkdir -p "$initdir$systemdsystemunitdir/initrd-root-fs.target.requires"
         ln -sfn ../ostree-prepare-root.service \
-            "$initdir$systemdsystemunitdir/initrd-root-fs.target.wants/ostree-prepare-root.service"
+            "$initdir$systemdsystemunitdir/initrd-root-fs.target.requires/ostree-prepare-root.service"
     else
         # First of the hooks between the mount of the root filesystem and the switch to it: the others want the
         # deployment's files.

@@ -89,6 +89,24 @@ impl<'a> Keyfile<'a> {
     /// # Errors
     /// See [`KeyfileError`]; nothing is skipped silently.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, KeyfileError> {
+        let keyfile = Self::parse_merging(bytes)?;
+        for (index, group) in keyfile.groups.iter().enumerate() {
+            if let Some(earlier) = keyfile.groups.iter().take(index).find(|earlier| earlier.name == group.name) {
+                return Err(KeyfileError::DuplicateGroup {
+                    line: group.line,
+                    first: earlier.line,
+                    name: group.name.to_owned(),
+                });
+            }
+        }
+        Ok(keyfile)
+    }
+
+    /// The same where a group may be opened more than once, as in GLib: for files that others write.
+    ///
+    /// # Errors
+    /// See [`KeyfileError`].
+    pub fn parse_merging(bytes: &'a [u8]) -> Result<Self, KeyfileError> {
         let text = std::str::from_utf8(bytes).map_err(|_| KeyfileError::NotUtf8)?;
         let mut groups: Vec<Group<'a>> = Vec::new();
         for (line, raw) in (1..).zip(text.split('\n')) {
@@ -103,9 +121,6 @@ impl<'a> Keyfile<'a> {
                 let impossible = name.is_empty() || name.contains(['[', ']']) || name.contains(char::is_control);
                 if impossible {
                     return Err(KeyfileError::GroupName { line, name: shorten(name) });
-                }
-                if let Some(earlier) = groups.iter().find(|g| g.name == name) {
-                    return Err(KeyfileError::DuplicateGroup { line, first: earlier.line, name: name.to_owned() });
                 }
                 groups.push(Group { name, line, entries: Vec::new() });
                 continue;
@@ -124,8 +139,8 @@ impl<'a> Keyfile<'a> {
 
     /// The value of a key; where a key stands twice the last one counts, as in GLib.
     pub fn get(&self, group: &str, key: &str) -> Option<&Entry<'a>> {
-        let group = self.groups.iter().find(|g| g.name == group)?;
-        group.entries.iter().rev().find(|e| e.key == key)
+        let entries = self.groups.iter().filter(|g| g.name == group).flat_map(|g| &g.entries);
+        entries.rev().find(|e| e.key == key)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::keyfile::{Keyfile, boolean};
 /// A file that is damaged, or a value that is no boolean, counts as "not said": this is an old fallback on a disk that
 /// nobody vouches for, and libostree boots on here, too.
 pub fn sysroot_readonly(bytes: &[u8]) -> bool {
-    let parsed = Keyfile::parse(bytes).ok();
+    let parsed = Keyfile::parse_merging(bytes).ok();
     parsed.and_then(|k| boolean(k.get("sysroot", "readonly")?.value)).unwrap_or(false)
 }
 
@@ -18,6 +18,8 @@ mod tests {
     #[test]
     fn only_a_clear_yes_counts() {
         assert!(sysroot_readonly(b"[core]\nmode=bare\n\n[sysroot]\nreadonly=true\n"));
+        // As `ostree config get` reads it: somebody appended to the file.
+        assert!(sysroot_readonly(b"[sysroot]\nreadonly=false\n[core]\nmode=bare\n[sysroot]\nreadonly=true\n"));
         for text in
             ["", "[sysroot]\nreadonly=yes\n", "[core]\nreadonly=true\n", "garbage", "[sysroot]\nreadonly=false\n"]
         {

@@ -1,6 +1,6 @@
 //! The command line of the program.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use lexopt::prelude::*;
@@ -45,11 +45,17 @@ ostree-prepare-root --check-config ROOT
   --check-config ROOT  check the configuration below ROOT, for whoever builds an initramfs
   --help, --version
 
-As PID 1 it takes no options: / is the physical root, all arguments are for the deployment's /sbin/init.
+As PID 1, unless it begins with an option that only looks, / is the physical root, and all arguments are for the
+deployment's /sbin/init.
 See ostree-prepare-root(1) and prepare-root.conf(5).
 ";
 
 const VERSION: &str = concat!("ostree-prepare-root (firstroot) ", env!("CARGO_PKG_VERSION"), "\n");
+
+/// Whether an option says that nothing shall be done. Such a run may be process 1 of a container; init has no such options.
+pub(crate) fn only_looks(option: &OsStr) -> bool {
+    ["--check-config", "--plan", "--help", "--version"].iter().any(|known| option == *known)
+}
 
 /// Reads the arguments of a process that is not PID 1.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, lexopt::Error> {

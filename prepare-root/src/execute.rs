@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ostree_formats::booted_state::BootedState;
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use system::journal::Journal;
@@ -42,14 +42,18 @@ pub(crate) fn execute(
     deployment: &Deployment,
     init_arguments: &[OsString],
 ) -> Result<(), Cause> {
+    // The modes of what is made are those of the plan, whatever whoever started this has set.
+    let umask = rustix::process::umask(Mode::empty());
     // PID 1 may find no /run: its first step makes one, and this stands in until then.
     let run = if plan.situation == Situation::Pid1 { "/" } else { "/run" };
     let run = dir::open_root(Path::new(run)).context("open", run)?;
     let mut executor = Executor {
         physical,
         physical_at: physical.at.clone(),
+        new_root_at: PathBuf::new(),
         deployment,
         run,
+        umask,
         journal: None,
         new_run: None,
         new_root: None,
@@ -69,9 +73,13 @@ struct Executor<'a> {
     physical: &'a PhysicalRoot,
     /// Where the physical root is now: PID 1 moves it.
     physical_at: PathBuf,
+    /// Where the new root is.
+    new_root_at: PathBuf,
     deployment: &'a Deployment,
     /// `/run`, or what will become it.
     run: OwnedFd,
+    /// For init.
+    umask: Mode,
     journal: Option<Journal>,
     new_run: Option<Detached>,
     new_root: Option<Detached>,
@@ -137,6 +145,7 @@ impl Executor<'_> {
             }
             Step::MoveIntoPlace { sysroot, writable } => self.move_into_place(Path::new(sysroot), *writable)?,
             Step::Exec { init } => {
+                rustix::process::umask(self.umask);
                 return Err(Cause::Exec { init, reason: system::exec::exec(init, self.init_arguments) });
             }
         }
@@ -177,6 +186,7 @@ impl Executor<'_> {
         let root = mount::clone(&self.deployment.directory).context("bind", format_args!("/{deployment}"))?;
         mount::attach_at(&root, CWD, at).context("mount the deployment on", at)?;
         self.done.new_root = Some(at.to_owned());
+        self.new_root_at = PathBuf::from(at);
         self.new_root = Some(root);
         Ok(())
     }
@@ -196,6 +206,7 @@ impl Executor<'_> {
         let at = self.done.new_root.clone().unwrap_or_default();
         mount::pivot_root(Path::new(&at), Path::new(&format!("{at}/sysroot"))).context("make the new root", at)?;
         self.physical_at = PathBuf::from("/sysroot");
+        self.new_root_at = PathBuf::from("/");
         Ok(())
     }
 
@@ -245,7 +256,9 @@ impl Executor<'_> {
             // Only ever a layer of an overlay.
             Place::TransientEtc(_) => return Err(Errno::INVAL),
         };
-        if !path.contains('/') {
+        // On the physical root a link may stand for the directory, and leads to another place of the physical root.
+        let may_be_a_link = matches!(place, Place::Physical(path) if !path.is_empty());
+        if !may_be_a_link {
             return mount::clone_at(root, path);
         }
         let directory = dir::open_directory(root, path)?;
@@ -258,9 +271,9 @@ impl Executor<'_> {
     fn path_of(&self, place: &Place) -> String {
         match place {
             Place::Physical(path) => self.physical_at.join(path).display().to_string(),
-            Place::Deployment(name) => {
-                self.physical_at.join(self.deployment.path.to_string()).join(name).display().to_string()
-            }
+            // Of the new root, where nothing covers it yet. The kernel takes no option that is longer than 255 bytes, and
+            // on the physical root the path of one deployment alone has more than a hundred.
+            Place::Deployment(name) => self.new_root_at.join(name).display().to_string(),
             Place::TransientEtc(name) => {
                 let directory = self.transient_etc.as_deref().unwrap_or_default();
                 format!("/run/ostree/{directory}/{name}").trim_end_matches('/').to_owned()

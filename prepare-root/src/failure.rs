@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ostree_formats::cmdline::{BootTarget, TargetError};
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::prepare_root_conf::ConfError;
+use rustix::io::Errno;
 use system::SystemError;
 
 use crate::facts::Situation;
@@ -24,14 +25,24 @@ pub(crate) enum Cause {
     NotOstree(String),
     #[error("{0}")]
     Lookup(#[from] LookupError),
-    #[error("there is no boot link {missing}, and several deployments have its kernel: {}", join(.candidates))]
+    #[error("there is no boot link {missing}, and several deployments have its kernel: {}", paths(.candidates))]
     Ambiguous { missing: String, candidates: Vec<DeploymentPath> },
+    #[error(
+        "there is no boot link {missing}, and whether the deployment /{candidate} was meant is not known: {reason}"
+    )]
+    Unknown { missing: String, candidate: DeploymentPath, reason: Errno },
+    #[error("{sysroot} is prepared for the deployment /{prepared} already, and /{asked} is asked for")]
+    PreparedForAnother { sysroot: String, prepared: String, asked: String },
     #[error("the deployment {deployment} cannot be booted: {error}", deployment = format!("/{deployment}"))]
     Plan { deployment: DeploymentPath, error: PlanError },
     #[error("{0}")]
     System(#[from] SystemError),
     #[error("cannot execute {init}: {reason}")]
-    Exec { init: &'static str, reason: rustix::io::Errno },
+    Exec { init: &'static str, reason: Errno },
+}
+
+fn paths(deployments: &[DeploymentPath]) -> String {
+    deployments.iter().map(|path| format!("/{path}")).collect::<Vec<_>>().join("; ")
 }
 
 fn join<T: ToString>(items: &[T]) -> String {

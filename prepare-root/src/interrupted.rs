@@ -23,12 +23,11 @@ pub(crate) enum Leftover {
 
 /// What was left.
 pub(crate) fn leftover(mounts: &[MountEntry], sysroot: &Path) -> Leftover {
-    if top(mounts, Path::new(STAGING)).is_none() {
-        return Leftover::Nothing;
-    }
+    let Some(staging) = top(mounts, Path::new(STAGING)) else { return Leftover::Nothing };
     match (top(mounts, sysroot), top(mounts, &Path::new(STAGING).join("sysroot"))) {
-        (None, Some(physical)) => {
-            Leftover::AroundPhysicalRoot { writable: !physical.super_options.split(',').any(|option| option == "ro") }
+        (None, Some(_)) => {
+            // The new root is a copy of the physical root's mount that nothing has changed.
+            Leftover::AroundPhysicalRoot { writable: !staging.options.split(',').any(|option| option == "ro") }
         }
         _ => Leftover::Beside,
     }
@@ -37,10 +36,24 @@ pub(crate) fn leftover(mounts: &[MountEntry], sysroot: &Path) -> Leftover {
 /// The deployment that `sysroot` is prepared for: it is the root of the topmost mount there, and the physical root is
 /// mounted below it.
 pub(crate) fn prepared(mounts: &[MountEntry], sysroot: &Path) -> Option<DeploymentPath> {
-    let root = &top(mounts, sysroot)?.root;
+    let mount = top(mounts, sysroot)?;
     top(mounts, &sysroot.join("sysroot"))?;
+    deployment_of(mount)
+}
+
+/// What `/` is, if it is the root of a deployment: its directory, or an overlay, as composefs has it.
+pub(crate) fn root_of_deployment(mounts: &[MountEntry]) -> Option<String> {
+    let mount = top(mounts, Path::new("/"))?;
+    match deployment_of(mount) {
+        Some(deployment) => Some(format!("/{deployment}")),
+        None => (mount.fstype == "overlay").then(|| "an overlay".to_owned()),
+    }
+}
+
+/// The deployment whose directory was mounted.
+fn deployment_of(mount: &MountEntry) -> Option<DeploymentPath> {
     // On btrfs the path begins with that of the subvolume: ostree/deploy/STATEROOT/deploy/CHECKSUM.SERIAL is its end.
-    let root = root.to_str()?;
+    let root = mount.root.to_str()?;
     let (slash, _) = root.rmatch_indices('/').nth(4)?;
     root.get(slash.checked_add(1)?..)?.parse().ok()
 }
@@ -58,8 +71,9 @@ mod tests {
     const SUM: &str = "5e1f1e7a4b0c5b0b7a0f2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a6978";
 
     fn table(lines: &[(&str, &str, &str)]) -> Vec<MountEntry> {
-        let line =
-            |(root, target, sb): &(&str, &str, &str)| format!("9 1 8:1 {root} {target} rw - ext4 /dev/vda {sb}\n");
+        let line = |(root, target, options): &(&str, &str, &str)| {
+            format!("9 1 8:1 {root} {target} {options} - ext4 /dev/vda rw\n")
+        };
         parse(lines.iter().map(line).collect::<String>().as_bytes())
     }
 
@@ -86,8 +100,8 @@ mod tests {
         assert_eq!(leftover(&table(&[("/", "/sysroot", "rw")]), sysroot), Leftover::Nothing);
         let beside = table(&[("/", "/sysroot", "rw"), (&d, STAGING, "rw"), ("/", &inner, "rw")]);
         assert_eq!(leftover(&beside, sysroot), Leftover::Beside);
-        for (options, writable) in [("rw", true), ("ro,noload", false)] {
-            let around = table(&[(&d, STAGING, "rw"), ("/", &inner, options)]);
+        for (options, writable) in [("rw", true), ("ro,relatime", false)] {
+            let around = table(&[(&d, STAGING, options), ("/", &inner, "ro")]);
             assert_eq!(leftover(&around, sysroot), Leftover::AroundPhysicalRoot { writable });
         }
     }

@@ -10,18 +10,29 @@ use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use system::dir::{self, Kind};
 
-/// Whether a deployment's kernel, initramfs and device tree have this checksum.
-pub(crate) fn has_bootcsum(deployment: BorrowedFd<'_>, bootcsum: &Bootcsum) -> bool {
-    in_modules(deployment, bootcsum) || in_older_layouts(deployment, bootcsum)
+/// Whether a deployment's kernel, initramfs and device tree have this checksum. An error means that nobody knows.
+pub(crate) fn has_bootcsum(deployment: BorrowedFd<'_>, bootcsum: &Bootcsum) -> Result<bool, Errno> {
+    Ok(in_modules(deployment, bootcsum)? || in_older_layouts(deployment, bootcsum)?)
 }
 
 /// `usr/lib/modules/KVER/{vmlinuz,initramfs.img,devicetree}`: hashed in that order.
-fn in_modules(deployment: BorrowedFd<'_>, bootcsum: &Bootcsum) -> bool {
-    let versions = dir::names(deployment, "usr/lib/modules").unwrap_or_default();
-    versions.iter().any(|version| {
-        let directory = format!("usr/lib/modules/{version}");
-        checksum(deployment, &directory).is_ok_and(|sum| sum == bootcsum.as_str())
-    })
+fn in_modules(deployment: BorrowedFd<'_>, bootcsum: &Bootcsum) -> Result<bool, Errno> {
+    for version in names_if_there(deployment, "usr/lib/modules")? {
+        match checksum(deployment, &format!("usr/lib/modules/{version}")) {
+            Ok(sum) if sum == bootcsum.as_str() => return Ok(true),
+            // Modules without a kernel; a file beside the directories.
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+fn names_if_there(deployment: BorrowedFd<'_>, directory: &str) -> Result<Vec<String>, Errno> {
+    match dir::names(deployment, directory) {
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(Vec::new()),
+        other => other,
+    }
 }
 
 fn checksum(deployment: BorrowedFd<'_>, directory: &str) -> Result<String, Errno> {
@@ -37,11 +48,15 @@ fn checksum(deployment: BorrowedFd<'_>, directory: &str) -> Result<String, Errno
 }
 
 /// `vmlinuz-…-BOOTCSUM` in `usr/lib/ostree-boot` or `boot`: the name says it.
-fn in_older_layouts(deployment: BorrowedFd<'_>, bootcsum: &Bootcsum) -> bool {
-    ["usr/lib/ostree-boot", "boot"].iter().any(|directory| {
-        let names = dir::names(deployment, directory).unwrap_or_default();
-        names.iter().any(|name| name.starts_with("vmlinuz-") && name.ends_with(&format!("-{bootcsum}")))
-    })
+fn in_older_layouts(deployment: BorrowedFd<'_>, bootcsum: &Bootcsum) -> Result<bool, Errno> {
+    let end = format!("-{bootcsum}");
+    for directory in ["usr/lib/ostree-boot", "boot"] {
+        let names = names_if_there(deployment, directory)?;
+        if names.iter().any(|name| name.starts_with("vmlinuz-") && name.ends_with(&end)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn add_if_there(hash: &mut Sha256, root: BorrowedFd<'_>, path: &str) -> Result<bool, Errno> {
@@ -80,7 +95,8 @@ fn add_directory(hash: &mut Sha256, root: BorrowedFd<'_>, path: &str, depth: u8)
         match dir::stat_fd(dir::open(root, &path, OFlags::PATH | OFlags::NOFOLLOW)?)?.kind {
             Kind::Directory if depth < DEEPEST => add_directory(hash, root, &path, depth + 1)?,
             Kind::Directory => return Err(Errno::LOOP),
-            _ => add_file(hash, root, &path)?,
+            // A link that leads nowhere is passed over by libostree, too.
+            _ => drop(add_if_there(hash, root, &path)?),
         }
     }
     Ok(())

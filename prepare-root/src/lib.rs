@@ -47,17 +47,20 @@ pub type Status = u8;
 
 /// The program, with its arguments after its own name.
 pub fn run_program(arguments: Vec<OsString>) -> Status {
-    let command = if std::process::id() == 1 {
-        Sink::new(PROGRAM, Stderr::Console, pid1::open_console()).install();
-        Command::Init { arguments }
-    } else {
-        Sink::of_this_process(PROGRAM).install();
-        match args::parse(arguments) {
-            Ok(command) => command,
-            Err(error) => {
-                log::error!("{error} (see --help)");
-                return USAGE;
-            }
+    let boots_as_pid1 = std::process::id() == 1 && !arguments.first().is_some_and(|word| args::only_looks(word));
+    let command = if boots_as_pid1 { Ok(Command::Init { arguments }) } else { args::parse(arguments) };
+    match &command {
+        Ok(Command::Init { .. }) => Sink::new(PROGRAM, Stderr::Console, pid1::open_console()),
+        Ok(Command::Prepare { .. }) => Sink::of_this_process(PROGRAM),
+        // Whoever only looks does not write to the kernel's log.
+        _ => Sink::new(PROGRAM, Stderr::of_this_process(), None),
+    }
+    .install();
+    let command = match command {
+        Ok(command) => command,
+        Err(error) => {
+            log::error!("{error} (see --help)");
+            return USAGE;
         }
     };
     match command {
@@ -78,7 +81,10 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
 
 fn prepare(request: &Request, init_arguments: &[OsString]) -> Status {
     let mut known = Known::default();
-    let Err(failure) = request.prepare(&mut known, init_arguments) else { return SUCCESS };
+    let Err(mut failure) = request.prepare(&mut known, init_arguments) else { return SUCCESS };
+    if request.situation == Situation::Pid1 && pid1::has_pivoted() {
+        failure.sysroot = PathBuf::from("/sysroot");
+    }
     log::error!("{}", report::report(&failure, &survey::survey(&failure.sysroot)));
     let somebody_is_there = known.wants_shell || on_failure::runs_by_hand(request.situation);
     on_failure::act(on_failure::decide(known.on_failure, somebody_is_there));

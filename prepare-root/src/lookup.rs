@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use ostree_formats::bootlink::Bootlink;
+use ostree_formats::bootlink::{Bootcsum, Bootlink};
 use ostree_formats::deployment::{DeploymentId, DeploymentPath};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -49,7 +49,7 @@ pub(crate) fn follow(physical: &PhysicalRoot, path: &str) -> Result<Deployment, 
         physical.path_inside(&directory).map_err(|reason| LookupError::Other { path: path.to_owned(), reason })?;
     // What has another name at its end went through a link there.
     let name = |path: &str| path.rsplit('/').next().map(str::to_owned);
-    if name(&end) == name(path) {
+    if name(&end) == name(path) || matches!(name(path).as_deref(), Some("." | "..")) {
         require_link(physical, path)?;
     }
     match end.parse() {
@@ -103,16 +103,34 @@ pub(crate) fn deployments_of(physical: &PhysicalRoot, stateroot: &str) -> Vec<De
 
 /// What could stand in for a boot link that is missing.
 pub(crate) fn candidates(physical: &PhysicalRoot, link: &Bootlink) -> Candidates {
-    let has_that_kernel = |path: &DeploymentPath| {
-        dir::open_directory(physical, path.to_string())
-            .is_ok_and(|directory| kernel::has_bootcsum(directory.as_fd(), &link.bootcsum))
-    };
-    let deployments = deployments_of(physical, link.stateroot.as_str());
-    Candidates {
+    let exists = |directory: String| dir::open_directory(physical, directory).is_ok();
+    let mut candidates = Candidates {
         link: link.clone(),
-        with_that_kernel: deployments.into_iter().filter(has_that_kernel).collect(),
+        with_that_kernel: Vec::new(),
+        unknown: Vec::new(),
         under_other_bootversion: follow(physical, &link.under_other_bootversion().to_string())
             .ok()
             .map(|deployment| deployment.path),
+        set_exists: exists(format!("ostree/boot.{}", link.bootversion)),
+        other_set_exists: exists(format!("ostree/boot.{}", link.bootversion.other())),
+    };
+    for path in deployments_of(physical, link.stateroot.as_str()) {
+        match could_be(physical, &path, &link.bootcsum) {
+            Ok(true) => candidates.with_that_kernel.push(path),
+            Ok(false) => {}
+            Err(reason) => candidates.unknown.push((path, reason)),
+        }
     }
+    candidates
+}
+
+/// Whether a deployment has that kernel and could be booted: one that is staged only has no `etc` yet.
+fn could_be(physical: &PhysicalRoot, path: &DeploymentPath, bootcsum: &Bootcsum) -> Result<bool, Errno> {
+    let directory = dir::open_directory(physical, path.to_string())?;
+    for part in ["usr", "etc", "sysroot"] {
+        if dir::stat_name(&directory, part)?.is_none_or(|stat| stat.kind != Kind::Directory) {
+            return Ok(false);
+        }
+    }
+    kernel::has_bootcsum(directory.as_fd(), bootcsum)
 }

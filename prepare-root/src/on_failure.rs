@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use ostree_formats::mountinfo;
 use ostree_formats::prepare_root_conf::OnFailure;
 use system::log::Stderr;
 use system::power::{self, Power};
+use system::proc::Proc;
 
 use crate::facts::Situation;
+use crate::interrupted;
 
 /// How long the report stays on the console before the machine leaves.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -20,12 +23,16 @@ pub(crate) fn decide(configured: Option<OnFailure>, somebody_is_there: bool) -> 
 /// Whether this is no boot, but somebody at a prompt: in a system that runs; or with systemd in the initramfs, whose unit has
 /// the journal as standard error, while a shell has a console. A script cannot be told from a person, and counts as a boot.
 pub(crate) fn runs_by_hand(situation: Situation) -> bool {
-    let a_system_runs = || rustix::fs::access("/run/ostree-booted", rustix::fs::Access::EXISTS).is_ok();
     match situation {
         Situation::Systemd => Stderr::of_this_process() == Stderr::Console || a_system_runs(),
         Situation::Script => a_system_runs(),
         Situation::Pid1 => false,
     }
+}
+
+fn a_system_runs() -> bool {
+    let mounts = Proc::open().and_then(|proc| proc.mountinfo()).unwrap_or_default();
+    interrupted::root_of_deployment(&mountinfo::parse(&mounts)).is_some()
 }
 
 /// Does it. Returns for [`OnFailure::Emergency`], and when the kernel refuses to leave.

@@ -12,6 +12,7 @@ use system::proc::Proc;
 use system::{Context, SystemError, mount};
 
 use crate::facts::{DeploymentFacts, Facts, Found, Situation};
+use crate::failure::Cause;
 use crate::lookup::Deployment;
 
 /// A repository's configuration is a few lines.
@@ -34,8 +35,11 @@ impl AsFd for PhysicalRoot {
 
 impl PhysicalRoot {
     /// Opens the directory `sysroot`.
-    pub(crate) fn open(sysroot: &Path, proc: Proc) -> Result<Self, SystemError> {
-        let directory = dir::open_root(sysroot).context("open", sysroot.display())?;
+    pub(crate) fn open(sysroot: &Path, proc: Proc) -> Result<Self, Cause> {
+        let directory = match dir::open_root(sysroot) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Err(Cause::NotMounted(sysroot.display().to_string())),
+            other => other.context("open", sysroot.display())?,
+        };
         let at = proc.path_of(&directory).context("find the path of", sysroot.display())?;
         Ok(Self { directory, at, proc })
     }
@@ -70,7 +74,8 @@ impl PhysicalRoot {
         conf: &PrepareRootConf,
     ) -> Result<Facts, SystemError> {
         let sysroot = self.at.display().to_string();
-        let stateroot_var = self.found(&deployment.path.stateroot_var());
+        // What is bound is the directory that a link stands for.
+        let stateroot_var = self.found_at_end(&deployment.path.stateroot_var(), OFlags::empty());
         Ok(Facts {
             situation,
             sysroot_read_only: mount::is_read_only(&self.directory).context("look at", &sysroot)?,
@@ -90,7 +95,11 @@ impl PhysicalRoot {
 
     /// What is at a path on the physical root; a link at its end is not followed.
     fn found(&self, path: &str) -> Found {
-        let Ok(opened) = dir::open(&self.directory, path, OFlags::PATH | OFlags::NOFOLLOW) else {
+        self.found_at_end(path, OFlags::NOFOLLOW)
+    }
+
+    fn found_at_end(&self, path: &str, flags: OFlags) -> Found {
+        let Ok(opened) = dir::open(&self.directory, path, OFlags::PATH | flags) else {
             return Found::Nothing;
         };
         let stat = dir::stat_fd(&opened);
@@ -121,10 +130,15 @@ fn deployment_facts(
         usr_etc: if transient_etc { found(stat_inside(directory, "usr/etc")) } else { Found::Nothing },
         dev: only_if(pid1, "dev")?,
         run: only_if(pid1, "run")?,
-        init: pid1 && dir::open(directory, "sbin/init", OFlags::PATH).is_ok(),
+        init: pid1 && is_program(directory, "sbin/init"),
         hotfix_work,
         hotfix_upper: only_if(hotfix_work != Found::Nothing, ".usr-ovl-upper")?,
     })
+}
+
+fn is_program(root: impl AsFd, path: &str) -> bool {
+    let stat = dir::open(root, path, OFlags::PATH).and_then(dir::stat_fd);
+    stat.is_ok_and(|stat| stat.kind == Kind::File && stat.mode & 0o111 != 0)
 }
 
 fn stat_inside(root: impl AsFd, path: &str) -> Option<Stat> {

@@ -8,6 +8,11 @@ use rustix::fs::OFlags;
 use rustix::mount::MountAttrFlags;
 use system::{dir, mount};
 
+/// Whether the physical root has gone to `/sysroot` already.
+pub(crate) fn has_pivoted() -> bool {
+    dir::open_root(std::path::Path::new("/sysroot")).and_then(dir::stat_fd).is_ok_and(|stat| stat.mount_root)
+}
+
 /// Makes standard error lead to the console, and opens the kernel log. What cannot be had is done without: there is nobody
 /// to tell.
 pub(crate) fn open_console() -> Option<OwnedFd> {

@@ -6,6 +6,7 @@
 
 use ostree_formats::bootlink::Bootlink;
 use ostree_formats::deployment::DeploymentPath;
+use rustix::io::Errno;
 use serde::Serialize;
 
 /// What was found while looking for the deployment that a missing boot link meant.
@@ -15,8 +16,14 @@ pub(crate) struct Candidates {
     pub(crate) link: Bootlink,
     /// Deployments of its stateroot that have a kernel with its bootcsum.
     pub(crate) with_that_kernel: Vec<DeploymentPath>,
+    /// Deployments of which nobody knows, with the reason: any of them may be the one that was meant.
+    pub(crate) unknown: Vec<(DeploymentPath, Errno)>,
     /// Where the link of the same name under the other bootversion leads, if it is there.
     pub(crate) under_other_bootversion: Option<DeploymentPath>,
+    /// `ostree/boot.N` of the link is there, and only the link is missing.
+    pub(crate) set_exists: bool,
+    /// The other one is there.
+    pub(crate) other_set_exists: bool,
 }
 
 /// A deployment that stands in for a missing boot link.
@@ -39,17 +46,22 @@ pub(crate) enum NoRecovery {
     NoKernel,
     /// Several have, and nothing tells which was meant.
     Ambiguous(Vec<DeploymentPath>),
+    /// Of one of them nobody knows.
+    Unknown(DeploymentPath, Errno),
 }
 
 /// Decides. With several candidates the other bootversion's link is believed only if all are of one commit: bootserials
 /// are counted anew with every list of deployments, so the same number can mean another deployment there.
 pub(crate) fn choose(candidates: &Candidates) -> Result<Recovery, NoRecovery> {
-    let Candidates { link, with_that_kernel, under_other_bootversion } = candidates;
+    let Candidates { link, with_that_kernel, under_other_bootversion, .. } = candidates;
+    if let Some((deployment, reason)) = candidates.unknown.first() {
+        return Err(NoRecovery::Unknown(deployment.clone(), *reason));
+    }
     let recovery = |deployment: &DeploymentPath, reason: String| Recovery {
         missing: link.clone(),
         deployment: deployment.clone(),
         reason,
-        repair: repair_command(link, deployment, under_other_bootversion.is_some()),
+        repair: repair_command(candidates, deployment),
     };
     match (with_that_kernel.as_slice(), under_other_bootversion) {
         ([], _) => Err(NoRecovery::NoKernel),
@@ -66,20 +78,24 @@ pub(crate) fn choose(candidates: &Candidates) -> Result<Recovery, NoRecovery> {
     }
 }
 
-/// Makes the missing set of links, by copying the other set where there is one (all entries need theirs, not just
-/// the booted one), and then the link that was missing.
-fn repair_command(link: &Bootlink, deployment: &DeploymentPath, other_set: bool) -> String {
+/// Makes the missing set of links where all of it is missing, by copying the other set where there is one (all entries need
+/// theirs, not just the booted one), and then the link that was missing.
+fn repair_command(candidates: &Candidates, deployment: &DeploymentPath) -> String {
+    let link = &candidates.link;
     let (this, other) = (link.bootversion, link.bootversion.other());
-    let directory = format!("/sysroot/ostree/boot.{this}.0");
+    let set = format!("/sysroot/ostree/boot.{this}");
+    let directory = if candidates.set_exists { set.clone() } else { format!("{set}.0") };
     let mut commands = vec!["mount -o remount,rw /sysroot".to_owned()];
-    if other_set {
+    if !candidates.set_exists && candidates.other_set_exists {
         commands.push(format!("cp -aT /sysroot/ostree/boot.{other}/ {directory}"));
     }
     let of_link = format!("{directory}/{}/{}", link.stateroot, link.bootcsum);
     commands.push(format!("mkdir -p '{of_link}'"));
     let target = format!("../../../deploy/{}/deploy/{}", deployment.stateroot, deployment.id);
     commands.push(format!("ln -sfnT '{target}' '{of_link}/{}'", link.bootserial));
-    commands.push(format!("ln -sfnT boot.{this}.0 /sysroot/ostree/boot.{this}"));
+    if !candidates.set_exists {
+        commands.push(format!("ln -sfnT boot.{this}.0 {set}"));
+    }
     commands.push("sync".to_owned());
     commands.join(" && ")
 }
@@ -109,7 +125,32 @@ mod tests {
 
     fn candidates(with_that_kernel: &[DeploymentPath], other: Option<DeploymentPath>) -> Candidates {
         let link = format!("ostree/boot.1/debian/{}/1", "c".repeat(64)).parse().unwrap();
-        Candidates { link, with_that_kernel: with_that_kernel.to_vec(), under_other_bootversion: other }
+        Candidates {
+            link,
+            with_that_kernel: with_that_kernel.to_vec(),
+            unknown: Vec::new(),
+            other_set_exists: other.is_some(),
+            under_other_bootversion: other,
+            set_exists: false,
+        }
+    }
+
+    #[test]
+    fn one_of_which_nobody_knows_may_be_the_one_that_was_meant() {
+        let mut candidates = candidates(&[deployment('a', 0)], None);
+        candidates.unknown.push((deployment('b', 0), Errno::IO));
+        assert_eq!(choose(&candidates), Err(NoRecovery::Unknown(deployment('b', 0), Errno::IO)));
+    }
+
+    #[test]
+    fn a_set_that_lacks_one_link_keeps_the_others() {
+        let mut candidates = candidates(&[deployment('a', 0)], Some(deployment('a', 0)));
+        candidates.set_exists = true;
+        let repair = choose(&candidates).unwrap().repair;
+        assert!(!repair.contains("cp ") && !repair.contains("boot.1.0"), "{repair}");
+        candidates.set_exists = false;
+        let repair = choose(&candidates).unwrap().repair;
+        assert!(repair.contains("cp -aT /sysroot/ostree/boot.0/") && repair.contains("boot.1.0"), "{repair}");
     }
 
     #[test]

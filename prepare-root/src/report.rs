@@ -77,7 +77,8 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
         }
         Cause::Lookup(LookupError::Dangling { .. }) => "the deployment was removed, or the disk is damaged",
         Cause::Lookup(_) => "the link was not made by ostree, or the disk is damaged",
-        Cause::Ambiguous { .. } => {
+        Cause::PreparedForAnother { .. } => "an earlier run, for another boot link, succeeded",
+        Cause::Ambiguous { .. } | Cause::Unknown { .. } => {
             "boot loader entries and boot links are out of step, and which deployment was meant cannot be told"
         }
         Cause::Plan { error, .. } => match error {
@@ -115,9 +116,11 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
         }
         Cause::Plan { error: PlanError::HotfixWithoutUpper | PlanError::HotfixWork, deployment } => {
             actions.push(format!(
-                "to give up the hotfix: mount -o remount,rw {sysroot} && rm -rf {sysroot}/{deployment}/.usr-ovl-work"
+                "to give up the hotfix: mount -o remount,rw {sysroot} && chattr -i {sysroot}/{deployment} && \
+                 rm -rf {sysroot}/{deployment}/.usr-ovl-work"
             ));
         }
+        Cause::PreparedForAnother { .. } => actions.push("reboot, and choose that entry at the boot menu".to_owned()),
         Cause::System(error) if error.reason == rustix::io::Errno::NODEV => {
             actions.push("rebuild the initramfs with that module (dracut: add_drivers+=\" overlay \")".to_owned());
         }

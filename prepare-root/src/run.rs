@@ -38,6 +38,8 @@ pub(crate) enum Planned {
     Plan(Box<MountPlan>, PhysicalRoot, Deployment),
     /// `sysroot` is the root of a deployment already.
     PreparedAlready(DeploymentPath),
+    /// This is no initramfs, but a system that runs; its root.
+    Running(String),
 }
 
 /// What was learnt on the way, for the report and for what follows it.
@@ -68,6 +70,10 @@ impl Request {
                 Planned::Plan(plan, physical, deployment) => (plan, physical, deployment),
                 Planned::PreparedAlready(deployment) => {
                     log::info!("{} is prepared already, for /{deployment}: nothing to do", self.sysroot.display());
+                    return Ok(());
+                }
+                Planned::Running(root) => {
+                    log::info!("this system is booted already, from {root}: nothing to do");
                     return Ok(());
                 }
             };
@@ -116,15 +122,27 @@ impl Request {
 
         let physical = PhysicalRoot::open(&self.sysroot, proc)?;
         if let Some(deployment) = prepared_already(&physical)? {
+            if purpose == Purpose::Boot
+                && let Ok(asked_for) = &asked_for
+            {
+                require_same(&physical, &deployment, asked_for)?;
+            }
             return Ok(Planned::PreparedAlready(deployment));
         }
-        if purpose == Purpose::Boot && !physical.is_mounted() {
-            return Err(Cause::NotMounted(physical.at.display().to_string()));
+        if purpose == Purpose::Boot
+            && !pid1
+            && let Some(root) = root_of_running_system(&physical)?
+        {
+            return Ok(Planned::Running(root));
         }
         let asked_for = asked_for?;
 
         let conf = early.clone().unwrap_or_default();
-        let (deployment, recovery) = find_deployment(&physical, &asked_for, &conf, &cmdline)?;
+        let (deployment, recovery) =
+            find_deployment(&physical, &asked_for, &conf, &cmdline).map_err(|cause| match purpose {
+                Purpose::Boot if !physical.is_mounted() => Cause::NotMounted(physical.at.display().to_string()),
+                _ => cause,
+            })?;
         let conf = match early {
             Some(conf) => conf,
             None => {
@@ -146,8 +164,9 @@ impl Request {
     /// `--plan /` of a system that runs: its physical root is at `/sysroot`.
     fn physical_root_of_running_system(&self) -> PathBuf {
         let prepared = Proc::open()
+            .map_err(Cause::from)
             .and_then(|proc| PhysicalRoot::open(&self.sysroot, proc))
-            .and_then(|physical| prepared_already(&physical));
+            .and_then(|physical| Ok(prepared_already(&physical)?));
         if matches!(prepared, Ok(Some(_))) { self.sysroot.join("sysroot") } else { self.sysroot.clone() }
     }
 }
@@ -187,6 +206,28 @@ fn prepared_already(physical: &PhysicalRoot) -> Result<Option<DeploymentPath>, S
     Ok(interrupted::prepared(&mounts, &physical.at))
 }
 
+/// Who asks for another deployment than an earlier run prepared must not be told that all is well.
+fn require_same(physical: &PhysicalRoot, prepared: &DeploymentPath, asked_for: &BootTarget) -> Result<(), Cause> {
+    let inside = PhysicalRoot::open(&physical.at.join("sysroot"), Proc::open()?)?;
+    match lookup::follow(&inside, &asked_for.path) {
+        Ok(asked) if asked.path != *prepared => Err(Cause::PreparedForAnother {
+            sysroot: physical.at.display().to_string(),
+            prepared: prepared.to_string(),
+            asked: asked.path.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// What `/` is, if it is the root of a deployment: then this is a system that runs, and its `/sysroot` is in use.
+fn root_of_running_system(physical: &PhysicalRoot) -> Result<Option<String>, SystemError> {
+    // The mount table decides; this file only says whether a look at it is worth it.
+    if rustix::fs::access("/run/ostree-booted", rustix::fs::Access::EXISTS).is_err() {
+        return Ok(None);
+    }
+    Ok(interrupted::root_of_deployment(&mountinfo::parse(&physical.proc.mountinfo()?)))
+}
+
 /// Follows the boot link; where that is missing, looks for what it must have meant.
 fn find_deployment(
     physical: &PhysicalRoot,
@@ -211,6 +252,7 @@ fn find_deployment(
             Ok((Deployment { path, directory }, Some(recovery)))
         }
         Err(NoRecovery::NoKernel) => Err(missing.into()),
+        Err(NoRecovery::Unknown(candidate, reason)) => Err(Cause::Unknown { missing: path.clone(), candidate, reason }),
         Err(NoRecovery::Ambiguous(candidates)) => Err(Cause::Ambiguous { missing: path.clone(), candidates }),
     }
 }
@@ -228,16 +270,20 @@ fn clean_up_interrupted_run(request: &Request) -> Result<(), Cause> {
     if request.situation == Situation::Pid1 || !mounted {
         return Ok(());
     }
-    let mounts = mountinfo::parse(&Proc::open()?.mountinfo()?);
-    match interrupted::leftover(&mounts, &request.sysroot) {
+    let proc = Proc::open()?;
+    let mounts = mountinfo::parse(&proc.mountinfo()?);
+    let sysroot = dir::open_root(&request.sysroot).context("open", request.sysroot.display())?;
+    let sysroot = proc.path_of(sysroot).context("find the path of", request.sysroot.display())?;
+    match interrupted::leftover(&mounts, &sysroot) {
         Leftover::Nothing => return Ok(()),
         Leftover::Beside => {}
         Leftover::AroundPhysicalRoot { writable } => {
-            undo::bring_back_physical_root(STAGING, &request.sysroot, writable)
-                .context("bring back the physical root to", request.sysroot.display())?;
+            undo::bring_back_physical_root(STAGING, &sysroot, writable)
+                .context("bring back the physical root to", sysroot.display())?;
         }
     }
     mount::detach(staging).context("take away what an earlier run left at", STAGING)?;
+    undo::remove_records();
     log::warn!("an earlier run was interrupted: what it left is cleaned up");
     Ok(())
 }

@@ -23,6 +23,7 @@ pub(crate) fn plan(request: &Request, json: bool) -> Status {
         Ok(Planned::Plan(plan, ..)) if json => in_json(&plan),
         Ok(Planned::Plan(plan, ..)) => print(&in_words(&plan)),
         Ok(Planned::PreparedAlready(deployment)) if json => in_json(&PreparedAlready { prepared_already: deployment }),
+        Ok(Planned::Running(root)) => print(&format!("booted already, from {root}: nothing to do\n")),
         Ok(Planned::PreparedAlready(deployment)) => {
             print(&format!("prepared already, for /{deployment}: nothing to do\n"))
         }

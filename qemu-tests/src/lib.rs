@@ -39,4 +39,4 @@ mod machine;
 mod mounted;
 mod qemu;
 
-pub use machine::Console;
+pub use machine::{Console, EMERGENCY_SHELL};

@@ -40,6 +40,9 @@ const ARGUMENTS: &[&str] = &[
 /// Makes a failing initramfs end the run at once, instead of waiting for a person until the limit.
 const NO_SHELL: &[&str] = &["rd.shell=0", "rd.emergency=poweroff"];
 
+/// A shell in the initramfs without a password: there is none in Debian's, and so none that opens it.
+pub const EMERGENCY_SHELL: &str = "SYSTEMD_SULOGIN_FORCE=1";
+
 /// Which initramfs the boot loader takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Initramfs {
@@ -110,7 +113,7 @@ impl Machine {
 
     /// Boots with the serial console on this terminal.
     pub(crate) fn interact(&self) -> Result<()> {
-        self.prepare("", &["firstroot.console"])?.interact()
+        self.prepare("", &["firstroot.console", EMERGENCY_SHELL])?.interact()
     }
 
     fn console(&self, number: usize) -> PathBuf {

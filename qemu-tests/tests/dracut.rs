@@ -151,7 +151,7 @@ fn the_image_has_what_a_boot_needs(guest: Guest) -> Result<()> {
     let unit = "usr/lib/systemd/system/ostree-prepare-root.service";
     ensure!(image.read(unit)? == fs::read_to_string(image.build.package.path().join(unit))?, "another unit");
     let wanted =
-        fs::read_link(image.path("usr/lib/systemd/system/initrd-root-fs.target.wants/ostree-prepare-root.service"))?;
+        fs::read_link(image.path("usr/lib/systemd/system/initrd-root-fs.target.requires/ostree-prepare-root.service"))?;
     ensure!(wanted == Path::new("../ostree-prepare-root.service"), "{}", wanted.display());
     for module in ["overlay", "erofs", "loop"] {
         ensure!(image.has_module(module)?, "the image has no {module}");

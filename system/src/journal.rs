@@ -22,8 +22,9 @@ impl Journal {
     /// Where no journal listens, as in a small initramfs, there is nobody to tell, and that is no error.
     pub fn send(&self, fields: &[(&str, String)]) {
         let Ok(address) = SocketAddrUnix::new(SOCKET) else { return };
-        // Lost when the journal is not there: boot does not depend on it.
-        let _ = rustix::net::sendto(&self.0, &encode(fields), SendFlags::NOSIGNAL, &address);
+        // Lost when the journal is not there, or does not read: boot does not depend on it, and must not wait for it.
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let _ = rustix::net::sendto(&self.0, &encode(fields), flags, &address);
     }
 }
 

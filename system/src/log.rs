@@ -107,12 +107,25 @@ fn prefix(level: Level) -> &'static str {
     }
 }
 
+/// A line in pieces of at most `longest` bytes, each of whole characters.
+fn pieces(mut line: &str, longest: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    while line.len() > longest {
+        let end = (0..=longest).rev().find(|end| line.is_char_boundary(*end)).unwrap_or(longest);
+        let Some((piece, rest)) = line.split_at_checked(end) else { break };
+        pieces.push(piece);
+        line = rest;
+    }
+    pieces.push(line);
+    pieces
+}
+
 /// Pieces of whole lines that fit into one record. The kernel cuts a record at about 1,000 bytes, and lets through ten of
 /// them in five seconds, so a line a record would lose most of a report.
 fn records(text: &str) -> Vec<String> {
     const LONGEST: usize = 900;
     let mut records: Vec<String> = Vec::new();
-    for line in text.lines() {
+    for line in text.lines().flat_map(|line| pieces(line, LONGEST)) {
         match records.last_mut() {
             Some(last) if last.len() + line.len() < LONGEST => {
                 last.push('\n');
@@ -127,6 +140,14 @@ fn records(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::records;
+
+    #[test]
+    fn a_line_that_is_too_long_for_a_record_is_cut_and_not_lost() {
+        let line = "ostree=/".to_owned() + &"ü".repeat(2000);
+        let records = records(&line);
+        assert!(records.iter().all(|record| record.len() <= 900));
+        assert_eq!(records.concat(), line);
+    }
 
     #[test]
     fn a_report_fits_into_few_records_and_loses_no_line() {

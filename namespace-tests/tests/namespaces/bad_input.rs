@@ -64,6 +64,25 @@ pub(crate) fn each_bad_link_is_a_clear_error(initramfs: &mut Initramfs) -> Resul
     ] {
         refused(initramfs, &["/sysroot", &format!("ostree={path}")], words)?;
     }
+    for end in ["", "/usr/..", "/."] {
+        let directly = format!("ostree=/{}{end}", initramfs.disk.deployment);
+        refused(
+            initramfs,
+            &["/sysroot", &directly],
+            &["should be a symbolic link to a deployment, and is a directory"],
+        )?;
+    }
+    let long = format!("ostree=/{}", "x".repeat(5000));
+    refused(initramfs, &["/sysroot", &long], &["cannot be looked up: File name too long"])?;
+    Ok(())
+}
+
+/// The kernel takes 4 KiB on some architectures, and boot loaders put theirs first.
+pub(crate) fn a_long_command_line_is_read_to_its_end(initramfs: &mut Initramfs) -> Result<()> {
+    let line = format!("{}{}\n", "x=y ".repeat(1024), initramfs.disk.argument());
+    initramfs.set_kernel_command_line(&line)?;
+    let outcome = initramfs.run(["/sysroot"])?;
+    ensure!(outcome.code == Some(0) && outcome.stderr.is_empty(), "{outcome:?}");
     Ok(())
 }
 

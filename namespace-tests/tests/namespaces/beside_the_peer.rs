@@ -112,10 +112,9 @@ fn result(initramfs: &Initramfs, boot: impl Fn(&Initramfs) -> Result<Outcome>) -
     let mut booted = std::fs::read("/run/ostree-booted")?;
     let mut mounts = initramfs.mounts()?;
     let mut run = listing(Path::new("/run"))?;
-    // Named differences: the options of an overlay have absolute paths in ours, and the peer's are relative or show the place
-    // where it puts the new root together; the name of the transient directory is random (or, in 2025.2, fixed).
-    let deployment = format!("/sysroot/{}/", initramfs.disk.deployment);
-    for place in [deployment.as_str(), "/sysroot.tmp/"] {
+    // Named differences: the options of an overlay show the place where the new root is put together, and the peer's are
+    // relative, too; the name of the transient directory is random (or, in 2025.2, fixed).
+    for place in ["/run/ostree/.private/", "/sysroot.tmp/"] {
         mounts = mounts.replace(&format!("={place}"), "=");
     }
     for text in [&mut mounts, &mut run] {

@@ -57,6 +57,65 @@ pub(crate) fn a_second_run_says_that_it_is_prepared_already(initramfs: &mut Init
     Ok(())
 }
 
+pub(crate) fn a_run_for_another_deployment_is_no_success(initramfs: &mut Initramfs) -> Result<()> {
+    let other = initramfs.disk.deploy('b', 0)?;
+    initramfs.disk.boot_link("boot.1.1", &initramfs.disk.bootcsum, 1, &other)?;
+    initramfs.boot()?;
+    let before = initramfs.mounts()?;
+    let argument = format!("{}1", initramfs.disk.argument().trim_end_matches('0'));
+    let second = initramfs.run(["/sysroot", &argument])?;
+    let told =
+        format!("is prepared for the deployment /{} already, and /{other} is asked for", initramfs.disk.deployment);
+    ensure!(second.code == Some(1) && second.stderr.contains(&told), "{second:?}");
+    assert_eq!(initramfs.mounts()?, before);
+    Ok(())
+}
+
+/// What `/sysroot` is there is in use.
+pub(crate) fn a_system_that_runs_is_left_alone(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.boot()?;
+    // As after the switch of the root: the deployment is `/`, with the physical root at `/sysroot`.
+    let mut script = std::process::Command::new("/host/bin/busybox");
+    script.args(["sh", "-c", "cp /usr/lib/ostree/ostree-prepare-root /run/program; cp /host/bin/busybox /run/busybox; \
+        for d in proc run; do mount --bind /$d /sysroot/$d; done; cd /sysroot; pivot_root . proc 2>/dev/null || pivot_root . tmp; \
+        exec chroot . /run/busybox sh -c '/run/busybox mount -t proc proc /proc; /run/program /sysroot \"$0\"; echo status=$?; \
+        /run/busybox grep -c \" /sysroot \" /proc/self/mountinfo' \"$0\"", &initramfs.disk.argument()]);
+    script.env("PATH", "/");
+    let output = script.output()?;
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        out == "status=0\n1\n" && err.contains("this system is booted already, from /ostree/deploy/os/"),
+        "{out}{err}"
+    );
+    Ok(())
+}
+
+pub(crate) fn modes_do_not_depend_on_the_umask(initramfs: &mut Initramfs) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    initramfs.configure("[etc]\ntransient=true\n")?;
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    silent_success(&initramfs.boot()?)?;
+    for (path, mode) in [("/run/ostree", 0o755), ("/run/ostree-booted", 0o644), ("/sysroot/etc", 0o755)] {
+        let found = std::fs::metadata(path)?.permissions().mode() & 0o7777;
+        ensure!(found == mode, "{path}: {found:o}");
+    }
+    Ok(())
+}
+
+pub(crate) fn links_in_place_of_boot_and_var_are_followed_inside(initramfs: &mut Initramfs) -> Result<()> {
+    let disk = &initramfs.disk;
+    std::fs::rename(disk.path("boot"), disk.path("real-boot"))?;
+    disk.link("boot", "/real-boot")?;
+    std::fs::rename(disk.path("ostree/deploy/os/var"), disk.path("data"))?;
+    disk.link("ostree/deploy/os/var", "/data")?;
+    silent_success(&initramfs.run(["--systemd=no", "/sysroot", &disk.argument()])?)?;
+    let table = initramfs.mounts()?;
+    for mount in ["/sysroot/boot tmpfs of /real-boot ", "/sysroot/var tmpfs of /data "] {
+        ensure!(table.contains(mount), "{table}");
+    }
+    Ok(())
+}
+
 const READ_ONLY: &str = "/sysroot tmpfs of /DEPLOYMENT rw,relatime []\n\
      /sysroot/boot tmpfs of /boot rw,relatime []\n\
      /sysroot/etc tmpfs of /DEPLOYMENT/etc rw,relatime []\n\
@@ -93,7 +152,7 @@ pub(crate) fn etc_is_transient(initramfs: &mut Initramfs) -> Result<()> {
     initramfs.configure("[etc]\ntransient=true\n")?;
     silent_success(&initramfs.run(["--systemd=yes", "/sysroot", &initramfs.disk.argument()])?)?;
     let table = mounts(initramfs)?;
-    let etc = "/sysroot/etc overlay of / rw,relatime [] lowerdir=/sysroot/DEPLOYMENT/usr/etc \
+    let etc = "/sysroot/etc overlay of / rw,relatime [] lowerdir=/run/ostree/.private/usr/etc \
                upperdir=/run/ostree/transient-etc.XXXXXX/upper workdir=/run/ostree/transient-etc.XXXXXX/work";
     ensure!(table.contains(etc), "{table}");
     assert_eq!(initramfs.read("/sysroot/etc/marker")?, "shipped");
@@ -138,6 +197,10 @@ pub(crate) fn a_hotfix_on_a_read_only_disk_is_readable(initramfs: &mut Initramfs
     assert_eq!(initramfs.read("/sysroot/usr/fixed")?, "hot");
     assert_eq!(initramfs.read("/sysroot/usr/marker")?, "usr");
     ensure!(std::fs::write("/sysroot/usr/more", "").is_err(), "/usr is writable");
+    // The kernel takes at most 255 bytes: no name of a stateroot may be in it.
+    let table = mounts(initramfs)?;
+    let layers = "lowerdir=/run/ostree/.private/.usr-ovl-upper:/run/ostree/.private/usr";
+    ensure!(table.contains(layers), "{table}");
     Ok(())
 }
 

@@ -41,7 +41,13 @@ fn again<T: Send>(story: impl FnOnce(&mut Initramfs) -> Result<T> + Send) -> Res
 /// What must be the same after every boot that succeeded.
 fn state(initramfs: &Initramfs) -> Result<String> {
     let booted = std::fs::read("/run/ostree-booted")?;
-    Ok(format!("{}\n{}", initramfs.mounts()?, booted.len()))
+    let mut names: Vec<String> = Vec::new();
+    for entry in std::fs::read_dir("/run/ostree")? {
+        // The end of the name is random.
+        names.push(entry?.file_name().to_string_lossy().split('.').take(2).next().unwrap_or_default().to_owned());
+    }
+    names.sort();
+    Ok(format!("{}\n{}\n{names:?}", initramfs.mounts()?, booted.len()))
 }
 
 pub(crate) fn killed_at_any_system_call_a_second_run_succeeds() -> Result<()> {
@@ -64,6 +70,28 @@ pub(crate) fn killed_at_any_system_call_a_second_run_succeeds() -> Result<()> {
     }
     ensure!(killed > 60, "only {killed} runs were killed");
     Ok(())
+}
+
+/// Nothing that a run wrote before it was killed stays when the next one fails.
+pub(crate) fn killed_late_and_then_failing_nothing_is_left() -> Result<()> {
+    let last = calls()?.iter().filter(|name| *name == "move_mount").count();
+    let inject = format!("inject=move_mount:signal=SIGKILL:when={last}");
+    again(|initramfs| {
+        initramfs.disk.link("ostree/dangling", "deploy/gone")?;
+        let before = initramfs.mounts()?;
+        let options = ["-o", "/dev/null", "-e", "trace=all", "-e", &inject];
+        initramfs.strace(&options, ["/sysroot", &initramfs.disk.argument()])?;
+        ensure!(std::path::Path::new("/run/ostree-booted").exists(), "it was killed too early for this test");
+        std::env::set_current_dir("/")?;
+        // By another name of the same place.
+        let outcome = initramfs.run(["sysroot", "ostree=/ostree/dangling"])?;
+        ensure!(outcome.code == Some(1) && outcome.stderr.contains("which does not exist"), "{outcome:?}");
+        assert_eq!(initramfs.mounts()?, before);
+        let left = listing(std::path::Path::new("/run"))?;
+        ensure!(!left.contains("booted") && !left.contains("transient"), "{left}");
+        ensure!(initramfs.boot()?.code == Some(0), "and then it boots");
+        Ok(())
+    })
 }
 
 pub(crate) fn whatever_call_fails_the_physical_root_is_where_it_was() -> Result<()> {

@@ -61,6 +61,30 @@ fn run(command: &mut Command) -> Result<Output> {
     command.stdin(Stdio::piped()).output().with_context(|| format!("running {command:?}"))
 }
 
+/// The first process of a container may be one that only looks.
+pub(crate) fn what_only_looks_executes_nothing(initramfs: &mut Initramfs) -> Result<()> {
+    become_root(initramfs, &initramfs.disk.argument())?;
+    let output = run(Command::new(program(initramfs)).args(["--check-config", "/"]))?;
+    ensure!(output.status.success() && report().is_err(), "{output:?}");
+    Ok(())
+}
+
+pub(crate) fn an_init_that_cannot_be_executed_is_told_before_anything_is_done(initramfs: &mut Initramfs) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let init = initramfs.disk.path(&format!("{}/sbin/init", initramfs.disk.deployment));
+    initramfs.disk.file(&format!("{}/sbin/init", initramfs.disk.deployment), "")?;
+    let argument = initramfs.disk.argument();
+    become_root(initramfs, &argument)?;
+    let inside = Path::new("/").join(init.strip_prefix("/sysroot").unwrap_or(&init));
+    mount(NONE, "/", NONE, MsFlags::MS_REMOUNT, NONE)?;
+    std::fs::set_permissions(inside, std::fs::Permissions::from_mode(0o644))?;
+    let output = run(&mut Command::new(program(initramfs)))?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success() && told.contains("/sbin/init"), "{output:?}");
+    ensure!(told.contains(&format!("boot links:   {}", initramfs.disk.bootlink)), "{told}");
+    Ok(())
+}
+
 pub(crate) fn the_deployments_init_is_executed(initramfs: &mut Initramfs) -> Result<()> {
     become_root(initramfs, &initramfs.disk.argument())?;
     let before = listing(Path::new("/"))?;

@@ -54,6 +54,34 @@ pub(crate) fn of_two_commits_none_is_guessed(initramfs: &mut Initramfs) -> Resul
     Ok(())
 }
 
+/// Any of them may be the one that was meant.
+pub(crate) fn a_candidate_that_cannot_be_read_is_not_passed_over(initramfs: &mut Initramfs) -> Result<()> {
+    links_out_of_step(initramfs)?;
+    let other = initramfs.disk.deploy('b', 0)?;
+    let kernel = format!("{other}/usr/lib/modules/6.1/vmlinuz");
+    initramfs.disk.remove(&kernel)?;
+    nix::unistd::mkfifo(&initramfs.disk.path(&kernel), nix::sys::stat::Mode::S_IRUSR)?;
+    let words = [&format!("whether the deployment /{other} was meant is not known: Invalid argument")[..]];
+    refused(initramfs, &["/sysroot", &initramfs.disk.argument()], &words)?;
+    Ok(())
+}
+
+/// It has no `/etc` before it is finalized, and cannot have been meant.
+pub(crate) fn a_staged_deployment_is_no_candidate(initramfs: &mut Initramfs) -> Result<()> {
+    links_out_of_step(initramfs)?;
+    let staged = initramfs.disk.deploy('b', 0)?;
+    initramfs.disk.remove(&format!("{staged}/etc"))?;
+    let outcome = initramfs.boot()?;
+    booted(initramfs, &initramfs.disk.deployment, &outcome)
+}
+
+pub(crate) fn a_dangling_link_among_device_trees_is_passed_over(initramfs: &mut Initramfs) -> Result<()> {
+    links_out_of_step(initramfs)?;
+    initramfs.disk.link(&format!("{}/usr/lib/modules/6.1/dtb/board.dtb", initramfs.disk.deployment), "gone.dtb")?;
+    let outcome = initramfs.boot()?;
+    booted(initramfs, &initramfs.disk.deployment, &outcome)
+}
+
 pub(crate) fn a_kernel_that_no_deployment_has_is_an_error(initramfs: &mut Initramfs) -> Result<()> {
     links_out_of_step(initramfs)?;
     initramfs.disk.file(&format!("{}/usr/lib/modules/6.1/vmlinuz", initramfs.disk.deployment), "another kernel")?;

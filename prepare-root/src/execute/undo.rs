@@ -36,11 +36,29 @@ impl Done {
             let _ = mount::detach(Path::new(new_root));
         }
         if let Some(name) = &self.transient_etc {
-            // The overlay leaves directories of its own in the work directory.
-            for inside in ["/work/work", "/work/index", "/work", "/upper", ""] {
-                let _ = rustix::fs::unlinkat(run, format!("ostree/{name}{inside}"), AtFlags::REMOVEDIR);
-            }
+            remove_transient_etc(run, name);
         }
+    }
+}
+
+/// Removes the directories for a transient `/etc` that nothing was written to.
+fn remove_transient_etc(run: &OwnedFd, name: &str) {
+    // The overlay leaves directories of its own in the work directory.
+    for inside in ["/work/work", "/work/index", "/work", "/upper", ""] {
+        let _ = rustix::fs::unlinkat(run, format!("ostree/{name}{inside}"), AtFlags::REMOVEDIR);
+    }
+}
+
+/// Removes what a run that was killed has written below `/run`, as far as it is there.
+pub(crate) fn remove_records() {
+    let Ok(run) = dir::open_root(Path::new("/run")) else { return };
+    let _ = dir::remove_file(&run, "ostree-booted");
+    let names = dir::names(&run, "ostree").unwrap_or_default();
+    for name in names.iter().filter(|name| name.starts_with("transient-etc.")) {
+        remove_transient_etc(&run, name);
+    }
+    if let Ok(ostree) = dir::open_directory(&run, "ostree") {
+        let _ = dir::remove_file(ostree, "recovered-boot");
     }
 }
 

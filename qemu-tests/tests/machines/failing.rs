@@ -1,9 +1,9 @@
 //! Boots that cannot succeed, as somebody at the serial console sees them.
 
 use anyhow::{Result, ensure};
-use qemu_tests::Console;
 use qemu_tests::guest::Guest;
 use qemu_tests::sysroot::LOST;
+use qemu_tests::{Console, EMERGENCY_SHELL};
 
 use crate::{contains, is_well, scenario};
 
@@ -35,16 +35,19 @@ pub(crate) fn a_missing_deployment_is_explained_and_repaired_in_the_emergency_sh
     lines.extend([
         sees("(or press Control-D to continue)"),
         types(""),
-        types("echo state=$(systemctl is-active emergency.target) root=$(cut -d' ' -f5 /proc/self/mountinfo | grep -c '^/sysroot$')"),
-        sees("\nstate=active root=1"),
-        types(&format!("mount -o remount,rw /sysroot; cd /sysroot/ostree/deploy/default; mv {LOST} deploy/$(basename $(readlink /sysroot/ostree/boot.1/default/*/0)); cd /")),
+        sees("# "),
+        types("systemctl is-active emergency.target"),
+        sees("\nactive"),
+        types("while read -r a b c root target rest; do [ $target != /sysroot ] || echo mounted=$root; done </proc/self/mountinfo"),
+        sees("\nmounted=/\r"),
+        types("link=$(readlink /sysroot/ostree/boot.1/default/*/0); cd /sysroot/ostree/deploy/default"),
+        types(&format!("mount -o remount,rw /sysroot; mv {LOST} deploy/${{link##*/}}; cd /")),
         types("/usr/lib/ostree/ostree-prepare-root /sysroot; echo status=$?"),
-        sees("\nstatus=0"),
+        sees("status=0"),
         types("systemctl default"),
         Console::WaitsForTheEnd,
     ]);
-    // Debian has no root password in an initramfs: somebody who is at the machine asks for a shell without.
-    let scenario = scenario(guest, "deployment-missing")?.kernel_arguments(["SYSTEMD_SULOGIN_FORCE=1"]);
+    let scenario = scenario(guest, "deployment-missing")?.kernel_arguments([EMERGENCY_SHELL]);
     let report = scenario.run_with_person(&lines)?;
     is_well(&report)
 }
