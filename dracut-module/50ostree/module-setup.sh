@@ -31,7 +31,7 @@ installkernel() {
 }
 
 install() {
-    local tree place file key
+    local tree place file key units
     tree=$(_ostree_tree)
 
     inst_binary /usr/lib/ostree/ostree-prepare-root || _ostree_fail "cannot install ostree-prepare-root"
@@ -40,28 +40,46 @@ install() {
     for place in /usr/lib/ostree /etc/ostree; do
         for file in "$tree$place"/prepare-root.conf "$tree$place"/prepare-root.conf.d/*.conf; do
             [[ -e $file || -L $file ]] || continue
-            inst_simple "${file#"$tree"}" || _ostree_fail "cannot install ${file#"$tree"}"
+            _ostree_copy "${file#"$tree"}"
         done
     done
     key=$(_ostree_key_file)
     if [[ -f $tree$key ]]; then
-        inst_simple "$key" || _ostree_fail "cannot install the key file $key"
+        _ostree_copy "$key"
     fi
     _ostree_say_who_mounts_boot
     _ostree_check_configuration
 
     if dracut_module_included systemd; then
-        inst_simple "$systemdsystemunitdir/ostree-prepare-root.service" \
-            || _ostree_fail "cannot install ostree-prepare-root.service"
+        # dracut 059 knows no directory of units when it works on another tree.
+        units=${systemdsystemunitdir:-/usr/lib/systemd/system}
+        _ostree_copy "$units/ostree-prepare-root.service"
         # Required, not wanted: where it fails the target must not be reached, or the switch to the physical root follows.
-        mkdir -p "$initdir$systemdsystemunitdir/initrd-root-fs.target.requires"
+        mkdir -p "$initdir$units/initrd-root-fs.target.requires"
         ln -sfn ../ostree-prepare-root.service \
-            "$initdir$systemdsystemunitdir/initrd-root-fs.target.requires/ostree-prepare-root.service"
+            "$initdir$units/initrd-root-fs.target.requires/ostree-prepare-root.service"
     else
         # First of the hooks between the mount of the root filesystem and the switch to it: the others want the
         # deployment's files.
         inst_hook pre-pivot 00 "$moddir/ostree-prepare-root.sh"
+        inst_hook pre-mount 00 "$moddir/ostree-usable-root.sh"
     fi
+}
+
+# A file of the tree, to the same path of the image. dracut's own inst_simple looks for it outside of --sysroot (059, 106).
+_ostree_copy() {
+    local source target=$initdir$1 link=
+    source=$(_ostree_tree)$1
+    mkdir -p "${target%/*}"
+    [[ -L $source ]] && link=$(readlink "$source")
+    if [[ $link == /dev/null ]]; then
+        # A file that is switched off.
+        ln -sfn /dev/null "$target"
+        return
+    fi
+    # An absolute link leads to a place of the tree.
+    [[ $link == /* ]] && source=$(_ostree_tree)$link
+    cp --dereference --preserve=mode "$source" "$target" || _ostree_fail "cannot install $1"
 }
 
 # dracut goes on after an install() that failed, and the image would not boot: only leaving ends the build.

@@ -6,7 +6,7 @@
 # shellcheck disable=SC2154
 
 # Any other system has this module in its initramfs and no such argument: it boots as ever.
-if getarg ostree= > /dev/null || grep -q androidboot /proc/cmdline; then
+if getarg ostree= > /dev/null || getarg ostree > /dev/null || grep -qE '(^| )androidboot\.' /proc/cmdline; then
     /usr/lib/ostree/ostree-prepare-root --systemd=no "$NEWROOT" \
         || die "ostree-prepare-root failed: its report is above. The root filesystem is at $NEWROOT."
 fi

@@ -55,8 +55,8 @@ pub fn names() -> Vec<&'static str> {
 /// The scenario `name` on Debian 13, or on another guest: `forky:ext4`.
 pub fn scenario(name: &str) -> Result<Scenario> {
     let (guest, name) = name.split_once(':').unwrap_or((Guest::Trixie.suite(), name));
-    let guest = Guest::booted().into_iter().find(|g| g.suite() == guest);
-    let guest = guest.with_context(|| format!("guests are: {}", Guest::booted().map(Guest::suite).join(", ")))?;
+    let guest = Guest::all().into_iter().find(|g| g.suite() == guest);
+    let guest = guest.with_context(|| format!("guests are: {}", Guest::all().map(Guest::suite).join(", ")))?;
     let (name, make) = ENTRIES
         .iter()
         .find(|(known, _)| *known == name)

@@ -5,7 +5,7 @@ use std::fmt;
 /// A release of Debian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Guest {
-    /// Debian 12. Its dracut (059) builds an initramfs in the tests; it is not booted.
+    /// Debian 12, for its dracut (059).
     Bookworm,
     /// Debian 13: the main guest. ostree 2025.2, dracut 106.
     Trixie,
@@ -32,7 +32,12 @@ const PACKAGES: &[&str] = &[
 ];
 
 impl Guest {
-    /// Those that whole machines are made of.
+    /// All of them.
+    pub fn all() -> [Guest; 3] {
+        [Guest::Bookworm, Guest::Trixie, Guest::Forky]
+    }
+
+    /// Those that most whole machines are made of.
     pub fn booted() -> [Guest; 2] {
         [Guest::Trixie, Guest::Forky]
     }

@@ -19,6 +19,7 @@ type Story = fn(Guest) -> Result<()>;
 
 const STORIES: &[(&str, Story)] = &[
     ("the_image_has_what_a_boot_needs", the_image_has_what_a_boot_needs),
+    ("another_tree_than_its_own_gives_the_same_image", another_tree_than_its_own_gives_the_same_image),
     ("who_mounts_boot_can_be_said", who_mounts_boot_can_be_said),
     ("a_configuration_that_would_stop_the_boot_stops_the_build", a_bad_configuration_stops_the_build),
     ("without_systemd_a_hook_runs_it", without_systemd_a_hook_runs_it),
@@ -83,20 +84,46 @@ impl Build {
         Ok(self)
     }
 
+    fn with_link(self, path: &str, target: &str) -> Result<Build> {
+        let path = self.extra.path().join(path);
+        fs::create_dir_all(path.parent().context("a file has a directory")?)?;
+        std::os::unix::fs::symlink(target, path)?;
+        Ok(self)
+    }
+
     /// The image, with nothing but our module and what it stands on; an error carries what dracut said.
     fn dracut(&self, options: &str) -> Result<Image<'_>> {
+        let namespace = Namespace::of(&self.rootfs.path());
+        self.dracut_in(&namespace.overlaid_with(self.package.path()).overlaid_with(self.extra.path()), options)
+    }
+
+    /// The same by a dracut that works on another tree than its own, as the tools do that build images.
+    fn dracut_of_another_tree(&self) -> Result<Image<'_>> {
+        let layers =
+            [self.extra.path(), self.package.path(), &self.rootfs.path()].map(|path| path.display().to_string());
+        // dracut works in a temporary directory of the tree.
+        let tree = format!(
+            "-t overlay -o lowerdir={},upperdir=$scratch/tree-upper,workdir=$scratch/tree-work tree",
+            layers.join(":")
+        );
+        // dracut takes its modules from its own system: of our package it has the module, and nothing else.
+        let module = "usr/lib/dracut/modules.d/50ostree";
+        let namespace = Namespace::of(&self.rootfs.path())
+            .prepared_by("mkdir \"$scratch/tree-upper\" \"$scratch/tree-work\"")
+            .mounted(&tree, "/tree")
+            .bound(&self.package.path().join(module), &format!("/{module}"));
+        self.dracut_in(&namespace, "--sysroot /tree --add 'systemd ostree'")
+    }
+
+    fn dracut_in(&self, namespace: &Namespace, options: &str) -> Result<Image<'_>> {
         let kernel_version = self.rootfs.kernel_version()?;
         // Without the configuration of Debian's ostree-boot: what enables our module is our own.
-        Namespace::of(&self.rootfs.path())
-            .overlaid_with(self.package.path())
-            .overlaid_with(self.extra.path())
-            .bound(self.out.path(), "/out")
-            .run(&format!(
-                "rm -f /etc/dracut.conf.d/*ostree*\n\
+        namespace.clone().bound(self.out.path(), "/out").run(&format!(
+            "rm -f /etc/dracut.conf.d/*ostree*\n\
                  dracut --force --no-hostonly --no-early-microcode --compress cat --kver '{kernel_version}' \
                  --omit 'btrfs hwdb kernel-modules kernel-modules-extra qemu nvdimm lunmask' \
                  {options} /out/image 2>&1"
-            ))?;
+        ))?;
         let root = self.out.path().join("root");
         fs::create_dir(&root)?;
         let status = Command::new("cpio")
@@ -160,6 +187,28 @@ fn the_image_has_what_a_boot_needs(guest: Guest) -> Result<()> {
     let boot = if guest == Guest::Forky { "mount=no" } else { "mount=yes" };
     let drop_in = image.read("usr/lib/ostree/prepare-root.conf.d/10-dracut.conf")?;
     ensure!(drop_in.ends_with(&format!("[boot]\n{boot}\n")), "{drop_in}");
+    Ok(())
+}
+
+/// The dracut that runs is of a system without our files, and so is the one whose files it must not take.
+fn another_tree_than_its_own_gives_the_same_image(guest: Guest) -> Result<()> {
+    let conf = "[sysroot]\nreadonly=true\n";
+    let build = Build::on(guest)?
+        .with_file("usr/share/image.conf", conf)?
+        .with_link("etc/ostree/prepare-root.conf", "/usr/share/image.conf")?
+        .with_link("etc/ostree/prepare-root.conf.d/20-off.conf", "/dev/null")?
+        .with_file("usr/lib/ostree/prepare-root.conf.d/30-image.conf", "[boot]\nrecover=no\n")?;
+    let image = build.dracut_of_another_tree()?;
+    ensure!(image.read("etc/ostree/prepare-root.conf")? == conf);
+    ensure!(image.read("usr/lib/ostree/prepare-root.conf.d/30-image.conf")? == "[boot]\nrecover=no\n");
+    let off = fs::read_link(image.path("etc/ostree/prepare-root.conf.d/20-off.conf"))?;
+    ensure!(off == Path::new("/dev/null"), "{}", off.display());
+    let unit = "usr/lib/systemd/system/ostree-prepare-root.service";
+    ensure!(image.read(unit)? == fs::read_to_string(build.package.path().join(unit))?, "another unit");
+    ensure!(
+        fs::read(image.path(PREPARE_ROOT))? == fs::read(build.package.path().join(PREPARE_ROOT))?,
+        "another binary"
+    );
     Ok(())
 }
 

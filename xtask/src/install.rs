@@ -19,6 +19,7 @@ fn files(dracut_module: &str) -> Vec<(&'static str, String, u32)> {
     vec![
         ("dracut-module/50ostree/module-setup.sh", format!("{module}/module-setup.sh"), 0o755),
         ("dracut-module/50ostree/ostree-prepare-root.sh", format!("{module}/ostree-prepare-root.sh"), 0o755),
+        ("dracut-module/50ostree/ostree-usable-root.sh", format!("{module}/ostree-usable-root.sh"), 0o755),
         ("dracut-module/ostree.conf", "usr/lib/dracut/dracut.conf.d/50-ostree.conf".to_owned(), 0o644),
         (
             "dracut-module/units/ostree-prepare-root.service",
