@@ -39,7 +39,7 @@ pub(crate) fn a_missing_deployment_is_explained_and_repaired_in_the_emergency_sh
         types("systemctl is-active emergency.target"),
         sees("\nactive"),
         types("while read -r a b c root target rest; do [ $target != /sysroot ] || echo mounted=$root; done </proc/self/mountinfo"),
-        sees("\nmounted=/\r"),
+        sees("mounted=/"),
         types("link=$(readlink /sysroot/ostree/boot.1/default/*/0); cd /sysroot/ostree/deploy/default"),
         types(&format!("mount -o remount,rw /sysroot; mv {LOST} deploy/${{link##*/}}; cd /")),
         types("/usr/lib/ostree/ostree-prepare-root /sysroot; echo status=$?"),
