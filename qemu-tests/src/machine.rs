@@ -85,16 +85,20 @@ impl Machine {
     /// Boots, runs `script` in the system that comes up, and returns what the machine reported before it switched itself
     /// off. `number` tells apart the boots of one machine.
     pub(crate) fn boot(&self, number: usize, script: &str) -> Result<Report> {
-        let facts = self.directory.join(format!("report-{number}"));
-        fs::create_dir(&facts).with_context(|| format!("creating {}", facts.display()))?;
         let qemu = self.prepare(script, NO_SHELL)?;
         let console = self.console(number);
         let mut running = qemu.start(&console)?;
         running.wait(LIMIT)?;
-        let seconds = running.elapsed();
-        let report = self.directory.join("report.img");
+        self.report(number, running.elapsed())
+    }
+
+    /// What the machine has written to the disk for its report.
+    fn report(&self, number: usize, seconds: Duration) -> Result<Report> {
+        let facts = self.directory.join(format!("report-{number}"));
+        fs::create_dir(&facts).with_context(|| format!("creating {}", facts.display()))?;
+        let console = self.console(number);
         // An agent that never ran leaves zeros, which tar takes for an empty archive.
-        run(Command::new("tar").arg("-xf").arg(&report).arg("-C").arg(&facts))
+        run(Command::new("tar").arg("-xf").arg(self.directory.join("report.img")).arg("-C").arg(&facts))
             .with_context(|| format!("reading the machine's report; its console: {}", console.display()))?;
         Ok(Report::new(facts, console, seconds))
     }
@@ -108,7 +112,9 @@ impl Machine {
         for line in lines {
             follow(line, &mut running, &mut seen)?;
         }
-        Ok(Report::new(self.directory.join(format!("report-{number}")), console, running.elapsed()))
+        let seconds = running.elapsed();
+        drop(running);
+        self.report(number, seconds)
     }
 
     /// Boots with the serial console on this terminal.
