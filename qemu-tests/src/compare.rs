@@ -44,7 +44,8 @@ pub const ABSOLUTE_LAYERS: Difference = Difference {
 pub const VAR_IN_THE_INITRAMFS: Difference = Difference {
     name: "systemd or not is found out when it runs",
     level: |line| {
-        Some(if line.starts_with("mount: /var ") { line.replace(" master:/sysroot", "") } else { line.to_owned() })
+        let without_master = line.split_once(" master:").map_or(line, |(rest, _)| rest);
+        Some(if line.starts_with("mount: /var ") { without_master } else { line }.to_owned())
     },
 };
 
