@@ -49,6 +49,16 @@ pub const VAR_IN_THE_INITRAMFS: Difference = Difference {
     },
 };
 
+/// Where the generator of newer libostree mounts `/boot`, it takes it from `/sysroot`, read-only if that is. Without an initramfs,
+/// and so without anybody who knew that there is such a generator, ours mounts it before, writable as in Debian 13.
+pub const BOOT_BEFORE_THE_GENERATOR: Difference = Difference {
+    name: "without an initramfs /boot is always mounted",
+    level: |line| {
+        let other = !line.starts_with("mount: /boot ");
+        other.then(|| line.replace(" shared:/boot", " shared:/sysroot"))
+    },
+};
+
 /// The differences that the guest's version of `ostree` makes.
 pub fn version_differences(guest: Guest) -> &'static [Difference] {
     match guest {

@@ -1,7 +1,9 @@
 //! What the peer does not do.
 
 use anyhow::{Result, ensure};
-use qemu_tests::compare::{VAR_IN_THE_INITRAMFS, same_as_peer, version_differences};
+use qemu_tests::compare::{
+    BOOT_BEFORE_THE_GENERATOR, Difference, VAR_IN_THE_INITRAMFS, same_as_peer, version_differences,
+};
 use qemu_tests::guest::Guest;
 
 use crate::{contains, is_well, scenario};
@@ -51,7 +53,8 @@ pub(crate) fn without_an_initramfs_the_same_is_mounted(guest: Guest) -> Result<(
     let report = scenario(guest, "no-initramfs-readonly")?.run()?;
     is_well(&report)?;
     let with_initramfs = scenario(guest, "readonly-by-configuration")?.run()?;
-    let differences = [version_differences(guest), &[VAR_IN_THE_INITRAMFS]].concat();
+    let generator: &[Difference] = if guest == Guest::Forky { &[BOOT_BEFORE_THE_GENERATOR] } else { &[] };
+    let differences = [version_differences(guest), &[VAR_IN_THE_INITRAMFS], generator].concat();
     same_as_peer(&report, &with_initramfs, &differences)?;
     contains(&report.kernel_command_line()?, " init=/ostree/boot.1/default/")
 }
