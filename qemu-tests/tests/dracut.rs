@@ -246,6 +246,9 @@ fn without_systemd_a_hook_runs_it(guest: Guest) -> Result<()> {
     let hooks = ["usr/lib/dracut/hooks", "var/lib/dracut/hooks"];
     let mut hook = hooks.iter().map(|hooks| image.path(&format!("{hooks}/pre-pivot/00-ostree-prepare-root.sh")));
     ensure!(hook.any(|path| path.exists()), "no hook in the image");
+    // Without it dracut 059 unmounts a physical root, which has no /proc, before ours is reached.
+    let mut hook = hooks.iter().map(|hooks| image.path(&format!("{hooks}/pre-mount/00-ostree-usable-root.sh")));
+    ensure!(hook.any(|path| path.exists()), "no hook for the check of the root in the image");
     ensure!(!image.path("usr/lib/systemd/systemd").exists(), "systemd is in the image");
     Ok(())
 }

@@ -39,7 +39,6 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let both = Guest::booted();
-    let bookworm = [Guest::Bookworm];
     let trixie = [Guest::Trixie];
     let forky = [Guest::Forky];
     let stories = stories!(beside_the_peer on both =>
@@ -53,9 +52,6 @@ fn main() -> ExitCode {
         xfs,
         sysroot_readonly_by_the_configuration,
         a_script_in_an_initramfs_without_systemd,
-    ))
-    .chain(stories!(only_ours on bookworm =>
-        a_hook_does_the_same_without_systemd,
     ))
     .chain(stories!(only_ours on trixie =>
         boot_is_not_mounted_when_told,
