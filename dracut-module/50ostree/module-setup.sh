@@ -54,6 +54,8 @@ install() {
         # dracut 059 knows no directory of units when it works on another tree.
         units=${systemdsystemunitdir:-/usr/lib/systemd/system}
         _ostree_copy "$units/ostree-prepare-root.service"
+        # Reasons are for whoever changes the unit; every boot loads the image.
+        sed -i '/^#/d' "$initdir$units/ostree-prepare-root.service"
         # Required, not wanted: where it fails the target must not be reached, or the switch to the physical root follows.
         mkdir -p "$initdir$units/initrd-root-fs.target.requires"
         ln -sfn ../ostree-prepare-root.service \
