@@ -238,6 +238,7 @@ impl Executor<'_> {
 
     /// Mounts something on a path of the new root, which is never left: one name cannot, more are looked up inside.
     fn attach(&self, mount: impl AsFd, target: &str) -> Result<(), Errno> {
+        let mount = mount.as_fd();
         let root = self.new_root.as_ref().ok_or(Errno::BADF)?;
         if !target.contains('/') {
             return mount::attach_at(mount, root, target);

@@ -2,7 +2,7 @@
 //!
 //! `openat2(2)` with `RESOLVE_IN_ROOT`: absolute links and `..` are taken inside the directory, magic links are refused.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Statx, StatxAttributes, StatxFlags};
@@ -71,9 +71,14 @@ pub fn open_root(path: &Path) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// As `openat2(2)`: `ELOOP` for a loop of links and for a magic link.
 pub fn open(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags) -> Result<OwnedFd, Errno> {
+    open_in(root.as_fd(), path.as_ref(), flags)
+}
+
+/// One function for all kinds of descriptors and paths: they are many, and an initramfs is small.
+fn open_in(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     loop {
-        match rustix::fs::openat2(&root, path.as_ref(), flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
             // A rename somewhere raced with the lookup of `..`: openat2(2) says to try again.
             Err(Errno::AGAIN) => {}
             other => return other,
@@ -100,7 +105,11 @@ pub fn leave_open(fd: OwnedFd) {
 /// # Errors
 /// As `statx(2)`.
 pub fn stat_fd(fd: impl AsFd) -> Result<Stat, Errno> {
-    rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).map(Stat::from)
+    stat(fd.as_fd(), "", AtFlags::EMPTY_PATH)
+}
+
+fn stat(fd: BorrowedFd<'_>, name: &str, flags: AtFlags) -> Result<Stat, Errno> {
+    rustix::fs::statx(fd, name, flags, StatxFlags::BASIC_STATS).map(Stat::from)
 }
 
 /// What one name in the directory `fd` is; `name` has no `/`. A link is not followed. `None`: it is not there.
@@ -110,8 +119,8 @@ pub fn stat_fd(fd: impl AsFd) -> Result<Stat, Errno> {
 pub fn stat_name(fd: impl AsFd, name: &str) -> Result<Option<Stat>, Errno> {
     debug_assert!(!name.contains('/'), "a name is one path component");
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-    match rustix::fs::statx(fd, name, flags, StatxFlags::BASIC_STATS) {
-        Ok(stat) => Ok(Some(stat.into())),
+    match stat(fd.as_fd(), name, flags) {
+        Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(error),
     }
@@ -182,7 +191,10 @@ const PAGE: usize = 4096;
 /// # Errors
 /// As [`open`] and `getdents64(2)`.
 pub fn names(root: impl AsFd, path: impl AsRef<Path>) -> Result<Vec<String>, Errno> {
-    let directory = open(root, path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+    names_in(open(root, path, OFlags::RDONLY | OFlags::DIRECTORY)?)
+}
+
+fn names_in(directory: OwnedFd) -> Result<Vec<String>, Errno> {
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::new(directory)? {
         if let Ok(name) = entry?.file_name().to_str()

@@ -61,7 +61,7 @@ pub fn clone_at(directory: impl AsFd, name: &str) -> Result<Detached, Errno> {
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH
         | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
-    rustix::mount::open_tree(directory, name, flags).map(Detached)
+    rustix::mount::open_tree(directory.as_fd(), name, flags).map(Detached)
 }
 
 /// Sets whether the mount itself (not its filesystem) is read-only; its other flags stay.
@@ -111,8 +111,12 @@ pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<(), Errno> {
 /// # Errors
 /// As `move_mount(2)`.
 pub fn attach_at(mount: impl AsFd, directory: impl AsFd, path: impl AsRef<Path>) -> Result<(), Errno> {
+    move_mount(mount.as_fd(), directory.as_fd(), path.as_ref())
+}
+
+fn move_mount(mount: BorrowedFd<'_>, directory: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    rustix::mount::move_mount(mount, "", directory, path.as_ref(), flags)
+    rustix::mount::move_mount(mount, "", directory, path, flags)
 }
 
 /// Takes what is mounted at `path` out of the tree, with all below it, even if it is in use.
