@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use ostree_formats::mountinfo;
 use ostree_formats::prepare_root_conf::OnFailure;
 use system::log::Stderr;
 use system::power::{self, Power};
 use system::proc::Proc;
 
 use crate::facts::Situation;
-use crate::interrupted;
+use crate::run::root_of_running_system;
 
 /// How long the report stays on the console before the machine leaves.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -31,8 +30,7 @@ pub(crate) fn runs_by_hand(situation: Situation) -> bool {
 }
 
 fn a_system_runs() -> bool {
-    let mounts = Proc::open().and_then(|proc| proc.mountinfo()).unwrap_or_default();
-    interrupted::root_of_deployment(&mountinfo::parse(&mounts)).is_some()
+    Proc::open().and_then(|proc| root_of_running_system(&proc)).is_ok_and(|root| root.is_some())
 }
 
 /// Does it. Returns for [`OnFailure::Emergency`], and when the kernel refuses to leave.

@@ -131,7 +131,7 @@ impl Request {
         }
         if purpose == Purpose::Boot
             && !pid1
-            && let Some(root) = root_of_running_system(&physical)?
+            && let Some(root) = root_of_running_system(&physical.proc)?
         {
             return Ok(Planned::Running(root));
         }
@@ -220,12 +220,12 @@ fn require_same(physical: &PhysicalRoot, prepared: &DeploymentPath, asked_for: &
 }
 
 /// What `/` is, if it is the root of a deployment: then this is a system that runs, and its `/sysroot` is in use.
-fn root_of_running_system(physical: &PhysicalRoot) -> Result<Option<String>, SystemError> {
-    // The mount table decides; this file only says whether a look at it is worth it.
+pub(crate) fn root_of_running_system(proc: &Proc) -> Result<Option<String>, SystemError> {
+    // The mount table decides; this file says whether a look at it is worth it, and that an overlay is no initramfs'.
     if rustix::fs::access("/run/ostree-booted", rustix::fs::Access::EXISTS).is_err() {
         return Ok(None);
     }
-    Ok(interrupted::root_of_deployment(&mountinfo::parse(&physical.proc.mountinfo()?)))
+    Ok(interrupted::root_of_deployment(&mountinfo::parse(&proc.mountinfo()?)))
 }
 
 /// Follows the boot link; where that is missing, looks for what it must have meant.
