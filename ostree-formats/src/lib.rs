@@ -15,12 +15,19 @@
 //! | [`booted_state`] | `/run/ostree-booted`, a GVariant |
 //! | [`mountinfo`] | `/proc/self/mountinfo` |
 
+pub mod bls;
 pub mod booted_state;
 pub mod bootlink;
 pub mod cmdline;
+pub mod commit;
 pub mod deployment;
+pub mod entry_name;
+pub mod kargs;
 pub mod keyfile;
 pub mod mountinfo;
 pub mod origin;
+pub mod os_release;
 pub mod prepare_root_conf;
 pub mod repo_config;
+pub mod staged_state;
+pub mod version_order;

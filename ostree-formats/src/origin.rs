@@ -27,3 +27,8 @@ mod tests {
         assert_eq!(followed(b"nonsense"), None);
     }
 }
+/// stub
+pub fn is_pinned(bytes: &[u8]) -> Result<bool, crate::keyfile::KeyfileError> {
+    let k = Keyfile::parse_merging(bytes)?;
+    Ok(k.get("libostree-transient", "pinned").and_then(|e| crate::keyfile::boolean(e.value)).unwrap_or(false))
+}

@@ -27,3 +27,61 @@ mod tests {
         }
     }
 }
+/// stub
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Bootloader {
+    Auto,
+    None,
+    Grub2,
+    Syslinux,
+    Uboot,
+    Zipl,
+    Aboot,
+}
+impl std::fmt::Display for Bootloader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&format!("{self:?}").to_lowercase())
+    }
+}
+/// stub
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct RepoConfig {
+    pub bootloader: Bootloader,
+    pub bootprefix: bool,
+    pub bls_append_except_default: Vec<(String, String)>,
+    pub boot_counting_tries: u32,
+}
+/// stub
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RepoConfigError(String);
+impl RepoConfig {
+    /// stub
+    pub fn parse(bytes: &[u8]) -> Result<Self, RepoConfigError> {
+        let k = Keyfile::parse_merging(bytes).map_err(|e| RepoConfigError(e.to_string()))?;
+        let g = |key| k.get("sysroot", key).map(|e| e.value);
+        let bootloader = match g("bootloader").unwrap_or("auto") {
+            "auto" => Bootloader::Auto,
+            "none" => Bootloader::None,
+            "grub2" => Bootloader::Grub2,
+            "syslinux" => Bootloader::Syslinux,
+            "uboot" => Bootloader::Uboot,
+            "zipl" => Bootloader::Zipl,
+            "aboot" => Bootloader::Aboot,
+            o => return Err(RepoConfigError(o.to_owned())),
+        };
+        Ok(Self {
+            bootloader,
+            bootprefix: g("bootprefix").and_then(boolean).unwrap_or(false),
+            bls_append_except_default: g("bls-append-except-default")
+                .unwrap_or_default()
+                .split(';')
+                .filter_map(|p| p.split_once('='))
+                .map(|(a, b)| (a.to_owned(), b.to_owned()))
+                .collect(),
+            boot_counting_tries: g("boot-counting-tries").and_then(|v| v.parse().ok()).unwrap_or(0),
+        })
+    }
+}

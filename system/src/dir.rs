@@ -270,7 +270,11 @@ pub fn make_unique(fd: impl AsFd, prefix: &str, mode: u16) -> Result<String, Err
     }
 }
 
-pub(crate) fn write_all(file: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
+/// Writes all of `bytes`.
+///
+/// # Errors
+/// As `write(2)`.
+pub fn write_all(file: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         let written = rustix::io::retry_on_intr(|| rustix::io::write(&file, bytes))?;
         bytes = bytes.get(written..).unwrap_or_default();

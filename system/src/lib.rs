@@ -1,17 +1,24 @@
-//! Effects: directories held by descriptor, mounts, the journal, the log.
+//! Effects: directories held by descriptor, trees and copies, locks, mounts, durability, the journal, the log.
 //!
 //! The only crate of the workspace in which `unsafe` may stand, each block with its reason; everything that the kernel
 //! offers and no library wraps is wrapped here. Decides nothing: what to do comes from a plan.
 
+pub mod copy;
 pub mod dir;
 pub mod entry;
 pub mod exec;
 pub mod journal;
+pub mod lock;
 pub mod log;
 pub mod mount;
+pub mod notify;
 pub mod output;
 pub mod power;
 pub mod proc;
+pub mod signals;
+pub mod sync;
+pub mod tree;
+pub mod xattr;
 
 use std::fmt::Display;
 

@@ -97,6 +97,16 @@ pub fn make_all_private() -> Result<(), Errno> {
     setattr_at(libc::AT_FDCWD, c"/", Attr { propagation, ..Attr::default() }, libc::AT_RECURSIVE)
 }
 
+/// Gives this process a mount namespace of its own, in which no change comes from outside or reaches it.
+///
+/// # Errors
+/// As `unshare(2)` and [`make_all_private`].
+pub fn enter_private_namespace() -> Result<(), Errno> {
+    // SAFETY: only the flag that concerns open files and threads sharing them is a danger, and it is not given.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS)? };
+    make_all_private()
+}
+
 /// Mounts `mount` on the directory `target`; where it was attached already, moves it with all below it.
 ///
 /// # Errors
@@ -160,6 +170,16 @@ pub fn new_filesystem(
     rustix::mount::fsconfig_create(&context).map_err(explain)?;
     let flags = FsMountFlags::FSMOUNT_CLOEXEC;
     rustix::mount::fsmount(&context, flags, attributes).map(Detached).map_err(explain)
+}
+
+/// Changes one option of the filesystem that is mounted at `path`, for all its mounts; its other options stay.
+///
+/// # Errors
+/// As `fspick(2)` and `fsconfig(2)`.
+pub fn reconfigure(path: &Path, flag: &str) -> Result<(), Errno> {
+    let context = rustix::mount::fspick(rustix::fs::CWD, path, rustix::mount::FsPickFlags::FSPICK_CLOEXEC)?;
+    rustix::mount::fsconfig_set_flag(&context, flag)?;
+    rustix::mount::fsconfig_reconfigure(&context)
 }
 
 /// Whether the filesystem that `fd` is on, or its mount, is read-only.

@@ -18,9 +18,9 @@ const HELP: &str = "\
 cargo xtask boot [--scenario NAME] [--interactive]   make a system, boot it, show what happened
 cargo xtask test [--fast]                            everything; --fast leaves out the whole machines
 cargo xtask bench                                    figures, against the peer in the same run
-cargo xtask build                                    the static binary
+cargo xtask build                                    the static binaries
 cargo xtask install DESTDIR [--dracut-module NAME]   everything where a distribution expects it
-cargo xtask size                                     how large the binary is, and that it stays below the limit
+cargo xtask size                                     how large the binaries are, and that they stay below their limits
 ";
 
 fn main() -> Result<()> {
@@ -46,13 +46,15 @@ fn main() -> Result<()> {
         "test" => test::test(options.fast),
         "bench" => bench::bench(),
         "build" => {
-            println!("{}", binary::build()?.display());
+            for program in binary::PROGRAMS {
+                println!("{}", binary::build(program)?.display());
+            }
             Ok(())
         }
         "install" => {
             let destdir = options.destdir.context("DESTDIR is missing: where shall it go?")?;
             let module = options.dracut_module.unwrap_or_else(|| install::DRACUT_MODULE.to_owned());
-            install::install(&binary::build()?, &destdir, &module)
+            install::install(&destdir, &module)
         }
         "size" => binary::size(),
         other => bail!("there is no command {other:?}\n{HELP}"),

@@ -19,12 +19,12 @@ pub(crate) fn test(fast: bool) -> Result<()> {
     })?;
     phase("licences and sources of dependencies", deny)?;
     phase("what needs neither root nor QEMU", || run(cargo().args(["test", "--quiet", "--workspace"])))?;
-    phase("size of the static binary", binary::size)?;
+    phase("size of the static binaries", binary::size)?;
     phase("what the host needs", qemu_tests::host::ensure_ready)?;
-    let binary = binary::build()?;
     let destdir = workspace::root().join("target/destdir");
-    install::install(&binary, &destdir, install::DRACUT_MODULE)?;
-    phase("mount namespaces", || run(&mut in_namespaces(&binary)))?;
+    install::install(&destdir, install::DRACUT_MODULE)?;
+    phase("mount namespaces", || run(&mut in_namespaces("namespaces")?))?;
+    phase("finalization in mount namespaces", || run(&mut in_namespaces("finalize")?))?;
     if fast {
         println!("\nskipped: whole machines (--fast)");
     } else {
@@ -54,11 +54,14 @@ fn deny() -> Result<()> {
     }
 }
 
-fn in_namespaces(binary: &Path) -> Command {
+fn in_namespaces(test: &str) -> Result<Command> {
     let mut command = cargo();
-    command.args(["test", "--quiet", "--package", "namespace-tests", "--test", "namespaces"]);
-    command.env("FIRSTROOT_PREPARE_ROOT", binary).env("FIRSTROOT_PEERS", "1");
+    command.args(["test", "--quiet", "--package", "namespace-tests", "--test", test]);
     command
+        .env("FIRSTROOT_PREPARE_ROOT", binary::build(binary::PREPARE_ROOT)?)
+        .env("FIRSTROOT_FINALIZE_STAGED", binary::build(binary::FINALIZE_STAGED)?)
+        .env("FIRSTROOT_PEERS", "1");
+    Ok(command)
 }
 
 fn with_machines(test: &str, destdir: &Path) -> Command {

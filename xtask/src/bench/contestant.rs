@@ -29,6 +29,9 @@ pub(crate) struct Programs {
 impl Programs {
     /// Builds them.
     pub(crate) fn build() -> Result<Programs> {
-        Ok(Programs { ours: binary::build()?, floor: binary::build_floor().context("building the floor")? })
+        Ok(Programs {
+            ours: binary::build(binary::PREPARE_ROOT)?,
+            floor: binary::build_floor().context("building the floor")?,
+        })
     }
 }

@@ -1,0 +1,210 @@
+//! Kernel, initramfs and what belongs to them in `/boot/ostree/STATEROOT-BOOTCSUM`: what is there already, and is it whole?
+//! Only reads.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+
+use ostree_formats::deployment::{Checksum, DeploymentPath};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use serde::Serialize;
+use system::dir::{self, Kind};
+use system::{Context, SystemError, tree};
+
+use crate::boot_plan::{BootPlan, boot_directory, overlay_file};
+use crate::deployment_list::Listed;
+use crate::error::Error;
+use crate::kernel_layout::{self, BootFile, KernelLayout};
+use crate::prepared::{self, Prepared};
+use crate::roots::Roots;
+use crate::staged::RunOstree;
+use crate::sysroot::{is_there, open_deployment};
+
+/// What has to be done for one directory in `/boot/ostree`.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Install {
+    /// Its name.
+    pub(crate) directory: String,
+    /// Whose files they are.
+    pub(crate) deployment: DeploymentPath,
+    /// Where they are in it.
+    #[serde(skip)]
+    pub(crate) layout: KernelLayout,
+    /// Those that are not there, or not whole.
+    pub(crate) files: Vec<BootFile>,
+    /// How.
+    pub(crate) way: Way,
+    /// What that takes of a `/boot` of its own.
+    pub(crate) bytes: u64,
+}
+
+/// How files get there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Way {
+    /// All of them, in a directory that is renamed into place when it is whole.
+    NewDirectory,
+    /// That directory has been made beforehand, and only has to be renamed.
+    Prepared,
+    /// One by one, each replaced by a rename, in the directory that is there.
+    Repair,
+}
+
+/// An overlay initrd that is not in `/boot` yet.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Overlay {
+    /// Its name in `/run/ostree/staged-initrds`.
+    pub(crate) checksum: Checksum,
+    /// Its size.
+    pub(crate) bytes: u64,
+}
+
+/// All that has to be put into `/boot`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct BootFiles {
+    /// Directories.
+    pub(crate) installs: Vec<Install>,
+    /// Overlay initrds.
+    pub(crate) overlays: Vec<Overlay>,
+}
+
+impl BootFiles {
+    /// What it takes of a `/boot` of its own.
+    pub(crate) fn bytes(&self) -> u64 {
+        let installs = self.installs.iter().map(|install| install.bytes);
+        installs.chain(self.overlays.iter().map(|overlay| overlay.bytes)).sum()
+    }
+}
+
+/// Looks what the list of `plan` lacks. Of the first deployment, which will be booted, files are read and compared; of the others,
+/// that they are there with the right size has to do.
+pub(crate) fn survey(roots: &Roots, run: Option<&RunOstree>, plan: &BootPlan) -> Result<BootFiles, Error> {
+    let mut by_directory: BTreeMap<String, (&Listed, bool)> = BTreeMap::new();
+    for (index, listed) in plan.list.iter().enumerate() {
+        by_directory.entry(boot_directory(&listed.deployment)).or_insert((listed, index == 0));
+    }
+    let mut files = BootFiles::default();
+    for (directory, (listed, thorough)) in by_directory {
+        files.installs.extend(survey_one(roots, run, &directory, listed, thorough)?);
+    }
+    for checksum in &plan.overlays {
+        if is_there(&roots.boot, "ostree")
+            && dir::open(&roots.boot, format!("ostree/{}", overlay_file(checksum)), OFlags::PATH).is_ok()
+        {
+            continue;
+        }
+        let staged = run.and_then(RunOstree::staged_initrds);
+        let stat = staged.and_then(|staged| dir::stat_name(staged, checksum.as_str()).ok().flatten());
+        let stat = stat.filter(|stat| stat.kind == Kind::File);
+        let stat = stat.ok_or_else(|| Error::OverlayMissing(checksum.to_string()))?;
+        files.overlays.push(Overlay { checksum: checksum.clone(), bytes: stat.size });
+    }
+    Ok(files)
+}
+
+fn survey_one(
+    roots: &Roots,
+    run: Option<&RunOstree>,
+    directory: &str,
+    listed: &Listed,
+    thorough: bool,
+) -> Result<Option<Install>, Error> {
+    let deployment = open_deployment(roots, &listed.deployment.path)?;
+    let layout = &listed.deployment.kernel;
+    let source = kernel_layout::open_directory(&deployment, layout)?;
+    let install = |files: Vec<BootFile>, way: Way| -> Result<Option<Install>, Error> {
+        let costs = roots.boot_is_separate && way != Way::Prepared;
+        let bytes = if costs { bytes_of(&source, &files)? } else { 0 };
+        let (directory, deployment) = (directory.to_owned(), listed.deployment.path.clone());
+        Ok(Some(Install { directory, deployment, layout: layout.clone(), files, way, bytes }))
+    };
+    let there = match dir::open(&roots.boot, format!("ostree/{directory}"), OFlags::RDONLY | OFlags::DIRECTORY) {
+        Ok(there) => there,
+        Err(Errno::NOENT) => {
+            let record = run.and_then(Prepared::read);
+            let all: Vec<BootFile> = layout.files().cloned().collect();
+            let ready = prepared::is_whole(roots, &source, directory, &all, record.as_ref());
+            return install(all, if ready { Way::Prepared } else { Way::NewDirectory });
+        }
+        Err(error) => return Err(error).context("open", format_args!("/boot/ostree/{directory}"))?,
+    };
+    let mut lacking = Vec::new();
+    for file in layout.files() {
+        let same = if thorough { same(&source, &there, file) } else { same_size(&source, &there, file) };
+        if !same.context("compare", format_args!("/boot/ostree/{directory}/{}", file.target))? {
+            lacking.push(file.clone());
+        }
+    }
+    if lacking.is_empty() { Ok(None) } else { install(lacking, Way::Repair) }
+}
+
+fn bytes_of(source: &OwnedFd, files: &[BootFile]) -> Result<u64, SystemError> {
+    files.iter().map(|file| size(source, &file.source).context("look at", &file.source)).sum()
+}
+
+fn size(directory: impl AsFd, name: &str) -> Result<u64, Errno> {
+    let opened = dir::open(&directory, name, OFlags::PATH)?;
+    let stat = dir::stat_fd(&opened)?;
+    if stat.kind != Kind::Directory {
+        // Whole blocks, generously.
+        return Ok(stat.size.next_multiple_of(4096));
+    }
+    let names = dir::names(&opened, ".")?;
+    names.iter().map(|name| size(&opened, name)).sum::<Result<u64, Errno>>().map(|bytes| bytes + 4096)
+}
+
+/// Whether both have a file of the same size there; a directory has only to be there.
+fn same_size(source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> Result<bool, Errno> {
+    let there = match dir::stat_name(there, &file.target)? {
+        Some(stat) => stat,
+        None => return Ok(false),
+    };
+    let source = dir::stat_fd(dir::open(source, &file.source, OFlags::PATH)?)?;
+    Ok(source.kind == there.kind && (file.is_directory || source.size == there.size))
+}
+
+/// Whether both have the same content there.
+pub(crate) fn same(source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> Result<bool, Errno> {
+    same_named(source, &file.source, there, &file.target)
+}
+
+fn same_named(source: &OwnedFd, name: &str, there: &OwnedFd, target: &str) -> Result<bool, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let one = dir::open(source, name, flags)?;
+    let other = match dir::open(there, target, flags | OFlags::NOFOLLOW) {
+        Err(Errno::NOENT | Errno::LOOP) => return Ok(false),
+        other => other?,
+    };
+    let (stat, other_stat) = (dir::stat_fd(&one)?, dir::stat_fd(&other)?);
+    match (stat.kind, other_stat.kind) {
+        (Kind::File, Kind::File) if (stat.device, stat.inode) == (other_stat.device, other_stat.inode) => Ok(true),
+        (Kind::File, Kind::File) => Ok(stat.size == other_stat.size && same_content(&one, &other)?),
+        (Kind::Directory, Kind::Directory) => {
+            let names = dir::names(&one, ".")?;
+            if names != dir::names(&other, ".")? {
+                return Ok(false);
+            }
+            for name in &names {
+                if !same_named(&one, name, &other, name)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+fn same_content(one: &OwnedFd, other: &OwnedFd) -> Result<bool, Errno> {
+    const PIECE: usize = 256 << 10;
+    let (mut left, mut right) = (vec![0u8; PIECE], vec![0u8; PIECE]);
+    loop {
+        let count = tree::fill(one, &mut left)?;
+        if count != tree::fill(other, &mut right)? || left.get(..count) != right.get(..count) {
+            return Ok(false);
+        }
+        if count < PIECE {
+            return Ok(true);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What is written for a list of deployments, and which swap makes it count: pure.
+
+use ostree_formats::bls::BlsEntry;
+use ostree_formats::bootlink::BootVersion;
+use ostree_formats::deployment::Checksum;
+use ostree_formats::entry_name::{EntryName, Tries};
+use ostree_formats::kargs::KernelArguments;
+use ostree_formats::repo_config::RepoConfig;
+use serde::Serialize;
+
+use crate::deployment_list::{self, Listed};
+use crate::error::Error;
+use crate::sysroot::{Deployment, Foreign, Sysroot};
+
+/// What a deployment without an initramfs boots with.
+const PREPARE_ROOT: &str = "/usr/lib/ostree/ostree-prepare-root";
+
+/// Which of the links is changed, once all that it leads to is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Swap {
+    /// `boot/loader`: entries and boot links of the other bootversion.
+    Loader,
+    /// `ostree/boot.N`: boot links of the other subbootversion. Nothing that a boot loader reads changes.
+    Bootlinks,
+}
+
+/// A file in `loader.N`, or a boot link in `ostree/boot.N.S`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Written {
+    /// Relative to that directory.
+    pub(crate) path: String,
+    /// Content, or the link's target.
+    pub(crate) content: String,
+}
+
+/// A list of deployments as it will be on the disk.
+#[derive(Debug, Clone)]
+pub(crate) struct BootPlan {
+    /// How it comes to count.
+    pub(crate) swap: Swap,
+    /// After the swap.
+    pub(crate) bootversion: BootVersion,
+    /// After the swap.
+    pub(crate) subbootversion: BootVersion,
+    /// In the order of the menu.
+    pub(crate) list: Vec<Listed>,
+    /// With [`Swap::Loader`].
+    pub(crate) entries: Vec<Written>,
+    /// Files of others, with [`Swap::Loader`].
+    pub(crate) kept: Vec<Foreign>,
+    /// The boot links.
+    pub(crate) links: Vec<Written>,
+    /// Overlay initrds that must be in `/boot`.
+    pub(crate) overlays: Vec<Checksum>,
+}
+
+/// Plans `list` for a disk that is as `sysroot` says; `other_subbootversion` is where `ostree/boot.M` of the other bootversion
+/// leads, if it is there.
+pub(crate) fn plan(
+    sysroot: &Sysroot,
+    list: Vec<Listed>,
+    other_subbootversion: Option<BootVersion>,
+) -> Result<BootPlan, Error> {
+    let swap = if needs_new_entries(sysroot, &list) { Swap::Loader } else { Swap::Bootlinks };
+    let (bootversion, subbootversion) = match swap {
+        Swap::Loader => (sysroot.bootversion.other(), other_subbootversion.unwrap_or(BootVersion::Zero).other()),
+        Swap::Bootlinks => (sysroot.bootversion, sysroot.subbootversion.other()),
+    };
+    let (entries, kept) = match swap {
+        Swap::Loader => {
+            let entries = entries(&list, bootversion, sysroot)?;
+            let kept = keep(&sysroot.foreign, &entries);
+            (entries, kept)
+        }
+        Swap::Bootlinks => (Vec::new(), Vec::new()),
+    };
+    let links = list.iter().map(|listed| bootlink(listed, bootversion)).collect();
+    let mut overlays: Vec<Checksum> =
+        list.iter().flat_map(|listed| listed.deployment.overlay_initrds.iter().cloned()).collect();
+    overlays.sort_unstable();
+    overlays.dedup();
+    Ok(BootPlan { swap, bootversion, subbootversion, list, entries, kept, links, overlays })
+}
+
+/// Whether anything that a boot loader reads is to be different.
+fn needs_new_entries(sysroot: &Sysroot, list: &[Listed]) -> bool {
+    let current = deployment_list::current(sysroot);
+    current.len() != list.len()
+        || !current.iter().zip(list).all(|(one, other)| boots_the_same(&one.deployment, &other.deployment))
+}
+
+fn boots_the_same(current: &Deployment, wanted: &Deployment) -> bool {
+    // Of one that is new the entry has its further keys only.
+    let further_keys_are_there =
+        wanted.entry.fields().iter().all(|(key, value)| current.entry.values(key).any(|other| other == value));
+    current.bootcsum == wanted.bootcsum
+        && current.overlay_initrds == wanted.overlay_initrds
+        && current.kargs.without_ostree() == wanted.kargs.without_ostree()
+        && current.version == wanted.version
+        && current.path.stateroot == wanted.path.stateroot
+        && (wanted.entry_name.is_some() || further_keys_are_there)
+}
+
+fn bootlink(listed: &Listed, bootversion: BootVersion) -> Written {
+    let link = listed.bootlink(bootversion);
+    let path = &listed.deployment.path;
+    Written {
+        path: format!("{}/{}/{}", link.stateroot, link.bootcsum, link.bootserial),
+        content: format!("../../../deploy/{}/deploy/{}", path.stateroot, path.id),
+    }
+}
+
+fn entries(list: &[Listed], bootversion: BootVersion, sysroot: &Sysroot) -> Result<Vec<Written>, Error> {
+    let first = list.first().map(|listed| &listed.deployment.path.stateroot);
+    let several_stateroots = list.iter().any(|listed| Some(&listed.deployment.path.stateroot) != first);
+    let entry = |(index, listed): (usize, &Listed)| {
+        let place = Place { index, of: list.len(), several_stateroots };
+        Ok(Written {
+            path: format!("entries/{}", entry_name(listed, place, sysroot)),
+            content: entry(listed, place, bootversion, &sysroot.config)?.to_text(),
+        })
+    };
+    list.iter().enumerate().map(entry).collect()
+}
+
+/// Where in the menu.
+#[derive(Clone, Copy)]
+struct Place {
+    index: usize,
+    of: usize,
+    several_stateroots: bool,
+}
+
+impl Place {
+    /// Counts down: boot loaders take the highest first.
+    fn number(self) -> u32 {
+        u32::try_from(self.of - self.index).unwrap_or(u32::MAX)
+    }
+}
+
+/// The name of its file. A new entry begins with all its tries, another one keeps those that it has left.
+fn entry_name(listed: &Listed, place: Place, sysroot: &Sysroot) -> EntryName {
+    let config = &sysroot.config;
+    let tries = match &listed.deployment.entry_name {
+        _ if config.boot_counting_tries == 0 => None,
+        None => Some(Tries { left: config.boot_counting_tries, done: None }),
+        Some(name) => name.tries.as_ref().map(|tries| Tries { left: tries.left, done: Some(tries.done.unwrap_or(0)) }),
+    };
+    // Systems that were told to keep the older way of naming go on with it.
+    let stateroot = listed.deployment.path.stateroot.as_str().to_owned();
+    EntryName { number: place.number(), stateroot: sysroot.names_have_stateroot.then_some(stateroot), tries }
+}
+
+fn entry(listed: &Listed, place: Place, bootversion: BootVersion, config: &RepoConfig) -> Result<BlsEntry, Error> {
+    let deployment = &listed.deployment;
+    let mut entry = deployment.entry.clone();
+    entry.set("title", &title(deployment, place)?);
+    entry.set("version", &place.number().to_string());
+    let prefix = if config.bootprefix { "/boot" } else { "" };
+    let directory = format!("/ostree/{}", boot_directory(deployment));
+    let in_boot = |name: &str| format!("{prefix}{directory}/{name}");
+    let kernel = &deployment.kernel;
+    entry.set("linux", &in_boot(&kernel.kernel.target));
+    entry.remove("initrd");
+    if let Some(initramfs) = &kernel.initramfs {
+        entry.push("initrd", &in_boot(&initramfs.target));
+        for overlay in &deployment.overlay_initrds {
+            entry.push("initrd", &format!("{prefix}/ostree/{}", overlay_file(overlay)));
+        }
+    }
+    match &kernel.devicetree {
+        Some(tree) if tree.is_directory => entry.set("fdtdir", &in_boot(&tree.target)),
+        Some(tree) => entry.set("devicetree", &in_boot(&tree.target)),
+        None => {}
+    }
+    if let Some(aboot) = &kernel.aboot {
+        entry.set("aboot", &format!("{directory}/{}", aboot.target));
+        entry.set("abootcfg", &format!("/{}/usr/lib/ostree-boot/aboot.cfg", deployment.path));
+    }
+    entry.set("options", &options(listed, bootversion).to_string());
+    if place.index > 0 {
+        for (key, value) in &config.bls_append_except_default {
+            entry.set(key, value);
+        }
+    }
+    Ok(entry)
+}
+
+/// The name of the directory of a deployment's kernel in `boot/ostree`.
+pub(crate) fn boot_directory(deployment: &Deployment) -> String {
+    format!("{}-{}", deployment.path.stateroot, deployment.bootcsum)
+}
+
+/// The path of an overlay initrd in `boot/ostree`.
+pub(crate) fn overlay_file(checksum: &Checksum) -> String {
+    format!("initramfs-overlays/{checksum}.img")
+}
+
+fn title(deployment: &Deployment, place: Place) -> Result<String, Error> {
+    let name = deployment.title.as_deref().ok_or_else(|| Error::NoTitle(deployment.path.clone()))?;
+    let version = deployment.version.as_deref().filter(|version| !version.is_empty() && !name.contains(version));
+    let version = version.map(|version| format!(" {version}")).unwrap_or_default();
+    let stateroot = if place.several_stateroots { format!("{}:", deployment.path.stateroot) } else { String::new() };
+    Ok(format!("{name}{version} (ostree:{stateroot}{})", place.index))
+}
+
+fn options(listed: &Listed, bootversion: BootVersion) -> KernelArguments {
+    let link = listed.bootlink(bootversion);
+    let mut kargs = listed.deployment.kargs.clone();
+    if listed.deployment.kernel.initramfs.is_none() {
+        kargs.set("init", &format!("/{link}{PREPARE_ROOT}"));
+    } else if kargs.get("init").is_some_and(|init| init.starts_with("/ostree/boot.") && init.ends_with(PREPARE_ROOT)) {
+        // Of an older deployment that had no initramfs.
+        kargs.remove("init", None);
+    }
+    kargs.set("ostree", &format!("/{link}"));
+    kargs
+}
+
+/// Files of others, under names that ours do not have.
+fn keep(foreign: &[Foreign], entries: &[Written]) -> Vec<Foreign> {
+    let keep = |file: &Foreign| {
+        let mut path = file.path.clone();
+        while entries.iter().any(|entry| entry.path == path) {
+            path = match path.rsplit_once('/') {
+                Some((directory, name)) => format!("{directory}/other-{name}"),
+                None => format!("other-{path}"),
+            };
+        }
+        Foreign { path, content: file.content.clone() }
+    };
+    foreign.iter().map(keep).collect()
+}

@@ -1,0 +1,267 @@
+//! After the swap: what nothing leads to any more goes. Nothing here is an error: what cannot be removed now is removed next time.
+//! No object of the repository is: that is left to the running system.
+
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, OwnedFd};
+
+use ostree_formats::bootlink::{BootVersion, Bootcsum};
+use ostree_formats::deployment::{DeploymentId, DeploymentPath, Stateroot};
+use rustix::fs::{Mode, OFlags, Timestamps};
+use rustix::io::Errno;
+use system::dir;
+use system::{Context, SystemError, tree};
+
+use crate::boot_plan::{boot_directory, overlay_file};
+use crate::deployment_list::Listed;
+use crate::prepared;
+use crate::roots::Roots;
+
+/// What is current after the swap.
+#[derive(Debug, Clone)]
+pub(crate) struct Current {
+    /// `boot/loader`.
+    pub(crate) bootversion: BootVersion,
+    /// `ostree/boot.N`.
+    pub(crate) subbootversion: BootVersion,
+    /// The list.
+    pub(crate) list: Vec<Listed>,
+}
+
+/// What goes, in the order in which it goes: paths relative to the physical root, or to `/boot`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Removals {
+    /// In `/boot`.
+    pub(crate) boot: Vec<String>,
+    /// On the physical root.
+    pub(crate) sysroot: Vec<String>,
+}
+
+/// The names that decide it, as they are on the disk.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Found {
+    boot: Vec<String>,
+    boot_ostree: Vec<String>,
+    overlays: Vec<String>,
+    ostree: Vec<String>,
+    deployments: Vec<DeploymentPath>,
+    /// Backing directories.
+    backing: Vec<DeploymentPath>,
+}
+
+/// Removes what nothing leads to, and writes the refs of the list. Each failure is one warning.
+pub(crate) fn clean(roots: &Roots, current: &Current) {
+    if let Err(error) = bump(roots) {
+        log::warn!("{error}");
+    }
+    clean_boot(roots, current);
+    match find(roots) {
+        Ok(found) => remove_all(&roots.sysroot, "/", &removals(&found, current).sysroot),
+        // Who does not see everything does not know what is in use.
+        Err(error) => log::warn!("nothing is removed: {error}"),
+    }
+    if let Err(error) = write_refs(&roots.sysroot, current) {
+        log::warn!(
+            "the refs of the deployments are not up to date: {error}; any ostree admin command that cleans up mends that"
+        );
+    }
+}
+
+/// The part in `/boot`: what makes room there.
+pub(crate) fn clean_boot(roots: &Roots, current: &Current) {
+    match find(roots) {
+        Ok(found) => remove_all(&roots.boot, "/boot/", &removals(&found, current).boot),
+        Err(error) => log::warn!("nothing is removed from /boot: {error}"),
+    }
+}
+
+fn remove_all(root: &OwnedFd, shown: &str, paths: &[String]) {
+    for path in paths {
+        let removed = match path.rsplit_once('/') {
+            Some((directory, name)) => dir::open(root, directory, OFlags::RDONLY | OFlags::DIRECTORY)
+                .and_then(|directory| tree::remove(directory, name.as_bytes())),
+            None => tree::remove(root, path.as_bytes()),
+        };
+        if let Err(error) = removed {
+            log::warn!("cannot remove {shown}{path}: {error}; it will be removed by the next update");
+        }
+    }
+}
+
+/// Reads the names.
+pub(crate) fn find(roots: &Roots) -> Result<Found, SystemError> {
+    let names = |root: &OwnedFd, path: &str, shown: &str| match dir::names(root, path) {
+        Err(Errno::NOENT) => Ok(Vec::new()),
+        other => other.context("list", format_args!("{shown}{path}")),
+    };
+    let boot = names(&roots.boot, ".", "/boot/")?;
+    let boot_ostree = names(&roots.boot, "ostree", "/boot/")?;
+    let overlays = names(&roots.boot, "ostree/initramfs-overlays", "/boot/")?;
+    let ostree = names(&roots.sysroot, "ostree", "/sysroot/")?;
+    let (mut deployments, mut backing) = (Vec::new(), Vec::new());
+    for stateroot in names(&roots.sysroot, "ostree/deploy", "/sysroot/")? {
+        let Ok(stateroot) = stateroot.parse::<Stateroot>() else { continue };
+        for (place, list) in [("deploy", &mut deployments), ("backing", &mut backing)] {
+            let path = format!("ostree/deploy/{stateroot}/{place}");
+            let found = match names(&roots.sysroot, &path, "/sysroot/") {
+                // A file beside the stateroots is none of ours.
+                Err(error) if error.reason == Errno::NOTDIR => continue,
+                other => other?,
+            };
+            let ids = found.iter().filter_map(|name| name.parse::<DeploymentId>().ok());
+            list.extend(ids.map(|id| DeploymentPath { stateroot: stateroot.clone(), id }));
+        }
+    }
+    Ok(Found { boot, boot_ostree, overlays, ostree, deployments, backing })
+}
+
+/// Decides what goes.
+pub(crate) fn removals(found: &Found, current: &Current) -> Removals {
+    let listed: BTreeSet<&DeploymentPath> = current.list.iter().map(|listed| &listed.deployment.path).collect();
+    let kernels: BTreeSet<String> = current.list.iter().map(|listed| boot_directory(&listed.deployment)).collect();
+    let overlays: BTreeSet<String> =
+        current.list.iter().flat_map(|listed| &listed.deployment.overlay_initrds).map(overlay_file).collect();
+    let (n, s) = (current.bootversion, current.subbootversion);
+    let other = n.other();
+
+    let mut removals = Removals::default();
+    let old_loader = ["loader.tmp".to_owned(), format!("loader.{other}")];
+    removals.boot.extend(found.boot.iter().filter(|name| old_loader.contains(name)).cloned());
+    let unused = |name: &&String| prepared::is_one(name) || (is_kernel_directory(name) && !kernels.contains(*name));
+    removals.boot.extend(found.boot_ostree.iter().filter(unused).map(|name| format!("ostree/{name}")));
+    let overlay = |name: &String| format!("initramfs-overlays/{name}");
+    let unused = found.overlays.iter().map(overlay).filter(|path| path.ends_with(".img") && !overlays.contains(path));
+    removals.boot.extend(unused.map(|path| format!("ostree/{path}")));
+
+    let old_links = [
+        format!("boot.{n}.tmp"),
+        format!("boot.{other}.tmp"),
+        format!("boot.{other}"),
+        format!("boot.{n}.{}", s.other()),
+        format!("boot.{other}.0"),
+        format!("boot.{other}.1"),
+    ];
+    removals
+        .sysroot
+        .extend(found.ostree.iter().filter(|name| old_links.contains(name)).map(|name| format!("ostree/{name}")));
+    for path in found.deployments.iter().filter(|path| !listed.contains(path)) {
+        // The origin goes last: with it a deployment that could not be removed whole is still known as one.
+        removals.sysroot.extend([path.to_string(), path.origin_file()]);
+    }
+    let unused = found.backing.iter().filter(|path| !listed.contains(path));
+    removals.sysroot.extend(unused.map(|path| format!("ostree/deploy/{}/backing/{}", path.stateroot, path.id)));
+    removals
+}
+
+/// `STATEROOT-BOOTCSUM`.
+fn is_kernel_directory(name: &str) -> bool {
+    name.rsplit_once('-').is_some_and(|(_, sum)| sum.parse::<Bootcsum>().is_ok())
+}
+
+/// Others watch the time of this directory to learn that the list has changed.
+fn bump(roots: &Roots) -> Result<(), SystemError> {
+    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    dir::open(&roots.sysroot, "ostree/deploy", OFlags::RDONLY | OFlags::DIRECTORY)
+        .and_then(|directory| rustix::fs::futimens(directory, &times))
+        .context("touch", "/sysroot/ostree/deploy")
+}
+
+/// The refs `ostree/N/S/INDEX` keep the commits of the list from being pruned: exactly these are to be there.
+fn write_refs(sysroot: &OwnedFd, current: &Current) -> Result<(), SystemError> {
+    const HEADS: &str = "ostree/repo/refs/heads";
+    let shown = |path: &str| format!("/sysroot/{HEADS}/{path}");
+    let heads = dir::open(sysroot, HEADS, OFlags::RDONLY | OFlags::DIRECTORY)
+        .context("open", format_args!("/sysroot/{HEADS}"))?;
+    let (n, s) = (current.bootversion, current.subbootversion);
+    let wanted = format!("ostree/{n}/{s}");
+    let make = |path: &str| match rustix::fs::mkdirat(&heads, path, Mode::from_raw_mode(0o755)) {
+        Err(Errno::EXIST) => Ok(()),
+        other => other.context("make", shown(path)),
+    };
+    for path in ["ostree", &format!("ostree/{n}"), &wanted] {
+        make(path)?;
+    }
+    let directory = dir::open(&heads, &wanted, OFlags::RDONLY | OFlags::DIRECTORY).context("open", shown(&wanted))?;
+    let mut names = BTreeSet::new();
+    for (index, listed) in current.list.iter().enumerate() {
+        let name = index.to_string();
+        let content = format!("{}\n", listed.deployment.path.id.commit);
+        let same = dir::read_no_link(&directory, &name, 1 << 10).is_ok_and(|bytes| bytes == content.as_bytes());
+        if !same {
+            dir::replace_volatile_file(&directory, &name, content.as_bytes(), 0o644)
+                .context("write", shown(&format!("{wanted}/{name}")))?;
+        }
+        names.insert(name);
+    }
+    for (name, _) in tree::entries(&directory).context("list", shown(&wanted))? {
+        if !names.contains(String::from_utf8_lossy(&name).as_ref()) {
+            tree::remove(&directory, &name).context("remove", shown(&wanted))?;
+        }
+    }
+    // The other three sets.
+    for (version, sub) in [(n, s.other()), (n.other(), s), (n.other(), s.other())] {
+        let parent = format!("ostree/{version}");
+        if let Ok(directory) = dir::open(&heads, &parent, OFlags::RDONLY | OFlags::DIRECTORY) {
+            tree::remove(directory.as_fd(), sub.to_string().as_bytes())
+                .context("remove", shown(&format!("{parent}/{sub}")))?;
+        }
+    }
+    let ostree = dir::open(&heads, "ostree", OFlags::RDONLY | OFlags::DIRECTORY).context("open", shown("ostree"))?;
+    match rustix::fs::unlinkat(&ostree, n.other().to_string(), rustix::fs::AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY) => Ok(()),
+        other => other.context("remove", shown(&format!("ostree/{}", n.other()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(digit: char) -> String {
+        digit.to_string().repeat(64)
+    }
+
+    #[test]
+    fn without_a_list_everything_of_ours_goes_and_nothing_else() {
+        let path = |digit| format!("ostree/deploy/os/deploy/{}.0", sum(digit)).parse::<DeploymentPath>().unwrap();
+        let found = Found {
+            boot: ["boot", "loader", "loader.0", "loader.1", "loader.tmp", "efi"].map(str::to_owned).to_vec(),
+            boot_ostree: vec![
+                format!("os-{}", sum('a')),
+                format!("os-{}.prepared", sum('b')),
+                "mine".to_owned(),
+                "finalize-failure.stamp".to_owned(),
+            ],
+            overlays: vec![format!("{}.img", sum('c')), "readme".to_owned()],
+            ostree: ["boot.0", "boot.0.1", "boot.1", "boot.1.0", "boot.1.1", "deploy", "repo", "lock"]
+                .map(str::to_owned)
+                .to_vec(),
+            deployments: vec![path('a')],
+            backing: vec![path('a')],
+        };
+        let current = Current { bootversion: BootVersion::One, subbootversion: BootVersion::One, list: Vec::new() };
+        let removals = removals(&found, &current);
+        assert_eq!(
+            removals.boot,
+            [
+                "loader.0".to_owned(),
+                "loader.tmp".to_owned(),
+                format!("ostree/os-{}", sum('a')),
+                format!("ostree/os-{}.prepared", sum('b')),
+                format!("ostree/initramfs-overlays/{}.img", sum('c')),
+            ]
+        );
+        let deployment = path('a').to_string();
+        assert_eq!(
+            removals.sysroot,
+            [
+                "ostree/boot.0".to_owned(),
+                "ostree/boot.0.1".to_owned(),
+                "ostree/boot.1.0".to_owned(),
+                deployment.clone(),
+                format!("{deployment}.origin"),
+                format!("ostree/deploy/os/backing/{}.0", sum('a')),
+            ]
+        );
+    }
+}

@@ -1,0 +1,44 @@
+//! When what was written must be on the disk: the two moments between which the swap happens.
+
+use std::os::fd::AsFd;
+
+use system::sync::{self, Freeze};
+use system::{Context, SystemError};
+
+use crate::roots::Roots;
+use crate::sabotage;
+
+/// Everything written so far, on the physical root and on `/boot`, is on the disk; on `/boot` also for a boot loader, which
+/// does not replay journals.
+pub(crate) fn everything(roots: &Roots) -> Result<Option<Freeze>, SystemError> {
+    physical_root(roots)?;
+    boot(roots)
+}
+
+/// Everything written so far on the physical root is on the disk.
+pub(crate) fn physical_root(roots: &Roots) -> Result<(), SystemError> {
+    if sabotage::is_on("no-sync") {
+        return Ok(());
+    }
+    sync::filesystem(&roots.sysroot).context("write out", "the physical root")
+}
+
+/// Everything written so far on `/boot` is on the disk, for boot loaders as well.
+pub(crate) fn boot(roots: &Roots) -> Result<Option<Freeze>, SystemError> {
+    if sabotage::is_on("no-sync") {
+        return Ok(None);
+    }
+    if sabotage::is_on("no-freeze") {
+        return sync::filesystem(&roots.boot).map(|()| None).context("write out", "/boot");
+    }
+    sync::through_the_journal(roots.boot.as_fd()).map(Some).context("write out", "/boot")
+}
+
+/// The removal of the stamp is on the disk. No boot loader reads it.
+pub(crate) fn stamp(roots: &Roots) -> Result<(), SystemError> {
+    if sabotage::is_on("no-sync") {
+        return Ok(());
+    }
+    let directory = system::tree::open(&roots.boot, b"ostree").context("open", "/boot/ostree")?;
+    rustix::fs::fsync(directory).context("write out", "/boot/ostree")
+}

@@ -1,0 +1,164 @@
+//! Why a deployment is not finalized, in one line for whoever reads the journal.
+
+use ostree_formats::bls::BlsError;
+use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::keyfile::KeyfileError;
+use ostree_formats::repo_config::RepoConfigError;
+use ostree_formats::staged_state::StagedStateError;
+use system::SystemError;
+
+use crate::etc_merge::plan::Conflict;
+
+/// Anything that stops finalization before the swap. After it there are only warnings.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A system call failed.
+    #[error(transparent)]
+    System(#[from] SystemError),
+    /// `/run/ostree-booted` is not there.
+    #[error(
+        "this system was not booted from an OSTree deployment (there is no /run/ostree-booted): nothing can be finalized"
+    )]
+    NotBooted,
+    /// Only root can.
+    #[error("finalizing needs root; --plan shows what would be done without it, as far as it can read")]
+    NotRoot,
+    /// What is in `/run/ostree/staged-deployment` is no staged deployment.
+    #[error("{path} is damaged: {reason}; the update in it is lost: stage it again")]
+    Staged {
+        /// The file.
+        path: &'static str,
+        /// What is wrong with it.
+        reason: StagedStateError,
+    },
+    /// A link that must be one of two is something else.
+    #[error("{link} {found}; it must be a link to {wanted}: this sysroot is damaged, or of an unknown version")]
+    VersionLink {
+        /// Its path.
+        link: String,
+        /// What is there.
+        found: String,
+        /// Both possible targets.
+        wanted: String,
+    },
+    /// A boot loader entry of ours that cannot be read.
+    #[error("cannot read the boot loader entry {path}: {reason}; repair or remove it")]
+    Entry {
+        /// Its path.
+        path: String,
+        /// Why.
+        reason: BlsError,
+    },
+    /// The repository's configuration.
+    #[error("ostree/repo/config: {0}")]
+    RepoConfig(#[from] RepoConfigError),
+    /// The origin of a deployment.
+    #[error("the origin file {path}: {reason}; repair it, or undeploy what it belongs to")]
+    Origin {
+        /// Its path.
+        path: String,
+        /// Why.
+        reason: KeyfileError,
+    },
+    /// What runs is in no entry: a list without it could be written, and must not.
+    #[error(
+        "no boot loader entry leads to the deployment that is booted; /{links} and /boot/loader are out of step: repair them first"
+    )]
+    BootedNotListed {
+        /// The current set of boot links.
+        links: String,
+    },
+    /// The staged deployment is not on the disk.
+    #[error("the staged deployment /{0} is not there: stage it again")]
+    TargetMissing(DeploymentPath),
+    /// Whose `/etc` is to be carried over is not in the list.
+    #[error("the deployment /{0}, whose /etc was to be carried over, has no boot loader entry: stage the update again")]
+    MergeDeploymentMissing(DeploymentPath),
+    /// Nothing to boot with.
+    #[error("/{0} has no kernel in usr/lib/modules, usr/lib/ostree-boot or boot")]
+    NoKernel(DeploymentPath),
+    /// Older layouts carry the checksum in each name.
+    #[error("/{deployment}: {one} and {other} have different checksums in their names")]
+    KernelMismatch {
+        /// Whose.
+        deployment: DeploymentPath,
+        /// A file.
+        one: String,
+        /// Another one.
+        other: String,
+    },
+    /// A menu needs a text.
+    #[error(
+        "/{0} has no PRETTY_NAME and no ID in usr/lib/os-release or etc/os-release, so its boot loader entry would have no title"
+    )]
+    NoTitle(DeploymentPath),
+    /// What nobody can decide for the machine.
+    #[error("{}", conflicts(.0))]
+    Conflicts(Vec<Conflict>),
+    /// FAT has no links.
+    #[error(
+        "/boot is a FAT filesystem: the symbolic links that make an update atomic cannot be there; move /boot to ext4 or XFS (the ESP can stay FAT)"
+    )]
+    BootOnFat,
+    /// Not enough room, even without what is going away.
+    #[error(
+        "/boot has {available} bytes left, and {needed} are needed for the kernel and initramfs of /{deployment}: remove what is not needed there, or undeploy an old deployment"
+    )]
+    BootFull {
+        /// Needed.
+        needed: u64,
+        /// There.
+        available: u64,
+        /// For what.
+        deployment: DeploymentPath,
+    },
+    /// Somebody has the sysroot.
+    #[error("waited {seconds} s for the lock of the sysroot, which {holder} has")]
+    Locked {
+        /// How long.
+        seconds: u64,
+        /// Who.
+        holder: String,
+    },
+    /// Another program has to finalize, and is not there.
+    #[error("{reason}: this is left to ostree, and there is no {program}")]
+    NobodyToHandOverTo {
+        /// Why it is not ours.
+        reason: String,
+        /// Which.
+        program: &'static str,
+    },
+    /// The other program could not be started.
+    #[error("cannot execute {program}: {reason}")]
+    HandOver {
+        /// Which.
+        program: &'static str,
+        /// Why.
+        reason: rustix::io::Errno,
+    },
+    /// An overlay initrd that was staged.
+    #[error(
+        "the overlay initrd {0} is neither in /run/ostree/staged-initrds nor in /boot/ostree/initramfs-overlays: stage the update again"
+    )]
+    OverlayMissing(String),
+    /// The files are not those that the name promises.
+    #[error(
+        "kernel and initramfs of /{deployment} have the checksum {found}, and {wanted} was staged: the disk is damaged; check it (ostree fsck) and stage the update again"
+    )]
+    KernelDamaged {
+        /// Whose.
+        deployment: DeploymentPath,
+        /// Of the files.
+        found: String,
+        /// As staged.
+        wanted: String,
+    },
+}
+
+fn conflicts(conflicts: &[Conflict]) -> String {
+    let mut text: String = conflicts.iter().take(10).map(|conflict| format!("{conflict}; ")).collect();
+    if conflicts.len() > 10 {
+        text.push_str(&format!("and {} more; ", conflicts.len() - 10));
+    }
+    text + "nobody can decide for this machine which is right: move its version out of the way, or adapt it, and finalize again"
+}

@@ -1,0 +1,141 @@
+//! What finalization will do: everything that is read and decided before anything is changed.
+
+use std::collections::BTreeMap;
+
+use ostree_formats::bls::BlsEntry;
+use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::kargs::KernelArguments;
+use ostree_formats::staged_state::StagedState;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use system::{Context, dir};
+
+use crate::boot_files::{self, BootFiles};
+use crate::boot_plan::{self, BootPlan};
+use crate::deployment_list;
+use crate::error::Error;
+use crate::etc_merge::path::EtcPath;
+use crate::etc_merge::plan::{self as etc_plan, EtcMergePlan};
+use crate::etc_merge::scan::{self, Trees};
+use crate::roots::Roots;
+use crate::staged::RunOstree;
+use crate::sysroot::{self, Deployment, Sysroot};
+
+/// Keys of a boot loader entry that are ours to write.
+const OWN_KEYS: [&str; 9] =
+    ["title", "version", "options", "linux", "initrd", "devicetree", "fdtdir", "aboot", "abootcfg"];
+
+/// The merge of `/etc`, and what was noticed on the way.
+#[derive(Debug)]
+pub(crate) struct EtcMerge {
+    /// Whose.
+    pub(crate) from: DeploymentPath,
+    /// What is done.
+    pub(crate) plan: EtcMergePlan,
+    /// Devices, fifos, sockets.
+    pub(crate) skipped: Vec<EtcPath>,
+    /// What could not be read.
+    pub(crate) unreadable: Vec<EtcPath>,
+}
+
+/// All of it.
+#[derive(Debug)]
+pub(crate) struct Finalization {
+    /// What becomes bootable.
+    pub(crate) target: DeploymentPath,
+    /// `None`: nothing is to be carried over.
+    pub(crate) etc: Option<EtcMerge>,
+    /// Its `etc` has been worked on, or is not there: it is made anew first.
+    pub(crate) reset_etc: bool,
+    /// List, entries, links.
+    pub(crate) boot: BootPlan,
+    /// Kernels.
+    pub(crate) files: BootFiles,
+}
+
+/// Reads and decides. With `lenient` what cannot be read for want of permission is noted.
+pub(crate) fn plan(
+    roots: &Roots,
+    run: Option<&RunOstree>,
+    sysroot: &Sysroot,
+    staged: &StagedState,
+    used: bool,
+    lenient: bool,
+) -> Result<Finalization, Error> {
+    let path = &staged.target.deployment;
+    let directory = match dir::open(&roots.sysroot, path.to_string(), OFlags::RDONLY | OFlags::DIRECTORY) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Err(Error::TargetMissing(path.clone())),
+        other => other.context("open", format_args!("/{path}"))?,
+    };
+    let merge = match &staged.merge_deployment {
+        Some(merge) => Some(sysroot.find(merge).ok_or_else(|| Error::MergeDeploymentMissing(merge.clone()))?),
+        None => None,
+    };
+    let target = target(roots, staged, merge)?;
+    let reset_etc = used || !sysroot::is_there(&directory, "etc");
+    let etc = match merge {
+        Some(merge) => Some(etc_merge(roots, merge, &target.path, reset_etc, lenient)?),
+        None => None,
+    };
+    let list = deployment_list::with_target(sysroot, target, staged.merge_deployment.as_ref());
+    let boot = boot_plan::plan(sysroot, list, other_subbootversion(roots, sysroot))?;
+    let files = boot_files::survey(roots, run, &boot)?;
+    Ok(Finalization { target: path.clone(), etc, reset_etc, boot, files })
+}
+
+/// Where the other bootversion's boot links are, if it has any.
+pub(crate) fn other_subbootversion(roots: &Roots, sysroot: &Sysroot) -> Option<ostree_formats::bootlink::BootVersion> {
+    let name = format!("boot.{}", sysroot.bootversion.other());
+    sysroot::version_link(&roots.sysroot, &format!("ostree/{name}"), &name).ok()
+}
+
+/// The staged deployment as one of a list.
+fn target(roots: &Roots, staged: &StagedState, merge: Option<&Deployment>) -> Result<Deployment, Error> {
+    let mut warnings = Vec::new();
+    let deployment =
+        sysroot::read(roots, staged.target.deployment.clone(), staged.target.bootcsum.clone(), &mut warnings)?;
+    for warning in warnings {
+        log::warn!("{warning}");
+    }
+    let kargs = match (&staged.kargs, merge) {
+        (Some(words), _) => KernelArguments::from_words(words.iter().cloned()),
+        (None, Some(merge)) => merge.kargs.clone(),
+        (None, None) => KernelArguments::parse(""),
+    };
+    let entry = further_keys(&staged.bootconfig_extra);
+    Ok(Deployment { entry, kargs, overlay_initrds: staged.overlay_initrds.clone(), ..deployment })
+}
+
+fn further_keys(keys: &BTreeMap<String, String>) -> BlsEntry {
+    let mut entry = BlsEntry::default();
+    for (key, value) in keys.iter().filter(|(key, _)| !OWN_KEYS.contains(&key.as_str())) {
+        entry.set(key, value);
+    }
+    entry
+}
+
+fn etc_merge(
+    roots: &Roots,
+    merge: &Deployment,
+    target: &DeploymentPath,
+    reset: bool,
+    lenient: bool,
+) -> Result<EtcMerge, Error> {
+    let open = |path: String| {
+        dir::open(&roots.sysroot, &path, OFlags::RDONLY | OFlags::DIRECTORY).context("open", format_args!("/{path}"))
+    };
+    let shipped = match dir::open(&roots.sysroot, format!("{}/usr/etc", merge.path), OFlags::RDONLY | OFlags::DIRECTORY)
+    {
+        Err(Errno::NOENT) => None,
+        other => Some(other.context("open", format_args!("/{}/usr/etc", merge.path))?),
+    };
+    let new = if reset { "usr/etc" } else { "etc" };
+    let trees = Trees { shipped, machine: open(format!("{}/etc", merge.path))?, new: open(format!("{target}/{new}"))? };
+    let scanned = scan::scan(&trees, lenient)?;
+    Ok(EtcMerge {
+        from: merge.path.clone(),
+        plan: etc_plan::plan(&scanned.root),
+        skipped: scanned.skipped,
+        unreadable: scanned.unreadable,
+    })
+}

@@ -1,0 +1,220 @@
+//! Puts files into `/boot/ostree`: hard links where it is on the same filesystem as the tree, copies elsewhere. What appears under
+//! its final name is whole and durable.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use system::copy::Copier;
+use system::dir::{self, Kind};
+use system::{Context, SystemError, tree};
+
+use crate::boot_files::{BootFiles, Install, Overlay, Way};
+use crate::boot_plan::overlay_file;
+use crate::kernel_layout::{self, BootFile};
+use crate::prepared;
+use crate::roots::Roots;
+use crate::staged::RunOstree;
+use crate::sysroot::open_deployment;
+
+const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
+
+/// Does all of it; `progress` is called after each file.
+pub(crate) fn install(
+    roots: &Roots,
+    run: Option<&RunOstree>,
+    files: &BootFiles,
+    progress: &mut dyn FnMut(),
+) -> Result<(), SystemError> {
+    if files.installs.is_empty() && files.overlays.is_empty() {
+        return Ok(());
+    }
+    let parent = boot_ostree(roots)?;
+    for install in &files.installs {
+        match install.way {
+            Way::NewDirectory => new_directory(roots, &parent, install, progress)?,
+            Way::Prepared => match rename(&parent, &prepared::name(&install.directory), &install.directory) {
+                // Somebody removed it a moment ago.
+                Err(Errno::NOENT) => new_directory(roots, &parent, install, progress)?,
+                other => other.context("put into place", shown(&prepared::name(&install.directory)))?,
+            },
+            Way::Repair => repair(roots, &parent, install, progress)?,
+        }
+    }
+    for overlay in &files.overlays {
+        install_overlay(&parent, run, overlay)?;
+        progress();
+    }
+    sync(&parent, "")
+}
+
+/// Puts all files of an install into a new directory `name` in `/boot/ostree`, by way of another name.
+pub(crate) fn make_directory(
+    roots: &Roots,
+    parent: &OwnedFd,
+    install: &Install,
+    name: &str,
+    progress: &mut dyn FnMut(),
+) -> Result<(), SystemError> {
+    let new = format!("{}.new", install.directory);
+    let shown_new = shown(&new);
+    tree::remove(parent, new.as_bytes()).context("remove", &shown_new)?;
+    let made = make_under(roots, parent, install, &new, progress)
+        .and_then(|()| rename(parent, &new, name).context("put into place", shown(name)));
+    if made.is_err() {
+        // The error that is being returned says more than one about this. On a full disk it makes room again.
+        let _ = tree::remove(parent, new.as_bytes());
+    }
+    made
+}
+
+fn make_under(
+    roots: &Roots,
+    parent: &OwnedFd,
+    install: &Install,
+    new: &str,
+    progress: &mut dyn FnMut(),
+) -> Result<(), SystemError> {
+    rustix::fs::mkdirat(parent, new, DIRECTORY_MODE).context("make", shown(new))?;
+    let directory = tree::open(parent, new.as_bytes()).context("open", shown(new))?;
+    let source = source(roots, install)?;
+    for file in &install.files {
+        put(&source, &directory, file, &file.target).context("install", shown(&format!("{new}/{}", file.target)))?;
+        progress();
+    }
+    sync(&directory, new)
+}
+
+fn new_directory(
+    roots: &Roots,
+    parent: &OwnedFd,
+    install: &Install,
+    progress: &mut dyn FnMut(),
+) -> Result<(), SystemError> {
+    make_directory(roots, parent, install, &install.directory, progress)
+}
+
+fn repair(roots: &Roots, parent: &OwnedFd, install: &Install, progress: &mut dyn FnMut()) -> Result<(), SystemError> {
+    let name = &install.directory;
+    let directory = tree::open(parent, name.as_bytes()).context("open", shown(name))?;
+    let source = source(roots, install)?;
+    for file in &install.files {
+        log::warn!("{} is damaged or missing: installing it again", shown(&format!("{name}/{}", file.target)));
+        let new = format!(".{}.new", file.target);
+        let replaced = tree::remove(&directory, new.as_bytes())
+            .and_then(|()| put(&source, &directory, file, &new))
+            .and_then(|()| sync_directory(&directory))
+            .and_then(|()| replace(&directory, &new, &file.target));
+        if replaced.is_err() {
+            let _ = tree::remove(&directory, new.as_bytes());
+        }
+        replaced.context("install", shown(&format!("{name}/{}", file.target)))?;
+        progress();
+    }
+    sync(&directory, name)
+}
+
+/// A rename; what is no file cannot be renamed over, so it goes first.
+fn replace(directory: &OwnedFd, new: &str, target: &str) -> Result<(), Errno> {
+    match rename(directory, new, target) {
+        Err(Errno::ISDIR | Errno::NOTDIR | Errno::NOTEMPTY | Errno::EXIST) => {
+            tree::remove(directory, target.as_bytes())?;
+            rename(directory, new, target)
+        }
+        other => other,
+    }
+}
+
+fn install_overlay(parent: &OwnedFd, run: Option<&RunOstree>, overlay: &Overlay) -> Result<(), SystemError> {
+    let path = overlay_file(&overlay.checksum);
+    let (directory, name) = path.split_once('/').unwrap_or_default();
+    dir::make(parent, directory, 0o755).context("make", shown(directory))?;
+    let directory_fd = tree::open(parent, directory.as_bytes()).context("open", shown(directory))?;
+    let new = format!(".{name}.new");
+    let staged = run.and_then(RunOstree::staged_initrds).ok_or(Errno::NOENT);
+    staged
+        .and_then(|staged| {
+            tree::remove(&directory_fd, new.as_bytes())?;
+            let source = tree::open_file(staged, overlay.checksum.as_str().as_bytes())?;
+            let copy = Copier::default().plain_file(source, &directory_fd, new.as_bytes())?;
+            rustix::fs::fdatasync(copy)?;
+            rename(&directory_fd, &new, name)?;
+            sync_directory(&directory_fd)
+        })
+        .inspect_err(|_| {
+            // The error that is being returned says more than one about this.
+            let _ = tree::remove(&directory_fd, new.as_bytes());
+        })
+        .context("install", shown(&path))
+}
+
+fn source(roots: &Roots, install: &Install) -> Result<OwnedFd, SystemError> {
+    kernel_layout::open_directory(open_deployment(roots, &install.deployment)?, &install.layout)
+}
+
+/// One file, or a directory of them, durable; nothing of that name is there.
+fn put(source: &OwnedFd, directory: &OwnedFd, file: &BootFile, target: &str) -> Result<(), Errno> {
+    let opened = dir::open(source, &file.source, OFlags::RDONLY | OFlags::NONBLOCK)?;
+    if file.is_directory {
+        return put_directory(&opened, directory, target);
+    }
+    // Links are followed by the kernel, as by libostree; a hard link to a link would be no kernel.
+    match rustix::fs::linkat(source, &file.source, directory, target, AtFlags::empty()) {
+        Ok(()) => rustix::fs::fdatasync(&opened),
+        Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => put_copy(&opened, directory, target),
+        Err(error) => Err(error),
+    }
+}
+
+fn put_copy(source: &OwnedFd, directory: &OwnedFd, target: &str) -> Result<(), Errno> {
+    let copy = Copier::default().plain_file(source, directory, target.as_bytes())?;
+    rustix::fs::fdatasync(copy)
+}
+
+/// Copies a directory without extended attributes: labels of modules are wrong for a boot loader's files.
+fn put_directory(source: &OwnedFd, directory: &OwnedFd, target: &str) -> Result<(), Errno> {
+    let stat = rustix::fs::fstat(source)?;
+    rustix::fs::mkdirat(directory, target, Mode::from_raw_mode(0o700))?;
+    let new = tree::open(directory, target.as_bytes())?;
+    for (name, kind) in tree::entries(source)? {
+        let name = String::from_utf8(name).map_err(|_| Errno::ILSEQ)?;
+        match kind {
+            Kind::Directory => put_directory(&tree::open(source, name.as_bytes())?, &new, &name)?,
+            Kind::File => put_copy(&tree::open_file(source, name.as_bytes())?, &new, &name)?,
+            Kind::Link => system::copy::link(source, name.as_bytes(), &new, name.as_bytes())?,
+            Kind::Other => {}
+        }
+    }
+    rustix::fs::fchown(
+        &new,
+        Some(rustix::fs::Uid::from_raw(stat.st_uid)),
+        Some(rustix::fs::Gid::from_raw(stat.st_gid)),
+    )?;
+    rustix::fs::fchmod(&new, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    sync_directory(&new)
+}
+
+/// `/boot/ostree`, made if it is not there.
+pub(crate) fn boot_ostree(roots: &Roots) -> Result<OwnedFd, SystemError> {
+    dir::make(&roots.boot, "ostree", 0o755).context("make", "/boot/ostree")?;
+    tree::open(&roots.boot, b"ostree").context("open", "/boot/ostree")
+}
+
+fn rename(directory: impl AsFd, from: &str, to: &str) -> Result<(), Errno> {
+    rustix::fs::renameat(&directory, from, &directory, to)
+}
+
+fn sync_directory(directory: &OwnedFd) -> Result<(), Errno> {
+    if crate::sabotage::is_on("no-sync") {
+        return Ok(());
+    }
+    rustix::fs::fsync(directory)
+}
+
+fn sync(directory: &OwnedFd, name: &str) -> Result<(), SystemError> {
+    sync_directory(directory).context("write out", shown(name))
+}
+
+fn shown(name: &str) -> String {
+    format!("/boot/ostree/{name}")
+}

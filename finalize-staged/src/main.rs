@@ -1,0 +1,5 @@
+//! `ostree-finalize-staged`: the program is in the library of the same crate, where tests reach it.
+
+#![no_main]
+
+system::entry_point!(finalize_staged::run_program);

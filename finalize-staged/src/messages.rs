@@ -1,0 +1,69 @@
+//! What the journal is told in a form that programs read: libostree's messages, with its identifiers and fields.
+
+use ostree_formats::deployment::DeploymentPath;
+use system::journal::Journal;
+
+use crate::boot_plan::{BootPlan, Swap};
+use crate::etc_merge::plan::EtcMergePlan;
+use crate::sysroot::Sysroot;
+
+const FINALIZING: &str = "e8646cd63dff4625b77909a8e7a40994";
+const MERGED: &str = "d3863baec13e4449ab0384684a8af3a7";
+const COMPLETE: &str = "dd440e3e549083b63d0efc7dc15255f1";
+
+/// Finalization has begun.
+pub(crate) fn finalizing(target: &DeploymentPath) {
+    send(
+        FINALIZING,
+        "Finalizing staged deployment".to_owned(),
+        vec![
+            ("OSTREE_OSNAME", target.stateroot.to_string()),
+            ("OSTREE_CHECKSUM", target.id.commit.to_string()),
+            ("OSTREE_DEPLOYSERIAL", target.id.deployserial.to_string()),
+        ],
+    );
+}
+
+/// What is carried over.
+pub(crate) fn merging(plan: &EtcMergePlan) {
+    let counts = [plan.modified.len(), plan.removed.len(), plan.added.len()].map(|count| count.to_string());
+    let [modified, removed, added] = counts;
+    send(
+        MERGED,
+        format!("Copying /etc changes: {modified} modified, {removed} removed, {added} added"),
+        vec![("ETC_N_MODIFIED", modified), ("ETC_N_REMOVED", removed), ("ETC_N_ADDED", added)],
+    );
+}
+
+/// The new list counts.
+pub(crate) fn complete(sysroot: &Sysroot, plan: &BootPlan) {
+    let swapped = if plan.swap == Swap::Loader { "yes" } else { "no" };
+    let change = plan.list.len() as i64 - sysroot.deployments.len() as i64;
+    send(
+        COMPLETE,
+        format!(
+            "Transaction complete; bootconfig swap: {swapped}; bootversion: boot.{}.{}, deployment count change: {change}",
+            plan.bootversion, plan.subbootversion
+        ),
+        vec![
+            ("OSTREE_BOOTLOADER", "none".to_owned()),
+            ("OSTREE_BOOTLOADER_CONFIG", sysroot.config.bootloader.to_string()),
+            ("OSTREE_BOOTLOADER_ATOMIC", "yes".to_owned()),
+            ("OSTREE_DID_BOOTSWAP", swapped.to_owned()),
+            ("OSTREE_N_DEPLOYMENTS", plan.list.len().to_string()),
+        ],
+    );
+}
+
+fn send(id: &str, message: String, fields: Vec<(&str, String)>) {
+    let mut all = vec![
+        ("MESSAGE_ID", id.to_owned()),
+        ("PRIORITY", "6".to_owned()),
+        ("SYSLOG_IDENTIFIER", crate::PROGRAM.to_owned()),
+        ("MESSAGE", message),
+    ];
+    all.extend(fields);
+    if let Some(journal) = Journal::open() {
+        journal.send(&all);
+    }
+}

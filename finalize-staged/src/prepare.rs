@@ -1,0 +1,196 @@
+//! `--prepare`: what can be done before shutdown, while somebody can still read the answer.
+//!
+//! Copies kernel and initramfs into a `/boot` of its own, under a name that nothing leads to, and checks what would stop
+//! finalization: conflicts in `/etc`, room, the boot loader, the kernel's checksum. Writes no entries and no links, removes
+//! nothing but what it made itself, and does not take the lock of the sysroot: finalization never waits for it.
+
+use std::os::fd::OwnedFd;
+
+use ostree_formats::bootlink::Bootcsum;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use sha2::{Digest, Sha256};
+use system::dir::{self, Kind};
+use system::{Context, SystemError, tree};
+
+use crate::boot_files::{self, Install, Way};
+use crate::boot_plan::boot_directory;
+use crate::cleanup::Current;
+use crate::deployment_list;
+use crate::error::Error;
+use crate::finalization::{self, Finalization};
+use crate::kernel_layout;
+use crate::prepared::{self, Prepared};
+use crate::room::{self, Room};
+use crate::roots::Roots;
+use crate::run::{require_booted_and_root, say_why_not};
+use crate::staged::{Found, RunOstree};
+use crate::sysroot::{Deployment, Sysroot, open_deployment};
+use crate::{handover, install};
+
+/// Prepares what is staged. An error is what finalization would fail with.
+pub(crate) fn prepare() -> Result<(), Error> {
+    require_booted_and_root()?;
+    let Some(run) = RunOstree::open()? else {
+        log::info!("no deployment is staged: nothing to do");
+        return Ok(());
+    };
+    let (staged, used) = match run.find()? {
+        Found::Staged { state, used } => (state, used),
+        found => {
+            say_why_not(&found);
+            return Ok(());
+        }
+    };
+    let roots = Roots::open_writable()?;
+    if roots.boot_is_fat()? {
+        return Err(Error::BootOnFat);
+    }
+    let sysroot = Sysroot::load(&roots)?;
+    if let Some(reason) = handover::reason(&roots, &sysroot.config, &staged.target.deployment) {
+        if !handover::is_possible() {
+            return Err(handover::nobody(reason));
+        }
+        log::info!("{reason}: finalization will be left to ostree");
+        return Ok(());
+    }
+    for warning in &sysroot.warnings {
+        log::warn!("{warning}");
+    }
+    remove_what_was_prepared_for_others(
+        &roots,
+        &sysroot,
+        &staged.target.deployment.stateroot.to_string(),
+        staged.target.bootcsum.as_str(),
+    );
+    let plan = finalization::plan(&roots, Some(&run), &sysroot, &staged, used, false)?;
+    let target = plan.boot.list.first().map(|listed| listed.deployment.clone());
+    if let Some(target) = &target {
+        check_kernel(&roots, target)?;
+    }
+    check_room(&roots, &sysroot, &plan)?;
+    for install in plan.files.installs.iter().filter(|install| install.deployment == plan.target) {
+        put_beside(&roots, &run, install)?;
+    }
+    // What the staged deployment consists of: the less of it there is to be written out at shutdown, the better.
+    rustix::fs::syncfs(&roots.sysroot).context("write out", "the physical root")?;
+    warn_of_damage(&roots, &sysroot);
+    conflicts(&plan)?;
+    log::info!("/{} is prepared: shutdown will merge /etc and make it the default", plan.target);
+    Ok(())
+}
+
+fn conflicts(plan: &Finalization) -> Result<(), Error> {
+    match plan.etc.as_ref().map(|etc| &etc.plan.conflicts) {
+        Some(conflicts) if !conflicts.is_empty() => Err(Error::Conflicts(conflicts.clone())),
+        _ => Ok(()),
+    }
+}
+
+fn check_room(roots: &Roots, sysroot: &Sysroot, plan: &Finalization) -> Result<(), Error> {
+    let keeping = deployment_list::without_what_goes(&plan.boot.list);
+    let current = Current { bootversion: sysroot.bootversion, subbootversion: sysroot.subbootversion, list: keeping };
+    match room::look(roots, &plan.files, &current)? {
+        Room::Lacking { needed, available } => {
+            Err(Error::BootFull { needed, available, deployment: plan.target.clone() })
+        }
+        Room::Enough | Room::AfterRemoving => Ok(()),
+    }
+}
+
+/// Only a `/boot` of its own is prepared: elsewhere installing is a hard link. Where there is no room yet, shutdown makes some.
+fn put_beside(roots: &Roots, run: &RunOstree, wanted: &Install) -> Result<(), Error> {
+    if !roots.boot_is_separate || wanted.way == Way::Repair {
+        return Ok(());
+    }
+    let name = prepared::name(&wanted.directory);
+    let shown = format!("/boot/ostree/{name}");
+    let stat = rustix::fs::fstatvfs(&roots.boot).context("look at", "/boot")?;
+    if wanted.bytes > stat.f_bavail * stat.f_frsize {
+        log::info!("/boot has room for the new kernel only when an old one is gone: it is installed at shutdown");
+        return Ok(());
+    }
+    let parent = install::boot_ostree(roots)?;
+    if wanted.way == Way::NewDirectory {
+        tree::remove(&parent, name.as_bytes()).context("remove", &shown)?;
+        match install::make_directory(roots, &parent, wanted, &name, &mut || {}) {
+            // Shutdown has begun, and finalization was faster.
+            Err(error) if error.reason == Errno::NOENT => return Ok(()),
+            other => other?,
+        }
+        rustix::fs::fsync(&parent).context("write out", "/boot/ostree")?;
+    }
+    let source = kernel_layout::open_directory(open_deployment(roots, &wanted.deployment)?, &wanted.layout)?;
+    let there = tree::open(&parent, name.as_bytes()).context("open", &shown)?;
+    Prepared::record(run, &source, &there, &wanted.directory, &wanted.files)?;
+    Ok(())
+}
+
+/// Of deployments that were staged before this one.
+fn remove_what_was_prepared_for_others(roots: &Roots, sysroot: &Sysroot, stateroot: &str, bootcsum: &str) {
+    let own = prepared::name(&format!("{stateroot}-{bootcsum}"));
+    let names = dir::names(&roots.boot, "ostree").unwrap_or_default();
+    let Ok(parent) = tree::open(&roots.boot, b"ostree") else { return };
+    let used = sysroot.deployments.iter().map(boot_directory).collect::<Vec<_>>();
+    for name in names.iter().filter(|name| prepared::is_one(name) && **name != own && !used.contains(name)) {
+        if let Err(error) = tree::remove(&parent, name.as_bytes()) {
+            log::warn!("cannot remove /boot/ostree/{name}: {error}");
+        }
+    }
+}
+
+/// The files must be those that the name promises: it is by this name that a boot link is found again.
+fn check_kernel(roots: &Roots, target: &Deployment) -> Result<(), Error> {
+    // Older layouts have the checksum in their names, whatever it was made from.
+    if kernel_layout::checksum_in(&target.kernel.kernel.source).is_some() {
+        return Ok(());
+    }
+    let source = kernel_layout::open_directory(open_deployment(roots, &target.path)?, &target.kernel)?;
+    let mut hash = Sha256::new();
+    for file in target.kernel.hashed() {
+        add(&mut hash, &source, &file.source)
+            .context("read", format_args!("/{}/{}/{}", target.path, target.kernel.directory, file.source))?;
+    }
+    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    if found.parse::<Bootcsum>().is_ok_and(|found| found == target.bootcsum) {
+        return Ok(());
+    }
+    Err(Error::KernelDamaged { deployment: target.path.clone(), found, wanted: target.bootcsum.to_string() })
+}
+
+/// Of a directory the contents alone, recursively, names sorted.
+fn add(hash: &mut Sha256, directory: &OwnedFd, name: &str) -> Result<(), Errno> {
+    let opened = dir::open(directory, name, OFlags::RDONLY | OFlags::NONBLOCK)?;
+    if dir::stat_fd(&opened)?.kind == Kind::Directory {
+        return dir::names(&opened, ".")?.iter().try_for_each(|name| add(hash, &opened, name));
+    }
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match tree::fill(&opened, &mut buffer)? {
+            0 => return Ok(()),
+            count => hash.update(buffer.get(..count).unwrap_or_default()),
+        }
+    }
+}
+
+/// A damaged kernel of a deployment that one would go back to is found before one wants to.
+fn warn_of_damage(roots: &Roots, sysroot: &Sysroot) {
+    for deployment in &sysroot.deployments {
+        let directory = boot_directory(deployment);
+        let damaged = damaged_files(roots, deployment, &directory).unwrap_or_default();
+        for file in damaged {
+            log::warn!(
+                "/boot/ostree/{directory}/{file} is not what /{} has: that deployment may not boot",
+                deployment.path
+            );
+        }
+    }
+}
+
+fn damaged_files(roots: &Roots, deployment: &Deployment, directory: &str) -> Result<Vec<String>, SystemError> {
+    let source = kernel_layout::open_directory(open_deployment(roots, &deployment.path)?, &deployment.kernel)?;
+    let there = dir::open(&roots.boot, format!("ostree/{directory}"), OFlags::RDONLY | OFlags::DIRECTORY)
+        .context("open", directory)?;
+    let damaged = deployment.kernel.files().filter(|file| !boot_files::same(&source, &there, file).unwrap_or(true));
+    Ok(damaged.map(|file| file.target.clone()).collect())
+}

@@ -1,0 +1,135 @@
+//! Which phase a run is in, how long each took, and that it goes on: the service manager gives it time as long as it does.
+//!
+//! A slow disk can take longer than the unit's limit for what is at stake. As long as something happens, be it a step of this
+//! program or the disk at work, the limit is extended (`EXTEND_TIMEOUT_USEC`, sd_notify(3)); where nothing does, the limit holds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use system::dir;
+use system::notify::Manager;
+
+/// How often the service manager hears of progress. Shorter than any sensible limit.
+const TICK: Duration = Duration::from_secs(2);
+/// How much longer it is asked to wait each time.
+const EXTENSION: Duration = Duration::from_secs(60);
+
+/// Part of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Waiting for the lock of the sysroot.
+    Lock,
+    /// Reading and planning.
+    Plan,
+    /// `/etc`.
+    Merge,
+    /// Kernel and initramfs into `/boot`.
+    Kernel,
+    /// Boot links and boot loader entries.
+    Entries,
+    /// Writing out.
+    Sync,
+    /// The swap, and writing out again.
+    Swap,
+    /// What is not needed any more.
+    Clean,
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Phase::Lock => "lock",
+            Phase::Plan => "plan",
+            Phase::Merge => "merge",
+            Phase::Kernel => "kernel",
+            Phase::Entries => "entries",
+            Phase::Sync => "sync",
+            Phase::Swap => "swap and sync",
+            Phase::Clean => "clean",
+        }
+    }
+}
+
+/// The phases of a run.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    begin: Instant,
+    current: (Phase, Instant),
+    times: Vec<(Phase, Duration)>,
+    steps: Arc<AtomicU64>,
+    manager: Option<Manager>,
+}
+
+impl Progress {
+    /// Begins, and tells the service manager from now on.
+    pub(crate) fn begin() -> Self {
+        let now = Instant::now();
+        let steps = Arc::new(AtomicU64::new(0));
+        if let Some(manager) = Manager::of_this_process() {
+            let steps = Arc::clone(&steps);
+            // It ends with the process.
+            let spawned = std::thread::Builder::new().spawn(move || tick(&manager, &steps));
+            if let Err(error) = spawned {
+                log::warn!("cannot tell the service manager of progress: {error}");
+            }
+        }
+        Self { begin: now, current: (Phase::Lock, now), times: Vec::new(), steps, manager: Manager::of_this_process() }
+    }
+
+    /// The next phase.
+    pub(crate) fn enter(&mut self, phase: Phase) {
+        self.end_phase();
+        self.current.0 = phase;
+        self.step();
+        if let Some(manager) = &self.manager {
+            manager.tell(&format!("STATUS=Finalizing: {}", phase.name()));
+        }
+    }
+
+    /// Something was done.
+    pub(crate) fn step(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The times of all phases, in one line.
+    pub(crate) fn summary(&mut self) -> String {
+        self.end_phase();
+        let milliseconds = |time: &Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
+        let mut phases: Vec<(Phase, Duration)> = Vec::new();
+        for (phase, time) in &self.times {
+            match phases.iter_mut().find(|(known, _)| known == phase) {
+                Some((_, sum)) => *sum += *time,
+                None => phases.push((*phase, *time)),
+            }
+        }
+        let phases: Vec<String> =
+            phases.iter().map(|(phase, time)| format!("{} {}", phase.name(), milliseconds(time))).collect();
+        format!("{}: {}", milliseconds(&self.begin.elapsed()), phases.join(", "))
+    }
+
+    fn end_phase(&mut self) {
+        let now = Instant::now();
+        let (phase, since) = self.current;
+        self.times.push((phase, now - since));
+        self.current.1 = now;
+    }
+}
+
+fn tick(manager: &Manager, steps: &AtomicU64) {
+    let mut last = (steps.load(Ordering::Relaxed), disk_activity());
+    loop {
+        std::thread::sleep(TICK);
+        let now = (steps.load(Ordering::Relaxed), disk_activity());
+        if now != last {
+            manager.tell(&format!("EXTEND_TIMEOUT_USEC={}", EXTENSION.as_micros()));
+            last = now;
+        }
+    }
+}
+
+/// Changes when any disk does something. Not whose work it is: while the disk is busy with another's, ours waits.
+fn disk_activity() -> Vec<u8> {
+    let root = dir::open_root(std::path::Path::new("/proc"));
+    root.and_then(|proc| dir::read(proc, "diskstats", 1 << 20)).unwrap_or_default()
+}

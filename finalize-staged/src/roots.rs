@@ -1,0 +1,95 @@
+//! The directories that everything is looked up in: the physical root and `/boot`.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use system::dir::{self, Stat};
+use system::{Context, SystemError, mount};
+
+use crate::error::Error;
+
+/// Where the physical root is in a booted system.
+const SYSROOT: &str = "/sysroot";
+const BOOT: &str = "/boot";
+
+/// `f_type` of FAT, see statfs(2).
+const FAT: i64 = 0x4d44;
+
+/// Both, held open.
+#[derive(Debug)]
+pub(crate) struct Roots {
+    /// The physical root.
+    pub(crate) sysroot: OwnedFd,
+    /// What boot loaders know as `/boot`.
+    pub(crate) boot: OwnedFd,
+    /// Whether that is a filesystem of its own. If not, it is reached through the physical root, so that hard links between
+    /// the two are possible: the `/boot` of a booted system is another mount of the same directory.
+    pub(crate) boot_is_separate: bool,
+}
+
+impl Roots {
+    /// Opens both, as they are.
+    pub(crate) fn open() -> Result<Self, SystemError> {
+        let sysroot = open(SYSROOT)?;
+        let boot = open(BOOT)?;
+        let root = dir::stat_fd(&sysroot).context("look at", SYSROOT)?;
+        let separate = dir::stat_fd(&boot).context("look at", BOOT)?.device != root.device;
+        let boot = if separate { boot } else { boot_of_the_physical_root(&sysroot)? };
+        Ok(Self { sysroot, boot, boot_is_separate: separate })
+    }
+
+    /// Opens both in a private mount namespace in which they can be written to, whatever they are outside. An automounted
+    /// `/boot` is mounted by this.
+    pub(crate) fn open_writable() -> Result<Self, Error> {
+        // Outside first: in a namespace of one's own nobody answers an automount.
+        let _mounted = open(BOOT)?;
+        mount::enter_private_namespace().context("enter", "a mount namespace of its own")?;
+        make_writable(SYSROOT)?;
+        if Path::new(BOOT).exists() {
+            make_writable(BOOT)?;
+        }
+        Ok(Self::open()?)
+    }
+
+    /// Whether `/boot` is FAT, on which nothing of this works.
+    pub(crate) fn boot_is_fat(&self) -> Result<bool, SystemError> {
+        Ok(rustix::fs::fstatfs(&self.boot).context("look at", BOOT)?.f_type == FAT)
+    }
+}
+
+fn open(path: &str) -> Result<OwnedFd, SystemError> {
+    // Not `O_PATH`: that would not mount what is automounted.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).context("open", path)
+}
+
+fn boot_of_the_physical_root(sysroot: &OwnedFd) -> Result<OwnedFd, SystemError> {
+    dir::open(sysroot, "boot", OFlags::RDONLY | OFlags::DIRECTORY).context("open", format_args!("{SYSROOT}{BOOT}"))
+}
+
+/// Makes the mount at `path` writable, and its filesystem if need be.
+fn make_writable(path: &str) -> Result<(), SystemError> {
+    let directory = open(path)?;
+    let read_only = |directory: &OwnedFd| mount::is_read_only(directory).context("look at", path);
+    if !read_only(&directory)? {
+        return Ok(());
+    }
+    if matches!(dir::stat_fd(&directory), Ok(Stat { mount_root: true, .. })) {
+        mount::set_access(directory.as_fd(), mount::Access::Writable).context("make writable", path)?;
+    }
+    // A mount can be made writable, and its filesystem still refuse.
+    if read_only(&open(path)?)? {
+        mount::reconfigure(Path::new(path), "rw").context("remount writable", path)?;
+    }
+    Ok(())
+}
+
+/// Reads a small file inside `root`; `None`: it is not there.
+pub(crate) fn read_if_there(root: impl AsFd, path: &str, limit: u64) -> Result<Option<Vec<u8>>, SystemError> {
+    match dir::read(root, path, limit) {
+        Err(Errno::NOENT) => Ok(None),
+        other => other.map(Some).context("read", path),
+    }
+}

@@ -1,0 +1,319 @@
+//! The story of a finalization, from top to bottom.
+
+use std::time::{Duration, Instant};
+
+use ostree_formats::staged_state::StagedState;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use system::lock::{Lock, Lockable};
+use system::{Context, SystemError, dir, tree};
+
+use crate::cleanup::{self, Current};
+use crate::deployment_list;
+use crate::error::Error;
+use crate::etc_merge::execute;
+use crate::finalization::{self, Finalization};
+use crate::progress::{Phase, Progress};
+use crate::room::{self, Room};
+use crate::roots::Roots;
+use crate::staged::{self, Circumstances, Found, RunOstree};
+use crate::stamp::{self, Stamp};
+use crate::sysroot::{self, Sysroot, open_deployment};
+use crate::transaction;
+use crate::{boot_plan, handover, messages};
+
+/// How often somebody who has the lock is asked again.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Makes the staged deployment bootable, if there is one.
+pub(crate) fn finalize(lock_timeout: Duration) -> Result<(), Error> {
+    require_booted_and_root()?;
+    let mut progress = Progress::begin();
+    let Some(run) = RunOstree::open()? else {
+        log::info!("no deployment is staged: nothing to do");
+        return Ok(());
+    };
+    if let Ok(found @ (Found::Nothing | Found::Locked)) = run.find() {
+        say_why_not(&found);
+        return Ok(());
+    }
+    let roots = Roots::open_writable()?;
+    finalize_in(&roots, &run, &mut progress, lock_timeout).inspect_err(|error| {
+        stamp::write_failure(&roots, &format!("{}: {error}", crate::PROGRAM));
+    })
+}
+
+/// What all that changes something begins with.
+pub(crate) fn require_booted_and_root() -> Result<(), Error> {
+    if !sysroot::is_booted() {
+        return Err(Error::NotBooted);
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::NotRoot);
+    }
+    Ok(())
+}
+
+pub(crate) fn say_why_not(found: &Found) {
+    match found {
+        Found::Locked => log::info!("not finalizing: the staged deployment is locked"),
+        _ => log::info!("no deployment is staged: nothing to do"),
+    }
+}
+
+fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_timeout: Duration) -> Result<(), Error> {
+    let _lock = lock(roots, progress, lock_timeout)?;
+    progress.enter(Phase::Plan);
+    // Whoever had the lock may have staged another one, or undeployed this one.
+    let found = run.find()?;
+    let (staged, used, circumstances) = match found {
+        Found::Nothing | Found::Locked => {
+            say_why_not(&found);
+            return Ok(());
+        }
+        Found::Staged { state, used } => (state, used, None),
+        Found::Interrupted(state, circumstances) => (state, true, Some(circumstances)),
+    };
+    if roots.boot_is_fat()? {
+        return Err(Error::BootOnFat);
+    }
+    let sysroot = Sysroot::load(roots);
+    if let Ok(config) = sysroot.as_ref().map(|sysroot| &sysroot.config)
+        && let Some(reason) = handover::reason(roots, config, &staged.target.deployment)
+    {
+        return Err(handover::hand_over(reason));
+    }
+    let sysroot = sysroot?;
+    for warning in &sysroot.warnings {
+        log::warn!("{warning}");
+    }
+    if let Some(circumstances) = circumstances {
+        match resume(run, &sysroot, &circumstances)? {
+            Resume::Again => log::info!("an earlier run was interrupted: beginning again"),
+            Resume::Swapped => return finish_interrupted(roots, run, &sysroot, progress),
+            Resume::Void => {
+                say_why_not(&Found::Nothing);
+                return Ok(());
+            }
+        }
+    }
+    let target = &staged.target.deployment;
+    messages::finalizing(target);
+    let plan = finalization::plan(roots, Some(run), &sysroot, &staged, used, false)?;
+    report_skipped(&plan);
+    if let Some(etc) = plan.etc.as_ref().filter(|etc| !etc.plan.conflicts.is_empty()) {
+        return Err(Error::Conflicts(etc.plan.conflicts.clone()));
+    }
+    let mut stamp = Stamp::write(roots, target, "merging /etc");
+    let (sysroot, plan) = make_room(roots, run, sysroot, &staged, plan, progress, &mut stamp)?;
+    run.begin(&circumstances_of(&sysroot, &plan))?;
+    let done = merge(roots, &plan, progress)
+        .and_then(|()| seal(roots, &sysroot, &plan))
+        .and_then(|()| transaction::run(roots, Some(run), &plan.boot, &plan.files, progress, &mut stamp));
+    if let Err(error) = done {
+        // A second run begins with it again, and whoever asks for the staged deployment sees it.
+        if let Err(error) = run.give_back() {
+            log::warn!("{error}");
+        }
+        return Err(error.into());
+    }
+    messages::complete(&sysroot, &plan.boot);
+    progress.enter(Phase::Clean);
+    let boot = &plan.boot;
+    cleanup::clean(
+        roots,
+        &Current { bootversion: boot.bootversion, subbootversion: boot.subbootversion, list: boot.list.clone() },
+    );
+    forget(run);
+    log::info!("/{target} is finalized in {}", progress.summary());
+    Ok(())
+}
+
+/// Waits for whoever has the sysroot.
+fn lock(roots: &Roots, progress: &Progress, timeout: Duration) -> Result<Lock, Error> {
+    const LOCK: &str = "/sysroot/ostree/lock";
+    let ostree =
+        dir::open(&roots.sysroot, "ostree", OFlags::RDONLY | OFlags::DIRECTORY).context("open", "/sysroot/ostree")?;
+    let mut lockable = Lockable::open(ostree, "lock").context("open", LOCK)?;
+    let begin = Instant::now();
+    let mut told = false;
+    loop {
+        lockable = match lockable.try_lock().context("lock", LOCK)? {
+            Ok(lock) => return Ok(lock),
+            Err(lockable) => lockable,
+        };
+        let holder = || lockable.holder().map_or_else(|| "somebody".to_owned(), |holder| holder.to_string());
+        if begin.elapsed() >= timeout {
+            return Err(Error::Locked { seconds: timeout.as_secs(), holder: holder() });
+        }
+        if !told {
+            told = true;
+            log::info!("waiting for the lock of the sysroot, which {} has", holder());
+        }
+        progress.step();
+        std::thread::sleep(PATIENCE);
+    }
+}
+
+/// What an interrupted run has left.
+enum Resume {
+    /// The old list counts: it can be done again.
+    Again,
+    /// The new list counts already.
+    Swapped,
+    /// Something else has happened since.
+    Void,
+}
+
+fn resume(run: &RunOstree, sysroot: &Sysroot, circumstances: &Circumstances) -> Result<Resume, Error> {
+    let now: Vec<String> = sysroot.deployments.iter().map(|deployment| deployment.path.to_string()).collect();
+    if circumstances.booted_file == staged::booted_file() {
+        if now == circumstances.after {
+            return Ok(Resume::Swapped);
+        }
+        if sysroot.fingerprint() == circumstances.before {
+            return Ok(Resume::Again);
+        }
+    }
+    log::warn!("what an interrupted run has left is out of date: it is dropped");
+    run.end()?;
+    Ok(Resume::Void)
+}
+
+/// The swap of an interrupted run has happened: what follows it is left to do.
+fn finish_interrupted(roots: &Roots, run: &RunOstree, sysroot: &Sysroot, progress: &mut Progress) -> Result<(), Error> {
+    log::info!("an earlier run was interrupted after the update had been put in place: cleaning up");
+    progress.enter(Phase::Clean);
+    stamp::remove(roots);
+    let list = deployment_list::current(sysroot);
+    cleanup::clean(roots, &Current { bootversion: sysroot.bootversion, subbootversion: sysroot.subbootversion, list });
+    forget(run);
+    Ok(())
+}
+
+fn forget(run: &RunOstree) {
+    if let Err(error) = run.end() {
+        log::warn!("{error}");
+    }
+}
+
+fn report_skipped(plan: &Finalization) {
+    for path in plan.etc.iter().flat_map(|etc| &etc.skipped) {
+        log::warn!("{path} is a device, fifo or socket: it is not carried over");
+    }
+}
+
+/// Where `/boot` is a filesystem of its own and too small for one kernel more: first writes the list without what is going
+/// away, and removes its files.
+fn make_room(
+    roots: &Roots,
+    run: &RunOstree,
+    sysroot: Sysroot,
+    staged: &StagedState,
+    plan: Finalization,
+    progress: &mut Progress,
+    stamp: &mut Stamp,
+) -> Result<(Sysroot, Finalization), Error> {
+    let keeping = deployment_list::without_what_goes(&plan.boot.list);
+    let current = |sysroot: &Sysroot, list| Current {
+        bootversion: sysroot.bootversion,
+        subbootversion: sysroot.subbootversion,
+        list,
+    };
+    match room::look(roots, &plan.files, &current(&sysroot, keeping.clone()))? {
+        Room::Enough => return Ok((sysroot, plan)),
+        Room::Lacking { needed, available } => {
+            return Err(Error::BootFull { needed, available, deployment: plan.target });
+        }
+        Room::AfterRemoving => {}
+    }
+    let going = room::names(&deployment_list::current(&sysroot), &keeping);
+    if going.is_empty() {
+        log::info!("/boot is nearly full: removing what nothing leads to");
+        cleanup::clean_boot(roots, &current(&sysroot, keeping));
+    } else {
+        log::info!("/boot is nearly full: removing {} first, which this update replaces", going.join(", "));
+        let smaller = boot_plan::plan(&sysroot, keeping, finalization::other_subbootversion(roots, &sysroot))?;
+        let mut room_stamp = Stamp::write(roots, &plan.target, "making room in /boot");
+        transaction::run(roots, Some(run), &smaller, &Default::default(), progress, &mut room_stamp)?;
+        *stamp = Stamp::write(roots, &plan.target, "merging /etc");
+        let done =
+            Current { bootversion: smaller.bootversion, subbootversion: smaller.subbootversion, list: smaller.list };
+        cleanup::clean(roots, &done);
+    }
+    let sysroot = Sysroot::load(roots)?;
+    let plan = finalization::plan(roots, Some(run), &sysroot, staged, plan.reset_etc, false)?;
+    Ok((sysroot, plan))
+}
+
+fn circumstances_of(sysroot: &Sysroot, plan: &Finalization) -> Circumstances {
+    Circumstances {
+        before: sysroot.fingerprint(),
+        after: plan.boot.list.iter().map(|listed| listed.deployment.path.to_string()).collect(),
+        booted_file: staged::booted_file(),
+    }
+}
+
+/// The new deployment's `/etc`.
+fn merge(roots: &Roots, plan: &Finalization, progress: &mut Progress) -> Result<(), SystemError> {
+    progress.enter(Phase::Merge);
+    let deployment = open_deployment(roots, &plan.target)?;
+    if plan.reset_etc {
+        tree::set_immutable(&deployment, false).context("make changeable", format_args!("/{}", plan.target))?;
+        execute::reset(&deployment)?;
+    }
+    let Some(etc) = &plan.etc else { return Ok(()) };
+    messages::merging(&etc.plan);
+    let machine = open_deployment(roots, &etc.from)
+        .and_then(|from| tree::open(from, b"etc").context("open", format_args!("/{}/etc", etc.from)))?;
+    let new = tree::open(&deployment, b"etc").context("open", format_args!("/{}/etc", plan.target))?;
+    execute::execute(&etc.plan, machine, new, || progress.step())
+}
+
+/// The rest of what makes it a deployment to boot.
+fn seal(roots: &Roots, sysroot: &Sysroot, plan: &Finalization) -> Result<(), SystemError> {
+    let target = &plan.target;
+    let deployment = open_deployment(roots, target)?;
+    // systemd's ConditionNeedsUpdate= is to see that /usr has changed.
+    tree::open(&deployment, b"etc")
+        .and_then(|etc| dir::remove_file(etc, ".updated"))
+        .context("remove", format_args!("/{target}/etc/.updated"))?;
+    let var = if target.stateroot == sysroot.booted.stateroot {
+        dir::open_root(std::path::Path::new("/var"))
+    } else {
+        dir::open_directory(&roots.sysroot, target.stateroot_var())
+    };
+    match var.and_then(|var| dir::remove_file(var, ".updated")) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(error) => {
+            log::warn!("cannot remove /var/.updated: {error}; services that wait for an update of /var will not run")
+        }
+    }
+    make_backing(roots, plan)?;
+    tree::set_immutable(&deployment, true).context("make immutable", format_args!("/{target}"))
+}
+
+/// Where a transient root of the deployment keeps its upper layer.
+fn make_backing(roots: &Roots, plan: &Finalization) -> Result<(), SystemError> {
+    let target = &plan.target;
+    let root = format!("ostree/deploy/{}", target.stateroot);
+    let stateroot = dir::open(&roots.sysroot, &root, OFlags::RDONLY | OFlags::DIRECTORY)
+        .context("open", format_args!("/{root}"))?;
+    let mode = dir::stat_fd(open_deployment(roots, target)?).context("look at", format_args!("/{target}"))?.mode;
+    let backing = format!("backing/{}", target.id);
+    let transient = format!("{backing}/root-transient");
+    let directories = [
+        ("backing", 0o700),
+        (&backing, 0o700),
+        (&transient, 0o700),
+        (&format!("{transient}/work"), 0o700),
+        (&format!("{transient}/upper"), mode),
+    ];
+    for (path, mode) in directories {
+        match rustix::fs::mkdirat(&stateroot, path, Mode::from_raw_mode(mode.into())) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error).context("make", format_args!("/{root}/{path}")),
+        }
+    }
+    Ok(())
+}

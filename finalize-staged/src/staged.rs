@@ -1,0 +1,146 @@
+//! The staged deployment: the file that announces it, and what is kept of it while it is being finalized.
+//!
+//! Whoever finds `/run/ostree/staged-deployment` takes the deployment for one that waits for shutdown. So the file goes out of
+//! the way before the merge begins. What a second run needs, should the first one be killed, is kept beside it.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use ostree_formats::staged_state::StagedState;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use system::{Context, SystemError, dir};
+
+use crate::error::Error;
+
+/// Where libostree keeps what belongs to a boot.
+pub(crate) const RUN_OSTREE: &str = "/run/ostree";
+/// The announcement, as an administrator would type it.
+pub(crate) const STAGED: &str = "/run/ostree/staged-deployment";
+const STAGED_NAME: &str = "staged-deployment";
+const LOCKED_NAME: &str = "staged-deployment-locked";
+/// The same bytes, while they are being acted upon.
+const KEPT_NAME: &str = "staged-deployment-finalizing";
+/// What the system was like when that began.
+const CIRCUMSTANCES_NAME: &str = "staged-deployment-finalizing.json";
+
+/// A staged deployment is described by a few lines; one with many kernel arguments by some more.
+const LIMIT: u64 = 1 << 20;
+
+/// What must still be so for a second run to go on where the first one was interrupted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Circumstances {
+    /// [`crate::sysroot::Sysroot::fingerprint`] before the swap.
+    pub(crate) before: String,
+    /// The deployments after it.
+    pub(crate) after: Vec<String>,
+    /// Of `/run/ostree-booted`: another file after a soft reboot.
+    pub(crate) booted_file: (u64, u64),
+}
+
+/// Where the staged deployment was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Nothing is staged.
+    Nothing,
+    /// It waits, and somebody wants it to wait on.
+    Locked,
+    /// It waits. `used`: a run that failed has worked on its `/etc` already.
+    Staged {
+        /// What is staged.
+        state: Box<StagedState>,
+        /// Whether its `etc` may be other than shipped.
+        used: bool,
+    },
+    /// A run was interrupted.
+    Interrupted(Box<StagedState>, Circumstances),
+}
+
+/// `/run/ostree`.
+#[derive(Debug)]
+pub(crate) struct RunOstree(OwnedFd);
+
+impl RunOstree {
+    /// `None`: nothing was ever staged.
+    pub(crate) fn open() -> Result<Option<Self>, SystemError> {
+        match dir::open_root(Path::new(RUN_OSTREE)) {
+            Ok(directory) => Ok(Some(Self(directory))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error).context("open", RUN_OSTREE),
+        }
+    }
+
+    /// Looks what there is. A newer staged file makes what was kept of an older one void.
+    pub(crate) fn find(&self) -> Result<Found, Error> {
+        if let Some(bytes) = self.read(STAGED_NAME)? {
+            let state = parse(&bytes, STAGED)?;
+            return Ok(match state.locked || self.has(LOCKED_NAME)? {
+                true => Found::Locked,
+                false => Found::Staged { state: Box::new(state), used: self.has(CIRCUMSTANCES_NAME)? },
+            });
+        }
+        let (kept, circumstances) = (self.read(KEPT_NAME)?, self.read(CIRCUMSTANCES_NAME)?);
+        let circumstances = circumstances.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(match (kept, circumstances) {
+            (Some(kept), Some(circumstances)) => {
+                Found::Interrupted(Box::new(parse(&kept, "/run/ostree/staged-deployment-finalizing")?), circumstances)
+            }
+            _ => Found::Nothing,
+        })
+    }
+
+    /// Takes the announcement out of the way, and keeps it.
+    pub(crate) fn begin(&self, circumstances: &Circumstances) -> Result<(), SystemError> {
+        let text = serde_json::to_vec(circumstances).unwrap_or_default();
+        dir::replace_volatile_file(&self.0, CIRCUMSTANCES_NAME, &text, 0o600)
+            .and_then(|()| rustix::fs::renameat(&self.0, STAGED_NAME, &self.0, KEPT_NAME))
+            .context("move out of the way", STAGED)
+    }
+
+    /// Puts the announcement back: nothing has come of it. That its `etc` has been worked on stays known.
+    pub(crate) fn give_back(&self) -> Result<(), SystemError> {
+        match rustix::fs::renameat(&self.0, KEPT_NAME, &self.0, STAGED_NAME) {
+            Err(Errno::NOENT) => Ok(()),
+            other => other.context("put back", STAGED),
+        }
+    }
+
+    /// Forgets what was kept.
+    pub(crate) fn end(&self) -> Result<(), SystemError> {
+        dir::remove_file(&self.0, KEPT_NAME)
+            .and_then(|()| dir::remove_file(&self.0, CIRCUMSTANCES_NAME))
+            .context("remove", "/run/ostree/staged-deployment-finalizing")
+    }
+
+    /// The directory of overlay initrds that were staged, if there is one.
+    pub(crate) fn staged_initrds(&self) -> Option<OwnedFd> {
+        dir::open_directory(&self.0, "staged-initrds").ok()
+    }
+
+    /// The directory itself.
+    pub(crate) fn directory(&self) -> &OwnedFd {
+        &self.0
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, SystemError> {
+        match dir::read(&self.0, name, LIMIT) {
+            Err(Errno::NOENT) => Ok(None),
+            other => other.map(Some).context("read", format_args!("{RUN_OSTREE}/{name}")),
+        }
+    }
+
+    fn has(&self, name: &str) -> Result<bool, SystemError> {
+        dir::stat_name(&self.0, name).map(|stat| stat.is_some()).context("look at", format_args!("{RUN_OSTREE}/{name}"))
+    }
+}
+
+/// Which file `/run/ostree-booted` is; a soft reboot puts another one in its place.
+pub(crate) fn booted_file() -> (u64, u64) {
+    let root = dir::open_root(Path::new("/run"));
+    let stat = root.and_then(|run| dir::stat_name(run, "ostree-booted")).ok().flatten();
+    stat.map(|stat| (stat.device, stat.inode)).unwrap_or_default()
+}
+
+fn parse(bytes: &[u8], path: &'static str) -> Result<StagedState, Error> {
+    StagedState::from_bytes(bytes).map_err(|reason| Error::Staged { path, reason })
+}

@@ -1,0 +1,135 @@
+//! The stamp in `/boot` that outlives a failure: written before anything is changed, removed right after the swap. Whoever finds
+//! it at the next boot knows that finalization was interrupted, and where.
+
+use std::os::fd::OwnedFd;
+
+use ostree_formats::deployment::DeploymentPath;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use system::dir::{self, write_all};
+use system::{Context, SystemError, tree};
+
+use crate::install;
+use crate::roots::Roots;
+use crate::sabotage;
+
+/// Its name in `boot/ostree`, libostree's.
+const NAME: &str = "finalize-failure.stamp";
+/// As an administrator would type it.
+pub(crate) const PATH: &str = "/boot/ostree/finalize-failure.stamp";
+/// Of a file whose content changes from phase to phase: it is overwritten in place, so that no power cut leaves it empty.
+const LENGTH: usize = 320;
+/// What somebody else may have written is not read without end.
+const LIMIT: u64 = 1 << 16;
+
+/// The stamp of a run.
+#[derive(Debug)]
+pub(crate) struct Stamp {
+    /// Of `/boot/ostree`; `None`: nothing can be written there.
+    file: Option<OwnedFd>,
+    target: DeploymentPath,
+}
+
+impl Stamp {
+    /// Writes it, durably. That this fails is a warning: whoever needs `/boot` will fail on it anyway.
+    pub(crate) fn write(roots: &Roots, target: &DeploymentPath, phase: &str) -> Self {
+        let file = open(roots, OFlags::CREATE | OFlags::TRUNC);
+        let mut stamp = Self { file: None, target: target.clone() };
+        let durable = file.and_then(|(directory, file)| {
+            write_all(&file, &stamp.text(phase)).context("write", PATH)?;
+            if !sabotage::is_on("no-sync") {
+                rustix::fs::fsync(&file).and_then(|()| rustix::fs::fsync(&directory)).context("write out", PATH)?;
+            }
+            Ok(file)
+        });
+        match durable {
+            Ok(file) => stamp.file = Some(file),
+            Err(error) => log::warn!("{error}: a failure will not be reported at the next boot"),
+        }
+        stamp
+    }
+
+    /// Names another phase. Not durable by itself: after a power cut an earlier one may be read, and after a kill this one.
+    pub(crate) fn update(&mut self, phase: &str) {
+        if let Some(file) = &self.file {
+            // It was there a moment ago; what it says then is less exact, and still true.
+            let _ = rustix::io::pwrite(file, &self.text(phase), 0);
+        }
+    }
+
+    /// The update counts.
+    pub(crate) fn remove(&mut self, roots: &Roots) {
+        self.file = None;
+        remove(roots);
+    }
+
+    fn text(&self, phase: &str) -> Vec<u8> {
+        let mut text = format!("interrupted while {phase}, finalizing {}", self.target).into_bytes();
+        text.resize(LENGTH.max(text.len() + 1), b' ');
+        if let Some(last) = text.last_mut() {
+            *last = b'\n';
+        }
+        text
+    }
+}
+
+/// Writes why finalization failed, durably.
+pub(crate) fn write_failure(roots: &Roots, message: &str) {
+    let written = open(roots, OFlags::CREATE | OFlags::TRUNC).and_then(|(directory, file)| {
+        write_all(&file, format!("{message}\n").as_bytes())
+            .and_then(|()| rustix::fs::fsync(&file))
+            .and_then(|()| rustix::fs::fsync(&directory))
+            .context("write", PATH)
+    });
+    if let Err(error) = written {
+        log::warn!("{error}: the failure will not be reported at the next boot");
+    }
+}
+
+/// Removes it, if it is there.
+pub(crate) fn remove(roots: &Roots) {
+    let removed = match tree::open(&roots.boot, b"ostree") {
+        Ok(directory) => dir::remove_file(directory, NAME),
+        Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = removed.context("remove", PATH) {
+        log::warn!("{error}: the next boot will report a failure that was none");
+    }
+}
+
+/// What it says, if it is there.
+pub(crate) fn read(roots: &Roots) -> Result<Option<String>, SystemError> {
+    match dir::read_no_link(&roots.boot, format!("ostree/{NAME}"), LIMIT) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error).context("read", PATH),
+    }
+}
+
+/// The deployment that a stamp of an interrupted run is about.
+pub(crate) fn target(text: &str) -> Option<DeploymentPath> {
+    text.rsplit_once("finalizing ")?.1.trim().parse().ok()
+}
+
+fn open(roots: &Roots, flags: OFlags) -> Result<(OwnedFd, OwnedFd), SystemError> {
+    let directory = install::boot_ostree(roots)?;
+    let flags = flags | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&directory, NAME, flags, Mode::from_raw_mode(0o644)).context("write", PATH)?;
+    Ok((directory, file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_names_what_it_is_about() {
+        let path = format!("ostree/deploy/os/deploy/{}.0", "a".repeat(64));
+        let stamp = Stamp { file: None, target: path.parse().unwrap() };
+        let text = String::from_utf8(stamp.text("merging /etc")).unwrap();
+        assert!(text.starts_with("interrupted while merging /etc, finalizing ostree/") && text.ends_with(" \n"));
+        assert_eq!(target(&text).map(|path| path.to_string()), Some(path));
+        assert_eq!(target("ostree-finalize-staged: no space left"), None);
+    }
+}

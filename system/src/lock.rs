@@ -1,0 +1,104 @@
+//! Locks as libostree takes them: open file description locks on a whole file (fcntl_locking(2), `F_OFD_SETLK`).
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::dir;
+
+/// A lock that is held until this is dropped or the process ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: OwnedFd,
+}
+
+/// A file that can be locked.
+#[derive(Debug)]
+pub struct Lockable {
+    file: OwnedFd,
+}
+
+/// A process that has a lock on the same file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its number.
+    pub process: u32,
+    /// The name of its program.
+    pub program: String,
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (process {})", self.program, self.process)
+    }
+}
+
+impl Lockable {
+    /// Opens the file `name` in `directory`, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// As `open(2)`.
+    pub fn open(directory: impl AsFd, name: &str) -> Result<Self, Errno> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+        rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o600)).map(|file| Self { file })
+    }
+
+    /// Takes the lock, for this process alone, if nobody has it.
+    ///
+    /// # Errors
+    /// As `fcntl_locking(2)`, but for a lock that somebody has: then this comes back.
+    pub fn try_lock(self) -> Result<Result<Lock, Self>, Errno> {
+        // SAFETY: all zeros is a valid flock: the whole file, from its beginning.
+        let mut region: libc::flock = unsafe { std::mem::zeroed() };
+        region.l_type = libc::F_WRLCK as libc::c_short;
+        region.l_whence = libc::SEEK_SET as libc::c_short;
+        // SAFETY: the descriptor is open, and the structure outlives the call, which only reads it.
+        let result = unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_OFD_SETLK, &raw const region) };
+        if result == 0 {
+            return Ok(Ok(Lock { _file: self.file }));
+        }
+        match Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO) {
+            Errno::AGAIN | Errno::ACCESS => Ok(Err(self)),
+            error => Err(error),
+        }
+    }
+
+    /// Who has a lock on it, as far as `/proc` tells: of these locks the kernel names no process, so whoever has the file open
+    /// and a lock on what is open.
+    pub fn holder(&self) -> Option<Holder> {
+        let own = dir::stat_fd(&self.file).ok()?;
+        let proc = dir::open_root(std::path::Path::new("/proc")).ok()?;
+        let processes = dir::names(&proc, ".").ok()?.into_iter().filter_map(|name| name.parse::<u32>().ok());
+        processes.filter(|process| *process != std::process::id()).find_map(|process| {
+            let descriptors = dir::names(&proc, format!("{process}/fd")).ok()?;
+            let has = descriptors.iter().any(|fd| {
+                let info = dir::read(&proc, format!("{process}/fdinfo/{fd}"), 1 << 16).unwrap_or_default();
+                let Ok(stat) = rustix::fs::statat(&proc, format!("{process}/fd/{fd}"), rustix::fs::AtFlags::empty())
+                else {
+                    return false;
+                };
+                (stat.st_dev, stat.st_ino) == (own.device, own.inode)
+                    && String::from_utf8_lossy(&info).contains("lock:")
+            });
+            let program = dir::read(&proc, format!("{process}/comm"), 1 << 12).unwrap_or_default();
+            has.then(|| Holder { process, program: String::from_utf8_lossy(&program).trim_end().to_owned() })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_descriptor_does_not_get_the_lock_until_the_first_is_closed() {
+        let directory = std::fs::File::open(std::env::temp_dir()).unwrap();
+        let name = format!("firstroot-lock-test-{}", std::process::id());
+        let first = Lockable::open(&directory, &name).unwrap().try_lock().unwrap().unwrap();
+        let second = Lockable::open(&directory, &name).unwrap().try_lock().unwrap().unwrap_err();
+        drop(first);
+        second.try_lock().unwrap().unwrap();
+        std::fs::remove_file(std::env::temp_dir().join(name)).unwrap();
+    }
+}

@@ -1,0 +1,148 @@
+//! Directory trees: what is in a directory, by names of any bytes, and removing all of it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::dir::Kind;
+
+/// Opens the directory `name` in `directory` for reading; a link is not followed.
+///
+/// # Errors
+/// As `open(2)`; `ENOTDIR` for what is no directory, a link included.
+pub fn open(directory: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, name, flags, Mode::empty())
+}
+
+/// Opens the regular file `name` in `directory` for reading; a link is not followed, and a fifo is not waited for.
+///
+/// # Errors
+/// As `open(2)`: `ELOOP` for a link.
+pub fn open_file(directory: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, name, flags, Mode::empty())
+}
+
+/// What is in an open directory, sorted by name, without `.` and `..`.
+///
+/// # Errors
+/// As `getdents64(2)`, and `statx(2)` where the filesystem does not say what a name is.
+pub fn entries(directory: impl AsFd) -> Result<Vec<(Vec<u8>, Kind)>, Errno> {
+    let directory = directory.as_fd();
+    let mut entries = Vec::new();
+    for entry in rustix::fs::Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name == b"." || name == b".." {
+            continue;
+        }
+        let mut file_type = entry.file_type();
+        if file_type == FileType::Unknown {
+            let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            file_type = FileType::from_raw_mode(stat.st_mode);
+        }
+        entries.push((name.to_vec(), kind(file_type)));
+    }
+    entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(entries)
+}
+
+/// What a file type is, of those that are told apart here.
+pub fn kind(file_type: FileType) -> Kind {
+    match file_type {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Directory,
+        FileType::Symlink => Kind::Link,
+        _ => Kind::Other,
+    }
+}
+
+/// Removes `name` from `directory`, with all that is in it, links not followed, immutable or not; that it is not there is no
+/// error. What is mounted below is an error, and stays.
+///
+/// # Errors
+/// As the system calls; part of it may be gone then.
+pub fn remove(directory: impl AsFd, name: &[u8]) -> Result<(), Errno> {
+    remove_in(directory.as_fd(), name)
+}
+
+fn remove_in(directory: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
+    match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ISDIR) => {}
+        Err(Errno::PERM) => {
+            // Immutable, itself or its directory.
+            set_immutable(directory, false)?;
+            let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            // Opening a device can do something.
+            if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+                set_immutable(open_file(directory, name)?, false)?;
+            }
+            match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => return Ok(()),
+                // POSIX' word for a directory, where Linux says EISDIR.
+                Err(Errno::ISDIR | Errno::PERM) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    let inner = match open(directory, name) {
+        Err(Errno::NOENT) => return Ok(()),
+        other => other?,
+    };
+    empty(&inner)?;
+    match rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR) {
+        Err(Errno::NOENT) => Ok(()),
+        Err(Errno::PERM) => {
+            set_immutable(&inner, false)?;
+            rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR)
+        }
+        other => other,
+    }
+}
+
+/// Removes all that is in an open directory, and keeps it.
+///
+/// # Errors
+/// As [`remove`].
+pub fn empty(directory: impl AsFd) -> Result<(), Errno> {
+    let directory = directory.as_fd();
+    for (name, _) in entries(directory)? {
+        remove_in(directory, &name)?;
+    }
+    Ok(())
+}
+
+/// Sets or clears the immutable flag of what is open (chattr(1)); a filesystem without such flags has nothing to set or clear.
+///
+/// # Errors
+/// As `ioctl(FS_IOC_SETFLAGS)`.
+pub fn set_immutable(file: impl AsFd, immutable: bool) -> Result<(), Errno> {
+    let flags = match rustix::fs::ioctl_getflags(&file) {
+        Err(Errno::NOTTY | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
+        other => other?,
+    };
+    let wanted = if immutable { flags | IFlags::IMMUTABLE } else { flags.difference(IFlags::IMMUTABLE) };
+    if wanted == flags { Ok(()) } else { rustix::fs::ioctl_setflags(&file, wanted) }
+}
+
+/// Reads a regular file on until `buffer` is full or the file ends; how much was read.
+///
+/// # Errors
+/// As `read(2)`.
+pub fn fill(file: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let wanted = rest.len();
+        let count = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut *rest))?;
+        filled += count;
+        // A short read of a regular file is its end.
+        if count < wanted {
+            break;
+        }
+    }
+    Ok(filled)
+}
