@@ -25,6 +25,7 @@ pub(crate) fn test(fast: bool) -> Result<()> {
     let destdir = workspace::root().join("target/destdir");
     install::install(&binary, &destdir, install::DRACUT_MODULE)?;
     phase("mount namespaces", || run(&mut in_namespaces(&binary)))?;
+    phase("finalization on disk images", || run(&mut finalization()))?;
     if fast {
         println!("\nskipped: whole machines (--fast)");
     } else {
@@ -58,6 +59,13 @@ fn in_namespaces(binary: &Path) -> Command {
     let mut command = cargo();
     command.args(["test", "--quiet", "--package", "namespace-tests", "--test", "namespaces"]);
     command.env("FIRSTROOT_PREPARE_ROOT", binary).env("FIRSTROOT_PEERS", "1");
+    command
+}
+
+fn finalization() -> Command {
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--package", "namespace-tests", "--test", "finalize"]);
+    command.env("FIRSTROOT_PEERS", "1");
     command
 }
 
