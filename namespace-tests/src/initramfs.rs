@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
@@ -33,6 +33,21 @@ pub struct Outcome {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
+}
+
+impl Outcome {
+    /// An error with all of it unless the exit status is 0.
+    pub fn success(&self) -> Result<()> {
+        ensure!(
+            self.code == Some(0),
+            "exit status {:?}, signal {:?}\n{}{}",
+            self.code,
+            self.signal,
+            self.stdout,
+            self.stderr
+        );
+        Ok(())
+    }
 }
 
 /// The inside of the namespace, while it exists.

@@ -1,6 +1,8 @@
 //! The real binary in a mount namespace of this machine's kernel: an initramfs with a physical root at `/sysroot`, made of
 //! tmpfs, in a few milliseconds. What needs no booted systemd is tested here, and measured here.
 
+pub mod finalize;
+
 mod disk;
 mod initramfs;
 mod mount_table;

@@ -10,12 +10,12 @@ const TAIL: usize = 4096;
 
 /// Runs `command` and returns its standard output; an exit status other than 0 is an error that carries the end of
 /// both its outputs.
-pub(crate) fn run(command: &mut Command) -> Result<String> {
+pub fn run(command: &mut Command) -> Result<String> {
     run_with_input(command, "")
 }
 
 /// [`run`] with `input` on standard input.
-pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Result<String> {
+pub fn run_with_input(command: &mut Command, input: &str) -> Result<String> {
     let shown = shown(command);
     let mut child = command
         .stdin(Stdio::piped())

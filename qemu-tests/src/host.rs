@@ -25,6 +25,10 @@ const NEEDED: &[(&str, &str)] = &[
     ("tar", "tar"),
     ("cpio", "cpio"),
     ("strace", "strace"),
+    // Attributes of files that a finalization has to carry over.
+    ("setfattr", "attr"),
+    ("setfacl", "acl"),
+    ("setcap", "libcap2-bin"),
     // Statically linked: it runs where there is no other file.
     ("busybox", "busybox-static"),
 ];
@@ -39,7 +43,7 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-trixie-automatic.gpg";
 const KEYRING_PACKAGE: &str = "debian-archive-keyring";
 
 /// Where the programs are: a user's own may lack where mkfs is.
-pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Makes sure that whole machines can be built and run here: root, and programs, which are installed when missing.
 pub fn ensure_ready() -> Result<()> {

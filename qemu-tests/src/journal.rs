@@ -12,8 +12,13 @@ impl JournalEntry {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
+    /// All fields, in their order.
+    pub fn into_fields(self) -> Vec<(String, String)> {
+        self.fields
+    }
+
     /// All entries of an export; what is cut off at the end is left out.
-    pub(crate) fn parse_export(bytes: &[u8]) -> Vec<JournalEntry> {
+    pub fn parse_export(bytes: &[u8]) -> Vec<JournalEntry> {
         let mut entries = Vec::new();
         let mut fields = Vec::new();
         let mut rest = bytes;

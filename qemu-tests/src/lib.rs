@@ -14,6 +14,7 @@ pub mod boot_entry;
 pub mod booted_state;
 pub mod cache;
 pub mod catalogue;
+pub mod command;
 pub mod compare;
 pub mod cpio;
 pub mod disk;
@@ -21,6 +22,7 @@ pub mod dracut;
 pub mod guest;
 pub mod host;
 pub mod journal;
+pub mod mounted;
 pub mod mounts;
 pub mod namespace;
 pub mod package;
@@ -33,10 +35,8 @@ pub mod tree;
 
 mod accelerator;
 mod apt;
-mod command;
 mod kernel;
 mod machine;
-mod mounted;
 mod qemu;
 
 pub use machine::{Console, EMERGENCY_SHELL};

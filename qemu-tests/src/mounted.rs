@@ -10,7 +10,7 @@ use crate::command::run;
 
 /// A mounted image; unmounted when dropped.
 #[derive(Debug)]
-pub(crate) struct Mounted {
+pub struct Mounted {
     path: PathBuf,
     mounted: bool,
     _directory: Option<TempDir>,
@@ -18,7 +18,7 @@ pub(crate) struct Mounted {
 
 impl Mounted {
     /// Mounts `image` in a temporary directory.
-    pub(crate) fn new(image: &Path, options: &str) -> Result<Mounted> {
+    pub fn new(image: &Path, options: &str) -> Result<Mounted> {
         let directory = tempfile::Builder::new().prefix("firstroot-").tempdir().context("creating a mount point")?;
         let mut mounted = Mounted::at(image, options, directory.path())?;
         mounted._directory = Some(directory);
@@ -26,18 +26,18 @@ impl Mounted {
     }
 
     /// Mounts `image` at `path`.
-    pub(crate) fn at(image: &Path, options: &str, path: &Path) -> Result<Mounted> {
+    pub fn at(image: &Path, options: &str, path: &Path) -> Result<Mounted> {
         run(Command::new("mount").args(["-o", options]).arg(image).arg(path))?;
         Ok(Mounted { path: path.to_path_buf(), mounted: true, _directory: None })
     }
 
     /// Where.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Unmounts it; a machine must not be started on an image that is not whole.
-    pub(crate) fn unmount(mut self) -> Result<()> {
+    pub fn unmount(mut self) -> Result<()> {
         self.mounted = false;
         run(Command::new("umount").arg(&self.path)).map(drop)
     }

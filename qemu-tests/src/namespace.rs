@@ -82,7 +82,7 @@ impl Namespace {
 }
 
 /// `path` as one word of a shell script.
-pub(crate) fn quoted(path: &Path) -> String {
+pub fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn test(fast: bool) -> Result<()> {
     let destdir = workspace::root().join("target/destdir");
     install::install(&destdir, install::DRACUT_MODULE)?;
     phase("mount namespaces", || run(&mut in_namespaces("namespaces")?))?;
-    phase("finalization in mount namespaces", || run(&mut in_namespaces("finalize")?))?;
+    phase("finalization on disk images", || run(&mut in_namespaces("finalize")?))?;
     if fast {
         println!("\nskipped: whole machines (--fast)");
     } else {

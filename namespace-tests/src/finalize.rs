@@ -1,0 +1,17 @@
+//! Finalization on real disks: systems that the guest's own `ostree` has installed and staged an update in, on disk images, in
+//! namespaces of this machine's kernel. About a second a run.
+//!
+//! ```text
+//! Story ─→ StagedDisk (cached) ─→ Machine (a copy) ─→ finalize(Ours | Peer) ─→ Finalized { outcome, journal }
+//!                                      └─ run(script), strace(…), with_disk(|root| …), boot_default()
+//! ```
+
+mod journal;
+mod machine;
+mod staged_disk;
+mod story;
+
+pub use journal::JournalMessage;
+pub use machine::{Contestant, Finalized, Machine};
+pub use staged_disk::StagedDisk;
+pub use story::{Boot, Filesystem, Step, Story, Tree};
