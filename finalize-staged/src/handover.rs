@@ -27,7 +27,9 @@ fn boot_loader(roots: &Roots, config: &RepoConfig) -> Option<String> {
         Bootloader::None => return None,
         Bootloader::Auto => probe(roots)?,
         configured => {
-            return Some(format!("the boot loader is {configured} (sysroot.bootloader), which needs a file of its own"));
+            return Some(format!(
+                "the boot loader is {configured} (sysroot.bootloader), which needs a file of its own"
+            ));
         }
     };
     Some(format!("{found} belongs to a boot loader that needs a file of its own (sysroot.bootloader is auto)"))

@@ -5,6 +5,7 @@
 //! nobody downloads a guest.
 
 mod fixture;
+mod ours;
 
 use std::process::ExitCode;
 
@@ -47,5 +48,8 @@ fn main() -> ExitCode {
         a_frozen_filesystem_is_noticed,
         every_filesystem_works,
     );
+    let tests = tests.chain(with_each_guest!(ours:
+        the_new_system_boots_with_the_machines_etc,
+    ));
     libtest_mimic::run(&arguments, tests.collect()).exit_code()
 }
