@@ -212,7 +212,7 @@ fn options(listed: &Listed, bootversion: BootVersion) -> KernelArguments {
         kargs.set("init", &format!("/{link}{PREPARE_ROOT}"));
     } else if kargs.get("init").is_some_and(|init| init.starts_with("/ostree/boot.") && init.ends_with(PREPARE_ROOT)) {
         // Of an older deployment that had no initramfs.
-        kargs.remove("init", None);
+        kargs.remove("init");
     }
     kargs.set("ostree", &format!("/{link}"));
     kargs

@@ -1,66 +1,140 @@
-//! stub
-#![allow(missing_docs)]
+//! Boot Loader Specification entries of type 1 (uapi-group.org, "The Boot Loader Specification").
+
+/// An entry: its fields in their order. Comments and empty lines are not kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BlsEntry {
     fields: Vec<(String, String)>,
 }
+
+/// What makes bytes no entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not UTF-8 text")]
-pub struct BlsError;
+pub enum BlsError {
+    /// Not text.
+    #[error("not UTF-8 text")]
+    NotUtf8,
+    /// A byte that no boot loader reads over.
+    #[error("line {0}: a NUL byte")]
+    Nul(usize),
+}
+
+/// Keys that stand first, in the order in which libostree writes them.
+const FIRST: [&str; 6] = ["title", "version", "options", "devicetree", "linux", "initrd"];
+
 impl BlsEntry {
+    /// Reads an entry. A key without a value has an empty one.
+    ///
+    /// # Errors
+    /// See [`BlsError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, BlsError> {
-        let text = std::str::from_utf8(bytes).map_err(|_| BlsError)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| BlsError::NotUtf8)?;
         let mut fields = Vec::new();
-        for line in text.lines() {
+        for (number, line) in (1..).zip(text.lines()) {
+            if line.contains('\0') {
+                return Err(BlsError::Nul(number));
+            }
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let (k, v) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            fields.push((k.to_owned(), v.trim().to_owned()));
+            let (key, value) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+            fields.push((key.to_owned(), value.trim_start().to_owned()));
         }
         Ok(Self { fields })
     }
+
+    /// The first value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.fields.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+        self.values(key).next()
     }
+
+    /// All values of a key: `initrd` may stand more than once.
     pub fn values(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.fields.iter().filter(move |(k, _)| k == key).map(|(_, v)| v.as_str())
+        self.fields.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
+
+    /// Gives a key one value, in its place if it is there.
     pub fn set(&mut self, key: &str, value: &str) {
-        if let Some(i) = self.fields.iter().position(|(k, _)| k == key) {
-            let mut n = 0;
-            self.fields.retain(|(k, _)| {
-                n += 1;
-                k != key || n - 1 == i
-            });
-            if let Some(f) = self.fields.get_mut(i) {
-                f.1 = value.to_owned();
+        let mut new = Some(value.to_owned());
+        self.fields.retain_mut(|(name, old)| {
+            if name != key {
+                return true;
             }
-        } else {
-            self.push(key, value);
-        }
+            // The first keeps its place, the others go.
+            new.take().map(|new| *old = new).is_some()
+        });
+        self.fields.extend(new.map(|value| (key.to_owned(), value)));
     }
+
+    /// Adds one more value of a key.
     pub fn push(&mut self, key: &str, value: &str) {
         self.fields.push((key.to_owned(), value.to_owned()));
     }
+
+    /// Removes all values of a key.
     pub fn remove(&mut self, key: &str) {
-        self.fields.retain(|(k, _)| k != key);
+        self.fields.retain(|(name, _)| name != key);
     }
+
+    /// All fields.
     pub fn fields(&self) -> &[(String, String)] {
         &self.fields
     }
+
+    /// The text, as libostree writes it: some keys first, the others in their own order.
     pub fn to_text(&self) -> String {
-        const ORDER: [&str; 6] = ["title", "version", "options", "devicetree", "linux", "initrd"];
-        let mut out = String::new();
-        for key in ORDER {
-            for v in self.values(key) {
-                out.push_str(&format!("{key} {v}\n"));
+        let first = FIRST.iter().flat_map(|key| self.fields.iter().filter(move |(name, _)| name == key));
+        let rest = self.fields.iter().filter(|(name, _)| !FIRST.contains(&name.as_str()));
+        first.chain(rest).map(|(key, value)| format!("{key} {value}\n")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn written_in_the_order_of_libostree() {
+        let text = "# comment\nx-more  a b \ninitrd /i\ninitrd /overlay\nlinux /k\n\noptions rw ostree=/x\nversion 1\ntitle T\n";
+        let entry = BlsEntry::parse(text.as_bytes()).unwrap();
+        assert_eq!(
+            entry.to_text(),
+            "title T\nversion 1\noptions rw ostree=/x\nlinux /k\ninitrd /i\ninitrd /overlay\nx-more a b\n"
+        );
+        assert_eq!(entry.values("initrd").collect::<Vec<_>>(), ["/i", "/overlay"]);
+    }
+
+    #[test]
+    fn a_value_is_replaced_in_its_place() {
+        let mut entry = BlsEntry::parse(b"a 1\ninitrd /i\ninitrd /j\nb 2\n").unwrap();
+        entry.set("initrd", "/new");
+        entry.set("c", "3");
+        entry.remove("a");
+        assert_eq!(entry.fields().iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["initrd", "b", "c"]);
+        assert_eq!(entry.get("initrd"), Some("/new"));
+    }
+
+    #[test]
+    fn what_is_no_text_is_no_entry() {
+        assert_eq!(BlsEntry::parse(b"title \xff\n"), Err(BlsError::NotUtf8));
+        assert_eq!(BlsEntry::parse(b"title x\nlinux \0\n"), Err(BlsError::Nul(2)));
+        assert_eq!(BlsEntry::parse(b"lonely").unwrap().get("lonely"), Some(""));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let _ = BlsEntry::parse(&bytes);
+        }
+
+        #[test]
+        fn what_is_written_is_read(fields in proptest::collection::vec(("[a-z][a-z-]{0,8}", "[!-~]([ -~]{0,20}[!-~])?"), 0..8)) {
+            let mut entry = BlsEntry::default();
+            for (key, value) in &fields {
+                entry.push(key, value);
             }
+            let read = BlsEntry::parse(entry.to_text().as_bytes()).unwrap();
+            prop_assert_eq!(read.to_text(), entry.to_text());
         }
-        for (k, v) in self.fields.iter().filter(|(k, _)| !ORDER.contains(&k.as_str())) {
-            out.push_str(&format!("{k} {v}\n"));
-        }
-        out
     }
 }

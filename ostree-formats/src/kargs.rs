@@ -1,47 +1,111 @@
-//! stub
-#![allow(missing_docs)]
+//! Kernel arguments as a boot loader entry has them in `options`.
+
 use std::fmt;
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+
+/// The arguments in their order. Double quotes protect spaces, and stay.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KernelArguments(Vec<String>);
+
 impl KernelArguments {
+    /// Takes a line apart.
     pub fn parse(text: &str) -> Self {
-        Self(text.split_whitespace().map(str::to_owned).collect())
+        let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+        for character in text.chars() {
+            if character.is_ascii_whitespace() && !quoted {
+                words.push(std::mem::take(&mut word));
+            } else {
+                quoted ^= character == '"';
+                word.push(character);
+            }
+        }
+        words.push(word);
+        Self::from_words(words)
     }
-    pub fn from_words(w: impl IntoIterator<Item = String>) -> Self {
-        Self(w.into_iter().collect())
+
+    /// Arguments that are apart already; empty ones are none.
+    pub fn from_words(words: impl IntoIterator<Item = String>) -> Self {
+        Self(words.into_iter().filter(|word| !word.is_empty()).collect())
     }
+
+    /// The arguments.
     pub fn words(&self) -> &[String] {
         &self.0
     }
+
+    /// The value of the first `key=value`.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find_map(|w| w.strip_prefix(key)?.strip_prefix('='))
+        self.0.iter().find_map(|word| value_of(word, key))
     }
+
+    /// Gives a key one value: the first `key=…` is replaced in its place, others of that key go; where there is none it comes at
+    /// the end.
     pub fn set(&mut self, key: &str, value: &str) {
-        let p = format!("{key}=");
-        let new = format!("{key}={value}");
-        if let Some(i) = self.0.iter().position(|w| w.starts_with(&p)) {
-            let mut n = 0;
-            self.0.retain(|w| {
-                n += 1;
-                !w.starts_with(&p) || n - 1 == i
-            });
-            if let Some(w) = self.0.get_mut(i) {
-                *w = new;
+        let mut new = Some(format!("{key}={value}"));
+        self.0.retain_mut(|word| {
+            if value_of(word, key).is_none() {
+                return true;
             }
-        } else {
-            self.0.push(new);
-        }
+            new.take().map(|new| *word = new).is_some()
+        });
+        self.0.extend(new);
     }
-    pub fn remove(&mut self, key: &str, _: Option<&str>) {
-        let p = format!("{key}=");
-        self.0.retain(|w| !w.starts_with(&p));
+
+    /// Removes every `key=…`.
+    pub fn remove(&mut self, key: &str) {
+        self.0.retain(|word| value_of(word, key).is_none());
     }
+
+    /// All but `ostree=…`, which changes with every list of deployments.
     pub fn without_ostree(&self) -> Vec<&str> {
-        self.0.iter().map(String::as_str).filter(|w| !w.starts_with("ostree=")).collect()
+        self.0.iter().map(String::as_str).filter(|word| value_of(word, "ostree").is_none()).collect()
     }
 }
+
+fn value_of<'a>(word: &'a str, key: &str) -> Option<&'a str> {
+    word.strip_prefix(key)?.strip_prefix('=')
+}
+
 impl fmt::Display for KernelArguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ostree_is_replaced_in_its_place() {
+        let mut kargs = KernelArguments::parse("root=LABEL=x ostree=/old  quiet ostree=/older");
+        kargs.set("ostree", "/new");
+        kargs.set("init", "/i");
+        assert_eq!(kargs.to_string(), "root=LABEL=x ostree=/new quiet init=/i");
+        assert_eq!(kargs.without_ostree(), ["root=LABEL=x", "quiet", "init=/i"]);
+        kargs.remove("root");
+        assert_eq!(kargs.get("root"), None);
+    }
+
+    #[test]
+    fn quotes_protect_spaces() {
+        let kargs = KernelArguments::parse("a=\"b c\" dyndbg=\"file x +p\" end");
+        assert_eq!(kargs.words(), ["a=\"b c\"", "dyndbg=\"file x +p\"", "end"]);
+        assert_eq!(KernelArguments::parse("a=\"b c").words(), ["a=\"b c"]);
+    }
+
+    #[test]
+    fn a_name_that_only_begins_the_same_is_another() {
+        let kargs = KernelArguments::parse("ostree.prepare-root.composefs=0 ostreex=1 ostree");
+        assert_eq!(kargs.get("ostree"), None);
+        assert_eq!(kargs.without_ostree().len(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(words in proptest::collection::vec("[a-z=.]{1,8}(\"[a-z ]{0,5}\")?", 0..6)) {
+            let kargs = KernelArguments::from_words(words);
+            prop_assert_eq!(KernelArguments::parse(&kargs.to_string()), kargs);
+        }
     }
 }

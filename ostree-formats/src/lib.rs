@@ -8,11 +8,16 @@
 //! | [`cmdline`] | kernel command line: which deployment was asked for |
 //! | [`keyfile`] | GLib's key files, by GLib's rules |
 //! | [`prepare_root_conf`] | `prepare-root.conf` and its drop-ins |
-//! | [`repo_config`] | the one key of a repository's `config` that matters at boot |
+//! | [`repo_config`] | what matters of a repository's `config` at boot and at shutdown |
 //! | [`bootlink`] | `ostree/boot.N/STATEROOT/BOOTCSUM/BOOTSERIAL` |
 //! | [`deployment`] | `ostree/deploy/STATEROOT/deploy/CHECKSUM.DEPLOYSERIAL` |
 //! | [`origin`] | where a deployment came from |
 //! | [`booted_state`] | `/run/ostree-booted`, a GVariant |
+//! | [`staged_state`] | `/run/ostree/staged-deployment`, a GVariant |
+//! | [`commit`] | commit objects, a GVariant: their version |
+//! | [`bls`], [`entry_name`], [`version_order`] | boot loader entries, their file names, their order |
+//! | [`kargs`] | the kernel arguments of an entry |
+//! | [`os_release`] | what a tree calls itself |
 //! | [`mountinfo`] | `/proc/self/mountinfo` |
 
 pub mod bls;

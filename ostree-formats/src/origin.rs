@@ -1,6 +1,6 @@
 //! Origin files: where a deployment came from.
 
-use crate::keyfile::Keyfile;
+use crate::keyfile::{Keyfile, KeyfileError, boolean};
 
 /// What the deployment follows, for a human: the refspec, or a container image.
 ///
@@ -13,9 +13,26 @@ pub fn followed(bytes: &[u8]) -> Option<String> {
         .map(|entry| entry.value.to_owned())
 }
 
+/// Whether `ostree admin pin` has marked the deployment: it is kept until that is taken back.
+///
+/// # Errors
+/// Of a file that cannot be read nobody knows.
+pub fn is_pinned(bytes: &[u8]) -> Result<bool, KeyfileError> {
+    let keyfile = Keyfile::parse_merging(bytes)?;
+    let pinned = keyfile.get("libostree-transient", "pinned");
+    Ok(pinned.and_then(|entry| boolean(entry.value)).unwrap_or(false))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::followed;
+    use super::{followed, is_pinned};
+
+    #[test]
+    fn pinned_as_ostree_admin_pin_writes_it() {
+        assert_eq!(is_pinned(b"[origin]\nrefspec=b\n\n[libostree-transient]\npinned=true\n"), Ok(true));
+        assert_eq!(is_pinned(b"[origin]\nrefspec=b\n"), Ok(false));
+        assert!(is_pinned(b"nonsense").is_err());
+    }
 
     #[test]
     fn a_refspec_or_an_image() {
@@ -26,9 +43,4 @@ mod tests {
         );
         assert_eq!(followed(b"nonsense"), None);
     }
-}
-/// stub
-pub fn is_pinned(bytes: &[u8]) -> Result<bool, crate::keyfile::KeyfileError> {
-    let k = Keyfile::parse_merging(bytes)?;
-    Ok(k.get("libostree-transient", "pinned").and_then(|e| crate::keyfile::boolean(e.value)).unwrap_or(false))
 }

@@ -1,6 +1,8 @@
-//! The repository's `config`: the one key that matters at boot.
+//! The repository's `config` (ostree.repo-config(5)): what matters at boot and at shutdown.
 
-use crate::keyfile::{Keyfile, boolean};
+use std::fmt;
+
+use crate::keyfile::{Keyfile, KeyfileError, boolean};
 
 /// Legacy `[sysroot] readonly` of `ostree/repo/config`; new systems say it in `prepare-root.conf`.
 ///
@@ -11,9 +13,148 @@ pub fn sysroot_readonly(bytes: &[u8]) -> bool {
     parsed.and_then(|k| boolean(k.get("sysroot", "readonly")?.value)).unwrap_or(false)
 }
 
+/// `sysroot.bootloader`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bootloader {
+    /// Whichever has a configuration in `/boot`.
+    Auto,
+    /// One that reads Boot Loader Specification entries itself.
+    None,
+    /// With a generated `grub.cfg`.
+    Grub2,
+    /// With a generated `syslinux.cfg`.
+    Syslinux,
+    /// With a generated `uEnv.txt`.
+    Uboot,
+    /// Of s390x, which has to be run.
+    Zipl,
+    /// Of Android, whose partitions have to be written.
+    Aboot,
+}
+
+const BOOTLOADERS: [(&str, Bootloader); 7] = [
+    ("auto", Bootloader::Auto),
+    ("none", Bootloader::None),
+    ("grub2", Bootloader::Grub2),
+    ("syslinux", Bootloader::Syslinux),
+    ("uboot", Bootloader::Uboot),
+    ("zipl", Bootloader::Zipl),
+    ("aboot", Bootloader::Aboot),
+];
+
+impl fmt::Display for Bootloader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = BOOTLOADERS.iter().find(|(_, bootloader)| bootloader == self).map(|(name, _)| *name);
+        f.write_str(name.unwrap_or_default())
+    }
+}
+
+/// The group `[sysroot]`, as far as finalization reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepoConfig {
+    /// Which boot loader.
+    pub bootloader: Bootloader,
+    /// Paths in boot loader entries begin with `/boot`.
+    pub bootprefix: bool,
+    /// Keys and values for the entries that are not the default.
+    pub bls_append_except_default: Vec<(String, String)>,
+    /// With how many tries a new entry begins; 0: they are not counted.
+    pub boot_counting_tries: u32,
+}
+
+/// What makes the file one that libostree refuses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RepoConfigError {
+    /// No key file.
+    #[error(transparent)]
+    Keyfile(#[from] KeyfileError),
+    /// A value that its key cannot have.
+    #[error("sysroot.{key}={value}: {wanted}")]
+    Value {
+        /// Which key.
+        key: &'static str,
+        /// What it says.
+        value: String,
+        /// What it could.
+        wanted: &'static str,
+    },
+}
+
+impl RepoConfig {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// See [`RepoConfigError`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, RepoConfigError> {
+        let keyfile = Keyfile::parse_merging(bytes)?;
+        let get = |key: &'static str| keyfile.get("sysroot", key).map(|entry| entry.value.trim_end());
+        let wrong = |key, value: &str, wanted| RepoConfigError::Value { key, value: value.to_owned(), wanted };
+        let bootloader = get("bootloader").unwrap_or("auto");
+        let known = BOOTLOADERS.iter().find(|(name, _)| *name == bootloader).map(|(_, bootloader)| *bootloader);
+        let known = known.ok_or_else(|| {
+            wrong("bootloader", bootloader, "it is auto, none, grub2, syslinux, uboot, zipl or aboot")
+        })?;
+        let bootprefix = match get("bootprefix") {
+            Some(value) => boolean(value).ok_or_else(|| wrong("bootprefix", value, "it is true or false"))?,
+            None => false,
+        };
+        let pairs = get("bls-append-except-default").unwrap_or_default().split(';').filter(|pair| !pair.is_empty());
+        let pair = |pair: &str| {
+            let (key, value) = pair.split_once('=').ok_or_else(|| {
+                wrong("bls-append-except-default", pair, "it is a list of key=value, separated by semicolons")
+            })?;
+            Ok((key.to_owned(), value.to_owned()))
+        };
+        let bls_append_except_default = pairs.map(pair).collect::<Result<_, RepoConfigError>>()?;
+        let tries = get("boot-counting-tries").unwrap_or("0");
+        // libostree's own limit.
+        let boot_counting_tries = tries.parse().ok().filter(|tries| *tries <= 5);
+        let boot_counting_tries =
+            boot_counting_tries.ok_or_else(|| wrong("boot-counting-tries", tries, "it is a number from 0 to 5"))?;
+        Ok(Self { bootloader: known, bootprefix, bls_append_except_default, boot_counting_tries })
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::sysroot_readonly;
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn defaults_and_values() {
+        let config = RepoConfig::parse(b"[core]\nmode=bare\n").unwrap();
+        assert_eq!((config.bootloader, config.bootprefix, config.boot_counting_tries), (Bootloader::Auto, false, 0));
+        let text = "[sysroot]\nbootloader=none\nbootprefix=true\nbls-append-except-default=a=1;b=x=y;\nboot-counting-tries=3\n";
+        let config = RepoConfig::parse(text.as_bytes()).unwrap();
+        assert_eq!(
+            (config.bootloader.to_string().as_str(), config.bootprefix, config.boot_counting_tries),
+            ("none", true, 3)
+        );
+        let pairs = [("a", "1"), ("b", "x=y")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(config.bls_append_except_default, pairs);
+    }
+
+    #[test]
+    fn what_libostree_refuses_is_refused() {
+        for (text, message) in [
+            (
+                "[sysroot]\nbootloader=lilo\n",
+                "sysroot.bootloader=lilo: it is auto, none, grub2, syslinux, uboot, zipl or aboot",
+            ),
+            ("[sysroot]\nbootprefix=yes\n", "sysroot.bootprefix=yes: it is true or false"),
+            ("[sysroot]\nboot-counting-tries=6\n", "sysroot.boot-counting-tries=6: it is a number from 0 to 5"),
+            ("nonsense", "line 1: \"nonsense\" is neither a [group], nor a key=value, nor a comment"),
+        ] {
+            assert_eq!(RepoConfig::parse(text.as_bytes()).unwrap_err().to_string(), message);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let _ = RepoConfig::parse(&bytes);
+        }
+    }
 
     #[test]
     fn only_a_clear_yes_counts() {
@@ -25,63 +166,5 @@ mod tests {
         {
             assert!(!sysroot_readonly(text.as_bytes()), "{text:?}");
         }
-    }
-}
-/// stub
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Bootloader {
-    Auto,
-    None,
-    Grub2,
-    Syslinux,
-    Uboot,
-    Zipl,
-    Aboot,
-}
-impl std::fmt::Display for Bootloader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&format!("{self:?}").to_lowercase())
-    }
-}
-/// stub
-#[derive(Debug, Clone)]
-#[allow(missing_docs)]
-pub struct RepoConfig {
-    pub bootloader: Bootloader,
-    pub bootprefix: bool,
-    pub bls_append_except_default: Vec<(String, String)>,
-    pub boot_counting_tries: u32,
-}
-/// stub
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct RepoConfigError(String);
-impl RepoConfig {
-    /// stub
-    pub fn parse(bytes: &[u8]) -> Result<Self, RepoConfigError> {
-        let k = Keyfile::parse_merging(bytes).map_err(|e| RepoConfigError(e.to_string()))?;
-        let g = |key| k.get("sysroot", key).map(|e| e.value);
-        let bootloader = match g("bootloader").unwrap_or("auto") {
-            "auto" => Bootloader::Auto,
-            "none" => Bootloader::None,
-            "grub2" => Bootloader::Grub2,
-            "syslinux" => Bootloader::Syslinux,
-            "uboot" => Bootloader::Uboot,
-            "zipl" => Bootloader::Zipl,
-            "aboot" => Bootloader::Aboot,
-            o => return Err(RepoConfigError(o.to_owned())),
-        };
-        Ok(Self {
-            bootloader,
-            bootprefix: g("bootprefix").and_then(boolean).unwrap_or(false),
-            bls_append_except_default: g("bls-append-except-default")
-                .unwrap_or_default()
-                .split(';')
-                .filter_map(|p| p.split_once('='))
-                .map(|(a, b)| (a.to_owned(), b.to_owned()))
-                .collect(),
-            boot_counting_tries: g("boot-counting-tries").and_then(|v| v.parse().ok()).unwrap_or(0),
-        })
     }
 }

@@ -35,8 +35,7 @@ pub(crate) struct Scanned {
 
 /// Compares. With `lenient`, what cannot be read for want of permission is noted, and no error.
 pub(crate) fn scan(trees: &Trees, lenient: bool) -> Result<Scanned, SystemError> {
-    let mut scanner =
-        Scanner { lenient, skipped: Vec::new(), unreadable: Vec::new(), one: Vec::new(), other: Vec::new() };
+    let mut scanner = Scanner { lenient, skipped: Vec::new(), unreadable: Vec::new(), comparer: Comparer::default() };
     let path = EtcPath::default();
     let shipped = trees.shipped.as_ref().map(AsFd::as_fd);
     let machine = trees.machine.as_fd();
@@ -65,9 +64,7 @@ struct Scanner {
     lenient: bool,
     skipped: Vec<EtcPath>,
     unreadable: Vec<EtcPath>,
-    /// Of the two files that are being compared.
-    one: Vec<u8>,
-    other: Vec<u8>,
+    comparer: Comparer,
 }
 
 /// A directory of each tree, where it is there.
@@ -96,25 +93,17 @@ impl Scanner {
             Err(Errno::NOENT) => Vec::new(),
             other => other.context("list", path)?,
         };
+        let names = side_by_side(shipped, machine);
+        let same = self.comparer.all(place, &names);
         let mut differences = Vec::new();
-        let (mut shipped, mut machine) = (shipped.into_iter().peekable(), machine.into_iter().peekable());
-        loop {
-            let order = match (shipped.peek(), machine.peek()) {
-                (None, None) => return Ok(differences),
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some((one, _)), Some((other, _))) => one.cmp(other),
-            };
-            let found = match order {
-                Ordering::Less => shipped.next().map(|(name, kind)| self.removed(place, name, kind, path)),
-                Ordering::Greater => machine.next().map(|(name, kind)| self.compared(place, name, None, kind, path)),
-                Ordering::Equal => shipped
-                    .next()
-                    .zip(machine.next())
-                    .map(|((name, shipped), (_, machine))| self.compared(place, name, Some(shipped), machine, path)),
-            };
-            differences.extend(found.transpose()?.flatten());
+        for (Name { name, shipped, machine }, same) in names.into_iter().zip(same) {
+            differences.extend(match (shipped, machine) {
+                (Some(kind), None) => self.removed(place, name, kind, path)?,
+                (shipped, Some(machine)) => self.compared(place, name, shipped, machine, same, path)?,
+                (None, None) => None,
+            });
         }
+        Ok(differences)
     }
 
     fn removed(
@@ -135,18 +124,18 @@ impl Scanner {
         name: Vec<u8>,
         shipped: Option<Kind>,
         machine: Kind,
+        same: Result<bool, Errno>,
         path: &EtcPath,
     ) -> Result<Option<Difference>, SystemError> {
+        if same == Ok(true) && machine != Kind::Directory {
+            return Ok(None);
+        }
         let here = path.join(&name);
         if machine == Kind::Other {
             // As if it had never been there: the shipped file, if there is one, is what the new tree has.
             self.skipped.push(here);
             return Ok(None);
         }
-        let same = match (shipped, place.shipped) {
-            (Some(kind), Some(directory)) if kind == machine => self.same(directory, place.machine, &name, kind),
-            _ => Ok(false),
-        };
         let changed = match same {
             Ok(same) => !same,
             // Gone since the directory was listed.
@@ -193,6 +182,76 @@ impl Scanner {
         match shipped {
             Some(kind) => self.removed(place, name, kind, path),
             None => Ok(None),
+        }
+    }
+}
+
+/// One name in a directory of both trees.
+struct Name {
+    name: Vec<u8>,
+    shipped: Option<Kind>,
+    machine: Option<Kind>,
+}
+
+/// Joins two sorted lists of names.
+fn side_by_side(shipped: Vec<(Vec<u8>, Kind)>, machine: Vec<(Vec<u8>, Kind)>) -> Vec<Name> {
+    let (mut shipped, mut machine) = (shipped.into_iter().peekable(), machine.into_iter().peekable());
+    let mut names = Vec::new();
+    loop {
+        let order = match (shipped.peek(), machine.peek()) {
+            (None, None) => return names,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((one, _)), Some((other, _))) => one.cmp(other),
+        };
+        let one = if order.is_le() { shipped.next() } else { None };
+        let other = if order.is_ge() { machine.next() } else { None };
+        let kinds = (one.as_ref().map(|(_, kind)| *kind), other.as_ref().map(|(_, kind)| *kind));
+        names.extend(one.or(other).map(|(name, _)| Name { name, shipped: kinds.0, machine: kinds.1 }));
+    }
+}
+
+/// Compares what has one name in two directories.
+#[derive(Default)]
+struct Comparer {
+    /// Of the two files that are being compared.
+    one: Vec<u8>,
+    other: Vec<u8>,
+}
+
+impl Comparer {
+    /// Whether each name is the same in both. Most of the time goes into waiting for the kernel, one file at a time: two
+    /// halves of a large directory are compared side by side.
+    fn all(&mut self, place: Place<'_>, names: &[Name]) -> Vec<Result<bool, Errno>> {
+        /// Below this a thread costs more than it saves.
+        const WORTH_A_THREAD: usize = 64;
+        let (mine, others) = names.split_at(if names.len() < WORTH_A_THREAD { names.len() } else { names.len() / 2 });
+        if others.is_empty() {
+            return self.in_turn(place, mine);
+        }
+        std::thread::scope(|scope| {
+            let helper =
+                std::thread::Builder::new().spawn_scoped(scope, || Comparer::default().in_turn(place, others)).ok();
+            let mut all = self.in_turn(place, mine);
+            // One that could not be started, or did not come to an end, leaves its half to this one.
+            match helper.and_then(|helper| helper.join().ok()) {
+                Some(rest) => all.extend(rest),
+                None => all.extend(self.in_turn(place, others)),
+            }
+            all
+        })
+    }
+
+    fn in_turn(&mut self, place: Place<'_>, names: &[Name]) -> Vec<Result<bool, Errno>> {
+        names.iter().map(|name| self.one_name(place, name)).collect()
+    }
+
+    fn one_name(&mut self, place: Place<'_>, name: &Name) -> Result<bool, Errno> {
+        match (name.shipped, name.machine, place.shipped) {
+            (Some(shipped), Some(machine), Some(directory)) if shipped == machine => {
+                self.same(directory, place.machine, &name.name, machine)
+            }
+            _ => Ok(false),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod fixture;
 mod ours;
+mod scratch;
 
 use std::process::ExitCode;
 
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
         a_frozen_filesystem_is_noticed,
         every_filesystem_works,
     );
-    let tests = tests.chain(with_each_guest!(ours:
+    let tests = tests.chain(with_each_guest!(scratch: trace,)).chain(with_each_guest!(ours:
         the_new_system_boots_with_the_machines_etc,
     ));
     libtest_mimic::run(&arguments, tests.collect()).exit_code()
