@@ -46,6 +46,8 @@ pub(crate) struct Found {
     deployments: Vec<DeploymentPath>,
     /// Backing directories.
     backing: Vec<DeploymentPath>,
+    /// Links that versions of libostree before 2014 made in each stateroot.
+    current: Vec<String>,
 }
 
 /// Removes what nothing leads to, and writes the refs of the list. Each failure is one warning.
@@ -97,9 +99,13 @@ pub(crate) fn find(roots: &Roots) -> Result<Found, SystemError> {
     let boot_ostree = names(&roots.boot, "ostree", "/boot/")?;
     let overlays = names(&roots.boot, "ostree/initramfs-overlays", "/boot/")?;
     let ostree = names(&roots.sysroot, "ostree", "/sysroot/")?;
-    let (mut deployments, mut backing) = (Vec::new(), Vec::new());
+    let (mut deployments, mut backing, mut current) = (Vec::new(), Vec::new(), Vec::new());
     for stateroot in names(&roots.sysroot, "ostree/deploy", "/sysroot/")? {
         let Ok(stateroot) = stateroot.parse::<Stateroot>() else { continue };
+        let link = format!("ostree/deploy/{stateroot}/current");
+        if dir::open(&roots.sysroot, &link, OFlags::PATH | OFlags::NOFOLLOW).is_ok() {
+            current.push(link);
+        }
         for (place, list) in [("deploy", &mut deployments), ("backing", &mut backing)] {
             let path = format!("ostree/deploy/{stateroot}/{place}");
             let found = match names(&roots.sysroot, &path, "/sysroot/") {
@@ -111,7 +117,7 @@ pub(crate) fn find(roots: &Roots) -> Result<Found, SystemError> {
             list.extend(ids.map(|id| DeploymentPath { stateroot: stateroot.clone(), id }));
         }
     }
-    Ok(Found { boot, boot_ostree, overlays, ostree, deployments, backing })
+    Ok(Found { boot, boot_ostree, overlays, ostree, deployments, backing, current })
 }
 
 /// Decides what goes.
@@ -143,6 +149,7 @@ pub(crate) fn removals(found: &Found, current: &Current) -> Removals {
     removals
         .sysroot
         .extend(found.ostree.iter().filter(|name| old_links.contains(name)).map(|name| format!("ostree/{name}")));
+    removals.sysroot.extend(found.current.iter().cloned());
     for path in found.deployments.iter().filter(|path| !listed.contains(path)) {
         // The origin goes last: with it a deployment that could not be removed whole is still known as one.
         removals.sysroot.extend([path.to_string(), path.origin_file()]);
@@ -238,6 +245,7 @@ mod tests {
                 .to_vec(),
             deployments: vec![path('a')],
             backing: vec![path('a')],
+            current: Vec::new(),
         };
         let current = Current { bootversion: BootVersion::One, subbootversion: BootVersion::One, list: Vec::new() };
         let removals = removals(&found, &current);

@@ -37,18 +37,22 @@ pub(crate) fn merging(plan: &EtcMergePlan) {
 
 /// The new list counts.
 pub(crate) fn complete(sysroot: &Sysroot, plan: &BootPlan) {
-    let swapped = if plan.swap == Swap::Loader { "yes" } else { "no" };
+    // libostree's words: it calls a boot loader atomic when it does not have to touch anything that one reads.
+    let (swapped, atomic, done) = match plan.swap {
+        Swap::Loader => ("yes", "no", "Bootloader updated"),
+        Swap::Bootlinks => ("no", "yes", "Transaction complete"),
+    };
     let change = plan.list.len() as i64 - sysroot.deployments.len() as i64;
     send(
         COMPLETE,
         format!(
-            "Transaction complete; bootconfig swap: {swapped}; bootversion: boot.{}.{}, deployment count change: {change}",
+            "{done}; bootconfig swap: {swapped}; bootversion: boot.{}.{}, deployment count change: {change}",
             plan.bootversion, plan.subbootversion
         ),
         vec![
             ("OSTREE_BOOTLOADER", "none".to_owned()),
             ("OSTREE_BOOTLOADER_CONFIG", sysroot.config.bootloader.to_string()),
-            ("OSTREE_BOOTLOADER_ATOMIC", "yes".to_owned()),
+            ("OSTREE_BOOTLOADER_ATOMIC", atomic.to_owned()),
             ("OSTREE_DID_BOOTSWAP", swapped.to_owned()),
             ("OSTREE_N_DEPLOYMENTS", plan.list.len().to_string()),
         ],
@@ -56,12 +60,8 @@ pub(crate) fn complete(sysroot: &Sysroot, plan: &BootPlan) {
 }
 
 fn send(id: &str, message: String, fields: Vec<(&str, String)>) {
-    let mut all = vec![
-        ("MESSAGE_ID", id.to_owned()),
-        ("PRIORITY", "6".to_owned()),
-        ("SYSLOG_IDENTIFIER", crate::PROGRAM.to_owned()),
-        ("MESSAGE", message),
-    ];
+    let mut all =
+        vec![("MESSAGE_ID", id.to_owned()), ("SYSLOG_IDENTIFIER", crate::PROGRAM.to_owned()), ("MESSAGE", message)];
     all.extend(fields);
     if let Some(journal) = Journal::open() {
         journal.send(&all);

@@ -201,6 +201,8 @@ fn write_entries(roots: &Roots, plan: &BootPlan) -> Result<(), SystemError> {
         rustix::fs::mkdirat(&roots.boot, &directory, DIRECTORY_MODE)
             .context("make", format_args!("/boot/{directory}"))?;
     }
+    // So that paths with and without `/boot` lead to the same file.
+    rustix::fs::symlinkat(".", &roots.boot, "boot").or_else(exists_already).context("make the link", "/boot/boot")?;
     let loader = tree::open(&roots.boot, name.as_bytes()).context("open", &shown)?;
     let own = plan.entries.iter().map(|entry| (&entry.path, entry.content.as_bytes()));
     let kept = plan.kept.iter().map(|file| (&file.path, file.content.as_slice()));

@@ -8,8 +8,12 @@ mkdir physical system layer
 
 # As prepare-root leaves it.
 mount -o "$root_options" "$machine/root.img" physical
-link=$(sed -E 's/^(.* )?ostree=([^ ]*).*$/\2/' "$machine/cmdline")
-deployment=$(realpath "physical$link")
+# The link was followed when the system was booted: it may be gone by now, when a finalization comes before this run.
+if [ ! -e "$machine/deployment" ]; then
+    link=$(sed -E 's/^(.* )?ostree=([^ ]*).*$/\2/' "$machine/cmdline")
+    realpath --relative-to=physical "physical$link" >"$machine/deployment"
+fi
+deployment=physical/$(cat "$machine/deployment")
 mount --bind "$deployment" system
 backing=$(stat -c '%d %i' system)
 mount --bind physical system/sysroot

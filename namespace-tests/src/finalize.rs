@@ -4,14 +4,22 @@
 //! ```text
 //! Story ─→ StagedDisk (cached) ─→ Machine (a copy) ─→ finalize(Ours | Peer) ─→ Finalized { outcome, journal }
 //!                                      └─ run(script), strace(…), with_disk(|root| …), boot_default()
+//!
+//! Machine ─→ listing ─┐
+//! Machine ─→ listing ─┴→ compare ─→ what was found, per path
 //! ```
 
+mod comparison;
+mod entry;
 mod journal;
+mod listing;
 mod machine;
 mod staged_disk;
 mod story;
 
+pub use comparison::{Found, compare, show};
 pub use journal::JournalMessage;
+pub use listing::{Listing, listing};
 pub use machine::{Contestant, Finalized, Machine};
 pub use staged_disk::StagedDisk;
 pub use story::{Boot, Filesystem, Step, Story, Tree};

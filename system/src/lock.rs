@@ -1,6 +1,6 @@
 //! Locks as libostree takes them: open file description locks on a whole file (fcntl_locking(2), `F_OFD_SETLK`).
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -8,15 +8,25 @@ use rustix::io::Errno;
 use crate::dir;
 
 /// A lock that is held until this is dropped or the process ends.
+///
+/// Dropped, it takes the file with it, as libostree does: so a name can lead to another file than the one that was locked.
 #[derive(Debug)]
-pub struct Lock {
-    _file: OwnedFd,
-}
+pub struct Lock(Lockable);
 
 /// A file that can be locked.
 #[derive(Debug)]
 pub struct Lockable {
+    directory: OwnedFd,
+    name: String,
     file: OwnedFd,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Before it is given up: whoever waits for it finds that the name leads elsewhere, and begins anew. A file that stays
+        // does no harm.
+        let _ = dir::remove_file(&self.0.directory, &self.0.name);
+    }
 }
 
 /// A process that has a lock on the same file.
@@ -39,28 +49,27 @@ impl Lockable {
     ///
     /// # Errors
     /// As `open(2)`.
-    pub fn open(directory: impl AsFd, name: &str) -> Result<Self, Errno> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-        rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o600)).map(|file| Self { file })
+    pub fn open(directory: OwnedFd, name: &str) -> Result<Self, Errno> {
+        let file = open_file(&directory, name)?;
+        Ok(Self { directory, name: name.to_owned(), file })
     }
 
     /// Takes the lock, for this process alone, if nobody has it.
     ///
     /// # Errors
     /// As `fcntl_locking(2)`, but for a lock that somebody has: then this comes back.
-    pub fn try_lock(self) -> Result<Result<Lock, Self>, Errno> {
-        // SAFETY: all zeros is a valid flock: the whole file, from its beginning.
-        let mut region: libc::flock = unsafe { std::mem::zeroed() };
-        region.l_type = libc::F_WRLCK as libc::c_short;
-        region.l_whence = libc::SEEK_SET as libc::c_short;
-        // SAFETY: the descriptor is open, and the structure outlives the call, which only reads it.
-        let result = unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_OFD_SETLK, &raw const region) };
-        if result == 0 {
-            return Ok(Ok(Lock { _file: self.file }));
-        }
-        match Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO) {
-            Errno::AGAIN | Errno::ACCESS => Ok(Err(self)),
-            error => Err(error),
+    pub fn try_lock(mut self) -> Result<Result<Lock, Self>, Errno> {
+        loop {
+            if !lock(&self.file)? {
+                return Ok(Err(self));
+            }
+            let there = dir::stat_name(&self.directory, &self.name)?.map(|stat| (stat.device, stat.inode));
+            let own = dir::stat_fd(&self.file)?;
+            if there == Some((own.device, own.inode)) {
+                return Ok(Ok(Lock(self)));
+            }
+            // Whoever had it has removed the file.
+            self.file = open_file(&self.directory, &self.name)?;
         }
     }
 
@@ -87,18 +96,49 @@ impl Lockable {
     }
 }
 
+fn open_file(directory: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o600))
+}
+
+/// Whether the lock was free, and is this descriptor's now.
+fn lock(file: &OwnedFd) -> Result<bool, Errno> {
+    // SAFETY: all zeros is a valid flock: the whole file, from its beginning.
+    let mut region: libc::flock = unsafe { std::mem::zeroed() };
+    region.l_type = libc::F_WRLCK as libc::c_short;
+    region.l_whence = libc::SEEK_SET as libc::c_short;
+    // SAFETY: the descriptor is open, and the structure outlives the call, which only reads it.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const region) };
+    if result == 0 {
+        return Ok(true);
+    }
+    match Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO) {
+        Errno::AGAIN | Errno::ACCESS => Ok(false),
+        error => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn open(name: &str) -> Lockable {
+        let directory = dir::open_root(&std::env::temp_dir()).unwrap();
+        Lockable::open(directory, name).unwrap()
+    }
+
     #[test]
-    fn a_second_descriptor_does_not_get_the_lock_until_the_first_is_closed() {
-        let directory = std::fs::File::open(std::env::temp_dir()).unwrap();
+    fn a_second_descriptor_does_not_get_the_lock_until_the_first_is_given_up() {
         let name = format!("firstroot-lock-test-{}", std::process::id());
-        let first = Lockable::open(&directory, &name).unwrap().try_lock().unwrap().unwrap();
-        let second = Lockable::open(&directory, &name).unwrap().try_lock().unwrap().unwrap_err();
+        let first = open(&name).try_lock().unwrap().unwrap();
+        let second = open(&name).try_lock().unwrap().unwrap_err();
         drop(first);
-        second.try_lock().unwrap().unwrap();
-        std::fs::remove_file(std::env::temp_dir().join(name)).unwrap();
+        let second = second.try_lock().unwrap().unwrap();
+        open(&name)
+            .try_lock()
+            .unwrap()
+            .expect_err("the file that the second one waited for was removed, and made anew");
+        drop(second);
+        assert!(!std::env::temp_dir().join(name).exists());
     }
 }

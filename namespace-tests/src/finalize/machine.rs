@@ -25,6 +25,8 @@ pub(super) const TOOLS: &str = include_str!("../../guest/tools.sh");
 pub(super) const CMDLINE: &str = "cmdline";
 /// `/run/ostree`, kept from one run to the next.
 const RUN_OSTREE: &str = "run-ostree";
+/// Path of the booted deployment on the disk, found out at the first run after booting.
+const DEPLOYMENT: &str = "deployment";
 
 /// No finalization here takes a tenth of it.
 const TIME_LIMIT: &str = "120";
@@ -162,13 +164,35 @@ impl Machine {
 
     /// Finalizes as the service does: with its environment, and `/etc` read-only.
     pub fn finalize(&self, contestant: Contestant) -> Result<Finalized> {
-        self.finalize_with(contestant, &[], &[])
+        self.finalizing(contestant, &[], &[], &[])
     }
 
     /// The same, with arguments.
     pub fn finalize_with(&self, contestant: Contestant, strace: &[&str], arguments: &[&str]) -> Result<Finalized> {
+        self.finalizing(contestant, &[], strace, arguments)
+    }
+
+    /// The same, with variables in the environment (`NAME=VALUE`).
+    pub fn finalize_in(&self, contestant: Contestant, environment: &[String]) -> Result<Finalized> {
+        self.finalizing(contestant, environment, &[], &[])
+    }
+
+    /// Finalizes under the host's strace with these options, in which `inject=` can make any system call fail or kill.
+    pub fn strace(&self, contestant: Contestant, options: &[&str]) -> Result<Finalized> {
+        self.finalizing(contestant, &[], options, &[])
+    }
+
+    fn finalizing(
+        &self,
+        contestant: Contestant,
+        environment: &[String],
+        strace: &[&str],
+        arguments: &[&str],
+    ) -> Result<Finalized> {
         ensure!(contestant.is_there(), "FIRSTROOT_FINALIZE_STAGED is not set");
-        let mut words = Vec::new();
+        // systemd's number of the run: by it services know that they are one.
+        let mut words = vec!["exec env INVOCATION_ID=00000000000000000000000000000001".to_owned()];
+        words.extend(environment.iter().map(|variable| quoted(variable)));
         if !strace.is_empty() {
             words.push("/run/fixture/tools/strace -f -qq".to_owned());
             words.extend(strace.iter().map(|word| quoted(word)));
@@ -176,15 +200,9 @@ impl Machine {
         words.push(contestant.program().to_owned());
         words.extend(arguments.iter().map(|word| quoted(word)));
         self.run_with_journal(&format!(
-            "set -e\nmount --bind /etc /etc\nmount -o remount,bind,ro /etc\n\
-             export INVOCATION_ID=00000000000000000000000000000001\nexec {}",
+            "set -e\nmount --bind /etc /etc\nmount -o remount,bind,ro /etc\n{}",
             words.join(" ")
         ))
-    }
-
-    /// Finalizes under the host's strace with these options, in which `inject=` can make any system call fail or kill.
-    pub fn strace(&self, contestant: Contestant, options: &[&str]) -> Result<Finalized> {
-        self.finalize_with(contestant, options, &[])
     }
 
     /// Runs a shell script in the booted system, and listens to the journal.
@@ -238,6 +256,7 @@ impl Machine {
     /// Switches it off and on with this kernel command line.
     pub fn boot_with(&self, arguments: &str) -> Result<()> {
         let _ = fs::remove_dir_all(self.run_ostree());
+        let _ = fs::remove_file(self.path(DEPLOYMENT));
         fs::write(self.path(CMDLINE), format!("{arguments}\n")).context("writing the command line")
     }
 
@@ -282,7 +301,7 @@ impl Machine {
 }
 
 fn copy_state(from: &Path, to: &Path) -> Result<()> {
-    for name in ["root.img", "boot.img", CMDLINE, RUN_OSTREE] {
+    for name in ["root.img", "boot.img", CMDLINE, DEPLOYMENT, RUN_OSTREE] {
         if from.join(name).exists() {
             run(Command::new("cp")
                 .args(["--archive", "--sparse=always", "--reflink=auto"])

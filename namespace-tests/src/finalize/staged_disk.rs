@@ -64,6 +64,7 @@ impl StagedDisk {
 fn take(step: &Step, machine: &Machine) -> Result<()> {
     match step {
         Step::Run(script) => machine.check(script).map(drop),
+        Step::BootDefault => machine.boot_default(),
         Step::Reboot => {
             let finalized = machine.finalize(Contestant::Peer)?;
             finalized.outcome.success()?;
@@ -101,7 +102,7 @@ fn script(story: &Story) -> String {
     }
     script += &format!(
         "ostree admin os-init --sysroot=/target os\n\
-         mkdir /tree\ncd /tree\n{SMALL_TREE}\n{}\ncommit os/stable 1\n",
+         mkdir /tree\ncd /tree\n{SMALL_TREE}\n(\n:\n{}\n)\ncommit os/stable 1\n",
         story.first_tree
     );
     let arguments: Vec<String> = story.arguments.iter().map(|argument| format!("--karg-append='{argument}'")).collect();
@@ -110,8 +111,9 @@ fn script(story: &Story) -> String {
         arguments.join(" "),
         story.installed
     );
+    script += "cd /tree\n";
     for tree in &story.trees {
-        script += &format!("cd /tree\n{}\ncommit '{}' '{}'\n", tree.edit, tree.branch, tree.version);
+        script += &format!("(\n:\n{}\n)\ncommit '{}' '{}'\n", tree.edit, tree.branch, tree.version);
     }
     script
 }

@@ -42,7 +42,7 @@ impl Filesystem {
         command.arg("-q").env("PATH", host::PATH);
         if self == Filesystem::Ext4 {
             // Blocks as on a disk of today; a small journal is less to copy.
-            command.args(["-b", "4096", "-J", "size=8"]);
+            command.args(["-b", "4096", "-J", "size=4"]);
         }
         run(command.arg(image)).map(drop)
     }
@@ -85,6 +85,8 @@ pub enum Step {
     Run(String),
     /// The peer finalizes what is staged, and the default entry is booted.
     Reboot,
+    /// The power is gone, and the default entry is booted.
+    BootDefault,
 }
 
 /// How a system came to be in the state in which it is finalized. Every story begins with version 1 of a small tree, on
@@ -209,6 +211,13 @@ impl Story {
     #[must_use]
     pub fn reboot(mut self) -> Story {
         self.steps.push(Step::Reboot);
+        self
+    }
+
+    /// Then the default is booted, with nothing finalized before.
+    #[must_use]
+    pub fn boot_default(mut self) -> Story {
+        self.steps.push(Step::BootDefault);
         self
     }
 

@@ -32,6 +32,8 @@ pub(crate) fn the_peer_finalizes_and_the_new_system_boots(guest: Guest) -> Resul
     let machine = Story::new_kernel().staged(guest)?.copy()?;
     machine.check("echo mine >/etc/hostname")?;
     machine.finalize(Contestant::Peer)?.outcome.success()?;
+    let status = machine.check("ostree admin status")?;
+    ensure!(status.contains("(pending)"), "until it is switched off, the old system runs: {status}");
     machine.boot_default()?;
     let status = machine.check("ostree admin status")?;
     ensure!(status.starts_with("* os ") && status.contains("Version: 2\n"), "{status}");

@@ -2,45 +2,55 @@
 //! the static binary where a test needs it, each is ignored by name.
 //!
 //! `cargo xtask test` builds the binary and sets `FIRSTROOT_FINALIZE_STAGED` to its path, and `FIRSTROOT_PEERS`, without which
-//! nobody downloads a guest.
+//! nobody downloads a guest. `FIRSTROOT_PEER_TWICE` tells every story with the peer alone: for who writes one.
 
+mod beside_the_peer;
+mod differences;
 mod fixture;
 mod ours;
-mod scratch;
+mod sabotage;
+mod scenario;
+mod scenarios;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
+use namespace_tests::finalize::Contestant;
 use qemu_tests::guest::Guest;
 use qemu_tests::rootfs;
 
-/// Whether guests' root filesystems may be made.
-fn peers_are_wanted() -> bool {
-    std::env::var_os("FIRSTROOT_PEERS").is_some()
+use scenario::Scenario;
+
+/// Why nothing can be done with this guest here; nothing: it can.
+fn why_not(guest: Guest) -> Option<String> {
+    // Guests are not downloaded unasked.
+    match std::env::var_os("FIRSTROOT_PEERS") {
+        Some(_) => rootfs::why_not_installable(guest),
+        None => Some("needs root and a guest: cargo xtask test".to_owned()),
+    }
 }
 
-/// A test of what a guest's `ostree` makes.
-fn trial(name: &str, guest: Guest, run: impl FnOnce(Guest) -> anyhow::Result<()> + Send + 'static) -> Trial {
-    let missing =
-        if peers_are_wanted() { rootfs::why_not_installable(guest) } else { Some("cargo xtask test".to_owned()) };
-    let kind = missing.as_deref().map(|reason| format!("needs root and {guest}: {reason}")).unwrap_or_default();
-    let run = move || run(guest).map_err(|error| Failed::from(format!("{error:#}")));
-    Trial::test(format!("{name}_with_{guest}"), run).with_kind(kind).with_ignored_flag(missing.is_some())
+fn trial(name: String, missing: Option<&str>, run: impl FnOnce() -> Result<()> + Send + 'static) -> Trial {
+    let run = move || run().map_err(|error| Failed::from(format!("{error:#}")));
+    Trial::test(name, run).with_kind(missing.unwrap_or_default()).with_ignored_flag(missing.is_some())
 }
 
-/// Functions as tests of the same name, with each guest.
-macro_rules! with_each_guest {
-    ($group:ident: $($name:ident),* $(,)?) => {
-        Guest::booted().into_iter().flat_map(|guest| {
-            [$(trial(concat!(stringify!($group), "::", stringify!($name)), guest, $group::$name)),*]
-        })
+/// Functions as tests of the same name.
+macro_rules! with_guest {
+    ($guest:expr, $missing:expr, $group:ident: $($name:ident),* $(,)?) => {
+        vec![$({
+            let name = format!("{}::{}_with_{}", stringify!($group), stringify!($name), $guest);
+            trial(name, $missing, move || $group::$name($guest))
+        }),*]
     };
 }
 
-fn main() -> ExitCode {
-    // One at a time: two cores, and figures that can be read.
-    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let tests = with_each_guest!(fixture:
+fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
+    let missing = why_not(guest);
+    let missing = missing.as_deref();
+    let no_binary = (!Contestant::Ours.is_there()).then_some("needs the static binary: cargo xtask test");
+    let mut trials = with_guest!(guest, missing, fixture:
         the_booted_system_is_one_to_ostree,
         what_is_staged_is_still_staged_in_a_copy,
         the_peer_finalizes_and_the_new_system_boots,
@@ -49,8 +59,35 @@ fn main() -> ExitCode {
         a_frozen_filesystem_is_noticed,
         every_filesystem_works,
     );
-    let tests = tests.chain(with_each_guest!(scratch: trace,)).chain(with_each_guest!(ours:
+    trials.extend(with_guest!(guest, missing.or(no_binary), ours:
         the_new_system_boots_with_the_machines_etc,
     ));
-    libtest_mimic::run(&arguments, tests.collect()).exit_code()
+    trials.extend(with_guest!(guest, missing, sabotage:
+        each_kind_of_difference_is_found,
+        what_the_journal_is_told_is_compared,
+    ));
+    let peer_twice = std::env::var_os("FIRSTROOT_PEER_TWICE").is_some();
+    for scenario in scenarios.iter().filter(|scenario| scenario.guests.contains(&guest)) {
+        let (ours, name) = (scenario.clone(), scenario.name());
+        let trial_name = format!("beside_the_peer::{name}_with_{guest}");
+        let run = move || beside_the_peer::the_same_is_left(&ours, guest);
+        trials.push(trial(trial_name, missing.or(no_binary), run));
+        if peer_twice {
+            let peers = scenario.clone();
+            let run = move || beside_the_peer::the_peer_leaves_the_same_twice(&peers, guest);
+            trials.push(trial(format!("peer_twice::{name}_with_{guest}"), missing, run));
+        }
+    }
+    trials
+}
+
+fn main() -> ExitCode {
+    // One at a time: two cores, and figures that can be read.
+    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    let scenarios = scenarios::all();
+    let mut tests: Vec<Trial> = Guest::booted().into_iter().flat_map(|guest| of_guest(guest, &scenarios)).collect();
+    tests.push(trial("differences::names_are_those_of_the_documentation".to_owned(), None, move || {
+        differences::names_are_those_of_the_documentation(&scenarios)
+    }));
+    libtest_mimic::run(&arguments, tests).exit_code()
 }

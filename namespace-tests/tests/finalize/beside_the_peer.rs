@@ -1,0 +1,58 @@
+//! Two copies of one disk: the peer finalizes one, ours the other, and then the disks are the same, and so is what the journal
+//! was told.
+
+use anyhow::{Context, Result, ensure};
+use namespace_tests::finalize::{Contestant, Finalized, Machine, compare, listing, show};
+use qemu_tests::guest::Guest;
+
+use crate::differences;
+use crate::scenario::Scenario;
+
+const MERGED: &str = "d3863baec13e4449ab0384684a8af3a7";
+
+/// Ours beside the peer.
+pub(crate) fn the_same_is_left(scenario: &Scenario, guest: Guest) -> Result<()> {
+    left(scenario, guest, Contestant::Ours)
+}
+
+/// The peer beside itself: that the comparison compares nothing that chance decides, and that the story is what it says.
+pub(crate) fn the_peer_leaves_the_same_twice(scenario: &Scenario, guest: Guest) -> Result<()> {
+    left(scenario, guest, Contestant::Peer)
+}
+
+fn left(scenario: &Scenario, guest: Guest, contestant: Contestant) -> Result<()> {
+    let disk = scenario.story.staged(guest)?;
+    let (machine, finalized) = finalize(scenario, disk.copy()?, Contestant::Peer)?;
+    told_by_the_peer(scenario, &finalized)?;
+    let peer = listing(&machine, &finalized)?;
+    if let Some(directory) = std::env::var_os("FIRSTROOT_LISTINGS") {
+        let name = format!("{}-{guest}", scenario.name());
+        std::fs::write(std::path::Path::new(&directory).join(name), format!("{peer:#?}"))?;
+    }
+    let (machine, finalized) = finalize(scenario, disk.copy()?, contestant)?;
+    let ours = listing(&machine, &finalized)?;
+    let mut found = compare(&ours, &peer);
+    if contestant == Contestant::Ours {
+        found = differences::unexpected(found, scenario, guest)?;
+    }
+    let said = format!("{}{}", finalized.outcome.stdout, finalized.outcome.stderr);
+    ensure!(found.is_empty(), "not what the peer leaves:\n{}it said:\n{said}", show(&found));
+    Ok(())
+}
+
+fn finalize(scenario: &Scenario, machine: Machine, contestant: Contestant) -> Result<(Machine, Finalized)> {
+    let finalized = machine.finalize_in(contestant, &scenario.environment)?;
+    Ok((machine, finalized))
+}
+
+/// That the story came to the end that it was written for.
+fn told_by_the_peer(scenario: &Scenario, finalized: &Finalized) -> Result<()> {
+    ensure!(finalized.outcome.code == Some(scenario.status), "the peer ended otherwise: {:?}", finalized.outcome);
+    let Some([modified, removed, added]) = scenario.etc else { return Ok(()) };
+    let merged = finalized.journal.iter().find(|message| message.get("MESSAGE_ID").is_some_and(|id| id == MERGED));
+    let merged = merged.context("the peer did not tell what it merged")?;
+    let told = ["ETC_N_MODIFIED", "ETC_N_REMOVED", "ETC_N_ADDED"].map(|name| merged.get(name).cloned());
+    let expected = [modified, removed, added].map(|number| Some(number.to_string()));
+    ensure!(told == expected, "the peer merged {told:?}, and {expected:?} is expected");
+    Ok(())
+}
