@@ -177,6 +177,14 @@ fn entry(listed: &Listed, place: Place, bootversion: BootVersion, config: &RepoC
     if let Some(aboot) = &kernel.aboot {
         entry.set("aboot", &format!("{directory}/{}", aboot.target));
         entry.set("abootcfg", &format!("/{}/usr/lib/ostree-boot/aboot.cfg", deployment.path));
+    } else {
+        // libostree before 2026 wrote both into every entry: they follow the deployment.
+        for (key, file) in [("aboot", "aboot.img"), ("abootcfg", "aboot.cfg")] {
+            let end = format!("/usr/lib/ostree-boot/{file}");
+            if entry.get(key).is_some_and(|path| path.starts_with("/ostree/deploy/") && path.ends_with(&end)) {
+                entry.set(key, &format!("/{}{end}", deployment.path));
+            }
+        }
     }
     entry.set("options", &options(listed, bootversion).to_string());
     if place.index > 0 {

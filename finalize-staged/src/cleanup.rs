@@ -2,7 +2,7 @@
 //! No object of the repository is: that is left to the running system.
 
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use ostree_formats::bootlink::{BootVersion, Bootcsum};
 use ostree_formats::deployment::{DeploymentId, DeploymentPath, Stateroot};
@@ -205,19 +205,14 @@ fn write_refs(sysroot: &OwnedFd, current: &Current) -> Result<(), SystemError> {
             tree::remove(&directory, &name).context("remove", shown(&wanted))?;
         }
     }
-    // The other three sets.
+    // Of the other three sets the files go, and their directories stay, as libostree leaves them.
     for (version, sub) in [(n, s.other()), (n.other(), s), (n.other(), s.other())] {
-        let parent = format!("ostree/{version}");
-        if let Ok(directory) = dir::open(&heads, &parent, OFlags::RDONLY | OFlags::DIRECTORY) {
-            tree::remove(directory.as_fd(), sub.to_string().as_bytes())
-                .context("remove", shown(&format!("{parent}/{sub}")))?;
+        let set = format!("ostree/{version}/{sub}");
+        if let Ok(directory) = dir::open(&heads, &set, OFlags::RDONLY | OFlags::DIRECTORY) {
+            tree::empty(directory).context("remove the refs in", shown(&set))?;
         }
     }
-    let ostree = dir::open(&heads, "ostree", OFlags::RDONLY | OFlags::DIRECTORY).context("open", shown("ostree"))?;
-    match rustix::fs::unlinkat(&ostree, n.other().to_string(), rustix::fs::AtFlags::REMOVEDIR) {
-        Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY) => Ok(()),
-        other => other.context("remove", shown(&format!("ostree/{}", n.other()))),
-    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::deployment_list;
 use crate::error::Error;
 use crate::etc_merge::path::EtcPath;
 use crate::etc_merge::plan::{self as etc_plan, EtcMergePlan};
-use crate::etc_merge::scan::{self, Trees};
+use crate::etc_merge::scan::{self, Skipped, Trees};
 use crate::roots::Roots;
 use crate::staged::RunOstree;
 use crate::sysroot::{self, Deployment, Sysroot};
@@ -33,7 +33,7 @@ pub(crate) struct EtcMerge {
     /// What is done.
     pub(crate) plan: EtcMergePlan,
     /// Devices, fifos, sockets.
-    pub(crate) skipped: Vec<EtcPath>,
+    pub(crate) skipped: Vec<Skipped>,
     /// What could not be read.
     pub(crate) unreadable: Vec<EtcPath>,
 }

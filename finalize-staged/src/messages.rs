@@ -4,11 +4,12 @@ use ostree_formats::deployment::DeploymentPath;
 use system::journal::Journal;
 
 use crate::boot_plan::{BootPlan, Swap};
-use crate::etc_merge::plan::EtcMergePlan;
+use crate::finalization::EtcMerge;
 use crate::sysroot::Sysroot;
 
 const FINALIZING: &str = "e8646cd63dff4625b77909a8e7a40994";
 const MERGED: &str = "d3863baec13e4449ab0384684a8af3a7";
+const LABELLING_VAR: &str = "da679b08acd34504b789d96f818ea781";
 const COMPLETE: &str = "dd440e3e549083b63d0efc7dc15255f1";
 
 /// Finalization has begun.
@@ -25,14 +26,24 @@ pub(crate) fn finalizing(target: &DeploymentPath) {
 }
 
 /// What is carried over.
-pub(crate) fn merging(plan: &EtcMergePlan) {
-    let counts = [plan.modified.len(), plan.removed.len(), plan.added.len()].map(|count| count.to_string());
+pub(crate) fn merging(etc: &EtcMerge) {
+    let plan = &etc.plan;
+    // libostree counts devices, fifos and sockets, too, which it does not carry over either.
+    let skipped = |shipped: bool| etc.skipped.iter().filter(|skipped| skipped.shipped == shipped).count();
+    let counts = [plan.modified.len() + skipped(true), plan.removed.len(), plan.added.len() + skipped(false)];
+    let counts = counts.map(|count| count.to_string());
     let [modified, removed, added] = counts;
     send(
         MERGED,
         format!("Copying /etc changes: {modified} modified, {removed} removed, {added} added"),
         vec![("ETC_N_MODIFIED", modified), ("ETC_N_REMOVED", removed), ("ETC_N_ADDED", added)],
     );
+}
+
+/// The stateroot's `/var` is marked as labelled.
+pub(crate) fn labelling_var() {
+    let text = "Relabeling /var (no stamp file 'var/.ostree-selabeled' found)";
+    send(LABELLING_VAR, text.to_owned(), Vec::new());
 }
 
 /// The new list counts.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::staged_state::StagedState;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -198,8 +199,8 @@ fn forget(run: &RunOstree) {
 }
 
 fn report_skipped(plan: &Finalization) {
-    for path in plan.etc.iter().flat_map(|etc| &etc.skipped) {
-        log::warn!("{path} is a device, fifo or socket: it is not carried over");
+    for skipped in plan.etc.iter().flat_map(|etc| &etc.skipped) {
+        log::warn!("{} is a device, fifo or socket: it is not carried over", skipped.path);
     }
 }
 
@@ -237,9 +238,10 @@ fn make_room(
         let mut room_stamp = Stamp::write(roots, &plan.target, "making room in /boot");
         transaction::run(roots, Some(run), &smaller, &Default::default(), progress, &mut room_stamp)?;
         *stamp = Stamp::write(roots, &plan.target, "merging /etc");
+        // Only there: the staged deployment is in no list yet, and must not be taken for one that nobody needs.
         let done =
             Current { bootversion: smaller.bootversion, subbootversion: smaller.subbootversion, list: smaller.list };
-        cleanup::clean(roots, &done);
+        cleanup::clean_boot(roots, &done);
     }
     let sysroot = Sysroot::load(roots)?;
     let plan = finalization::plan(roots, Some(run), &sysroot, staged, plan.reset_etc, false)?;
@@ -263,7 +265,7 @@ fn merge(roots: &Roots, plan: &Finalization, progress: &mut Progress) -> Result<
         execute::reset(&deployment)?;
     }
     let Some(etc) = &plan.etc else { return Ok(()) };
-    messages::merging(&etc.plan);
+    messages::merging(etc);
     let machine = open_deployment(roots, &etc.from)
         .and_then(|from| tree::open(from, b"etc").context("open", format_args!("/{}/etc", etc.from)))?;
     let new = tree::open(&deployment, b"etc").context("open", format_args!("/{}/etc", plan.target))?;
@@ -289,8 +291,28 @@ fn seal(roots: &Roots, sysroot: &Sysroot, plan: &Finalization) -> Result<(), Sys
             log::warn!("cannot remove /var/.updated: {error}; services that wait for an update of /var will not run")
         }
     }
+    mark_var(roots, target)?;
     make_backing(roots, plan)?;
     tree::set_immutable(&deployment, true).context("make immutable", format_args!("/{target}"))
+}
+
+/// libostree's mark of a stateroot whose `/var` has been labelled once. Trees with a policy are not ours, so there is nothing to
+/// label; without the mark libostree would label it all at its next deployment.
+fn mark_var(roots: &Roots, target: &DeploymentPath) -> Result<(), SystemError> {
+    let path = format!("{}/.ostree-selabeled", target.stateroot_var());
+    let var = match dir::open(&roots.sysroot, target.stateroot_var(), OFlags::RDONLY | OFlags::DIRECTORY) {
+        Err(Errno::NOENT) => return Ok(()),
+        other => other.context("open", format_args!("/{}", target.stateroot_var()))?,
+    };
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(var, ".ostree-selabeled", flags, Mode::from_raw_mode(0o644)) {
+        Ok(_) => {
+            messages::labelling_var();
+            Ok(())
+        }
+        Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error).context("make", format_args!("/{path}")),
+    }
 }
 
 /// Where a transient root of the deployment keeps its upper layer.

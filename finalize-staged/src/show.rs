@@ -119,7 +119,7 @@ fn fill(shown: &mut Shown, roots: &Roots, sysroot: &Sysroot, plan: Finalization)
         modified: etc.plan.modified,
         removed: etc.plan.removed,
         conflicts: etc.plan.conflicts,
-        not_carried_over: etc.skipped,
+        not_carried_over: etc.skipped.into_iter().map(|skipped| skipped.path).collect(),
         unreadable: etc.unreadable,
     });
     shown.swap = Some(boot.swap);

@@ -56,23 +56,33 @@ pub(crate) struct EtcMergePlan {
 /// Plans the merge of what differs, which begins at `/etc` itself.
 pub(crate) fn plan(root: &Difference) -> EtcMergePlan {
     let mut plan = EtcMergePlan::default();
-    plan.visit(root, &EtcPath::default());
+    plan.visit(root, &EtcPath::default(), Count::Yes);
     plan
 }
 
+/// Whether what is found is one of the changes that are counted. What is in a directory that was shipped as something else is
+/// part of that one change, to libostree as well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Count {
+    Yes,
+    No,
+}
+
 impl EtcMergePlan {
-    fn visit(&mut self, difference: &Difference, path: &EtcPath) {
-        self.count(difference, path);
+    fn visit(&mut self, difference: &Difference, path: &EtcPath, count: Count) {
+        if count == Count::Yes {
+            self.count(difference, path);
+        }
         match difference.machine {
             None if difference.new.is_some() => self.steps.push(Step::Remove(path.clone())),
             None => {}
-            Some(Kind::Directory) => self.visit_directory(difference, path),
+            Some(Kind::Directory) => self.visit_directory(difference, path, count),
             Some(kind) if difference.new == Some(Kind::Directory) => self.conflict(path, kind, Kind::Directory),
             Some(_) => self.steps.push(Step::Replace(path.clone())),
         }
     }
 
-    fn visit_directory(&mut self, difference: &Difference, path: &EtcPath) {
+    fn visit_directory(&mut self, difference: &Difference, path: &EtcPath, count: Count) {
         match difference.new {
             Some(Kind::Directory) if difference.changed => self.steps.push(Step::Directory(path.clone())),
             Some(Kind::Directory) => {}
@@ -92,8 +102,10 @@ impl EtcMergePlan {
                 self.steps.push(Step::Directory(path.clone()));
             }
         }
+        let retyped = matches!(difference.shipped, Some(kind) if kind != Kind::Directory);
+        let count = if retyped { Count::No } else { count };
         for inner in &difference.below {
-            self.visit(inner, &path.join(&inner.name));
+            self.visit(inner, &path.join(&inner.name), count);
         }
     }
 

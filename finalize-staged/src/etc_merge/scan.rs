@@ -28,9 +28,18 @@ pub(crate) struct Scanned {
     /// `/etc` itself, with all that differs in it.
     pub(crate) root: Difference,
     /// Devices, fifos and sockets: they are not carried over.
-    pub(crate) skipped: Vec<EtcPath>,
+    pub(crate) skipped: Vec<Skipped>,
     /// What whoever only looks may not read; it counts as unchanged.
     pub(crate) unreadable: Vec<EtcPath>,
+}
+
+/// A special file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Skipped {
+    /// Where.
+    pub(crate) path: EtcPath,
+    /// Whether something was shipped there.
+    pub(crate) shipped: bool,
 }
 
 /// Compares. With `lenient`, what cannot be read for want of permission is noted, and no error.
@@ -62,7 +71,7 @@ pub(crate) fn scan(trees: &Trees, lenient: bool) -> Result<Scanned, SystemError>
 
 struct Scanner {
     lenient: bool,
-    skipped: Vec<EtcPath>,
+    skipped: Vec<Skipped>,
     unreadable: Vec<EtcPath>,
     comparer: Comparer,
 }
@@ -133,7 +142,7 @@ impl Scanner {
         let here = path.join(&name);
         if machine == Kind::Other {
             // As if it had never been there: the shipped file, if there is one, is what the new tree has.
-            self.skipped.push(here);
+            self.skipped.push(Skipped { path: here, shipped: shipped.is_some() });
             return Ok(None);
         }
         let changed = match same {
