@@ -55,16 +55,12 @@ pub(crate) struct BootPlan {
     pub(crate) overlays: Vec<Checksum>,
 }
 
-/// Plans `list` for a disk that is as `sysroot` says; `other_subbootversion` is where `ostree/boot.M` of the other bootversion
-/// leads, if it is there.
-pub(crate) fn plan(
-    sysroot: &Sysroot,
-    list: Vec<Listed>,
-    other_subbootversion: Option<BootVersion>,
-) -> Result<BootPlan, Error> {
+/// Plans `list` for a disk that is as `sysroot` says.
+pub(crate) fn plan(sysroot: &Sysroot, list: Vec<Listed>) -> Result<BootPlan, Error> {
     let swap = if needs_new_entries(sysroot, &list) { Swap::Loader } else { Swap::Bootlinks };
     let (bootversion, subbootversion) = match swap {
-        Swap::Loader => (sysroot.bootversion.other(), other_subbootversion.unwrap_or(BootVersion::Zero).other()),
+        // As libostree begins: of the other bootversion there is nothing, or what an interrupted run has left.
+        Swap::Loader => (sysroot.bootversion.other(), BootVersion::One),
         Swap::Bootlinks => (sysroot.bootversion, sysroot.subbootversion.other()),
     };
     let (entries, kept) = match swap {

@@ -43,9 +43,10 @@ pub(crate) struct Found {
     boot_ostree: Vec<String>,
     overlays: Vec<String>,
     ostree: Vec<String>,
-    deployments: Vec<DeploymentPath>,
+    /// Those that have a directory, or only an origin file: the rest of one that was removed by a run that was interrupted.
+    deployments: BTreeSet<DeploymentPath>,
     /// Backing directories.
-    backing: Vec<DeploymentPath>,
+    backing: BTreeSet<DeploymentPath>,
     /// Links that versions of libostree before 2014 made in each stateroot.
     current: Vec<String>,
 }
@@ -99,7 +100,7 @@ pub(crate) fn find(roots: &Roots) -> Result<Found, SystemError> {
     let boot_ostree = names(&roots.boot, "ostree", "/boot/")?;
     let overlays = names(&roots.boot, "ostree/initramfs-overlays", "/boot/")?;
     let ostree = names(&roots.sysroot, "ostree", "/sysroot/")?;
-    let (mut deployments, mut backing, mut current) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut deployments, mut backing, mut current) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for stateroot in names(&roots.sysroot, "ostree/deploy", "/sysroot/")? {
         let Ok(stateroot) = stateroot.parse::<Stateroot>() else { continue };
         let link = format!("ostree/deploy/{stateroot}/current");
@@ -113,7 +114,9 @@ pub(crate) fn find(roots: &Roots) -> Result<Found, SystemError> {
                 Err(error) if error.reason == Errno::NOTDIR => continue,
                 other => other?,
             };
-            let ids = found.iter().filter_map(|name| name.parse::<DeploymentId>().ok());
+            let ids = found
+                .iter()
+                .filter_map(|name| name.strip_suffix(".origin").unwrap_or(name).parse::<DeploymentId>().ok());
             list.extend(ids.map(|id| DeploymentPath { stateroot: stateroot.clone(), id }));
         }
     }
@@ -238,8 +241,8 @@ mod tests {
             ostree: ["boot.0", "boot.0.1", "boot.1", "boot.1.0", "boot.1.1", "deploy", "repo", "lock"]
                 .map(str::to_owned)
                 .to_vec(),
-            deployments: vec![path('a')],
-            backing: vec![path('a')],
+            deployments: BTreeSet::from([path('a')]),
+            backing: BTreeSet::from([path('a')]),
             current: Vec::new(),
         };
         let current = Current { bootversion: BootVersion::One, subbootversion: BootVersion::One, list: Vec::new() };

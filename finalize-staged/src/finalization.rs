@@ -78,15 +78,9 @@ pub(crate) fn plan(
         None => None,
     };
     let list = deployment_list::with_target(sysroot, target, staged.merge_deployment.as_ref());
-    let boot = boot_plan::plan(sysroot, list, other_subbootversion(roots, sysroot))?;
+    let boot = boot_plan::plan(sysroot, list)?;
     let files = boot_files::survey(roots, run, &boot)?;
     Ok(Finalization { target: path.clone(), etc, reset_etc, boot, files })
-}
-
-/// Where the other bootversion's boot links are, if it has any.
-pub(crate) fn other_subbootversion(roots: &Roots, sysroot: &Sysroot) -> Option<ostree_formats::bootlink::BootVersion> {
-    let name = format!("boot.{}", sysroot.bootversion.other());
-    sysroot::version_link(&roots.sysroot, &format!("ostree/{name}"), &name).ok()
 }
 
 /// The staged deployment as one of a list.

@@ -16,7 +16,8 @@ use crate::kernel_layout::BootFile;
 use crate::roots::Roots;
 use crate::staged::{RUN_OSTREE, RunOstree};
 
-const RECORD: &str = "finalize-staged-prepared.json";
+/// In `/run/ostree`.
+pub(crate) const RECORD: &str = "finalize-staged-prepared.json";
 const LIMIT: u64 = 1 << 20;
 
 /// The name of the directory in `boot/ostree` for what will be `directory`.

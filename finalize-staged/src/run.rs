@@ -17,7 +17,7 @@ use crate::finalization::{self, Finalization};
 use crate::progress::{Phase, Progress};
 use crate::room::{self, Room};
 use crate::roots::Roots;
-use crate::staged::{self, Circumstances, Found, RunOstree};
+use crate::staged::{Circumstances, Found, RunOstree};
 use crate::stamp::{self, Stamp};
 use crate::sysroot::{self, Sysroot, open_deployment};
 use crate::transaction;
@@ -35,6 +35,10 @@ pub(crate) fn finalize(lock_timeout: Duration) -> Result<(), Error> {
         return Ok(());
     };
     if let Ok(found @ (Found::Nothing | Found::Locked)) = run.find() {
+        if found == Found::Nothing {
+            // What a run that was killed while it forgot has left.
+            run.end()?;
+        }
         say_why_not(&found);
         return Ok(());
     }
@@ -168,7 +172,7 @@ enum Resume {
 
 fn resume(run: &RunOstree, sysroot: &Sysroot, circumstances: &Circumstances) -> Result<Resume, Error> {
     let now: Vec<String> = sysroot.deployments.iter().map(|deployment| deployment.path.to_string()).collect();
-    if circumstances.booted_file == staged::booted_file() {
+    if circumstances.booted == sysroot.booted.to_string() {
         if now == circumstances.after {
             return Ok(Resume::Swapped);
         }
@@ -234,9 +238,10 @@ fn make_room(
         cleanup::clean_boot(roots, &current(&sysroot, keeping));
     } else {
         log::info!("/boot is nearly full: removing {} first, which this update replaces", going.join(", "));
-        let smaller = boot_plan::plan(&sysroot, keeping, finalization::other_subbootversion(roots, &sysroot))?;
+        let smaller = boot_plan::plan(&sysroot, keeping)?;
         let mut room_stamp = Stamp::write(roots, &plan.target, "making room in /boot");
         transaction::run(roots, Some(run), &smaller, &Default::default(), progress, &mut room_stamp)?;
+        messages::complete(&sysroot, &smaller);
         *stamp = Stamp::write(roots, &plan.target, "merging /etc");
         // Only there: the staged deployment is in no list yet, and must not be taken for one that nobody needs.
         let done =
@@ -252,7 +257,7 @@ fn circumstances_of(sysroot: &Sysroot, plan: &Finalization) -> Circumstances {
     Circumstances {
         before: sysroot.fingerprint(),
         after: plan.boot.list.iter().map(|listed| listed.deployment.path.to_string()).collect(),
-        booted_file: staged::booted_file(),
+        booted: sysroot.booted.to_string(),
     }
 }
 

@@ -34,8 +34,8 @@ pub(crate) struct Circumstances {
     pub(crate) before: String,
     /// The deployments after it.
     pub(crate) after: Vec<String>,
-    /// Of `/run/ostree-booted`: another file after a soft reboot.
-    pub(crate) booted_file: (u64, u64),
+    /// What runs: another deployment after a soft reboot.
+    pub(crate) booted: String,
 }
 
 /// Where the staged deployment was found.
@@ -89,12 +89,15 @@ impl RunOstree {
         })
     }
 
-    /// Takes the announcement out of the way, and keeps it.
+    /// Takes the announcement out of the way, and keeps it; a run that was interrupted has done so already.
     pub(crate) fn begin(&self, circumstances: &Circumstances) -> Result<(), SystemError> {
         let text = serde_json::to_vec(circumstances).unwrap_or_default();
-        dir::replace_volatile_file(&self.0, CIRCUMSTANCES_NAME, &text, 0o600)
-            .and_then(|()| rustix::fs::renameat(&self.0, STAGED_NAME, &self.0, KEPT_NAME))
-            .context("move out of the way", STAGED)
+        let moved = dir::replace_volatile_file(&self.0, CIRCUMSTANCES_NAME, &text, 0o600)
+            .and_then(|()| rustix::fs::renameat(&self.0, STAGED_NAME, &self.0, KEPT_NAME));
+        match moved {
+            Err(Errno::NOENT) => Ok(()),
+            other => other.context("move out of the way", STAGED),
+        }
     }
 
     /// Puts the announcement back: nothing has come of it. That its `etc` has been worked on stays known.
@@ -107,8 +110,10 @@ impl RunOstree {
 
     /// Forgets what was kept.
     pub(crate) fn end(&self) -> Result<(), SystemError> {
-        dir::remove_file(&self.0, KEPT_NAME)
-            .and_then(|()| dir::remove_file(&self.0, CIRCUMSTANCES_NAME))
+        let names = [KEPT_NAME, CIRCUMSTANCES_NAME, crate::prepared::RECORD];
+        names
+            .iter()
+            .try_for_each(|name| dir::remove_file(&self.0, name))
             .context("remove", "/run/ostree/staged-deployment-finalizing")
     }
 
@@ -132,13 +137,6 @@ impl RunOstree {
     fn has(&self, name: &str) -> Result<bool, SystemError> {
         dir::stat_name(&self.0, name).map(|stat| stat.is_some()).context("look at", format_args!("{RUN_OSTREE}/{name}"))
     }
-}
-
-/// Which file `/run/ostree-booted` is; a soft reboot puts another one in its place.
-pub(crate) fn booted_file() -> (u64, u64) {
-    let root = dir::open_root(Path::new("/run"));
-    let stat = root.and_then(|run| dir::stat_name(run, "ostree-booted")).ok().flatten();
-    stat.map(|stat| (stat.device, stat.inode)).unwrap_or_default()
 }
 
 fn parse(bytes: &[u8], path: &'static str) -> Result<StagedState, Error> {

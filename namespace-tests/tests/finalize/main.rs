@@ -8,6 +8,7 @@ mod beside_the_peer;
 mod differences;
 mod fixture;
 mod ours;
+mod restart;
 mod sabotage;
 mod scenario;
 mod scenarios;
@@ -62,6 +63,15 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
     trials.extend(with_guest!(guest, missing.or(no_binary), ours:
         the_new_system_boots_with_the_machines_etc,
     ));
+    // What is ours alone is the same with each guest.
+    if guest == Guest::Trixie {
+        trials.extend(with_guest!(guest, missing.or(no_binary), restart:
+            killed_at_any_call_with_a_separate_boot,
+            killed_at_any_call_with_one_filesystem,
+            killed_at_any_call_when_only_the_boot_links_swap,
+            preparing_killed_at_any_call_the_peer_finalizes,
+        ));
+    }
     trials.extend(with_guest!(guest, missing, sabotage:
         each_kind_of_difference_is_found,
         what_the_journal_is_told_is_compared,

@@ -1,0 +1,157 @@
+//! Killed at any system call and started again, it ends in the same state as one undisturbed run.
+
+use anyhow::{Context, Result, ensure};
+use namespace_tests::Outcome;
+use namespace_tests::finalize::{Contestant, Filesystem, Finalized, Listing, Machine, Story, compare, listing, show};
+use qemu_tests::guest::Guest;
+
+/// Has every call traced, with its number among those of its name.
+const ALL: &str = "FIRSTROOT_KILL_AT_EVERY_CALL";
+
+/// What changes something. Of what only looks, some of them do.
+const CHANGING: [&str; 16] = [
+    "mkdirat",
+    "unlinkat",
+    "renameat",
+    "renameat2",
+    "symlinkat",
+    "linkat",
+    "write",
+    "pwrite64",
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "ioctl",
+    "fchmod",
+    "fchown",
+    "utimensat",
+    "fsetxattr",
+];
+/// One of so many calls that only look.
+const LOOKING_SAMPLE: usize = 9;
+
+fn story(name: &str) -> Story {
+    Story::named(name)
+        .tree("os/next", "2", "kernel 2; echo new >usr/etc/conf.d/00003.conf; rm usr/etc/conf.d/00004.conf")
+        .stage("os/next")
+}
+
+/// What is to be carried over.
+const EDITS: &str = "echo mine >/etc/hostname; rm /etc/conf.d/00001.conf; echo mine >>/etc/conf.d/00002.conf; \
+    mkdir -p /etc/new/inner; echo mine >/etc/new/inner/file; ln -s /nowhere /etc/new/link; chmod 700 /etc/empty.d; \
+    setfattr -n user.mine -v x /etc/group";
+
+/// Calls of one undisturbed run in their order, each with its number among those of its name.
+fn calls(machine: &Machine, arguments: &[&str]) -> Result<Vec<(String, usize)>> {
+    let traced = machine.another()?.finalize_with(Contestant::Ours, &["-e", "trace=all"], arguments)?;
+    traced.outcome.clone().success()?;
+    let mut seen = std::collections::HashMap::new();
+    let name = |line: &str| {
+        let line = line.strip_prefix("[pid").map_or(line, |rest| rest.split_once("] ").map_or(rest, |(_, call)| call));
+        let (name, _) = line.split_once('(')?;
+        (!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
+            .then(|| name.to_owned())
+    };
+    Ok(traced
+        .outcome
+        .stderr
+        .lines()
+        .filter_map(name)
+        .map(|name| {
+            let number: &mut usize = seen.entry(name.clone()).or_default();
+            *number += 1;
+            (name, *number)
+        })
+        .collect())
+}
+
+/// Those at which a run is killed.
+fn chosen(calls: Vec<(String, usize)>, sample: usize) -> Vec<(String, usize)> {
+    if std::env::var_os(ALL).is_some() {
+        return calls;
+    }
+    let (changing, looking): (Vec<_>, Vec<_>) =
+        calls.into_iter().partition(|(name, _)| CHANGING.contains(&name.as_str()));
+    let some = |calls: Vec<(String, usize)>, step: usize| calls.into_iter().step_by(step);
+    some(changing, sample).chain(some(looking, sample * LOOKING_SAMPLE)).collect()
+}
+
+/// Disks and `/run/ostree`, without what one run said.
+fn state(machine: &Machine) -> Result<Listing> {
+    let nothing = Outcome { code: Some(0), signal: None, stdout: String::new(), stderr: String::new() };
+    let mut listing = listing(machine, &Finalized { outcome: nothing, journal: Vec::new() })?;
+    // An empty file, which the next one who locks it removes.
+    listing.remove("ostree/lock");
+    Ok(listing)
+}
+
+fn killed_and_run_again(story: &Story, guest: Guest, sample: usize) -> Result<()> {
+    let machine = story.staged(guest)?.copy()?;
+    machine.check(EDITS)?;
+    let undisturbed = machine.another()?;
+    undisturbed.finalize(Contestant::Ours)?.outcome.success()?;
+    let wanted = state(&undisturbed)?;
+    let mut killed = 0;
+    for (name, number) in chosen(calls(&machine, &[])?, sample) {
+        let machine = machine.another()?;
+        let inject = format!("inject={name}:signal=KILL:when={number}");
+        let first = machine.strace(Contestant::Ours, &["-e", "trace=all", "-e", &inject, "-o", "/dev/null"])?;
+        killed += usize::from(first.outcome.signal == Some(9));
+        let second = machine.finalize(Contestant::Ours)?;
+        ensure!(second.outcome.code == Some(0), "killed at {name} {number}: {:?}", second.outcome);
+        let found = compare(&state(&machine)?, &wanted);
+        ensure!(
+            found.is_empty(),
+            "killed at {name} {number}, run again; ours: that, peer: undisturbed\n{}\n{}\n{}",
+            show(&found),
+            first.outcome.stderr,
+            second.outcome.stderr
+        );
+    }
+    ensure!(killed > 20, "only {killed} runs were killed");
+    Ok(())
+}
+
+pub(crate) fn killed_at_any_call_with_a_separate_boot(guest: Guest) -> Result<()> {
+    killed_and_run_again(&story("restart-separate").with_boot_on(Filesystem::Ext4), guest, 1)
+}
+
+pub(crate) fn killed_at_any_call_with_one_filesystem(guest: Guest) -> Result<()> {
+    killed_and_run_again(&story("restart"), guest, 3)
+}
+
+pub(crate) fn killed_at_any_call_when_only_the_boot_links_swap(guest: Guest) -> Result<()> {
+    // Of the same version and kernel, after an update, so that the lists have the same length.
+    let story = Story::named("restart-links")
+        .tree("os/one", "1", "echo one >usr/etc/one")
+        .tree("os/two", "1", "echo two >usr/etc/two")
+        .stage("os/one")
+        .reboot()
+        .stage("os/two");
+    killed_and_run_again(&story, guest, 2)
+}
+
+/// Whatever `--prepare` leaves when it is killed, the peer can finalize.
+pub(crate) fn preparing_killed_at_any_call_the_peer_finalizes(guest: Guest) -> Result<()> {
+    let machine = story("restart-separate").with_boot_on(Filesystem::Ext4).staged(guest)?.copy()?;
+    let mut killed = 0;
+    for (name, number) in chosen(calls(&machine, &["--prepare"])?, 2) {
+        let machine = machine.another()?;
+        let inject = format!("inject={name}:signal=KILL:when={number}");
+        let options = ["-e", "trace=all", "-e", &inject, "-o", "/dev/null"];
+        let first = machine.finalize_with(Contestant::Ours, &options, &["--prepare"])?;
+        killed += usize::from(first.outcome.signal == Some(9));
+        machine.finalize(Contestant::Peer)?.outcome.success().with_context(|| format!("killed at {name} {number}"))?;
+        machine.boot_default()?;
+        let status = machine.check("ostree admin status")?;
+        ensure!(status.contains("Version: 2\n"), "killed at {name} {number}: {status}");
+        machine.check(
+            "entry=$(cat /boot/loader/entries/ostree-2.conf)
+             link=$(echo \"$entry\" | sed -n 's/.* ostree=\\([^ ]*\\).*/\\1/p')
+             cmp /boot$(echo \"$entry\" | sed -n 's/^linux //p') /sysroot$link/usr/lib/modules/*/vmlinuz
+             cmp /boot$(echo \"$entry\" | sed -n 's/^initrd //p') /sysroot$link/usr/lib/modules/*/initramfs.img",
+        )?;
+    }
+    ensure!(killed > 10, "only {killed} runs were killed");
+    Ok(())
+}
