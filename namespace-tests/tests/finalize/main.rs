@@ -4,6 +4,7 @@
 //! `cargo xtask test` builds the binary and sets `FIRSTROOT_FINALIZE_STAGED` to its path, and `FIRSTROOT_PEERS`, without which
 //! nobody downloads a guest. `FIRSTROOT_PEER_TWICE` tells every story with the peer alone: for who writes one.
 
+mod bad_input;
 mod beside_the_peer;
 mod differences;
 mod fixture;
@@ -62,9 +63,41 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
     );
     trials.extend(with_guest!(guest, missing.or(no_binary), ours:
         the_new_system_boots_with_the_machines_etc,
+        the_peer_takes_it_for_its_own,
+        a_locked_deployment_waits,
+        a_lock_in_the_staged_file_counts,
+        what_is_prepared_is_only_renamed,
+        what_was_prepared_and_damaged_is_not_booted,
+        a_damaged_kernel_in_boot_is_repaired,
+        a_plan_says_what_will_be_done_and_changes_nothing,
+        files_that_vanish_and_change_during_the_merge_do_no_harm,
+        init_of_a_tree_without_initramfs_is_not_inherited,
+        what_is_not_ours_is_left_to_ostree,
+        a_deployment_of_a_container_image_is_one_like_others,
+        an_interruption_is_reported_at_the_next_boot,
+        a_stamp_of_what_is_booted_is_no_failure,
+        a_soft_reboot_is_finished_beside_a_stamp,
+        what_cannot_be_removed_is_removed_next_time,
     ));
     // What is ours alone is the same with each guest.
     if guest == Guest::Trixie {
+        trials.extend(with_guest!(guest, missing.or(no_binary), bad_input:
+            a_staged_file_that_is_damaged,
+            a_staged_deployment_that_is_not_there,
+            a_name_that_leads_elsewhere,
+            a_loader_link_that_is_none,
+            entries_of_others_are_kept,
+            an_entry_of_ours_that_cannot_be_read,
+            an_entry_whose_deployment_is_gone_is_dropped,
+            an_origin_or_a_configuration_that_is_damaged,
+            a_commit_that_is_damaged_or_missing,
+            a_disk_that_is_full_at_any_step,
+            a_boot_that_is_really_full,
+            a_lock_that_somebody_has_is_waited_for,
+            without_root_or_without_ostree_nothing_is_done,
+            conflicts_in_etc_are_named_and_nothing_is_changed,
+            a_boot_on_fat_is_refused_by_name,
+        ));
         trials.extend(with_guest!(guest, missing.or(no_binary), restart:
             killed_at_any_call_with_a_separate_boot,
             killed_at_any_call_with_one_filesystem,

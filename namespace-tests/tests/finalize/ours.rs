@@ -1,19 +1,422 @@
-//! Our finalizer, from the staged state to the next boot.
+//! Our finalizer, from the staged state to the next boot, and what the peer makes of what it leaves.
 
-use anyhow::{Result, ensure};
-use namespace_tests::finalize::{Contestant, Story};
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use namespace_tests::finalize::{Contestant, Filesystem, Listing, Machine, Story, compare, listing, show};
 use qemu_tests::guest::Guest;
 
-pub(crate) fn the_new_system_boots_with_the_machines_etc(guest: Guest) -> Result<()> {
-    let machine = Story::new_kernel().staged(guest)?.copy()?;
-    machine.check("echo mine >/etc/hostname")?;
-    let finalized = machine.finalize(Contestant::Ours)?;
-    eprintln!("{:?}", finalized.outcome);
-    finalized.outcome.success()?;
+fn staged(guest: Guest) -> Result<Machine> {
+    Story::new_kernel().staged(guest)?.copy()
+}
+
+fn separate_boot() -> Story {
+    Story::named("separate").with_boot_on(Filesystem::Ext4).tree("os/next", "2", "kernel 2").stage("os/next")
+}
+
+/// Runs ours with arguments; what it said, if it succeeded.
+fn ours(machine: &Machine, arguments: &[&str]) -> Result<String> {
+    let finalized = machine.finalize_with(Contestant::Ours, &[], arguments)?;
+    finalized.outcome.clone().success()?;
+    Ok(format!("{}{}", finalized.outcome.stdout, finalized.outcome.stderr))
+}
+
+fn boots_version(machine: &Machine, version: &str) -> Result<()> {
     machine.boot_default()?;
-    let status = machine.check("ostree admin status; ostree admin cleanup; ostree admin status; ostree fsck")?;
-    ensure!(status.starts_with("* os ") && status.contains("Version: 2\n"), "{status}");
-    ensure!(status.contains("(rollback)"), "{status}");
+    let status = machine.check("ostree admin status")?;
+    ensure!(status.starts_with("* os ") && status.contains(&format!("Version: {version}\n")), "{status}");
+    Ok(())
+}
+
+pub(crate) fn the_new_system_boots_with_the_machines_etc(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    machine.check("echo mine >/etc/hostname")?;
+    let said = ours(&machine, &[])?;
+    for phase in [
+        "is finalized in ",
+        " ms: lock ",
+        "plan ",
+        "merge ",
+        "kernel ",
+        "entries ",
+        "sync ",
+        "swap and sync ",
+        "clean ",
+    ] {
+        ensure!(said.contains(phase), "no {phase:?}: {said}");
+    }
+    ensure!(said.lines().filter(|line| line.contains(" ms")).count() == 1, "one line: {said}");
+    boots_version(&machine, "2")?;
     ensure!(machine.check("cat /etc/hostname")? == "mine\n");
     Ok(())
+}
+
+/// All that an administrator does with `ostree`, on what ours wrote, and then another update.
+pub(crate) fn the_peer_takes_it_for_its_own(guest: Guest) -> Result<()> {
+    let machine = Story::named("interop")
+        .tree("os/next", "2", "kernel 2")
+        .tree("os/last", "3", "kernel 3")
+        .stage("os/next")
+        .staged(guest)?
+        .copy()?;
+    ours(&machine, &[])?;
+    boots_version(&machine, "2")?;
+    let status = machine.check(
+        "ostree fsck --quiet
+         ostree admin pin 1
+         ostree admin status
+         ostree admin pin --unpin 1
+         ostree admin set-default 1
+         ostree admin set-default 1
+         ostree admin cleanup
+         ostree admin deploy --os=os os/last
+         ostree admin undeploy 0
+         ostree admin deploy --stage os/last
+         ostree admin status",
+    )?;
+    ensure!(status.contains("Pinned: yes") && status.contains("(staged)") && status.contains("(rollback)"), "{status}");
+    ours(&machine, &[])?;
+    boots_version(&machine, "3")?;
+    // And the other way round.
+    machine.check("ostree admin deploy --stage os/next")?;
+    machine.finalize(Contestant::Peer)?.outcome.success()?;
+    boots_version(&machine, "2")?;
+    machine.check(
+        "ostree admin deploy --stage os/last && ostree admin upgrade --allow-downgrade || true; ostree fsck --quiet",
+    )?;
+    Ok(())
+}
+
+pub(crate) fn a_locked_deployment_waits(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    machine.check("touch /run/ostree/staged-deployment-locked")?;
+    for arguments in [&[][..], &["--prepare"]] {
+        let said = ours(&machine, arguments)?;
+        ensure!(said.contains("not finalizing: the staged deployment is locked"), "{said}");
+    }
+    machine.check("rm /run/ostree/staged-deployment-locked")?;
+    ours(&machine, &[])?;
+    let said = ours(&machine, &[])?;
+    ensure!(said.contains("no deployment is staged: nothing to do"), "{said}");
+    boots_version(&machine, "2")
+}
+
+/// In the newer form of libostree 2026 the lock is in the staged file.
+pub(crate) fn a_lock_in_the_staged_file_counts(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    let path = machine.run_ostree().join("staged-deployment");
+    let mut state = ostree_formats::staged_state::StagedState::from_bytes(&fs::read(&path)?)?;
+    state.locked = true;
+    fs::write(&path, state.to_bytes())?;
+    let said = ours(&machine, &[])?;
+    ensure!(said.contains("is locked"), "{said}");
+    Ok(())
+}
+
+fn prepared_directories(root: &Path) -> Result<Vec<String>> {
+    let names = fs::read_dir(root.join("boot/ostree"))?.flatten().map(|entry| entry.file_name());
+    Ok(names.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.ends_with(".prepared")).collect())
+}
+
+/// Of the kernel nothing is left to be copied at shutdown.
+pub(crate) fn what_is_prepared_is_only_renamed(guest: Guest) -> Result<()> {
+    let machine = separate_boot().staged(guest)?.copy()?;
+    let said = ours(&machine, &["--prepare"])?;
+    ensure!(said.contains("is prepared: shutdown will merge /etc and make it the default"), "{said}");
+    let prepared = machine.with_disk(prepared_directories)?;
+    ensure!(prepared.len() == 1, "{prepared:?}");
+    // Once more: nothing is copied again.
+    let traced = machine.finalize_with(Contestant::Ours, &["-e", "trace=fdatasync"], &["--prepare"])?;
+    ensure!(!traced.outcome.stderr.contains("fdatasync"), "{:?}", traced.outcome);
+    let plan = ours(&machine, &["--plan"])?;
+    ensure!(plan.contains("prepared: /boot/ostree/os-") && plan.contains("bytes for /boot: 0\n"), "{plan}");
+    let traced = machine.strace(Contestant::Ours, &["-e", "trace=fdatasync,read"])?;
+    traced.outcome.clone().success()?;
+    let large_reads = traced.outcome.stderr.lines().filter(|line| line.contains("read(") && line.ends_with("= 262144"));
+    ensure!(!traced.outcome.stderr.contains("fdatasync") && large_reads.count() == 0, "{:?}", traced.outcome);
+    ensure!(machine.with_disk(prepared_directories)?.is_empty());
+    boots_version(&machine, "2")
+}
+
+/// Whatever happened to what was prepared, what is booted is what the tree has.
+pub(crate) fn what_was_prepared_and_damaged_is_not_booted(guest: Guest) -> Result<()> {
+    let changes: [&str; 4] = [
+        "echo x | dd of=$d/$(ls $d | head -1) conv=notrunc 2>/dev/null",
+        "rm -r $d",
+        "rm $d/$(ls $d | head -1)",
+        "touch $d/more",
+    ];
+    for change in changes {
+        let machine = separate_boot().staged(guest)?.copy()?;
+        ours(&machine, &["--prepare"])?;
+        machine.check(&format!("d=$(echo /boot/ostree/*.prepared); {change}"))?;
+        ours(&machine, &[])?;
+        is_what_the_tree_has(&machine)?;
+        boots_version(&machine, "2")?;
+    }
+    Ok(())
+}
+
+/// The default entry's kernel and initramfs are those of its deployment.
+fn is_what_the_tree_has(machine: &Machine) -> Result<()> {
+    machine.check(
+        "entry=$(cat /boot/loader/entries/ostree-2.conf)
+         link=$(echo \"$entry\" | sed -n 's/.* ostree=\\([^ ]*\\).*/\\1/p')
+         cmp /boot$(echo \"$entry\" | sed -n 's/^linux //p') /sysroot$link/usr/lib/modules/*/vmlinuz
+         cmp /boot$(echo \"$entry\" | sed -n 's/^initrd //p') /sysroot$link/usr/lib/modules/*/initramfs.img
+         test $(ls -A /boot$(dirname $(echo \"$entry\" | sed -n 's/^linux //p')) | wc -l) = 2",
+    )?;
+    Ok(())
+}
+
+/// A kernel that is in `/boot` already, under the name of what is staged, and not whole.
+pub(crate) fn a_damaged_kernel_in_boot_is_repaired(guest: Guest) -> Result<()> {
+    let story = Story::named("same-kernel")
+        .with_boot_on(Filesystem::Ext4)
+        .tree("os/next", "2", "echo 2 >usr/etc/x")
+        .stage("os/next");
+    let machine = story.staged(guest)?.copy()?;
+    machine.check("for f in /boot/ostree/os-*/initramfs*; do echo x | dd of=$f conv=notrunc 2>/dev/null; done")?;
+    let said = ours(&machine, &[])?;
+    ensure!(said.contains("is damaged or missing: installing it again"), "{said}");
+    is_what_the_tree_has(&machine)?;
+    boots_version(&machine, "2")
+}
+
+/// `--plan` says what will be done, changes nothing, and needs no root for what anybody may read.
+pub(crate) fn a_plan_says_what_will_be_done_and_changes_nothing(guest: Guest) -> Result<()> {
+    let machine = separate_boot().staged(guest)?.copy()?;
+    machine.check("echo mine >/etc/hostname; echo mine >>/etc/group; rm /etc/conf.d/00001.conf; mkfifo /etc/fifo; chmod 700 /etc/shadow")?;
+    let before = disk(&machine)?;
+    let plan = ours(&machine, &["--plan"])?;
+    for line in [
+        "staged: /ostree/deploy/os/deploy/",
+        ": 1 added, 2 modified, 1 removed, 0 conflicts\n",
+        "  added: /etc/hostname\n",
+        "  modified: /etc/group\n",
+        "  modified: /etc/shadow\n",
+        "  removed: /etc/conf.d/00001.conf\n",
+        "  not carried over: /etc/fifo\n",
+        "  entries/ostree-2.conf\n",
+        "    title Small System 2 (ostree:0)\n",
+        "  installed: /boot/ostree/os-",
+    ] {
+        ensure!(plan.contains(line), "no {line:?}:\n{plan}");
+    }
+    let program =
+        "setpriv --reuid=1000 --regid=1000 --clear-groups /usr/lib/ostree/ostree-finalize-staged --plan --json";
+    let json: serde_json::Value = serde_json::from_str(&machine.check(program)?)?;
+    let etc = json.get("etc").context("etc")?;
+    ensure!(etc.get("added").is_some_and(|added| *added == serde_json::json!(["/etc/hostname"])), "{json:#}");
+    ensure!(
+        json.get("boot_bytes").and_then(serde_json::Value::as_u64).is_some_and(|bytes| bytes > 1 << 20),
+        "{json:#}"
+    );
+    let found = compare(&disk(&machine)?, &before);
+    ensure!(found.is_empty(), "changed by a plan\n{}", show(&found));
+    Ok(())
+}
+
+fn disk(machine: &Machine) -> Result<Listing> {
+    let nothing = machine.run_with_journal("true")?;
+    let mut listing = listing(machine, &nothing)?;
+    listing.remove("ostree/lock");
+    Ok(listing)
+}
+
+/// Files come and go while the merge runs: nothing is lost of the others, and the update is not aborted.
+pub(crate) fn files_that_vanish_and_change_during_the_merge_do_no_harm(guest: Guest) -> Result<()> {
+    let story = Story::named("busy")
+        .first_tree("mkdir -p usr/etc/busy.d; many_files usr/etc/busy.d 300")
+        .tree("os/next", "2", "kernel 2")
+        .stage("os/next");
+    for round in 0..6 {
+        let machine = story.staged(guest)?.copy()?;
+        machine.check("for f in /etc/busy.d/*; do echo mine >>$f; done; mkdir /etc/own.d; seq 1 200 | while read n; do echo $n >/etc/own.d/$n; done")?;
+        // What a service does that is still being stopped; each round begins a little later.
+        let outcome = machine.run(&format!(
+            "(touch /run/go; sleep 0.0{round}; cd /etc; rm -r own.d; for f in busy.d/000*; do rm $f; mkdir $f; done; \
+              for f in busy.d/001*; do ln -sf /nowhere $f; done; for f in busy.d/002*; do echo again >$f.new; mv $f.new $f; done) & \
+             until test -e /run/go; do :; done; /usr/lib/ostree/ostree-finalize-staged; status=$?; wait; exit $status"
+        ))?;
+        ensure!(outcome.code == Some(0), "round {round}: {outcome:?}");
+        boots_version(&machine, "2")?;
+        // Those that nobody touched meanwhile.
+        machine.check("for f in /etc/busy.d/003*; do test -f $f && tail -1 $f | grep -qx mine; done")?;
+    }
+    Ok(())
+}
+
+/// The entry of a tree that has an initramfs again.
+pub(crate) fn init_of_a_tree_without_initramfs_is_not_inherited(guest: Guest) -> Result<()> {
+    let story = Story::named("initramfs-again")
+        .tree("os/none", "2", "rm usr/lib/modules/*/initramfs.img")
+        .tree("os/again", "3", "kernel 3")
+        .stage("os/none")
+        .reboot()
+        .stage("os/again");
+    let machine = story.staged(guest)?.copy()?;
+    ensure!(machine.check("cat /boot/loader/entries/ostree-2.conf")?.contains(" init=/ostree/boot."));
+    ours(&machine, &[])?;
+    let entry = machine.check("cat /boot/loader/entries/ostree-2.conf")?;
+    ensure!(entry.contains("(ostree:0)") && !entry.contains("init=") && entry.contains("initrd /ostree/"), "{entry}");
+    boots_version(&machine, "3")
+}
+
+/// What is not ours is left to `ostree`, before anything is changed, and the journal says why.
+pub(crate) fn what_is_not_ours_is_left_to_ostree(guest: Guest) -> Result<()> {
+    // Of the staged deployment: it has been checked out, and nothing of it is sealed yet.
+    let selinux = "etc=$(ls -dt /sysroot/ostree/deploy/os/deploy/*.0 | while read d; do test $(stat -c %i $d) = $(stat -c %i /) || echo $d/etc; done); \
+        mkdir -p $etc/selinux/targeted/policy; echo x >$etc/selinux/targeted/policy/policy.33; \
+        printf 'SELINUX=permissive\\nSELINUXTYPE=targeted\\n' >$etc/selinux/config";
+    for (story, arrange, why) in [
+        (Story::named("uboot"), "touch /boot/loader/uEnv.txt", "/boot/loader/uEnv.txt belongs to a boot loader"),
+        (
+            Story::named("grub"),
+            "mkdir /boot/grub2; touch /boot/grub2/grub.cfg",
+            "/boot/grub2/grub.cfg belongs to a boot loader",
+        ),
+        (Story::named("selinux"), selinux, "has the SELinux policy \"targeted\""),
+    ] {
+        let bootloader = if why.contains("boot loader") { "auto" } else { "none" };
+        let story = story.tree("os/next", "2", "kernel 2").stage("os/next");
+        let machine = story.staged(guest)?.copy()?;
+        machine.check(&format!("ostree config set sysroot.bootloader {bootloader}; {arrange}"))?;
+        let before = disk(&machine)?;
+        // Where there is nobody to leave it to: an error, told beforehand as well.
+        for arguments in ["", "--prepare"] {
+            let outcome = machine.run(&format!(
+                "mount --bind /dev/null /usr/bin/ostree; /usr/lib/ostree/ostree-finalize-staged {arguments}"
+            ))?;
+            let said = &outcome.stderr;
+            ensure!(
+                outcome.code == Some(1) && said.contains(why) && said.contains("this is left to ostree"),
+                "{outcome:?}"
+            );
+        }
+        let mut after = disk(&machine)?;
+        after.remove("boot/ostree/finalize-failure.stamp");
+        let found = compare(&after, &before);
+        ensure!(found.is_empty(), "{}", show(&found));
+        let prepared = ours(&machine, &["--prepare"])?;
+        ensure!(prepared.contains("finalization will be left to ostree"), "{prepared}");
+        let finalized = machine.finalize(Contestant::Ours)?;
+        ensure!(
+            finalized.outcome.stderr.contains("leaving this to /usr/bin/ostree admin finalize-staged"),
+            "{:?}",
+            finalized.outcome
+        );
+    }
+    Ok(())
+}
+
+/// What libostree's and bootc's own tools put into an origin.
+pub(crate) fn a_deployment_of_a_container_image_is_one_like_others(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    machine.with_disk(|root| {
+        for entry in fs::read_dir(root.join("ostree/deploy/os/deploy"))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "origin") {
+                let text = "[origin]\ncontainer-image-reference=ostree-unverified-registry:quay.io/x/y:latest\n";
+                fs::write(path, text)?;
+            }
+        }
+        Ok(())
+    })?;
+    let path = machine.run_ostree().join("staged-deployment");
+    let mut state = ostree_formats::staged_state::StagedState::from_bytes(&fs::read(&path)?)?;
+    state.kargs = Some(["root=LABEL=x", "rw", "console=tty0", "console=ttyS0"].map(str::to_owned).to_vec());
+    state.bootconfig_extra.insert("x-options-source".to_owned(), "bootc".to_owned());
+    state.bootconfig_extra.insert("linux".to_owned(), "/theirs".to_owned());
+    fs::write(&path, state.to_bytes())?;
+    ours(&machine, &[])?;
+    let entry = machine.check("cat /boot/loader/entries/ostree-2.conf")?;
+    ensure!(entry.contains("\nx-options-source bootc\n") && !entry.contains("/theirs"), "{entry}");
+    ensure!(
+        entry.contains("\noptions root=LABEL=x rw console=tty0 console=ttyS0 ostree=/ostree/boot.0/os/"),
+        "{entry}"
+    );
+    machine.boot_default()?;
+    machine.check("ostree admin status")?;
+    Ok(())
+}
+
+/// Killed in the middle: the next boot says so, once, by ours and by the peer's.
+pub(crate) fn an_interruption_is_reported_at_the_next_boot(guest: Guest) -> Result<()> {
+    for by_the_peer in [false, true] {
+        let machine = separate_boot().staged(guest)?.copy()?;
+        let killed =
+            machine.strace(Contestant::Ours, &["-e", "inject=linkat,fdatasync:signal=KILL", "-o", "/dev/null"])?;
+        ensure!(killed.outcome.signal == Some(9), "{:?}", killed.outcome);
+        boots_version(&machine, "1")?;
+        let program = if by_the_peer {
+            "INVOCATION_ID=1 ostree admin boot-complete"
+        } else {
+            "/usr/lib/ostree/ostree-finalize-staged --boot-complete"
+        };
+        let outcome = machine.run(program)?;
+        let text = "ostree-finalize-staged.service failed on previous boot: interrupted while installing the kernel, finalizing ostree/";
+        ensure!(outcome.code == Some(1) && outcome.stderr.contains(text), "{outcome:?}");
+        let outcome = machine.run(program)?;
+        ensure!(outcome.code == Some(0) && outcome.stderr.is_empty(), "once: {outcome:?}");
+    }
+    Ok(())
+}
+
+/// A stamp that is left of a run whose update counts after all is no failure.
+pub(crate) fn a_stamp_of_what_is_booted_is_no_failure(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    let traced = machine.strace(Contestant::Ours, &["-e", "trace=none"])?;
+    traced.outcome.success()?;
+    machine.boot_default()?;
+    machine.check("echo \"interrupted while merging /etc, finalizing $(cd /sysroot; ls -d ostree/deploy/os/deploy/*.0 | while read d; do \
+        test $(stat -c %i $d) = $(stat -c %i /) && echo $d; done)\" >/boot/ostree/finalize-failure.stamp")?;
+    let outcome = machine.run("/usr/lib/ostree/ostree-finalize-staged --boot-complete")?;
+    ensure!(outcome.code == Some(0), "{outcome:?}");
+    machine.check("! test -e /boot/ostree/finalize-failure.stamp")?;
+    Ok(())
+}
+
+/// The peer's does not finish a soft reboot while a stamp lies there.
+pub(crate) fn a_soft_reboot_is_finished_beside_a_stamp(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    let outcome = machine.run(
+        "cp /run/ostree-booted /run/ostree/nextroot-booted; echo text >/boot/ostree/finalize-failure.stamp; \
+         rm /run/ostree-booted; cp /run/ostree/nextroot-booted /run/ostree-booted; \
+         /usr/lib/ostree/ostree-finalize-staged --boot-complete; echo $?; test ! -e /run/ostree/nextroot-booted && echo finished",
+    )?;
+    ensure!(
+        outcome.stdout == "1\nfinished\n" && outcome.stderr.contains("failed on previous boot: text"),
+        "{outcome:?}"
+    );
+    Ok(())
+}
+
+/// Clean-up that fails is a warning, and is done by the next one.
+pub(crate) fn what_cannot_be_removed_is_removed_next_time(guest: Guest) -> Result<()> {
+    let machine = Story::named("clean-later")
+        .tree("os/next", "2", "kernel 2")
+        .tree("os/later", "3", "kernel 3")
+        .stage("os/next")
+        .reboot()
+        .stage("os/later")
+        .staged(guest)?
+        .copy()?;
+    // Immutable files in the oldest deployment are no obstacle.
+    machine.check("d=$(ls -d /sysroot/ostree/deploy/os/deploy/*.0 | while read d; do test -e $d/usr/lib/modules && \
+        test $(stat -c %i $d) != $(stat -c %i /) && echo $d; done | head -1); mount -o remount,rw /sysroot; chattr -i $d; \
+        touch $d/immutable; chattr +i $d/immutable $d")?;
+    let traced = machine.strace(
+        Contestant::Ours,
+        &["-e", "trace=unlinkat", "-e", "inject=unlinkat:error=EIO:when=40+", "-o", "/dev/null"],
+    )?;
+    ensure!(traced.outcome.code == Some(0), "{:?}", traced.outcome);
+    ensure!(traced.outcome.stderr.contains("it will be removed by the next update"), "{:?}", traced.outcome);
+    boots_version(&machine, "3")?;
+    machine.check("ostree admin deploy --stage os/next")?;
+    ours(&machine, &[])?;
+    let left = machine.with_disk(|root| Ok(fs::read_dir(root.join("ostree/deploy/os/deploy"))?.count()))?;
+    ensure!(left == 4, "{left} names where two deployments and their origins are");
+    boots_version(&machine, "2")
 }

@@ -1,0 +1,346 @@
+//! What is damaged, missing, hostile or full: a clear error, and the old system untouched.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use namespace_tests::finalize::{Contestant, Filesystem, Finalized, Listing, Machine, Story, compare, listing, show};
+use ostree_formats::staged_state::StagedState;
+use qemu_tests::guest::Guest;
+
+/// Everything of the old system: disks and `/run/ostree`, without the stamp, the lock, and what was said.
+fn state(machine: &Machine, finalized: &Finalized) -> Result<Listing> {
+    let mut listing = listing(machine, finalized)?;
+    listing.retain(|path, _| {
+        !path.starts_with("journal")
+            && !path.starts_with("exit")
+            && !path.starts_with("run-ostree/staged-deployment-finalizing")
+            && path != "ostree/lock"
+            && path != "boot/ostree/finalize-failure.stamp"
+    });
+    Ok(listing)
+}
+
+fn nothing() -> Finalized {
+    let outcome =
+        namespace_tests::Outcome { code: Some(0), signal: None, stdout: String::new(), stderr: String::new() };
+    Finalized { outcome, journal: Vec::new() }
+}
+
+/// Finalization fails with this text, at the console and in the stamp, and changes nothing.
+fn refused(machine: &Machine, text: &str) -> Result<()> {
+    let before = state(machine, &nothing())?;
+    let finalized = machine.finalize(Contestant::Ours)?;
+    let said = &finalized.outcome.stderr;
+    ensure!(finalized.outcome.code == Some(1) && said.contains(text), "no {text:?}: {:?}", finalized.outcome);
+    let found = compare(&state(machine, &nothing())?, &before);
+    ensure!(found.is_empty(), "changed by a failure ({text}); ours: after, peer: before\n{}", show(&found));
+    let stamp = machine.with_disk(|root| Ok(fs::read_to_string(root.join("boot/ostree/finalize-failure.stamp"))?));
+    let stamp = stamp.context("there is no stamp")?;
+    ensure!(stamp.contains(text), "the stamp says {stamp:?}");
+    Ok(())
+}
+
+fn staged(guest: Guest) -> Result<Machine> {
+    Story::new_kernel().staged(guest)?.copy()
+}
+
+fn staged_file(machine: &Machine) -> std::path::PathBuf {
+    machine.run_ostree().join("staged-deployment")
+}
+
+fn restage(machine: &Machine, change: impl FnOnce(&mut StagedState)) -> Result<()> {
+    let mut state = StagedState::from_bytes(&fs::read(staged_file(machine))?)?;
+    change(&mut state);
+    Ok(fs::write(staged_file(machine), state.to_bytes())?)
+}
+
+pub(crate) fn a_staged_file_that_is_damaged(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    let whole = fs::read(staged_file(&machine))?;
+    for (bytes, text) in [
+        (whole.iter().copied().take(whole.len() - 3).collect(), "is damaged: it is cut off"),
+        (Vec::new(), "is damaged: the key \"target\" is missing"),
+        (b"[target]\nname=x\n".to_vec(), "is damaged: it is cut off"),
+    ] {
+        fs::write(staged_file(&machine), bytes)?;
+        refused(&machine, text)?;
+    }
+    fs::write(staged_file(&machine), whole)?;
+    fs::OpenOptions::new().write(true).open(staged_file(&machine))?.set_len(100 << 20)?;
+    refused(&machine, "cannot read /run/ostree/staged-deployment: File too large")
+}
+
+pub(crate) fn a_staged_deployment_that_is_not_there(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    restage(&machine, |state| state.target.deployment.id.deployserial = 77)?;
+    refused(&machine, ".77 is not there: stage it again")?;
+    let machine = staged(guest)?;
+    restage(&machine, |state| {
+        state.merge_deployment.iter_mut().for_each(|merge| merge.id.deployserial = 7);
+    })?;
+    refused(&machine, ".7, whose /etc was to be carried over, has no boot loader entry")
+}
+
+pub(crate) fn a_name_that_leads_elsewhere(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    let bytes = fs::read(staged_file(&machine))?;
+    let state = StagedState::from_bytes(&bytes)?;
+    let name = state.target.deployment.id.to_string();
+    let hostile = format!("{:.<width$}", "../../../", width = name.len());
+    let at = bytes.windows(name.len()).position(|window| window == name.as_bytes()).context("the name")?;
+    let mut bytes = bytes;
+    bytes.splice(at..at + name.len(), hostile.bytes());
+    fs::write(staged_file(&machine), bytes)?;
+    refused(&machine, "is not the name of a deployment")
+}
+
+pub(crate) fn a_loader_link_that_is_none(guest: Guest) -> Result<()> {
+    let story = Story::named("bad-loader").tree("os/next", "2", "kernel 2").stage("os/next");
+    for (text, damage) in [
+        (
+            "loader is no link",
+            (|root| {
+                fs::remove_file(root.join("boot/loader"))?;
+                Ok(fs::create_dir(root.join("boot/loader"))?)
+            }) as fn(&Path) -> Result<()>,
+        ),
+        ("loader leads to \"loader.2\"; it must be a link to loader.0 or loader.1", |root| {
+            fs::remove_file(root.join("boot/loader"))?;
+            Ok(symlink("loader.2", root.join("boot/loader"))?)
+        }),
+        ("loader is not there", |root| Ok(fs::remove_file(root.join("boot/loader"))?)),
+    ] {
+        let machine = story.staged(guest)?.copy()?;
+        machine.with_disk(damage)?;
+        refused(&machine, text)?;
+    }
+    Ok(())
+}
+
+fn entries(root: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut entries = BTreeMap::new();
+    for entry in fs::read_dir(root.join("boot/loader/entries"))? {
+        let entry = entry?;
+        entries.insert(entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path())?);
+    }
+    Ok(entries)
+}
+
+fn is(entries: &BTreeMap<String, Vec<u8>>, name: &str, content: &[u8]) -> bool {
+    entries.get(name).is_some_and(|entry| entry == content)
+}
+
+/// What others put there is kept as it is, whatever it is.
+pub(crate) fn entries_of_others_are_kept(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    let large = vec![b'x'; 1 << 20];
+    machine.with_disk(|root| {
+        let directory = root.join("boot/loader/entries");
+        fs::write(directory.join("windows.conf"), "title Windows\nefi /w.efi\n")?;
+        fs::write(directory.join("ostree-2.conf"), "title Mine\nlinux /k\noptions quiet\n")?;
+        fs::write(directory.join("large.conf"), &large)?;
+        fs::write(directory.join("not-utf8.conf"), b"title \xff\n")?;
+        Ok(fs::write(root.join("boot/loader/loader.conf"), "timeout 3\n")?)
+    })?;
+    machine.finalize(Contestant::Ours)?.outcome.success()?;
+    machine.with_disk(|root| {
+        let entries = entries(root)?;
+        ensure!(is(&entries, "windows.conf", b"title Windows\nefi /w.efi\n") && is(&entries, "large.conf", &large));
+        ensure!(is(&entries, "not-utf8.conf", b"title \xff\n"));
+        // Its name is one of ours now.
+        ensure!(is(&entries, "other-ostree-2.conf", b"title Mine\nlinux /k\noptions quiet\n"), "{:?}", entries.keys());
+        ensure!(fs::read(root.join("boot/loader/loader.conf"))? == b"timeout 3\n");
+        Ok(())
+    })?;
+    machine.boot_default()?;
+    ensure!(machine.check("ostree admin status")?.contains("Version: 2\n"));
+    Ok(())
+}
+
+pub(crate) fn an_entry_of_ours_that_cannot_be_read(guest: Guest) -> Result<()> {
+    for (content, text) in [
+        (b"title \xff\n".to_vec(), "ostree-7.conf: not UTF-8 text; repair or remove it"),
+        (vec![b'x'; 1 << 20], "ostree-7.conf: File too large"),
+    ] {
+        let machine = staged(guest)?;
+        machine.with_disk(|root| Ok(fs::write(root.join("boot/loader/entries/ostree-7.conf"), &content)?))?;
+        refused(&machine, text)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn an_entry_whose_deployment_is_gone_is_dropped(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    let sum = "0".repeat(64);
+    machine.with_disk(|root| {
+        let text = format!("title Gone\nversion 1\noptions ostree=/ostree/boot.1/os/{sum}/0\nlinux /k\n");
+        Ok(fs::write(root.join("boot/loader/entries/ostree-0.conf"), text)?)
+    })?;
+    let finalized = machine.finalize(Contestant::Ours)?;
+    ensure!(finalized.outcome.stderr.contains("ostree-0.conf is dropped: its boot link"), "{:?}", finalized.outcome);
+    finalized.outcome.success()?;
+    machine.boot_default()?;
+    ensure!(machine.check("ostree admin status")?.contains("Version: 2\n"));
+    Ok(())
+}
+
+pub(crate) fn an_origin_or_a_configuration_that_is_damaged(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    machine.with_disk(|root| Ok(fs::write(root.join("ostree/repo/config"), "[sysroot]\nbootloader=lilo\n")?))?;
+    refused(&machine, "ostree/repo/config: sysroot.bootloader=lilo")?;
+    let machine = staged(guest)?;
+    machine.with_disk(|root| {
+        for entry in fs::read_dir(root.join("ostree/deploy/os/deploy"))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "origin") {
+                fs::write(path, "nonsense")?;
+            }
+        }
+        Ok(())
+    })?;
+    refused(&machine, ".origin: line 1: \"nonsense\" is neither")
+}
+
+/// Only the version in the title is lost.
+pub(crate) fn a_commit_that_is_damaged_or_missing(guest: Guest) -> Result<()> {
+    for damage in [|path: &Path| fs::write(path, "nonsense"), |path: &Path| fs::remove_file(path)] {
+        let machine = staged(guest)?;
+        let state = StagedState::from_bytes(&fs::read(staged_file(&machine))?)?;
+        let (first, rest) = state.target.deployment.id.commit.as_str().split_at(2);
+        machine.with_disk(|root| {
+            let path = root.join(format!("ostree/repo/objects/{first}/{rest}.commit"));
+            // It may be a hard link of another repository's.
+            let bytes = fs::read(&path)?;
+            fs::remove_file(&path)?;
+            fs::write(&path, bytes)?;
+            Ok(damage(&path)?)
+        })?;
+        let finalized = machine.finalize(Contestant::Ours)?;
+        ensure!(finalized.outcome.stderr.contains("its version is not in the title"), "{:?}", finalized.outcome);
+        finalized.outcome.success()?;
+        let title = machine.check("grep -h ^title /boot/loader/entries/ostree-2.conf")?;
+        ensure!(title == "title Small System (ostree:0)\n", "{title}");
+    }
+    Ok(())
+}
+
+/// Whatever write fails for want of room, the old system is as it was, and with room again it goes on.
+pub(crate) fn a_disk_that_is_full_at_any_step(guest: Guest) -> Result<()> {
+    let story = Story::new_kernel().with_boot_on(Filesystem::Ext4);
+    let disk = story.staged(guest)?;
+    let mut refusals = 0;
+    for (call, most) in
+        [("mkdirat", 24), ("symlinkat", 8), ("linkat", 4), ("renameat", 8), ("write", 14), ("openat", 0)]
+    {
+        for number in 1..=most {
+            let machine = disk.copy()?;
+            machine.check("echo mine >/etc/hostname")?;
+            let before = state(&machine, &nothing())?;
+            let inject = format!("inject={call}:error=ENOSPC:when={number}");
+            let finalized = machine.strace(Contestant::Ours, &["-e", "trace=all", "-e", &inject, "-o", "/dev/null"])?;
+            if finalized.outcome.code == Some(0) {
+                continue;
+            }
+            refusals += 1;
+            ensure!(finalized.outcome.stderr.contains("No space left on device"), "{:?}", finalized.outcome);
+            let after = state(&machine, &nothing())?;
+            // The new deployment is nobody's yet: what has been done in it is done again.
+            let found: Vec<_> = compare(&after, &before)
+                .into_iter()
+                .filter(|found| !found.path.starts_with("ostree/deploy/os/"))
+                .collect();
+            ensure!(found.is_empty(), "{call} {number}: ours: after, peer: before\n{}", show(&found));
+            machine.finalize(Contestant::Ours)?.outcome.success().with_context(|| format!("{call} {number}"))?;
+            machine.boot_default()?;
+            let status = machine.check("ostree admin status; cat /etc/hostname")?;
+            ensure!(status.contains("Version: 2\n") && status.ends_with("mine\n"), "{call} {number}: {status}");
+        }
+    }
+    ensure!(refusals > 15, "only {refusals} calls were refused");
+    Ok(())
+}
+
+/// No call of a test's: a filesystem that is really full, and nothing that could go.
+pub(crate) fn a_boot_that_is_really_full(guest: Guest) -> Result<()> {
+    let mut story =
+        Story::named("boot-full").with_boot_on(Filesystem::Ext4).tree("os/next", "2", "kernel 2").stage("os/next");
+    story.boot_size = "24M".to_owned();
+    let machine = story.staged(guest)?.copy()?;
+    machine.check("dd if=/dev/zero of=/boot/mine bs=64k 2>/dev/null || true; sync")?;
+    let before = state(&machine, &nothing())?;
+    for arguments in [&[][..], &["--prepare"]] {
+        let finalized = machine.finalize_with(Contestant::Ours, &[], arguments)?;
+        let text = "bytes left, and";
+        ensure!(finalized.outcome.code == Some(1), "{:?}", finalized.outcome);
+        ensure!(finalized.outcome.stderr.contains(text), "{:?}", finalized.outcome);
+    }
+    let found = compare(&state(&machine, &nothing())?, &before);
+    ensure!(found.is_empty(), "ours: after, peer: before\n{}", show(&found));
+    machine.check("rm /boot/mine")?;
+    machine.finalize(Contestant::Ours)?.outcome.success()
+}
+
+pub(crate) fn a_lock_that_somebody_has_is_waited_for(guest: Guest) -> Result<()> {
+    const HOLD: &str = "perl -e 'open(my $f, q(+>), q(/sysroot/ostree/lock)) or die; \
+        my $lock = pack(q(s s x4 q q l x4), 1, 0, 0, 0, 0); fcntl($f, 37, $lock) or die; print qq(locked\\n); $| = 1; sleep shift' ";
+    let machine = staged(guest)?;
+    let script = |seconds: u32, arguments: &str| {
+        format!(
+            "{HOLD} {seconds} >/run/held & holder=$!; until test -s /run/held || ! kill -0 $holder; do :; done; \
+             /usr/lib/ostree/ostree-finalize-staged {arguments}; status=$?; kill $holder; exit $status"
+        )
+    };
+    let outcome = machine.run(&script(20, "--lock-timeout=1"))?;
+    let text = "waited 1 s for the lock of the sysroot, which perl (process ";
+    ensure!(outcome.code == Some(1) && outcome.stderr.contains(text), "{outcome:?}");
+    let outcome = machine.run(&script(1, ""))?;
+    let text = "waiting for the lock of the sysroot, which perl (process ";
+    ensure!(outcome.code == Some(0) && outcome.stderr.contains(text), "{outcome:?}");
+    Ok(())
+}
+
+pub(crate) fn without_root_or_without_ostree_nothing_is_done(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    let program = "/usr/lib/ostree/ostree-finalize-staged";
+    let before = state(&machine, &nothing())?;
+    let outcome = machine.run(&format!("setpriv --reuid=1000 --regid=1000 --clear-groups {program}"))?;
+    ensure!(outcome.code == Some(1) && outcome.stderr.contains("finalizing needs root"), "{outcome:?}");
+    let outcome = machine.run(&format!("rm /run/ostree-booted; {program}"))?;
+    ensure!(outcome.code == Some(1) && outcome.stderr.contains("not booted from an OSTree deployment"), "{outcome:?}");
+    let found = compare(&state(&machine, &nothing())?, &before);
+    ensure!(found.is_empty(), "{}", show(&found));
+    Ok(())
+}
+
+pub(crate) fn conflicts_in_etc_are_named_and_nothing_is_changed(guest: Guest) -> Result<()> {
+    let machine = Story::named("conflict")
+        .tree("os/next", "2", "kernel 2; rm usr/etc/hosts; mkdir -p usr/etc/hosts usr/etc/own.d")
+        .first_tree("echo 127.0.0.1 >usr/etc/hosts")
+        .stage("os/next")
+        .staged(guest)?
+        .copy()?;
+    machine.check("echo mine >>/etc/hosts; echo mine >/etc/own.d")?;
+    let text =
+        "/etc/hosts is a file that was changed on this machine, and a directory in the new tree; /etc/own.d is a file";
+    refused(&machine, text)?;
+    let prepared = machine.finalize_with(Contestant::Ours, &[], &["--prepare"])?;
+    ensure!(prepared.outcome.code == Some(1) && prepared.outcome.stderr.contains(text), "{:?}", prepared.outcome);
+    // And then somebody acts on it.
+    machine.check("rm /etc/hosts /etc/own.d")?;
+    machine.finalize(Contestant::Ours)?.outcome.success()
+}
+
+pub(crate) fn a_boot_on_fat_is_refused_by_name(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    // This kernel has no FAT: what statfs(2) says of `/boot` is made up.
+    let outcome = machine.strace(
+        Contestant::Ours,
+        &["-e", "trace=fstatfs", "-e", "inject=fstatfs:retval=0:poke_exit=@arg2=444d000000000000", "-o", "/dev/null"],
+    )?;
+    ensure!(outcome.outcome.stderr.contains("/boot is a FAT filesystem"), "{:?}", outcome.outcome);
+    ensure!(outcome.outcome.code == Some(1));
+    Ok(())
+}
