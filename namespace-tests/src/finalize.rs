@@ -11,6 +11,7 @@
 
 mod comparison;
 mod entry;
+mod finalization;
 mod journal;
 mod listing;
 mod machine;
@@ -18,8 +19,9 @@ mod staged_disk;
 mod story;
 
 pub use comparison::{Found, compare, show};
+pub use finalization::{Contestant, Finalized};
 pub use journal::JournalMessage;
 pub use listing::{Listing, listing};
-pub use machine::{Contestant, Finalized, Machine};
+pub use machine::Machine;
 pub use staged_disk::StagedDisk;
 pub use story::{Boot, Filesystem, Step, Story, Tree};

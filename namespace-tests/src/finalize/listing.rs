@@ -11,7 +11,8 @@ use rustix::fs::{IFlags, ioctl_getflags, lgetxattr, llistxattr};
 use sha2::{Digest, Sha256};
 
 use super::entry;
-use super::machine::{Finalized, Machine};
+use super::finalization::Finalized;
+use super::machine::Machine;
 
 /// What a thing is like: the names of its aspects, and their values.
 pub(super) type Aspects = BTreeMap<String, String>;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use ostree_formats::booted_state::BootedState;
@@ -14,7 +14,8 @@ use qemu_tests::mounted::Mounted;
 use qemu_tests::rootfs::Rootfs;
 use tempfile::TempDir;
 
-use super::journal::{Journal, JournalMessage};
+use super::finalization::{Finalized, binary};
+use super::journal::Journal;
 use super::story::{Boot, Story};
 use crate::initramfs::Outcome;
 
@@ -30,43 +31,6 @@ const DEPLOYMENT: &str = "deployment";
 
 /// No finalization here takes a tenth of it.
 const TIME_LIMIT: &str = "120";
-
-/// Who finalizes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contestant {
-    /// The static binary that `FIRSTROOT_FINALIZE_STAGED` names.
-    Ours,
-    /// `ostree admin finalize-staged` of the guest.
-    Peer,
-}
-
-impl Contestant {
-    fn program(self) -> &'static str {
-        match self {
-            Contestant::Ours => "/usr/lib/ostree/ostree-finalize-staged",
-            Contestant::Peer => "ostree admin finalize-staged",
-        }
-    }
-
-    /// Whether there is one: ours has to be built before.
-    pub fn is_there(self) -> bool {
-        self == Contestant::Peer || binary().is_some()
-    }
-}
-
-/// The static binary under test.
-fn binary() -> Option<PathBuf> {
-    std::env::var_os("FIRSTROOT_FINALIZE_STAGED").map(PathBuf::from)
-}
-
-/// How a finalization ended.
-#[derive(Clone, Debug)]
-pub struct Finalized {
-    /// Of the program.
-    pub outcome: Outcome,
-    /// What it told the journal, in order.
-    pub journal: Vec<JournalMessage>,
-}
 
 /// Disk images, `/run/ostree`, and a kernel command line; gone when dropped.
 #[derive(Debug)]
@@ -160,49 +124,6 @@ impl Machine {
         let outcome = self.run(&format!("set -e\n{script}"))?;
         outcome.success().with_context(|| format!("in the booted system: {script}"))?;
         Ok(outcome.stdout)
-    }
-
-    /// Finalizes as the service does: with its environment, and `/etc` read-only.
-    pub fn finalize(&self, contestant: Contestant) -> Result<Finalized> {
-        self.finalizing(contestant, &[], &[], &[])
-    }
-
-    /// The same, with arguments.
-    pub fn finalize_with(&self, contestant: Contestant, strace: &[&str], arguments: &[&str]) -> Result<Finalized> {
-        self.finalizing(contestant, &[], strace, arguments)
-    }
-
-    /// The same, with variables in the environment (`NAME=VALUE`).
-    pub fn finalize_in(&self, contestant: Contestant, environment: &[String]) -> Result<Finalized> {
-        self.finalizing(contestant, environment, &[], &[])
-    }
-
-    /// Finalizes under the host's strace with these options, in which `inject=` can make any system call fail or kill.
-    pub fn strace(&self, contestant: Contestant, options: &[&str]) -> Result<Finalized> {
-        self.finalizing(contestant, &[], options, &[])
-    }
-
-    fn finalizing(
-        &self,
-        contestant: Contestant,
-        environment: &[String],
-        strace: &[&str],
-        arguments: &[&str],
-    ) -> Result<Finalized> {
-        ensure!(contestant.is_there(), "FIRSTROOT_FINALIZE_STAGED is not set");
-        // systemd's number of the run: by it services know that they are one.
-        let mut words = vec!["exec env INVOCATION_ID=00000000000000000000000000000001".to_owned()];
-        words.extend(environment.iter().map(|variable| quoted(variable)));
-        if !strace.is_empty() {
-            words.push("/run/fixture/tools/strace -f -qq".to_owned());
-            words.extend(strace.iter().map(|word| quoted(word)));
-        }
-        words.push(contestant.program().to_owned());
-        words.extend(arguments.iter().map(|word| quoted(word)));
-        self.run_with_journal(&format!(
-            "set -e\nmount --bind /etc /etc\nmount -o remount,bind,ro /etc\n{}",
-            words.join(" ")
-        ))
     }
 
     /// Runs a shell script in the booted system, and listens to the journal.
@@ -310,8 +231,4 @@ fn copy_state(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }

@@ -9,7 +9,8 @@ use qemu_tests::guest::Guest;
 use qemu_tests::namespace::Namespace;
 use qemu_tests::rootfs::Rootfs;
 
-use super::machine::{CMDLINE, Contestant, Machine, TOOLS};
+use super::finalization::Contestant;
+use super::machine::{CMDLINE, Machine, TOOLS};
 use super::story::{Boot, Step, Story};
 
 const SMALL_TREE: &str = include_str!("../../guest/small-tree.sh");

@@ -47,7 +47,9 @@ fn finalize(scenario: &Scenario, machine: Machine, contestant: Contestant) -> Re
 
 /// That the story came to the end that it was written for.
 fn told_by_the_peer(scenario: &Scenario, finalized: &Finalized) -> Result<()> {
-    ensure!(finalized.outcome.code == Some(scenario.status), "the peer ended otherwise: {:?}", finalized.outcome);
+    let outcome = &finalized.outcome;
+    let status = outcome.code.or(outcome.signal.map(|signal| 128 + signal));
+    ensure!(status == Some(scenario.status), "the peer ended otherwise: {outcome:?}");
     let Some([modified, removed, added]) = scenario.etc else { return Ok(()) };
     let merged = finalized.journal.iter().find(|message| message.get("MESSAGE_ID").is_some_and(|id| id == MERGED));
     let merged = merged.context("the peer did not tell what it merged")?;

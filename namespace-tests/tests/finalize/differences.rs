@@ -16,7 +16,10 @@ const BOTH: &[Guest] = &[Guest::Trixie, Guest::Forky];
 static BOOT_LINKS: Difference = Difference {
     name: "boot-hard-links",
     accepts: |found| {
-        found.aspect == "same file as" && found.ours.as_ref().is_some_and(|first| first.starts_with("boot/ostree/"))
+        let in_boot = found.path.starts_with("boot/ostree/");
+        let linked = found.ours.as_ref().is_some_and(|first| first.starts_with("boot/ostree/"));
+        found.aspect == "same file as" && linked
+            || in_boot && found.aspect.starts_with("attribute ") && found.peer.is_none()
     },
     with: BOTH,
 };
@@ -34,6 +37,100 @@ static FAILURE_TEXT: Difference = Difference {
     accepts: |found| found.path == "boot/ostree/finalize-failure.stamp" && found.aspect == "content",
     with: BOTH,
 };
+
+/// The peer counts a directory with another mode or owner, and does not change it; `/etc` itself it does not look at.
+pub(crate) static ETC_DIRECTORIES: Difference = Difference {
+    name: "etc-directory-metadata",
+    accepts: |found| {
+        let of_a_directory = in_etc(found).is_some() && ["mode", "owner"].contains(&found.aspect.as_str());
+        of_a_directory || found.aspect == "ETC_N_MODIFIED"
+    },
+    with: BOTH,
+};
+
+/// The peer does not look at attributes.
+pub(crate) static ETC_ATTRIBUTES: Difference = Difference {
+    name: "etc-attributes",
+    accepts: |found| {
+        let kept = in_etc(found).is_some() && found.aspect.starts_with("attribute ") && found.peer.is_none();
+        kept || found.aspect == "ETC_N_MODIFIED"
+    },
+    with: BOTH,
+};
+
+/// The peer drops the machine's directory.
+pub(crate) static ETC_BOTH_DIRECTORIES: Difference = Difference {
+    name: "etc-file-that-both-made-a-directory",
+    accepts: |found| in_etc(found) == Some("passwd/m") && found.is_only_ours(),
+    with: BOTH,
+};
+
+/// The peer writes through the link.
+pub(crate) static ETC_THROUGH_A_LINK: Difference = Difference {
+    name: "etc-not-through-links",
+    accepts: |found| {
+        in_etc(found).is_some_and(|path| path.starts_with("conf.d") || path.starts_with("private.d"))
+            || ["exit status", "boot/ostree/finalize-failure.stamp"].contains(&found.path.as_str())
+    },
+    with: BOTH,
+};
+
+/// The peer brings all of a directory back.
+pub(crate) static ETC_DROPPED_DIRECTORY: Difference = Difference {
+    name: "etc-dropped-directory",
+    accepts: |found| {
+        in_etc(found).is_some_and(|path| path.starts_with("conf.d/")) && found.is_only_the_peers()
+            || found.aspect == "ETC_N_MODIFIED"
+    },
+    with: BOTH,
+};
+
+/// The peer leaves nothing.
+pub(crate) static ETC_SPECIAL: Difference = Difference {
+    name: "etc-special-in-place-of-a-file",
+    accepts: |found| in_etc(found) == Some("passwd") && found.is_only_ours(),
+    with: BOTH,
+};
+
+/// The peer removes what others have put there.
+pub(crate) static FOREIGN_ENTRIES: Difference = Difference {
+    name: "foreign-entries",
+    accepts: |found| found.path.ends_with("/entries/windows.conf") && found.is_only_ours(),
+    with: BOTH,
+};
+
+/// The peer does not look at what is there.
+pub(crate) static DAMAGED_KERNEL: Difference = Difference {
+    name: "damaged-kernel",
+    accepts: |found| found.path.starts_with("boot/ostree/os-") && ["content", "mode"].contains(&found.aspect.as_str()),
+    with: BOTH,
+};
+
+/// The peer takes it for none, and says nothing; or it crashes, holding the lock.
+pub(crate) static DAMAGED_STAGED_FILE: Difference = Difference {
+    name: "damaged-staged-file",
+    accepts: |found| {
+        ["exit status", "boot/ostree/finalize-failure.stamp", "ostree/lock"].contains(&found.path.as_str())
+            || found.path.starts_with("run-ostree/")
+    },
+    with: BOTH,
+};
+
+/// The peer keeps the argument that it has added itself.
+pub(crate) static INHERITED_INIT: Difference = Difference {
+    name: "inherited-init",
+    accepts: |found| {
+        found.aspect == "key options" && found.peer.as_ref().is_some_and(|options| options.contains(" init=/ostree/"))
+    },
+    with: BOTH,
+};
+
+/// The path in a deployment's `/etc`; of `/etc` itself: empty.
+fn in_etc(found: &Found) -> Option<&str> {
+    let inside = found.path.strip_prefix("ostree/deploy/os/deploy/")?;
+    let (_, inside) = inside.split_once('/')?;
+    if inside == "etc" { Some("") } else { inside.strip_prefix("etc/") }
+}
 
 /// Those that any story can lead to.
 static EVERYWHERE: &[&Difference] = &[&BOOT_LINKS, &ABOOT_KEYS, &FAILURE_TEXT];

@@ -23,7 +23,7 @@ pub(crate) struct Scenario {
     pub(crate) guests: Vec<Guest>,
     /// Variables in both programs' environment.
     pub(crate) environment: Vec<String>,
-    /// What the peer ends with.
+    /// What the peer ends with, as a shell tells it.
     pub(crate) status: i32,
     /// Modified, removed and added files of `/etc`, by the peer's count: that the story is about something.
     pub(crate) etc: Option<[u32; 3]>,
@@ -54,6 +54,12 @@ impl Scenario {
 
     pub(crate) fn fails(mut self) -> Scenario {
         self.status = 1;
+        self
+    }
+
+    pub(crate) fn crashes(mut self) -> Scenario {
+        // SIGSEGV.
+        self.status = 128 + 11;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use namespace_tests::finalize::Story;
 
+use crate::differences;
 use crate::scenario::Scenario;
 
 /// A system with `/etc/many` in both trees, in which the vendor changed the last tenth.
@@ -47,7 +48,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             update("etc-changed-in-a-directory-no-longer-shipped", "rm -r usr/etc/conf.d")
                 .then("echo mine >/etc/conf.d/00001.conf; echo mine >/etc/conf.d/mine; chmod 700 /etc/conf.d")
                 .stage("os/next"),
-        ),
+        ).differs(&differences::ETC_DROPPED_DIRECTORY),
         Scenario::of(
             update("etc-added-everything", "")
                 .then("cd /etc; mkdir -p a/b/c empty; echo x >a/b/c/d; : >zero; ln -s nowhere dangling; ln -s /etc/zero absolute; ln -s . here; mkdir -m 1777 sticky; mkdir -m 0000 none; echo x >none/x")

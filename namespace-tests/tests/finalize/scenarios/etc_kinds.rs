@@ -2,6 +2,7 @@
 
 use namespace_tests::finalize::Story;
 
+use crate::differences;
 use crate::scenario::Scenario;
 
 fn changed(name: &str, script: &str) -> Scenario {
@@ -39,10 +40,12 @@ pub(crate) fn all() -> Vec<Scenario> {
             "etc-attributes-of-changed-files",
             "for f in passwd conf.d/00001.conf; do echo x >>$f; setfattr -n user.mine -v value $f; done; setfacl -m u:1:r passwd; echo x >cap; setcap cap_net_raw+ep cap; setfattr -n trusted.mine -v t cap; mkdir dir; setfattr -n user.mine -v d dir; setfacl -d -m u:2:rwx dir; echo x >dir/x",
         ),
-        changed("etc-attribute-only-file", "setfattr -n user.mine -v value passwd"),
-        changed("etc-acl-only-file", "setfacl -m u:1:r passwd"),
-        changed("etc-capability-only-file", "setcap cap_net_raw+ep passwd"),
-        changed("etc-attribute-only-directory", "setfattr -n user.mine -v value conf.d"),
+        changed("etc-attribute-only-file", "setfattr -n user.mine -v value passwd")
+            .differs(&differences::ETC_ATTRIBUTES),
+        changed("etc-acl-only-file", "setfacl -m u:1:r passwd").differs(&differences::ETC_ATTRIBUTES),
+        changed("etc-capability-only-file", "setcap cap_net_raw+ep passwd").differs(&differences::ETC_ATTRIBUTES),
+        changed("etc-attribute-only-directory", "setfattr -n user.mine -v value conf.d")
+            .differs(&differences::ETC_ATTRIBUTES),
         changed(
             "etc-mode-only-file",
             "chmod 640 passwd; chmod 4755 group; chmod 0000 conf.d/00001.conf; chmod 666 shadow",
@@ -51,9 +54,9 @@ pub(crate) fn all() -> Vec<Scenario> {
             "etc-owner-only-file",
             "chown 5:6 passwd; chown 7 conf.d/00001.conf; chgrp 8 shadow; chown -h 9:9 os-release",
         ),
-        changed("etc-mode-only-directory", "chmod 700 conf.d"),
-        changed("etc-owner-only-directory", "chown 5:6 conf.d"),
-        changed("etc-itself", "chmod 700 .; chown 0:5 ."),
+        changed("etc-mode-only-directory", "chmod 700 conf.d").differs(&differences::ETC_DIRECTORIES),
+        changed("etc-owner-only-directory", "chown 5:6 conf.d").differs(&differences::ETC_DIRECTORIES),
+        changed("etc-itself", "chmod 700 .; chown 0:5 .").differs(&differences::ETC_DIRECTORIES),
         changed(
             "etc-modes",
             "for m in 0000 0111 0600 0777 1777 2755 4755 6711; do echo $m >f$m; chmod $m f$m; mkdir d$m; chmod $m d$m; done; chown 5:6 f0600; chmod 6711 f6711",
@@ -65,7 +68,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             "perl -MSocket -e 'socket(my $s, AF_UNIX, SOCK_STREAM, 0); bind $s, pack_sockaddr_un(\"socket\") or die $!'",
         ),
         changed("etc-devices", "mknod null c 1 3; mknod block b 7 99"),
-        changed("etc-file-to-fifo", "rm passwd; mkfifo passwd"),
+        changed("etc-file-to-fifo", "rm passwd; mkfifo passwd").differs(&differences::ETC_SPECIAL),
         changed("etc-deep", "d=deep; for i in $(seq 60); do d=$d/level-$i; done; mkdir -p $d; echo x >$d/x"),
         changed("etc-immutable-file", "chattr +i passwd; echo x >imm; chattr +i imm"),
         both("etc-vendor-file-to-directory", "rm passwd; mkdir passwd; echo v >passwd/v", "echo mine >passwd").fails(),
@@ -73,9 +76,11 @@ pub(crate) fn all() -> Vec<Scenario> {
             "etc-vendor-file-to-directory-too",
             "rm passwd; mkdir passwd; echo v >passwd/v",
             "rm passwd; mkdir passwd; echo m >passwd/m",
-        ),
+        )
+        .differs(&differences::ETC_BOTH_DIRECTORIES),
         both("etc-vendor-directory-to-file", "rm -r conf.d; echo v >conf.d", "echo mine >conf.d/00001.conf").fails(),
-        both("etc-vendor-directory-to-link", "rm -r conf.d; ln -s private.d conf.d", "echo mine >conf.d/00001.conf"),
+        both("etc-vendor-directory-to-link", "rm -r conf.d; ln -s private.d conf.d", "echo mine >conf.d/00001.conf")
+            .differs(&differences::ETC_THROUGH_A_LINK),
         both(
             "etc-vendor-link-to-directory",
             "rm localtime; mkdir localtime; echo v >localtime/v",

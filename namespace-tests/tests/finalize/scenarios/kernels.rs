@@ -2,6 +2,7 @@
 
 use namespace_tests::finalize::{Filesystem, Story};
 
+use crate::differences;
 use crate::scenario::Scenario;
 
 fn update(name: &str) -> Story {
@@ -69,5 +70,34 @@ pub(crate) fn all() -> Vec<Scenario> {
                 .reboot()
                 .stage("os/later"),
         ),
+        Scenario::of(
+            update("initramfs-again")
+                .tree("os/later", "3", "kernel 3")
+                .tree("os/next", "2", "rm usr/lib/modules/6.1.0/initramfs.img")
+                .stage("os/next")
+                .reboot()
+                .stage("os/later"),
+        )
+        .differs(&differences::INHERITED_INIT),
+        Scenario::of(
+            update("damaged-kernel")
+                .tree("os/later", "3", "echo 3 >usr/lib/release")
+                .stage("os/next")
+                .reboot()
+                .then("for f in /boot/ostree/os-*/vmlinuz-*; do rm $f; printf damaged >$f; done")
+                .stage("os/later"),
+        )
+        .differs(&differences::DAMAGED_KERNEL),
+        Scenario::of(
+            update("syslinux")
+                .installed("ostree --repo=/target/ostree/repo config set sysroot.bootloader syslinux; mkdir /target/boot/syslinux; ln -s ../loader/syslinux.cfg /target/boot/syslinux/syslinux.cfg; printf 'DEFAULT other\\nTIMEOUT 5\\nLABEL other\\n\\tKERNEL /other\\n' >/target/boot/loader/syslinux.cfg")
+                .stage("os/next"),
+        ),
+        Scenario::of(
+            update("uboot")
+                .installed("ostree --repo=/target/ostree/repo config set sysroot.bootloader uboot; ln -s loader/uEnv.txt /target/boot/uEnv.txt; echo mine=1 >/target/boot/loader/uEnv.txt")
+                .stage("os/next"),
+        ),
+        Scenario::of(update("bootloader-auto").configured("sysroot.bootloader", "auto").stage("os/next")),
     ]
 }

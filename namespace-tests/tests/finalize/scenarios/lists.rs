@@ -2,6 +2,7 @@
 
 use namespace_tests::finalize::{Filesystem, Story};
 
+use crate::differences;
 use crate::scenario::Scenario;
 
 const SAME_KERNEL: &str = "echo 2 >usr/lib/release";
@@ -71,6 +72,24 @@ pub(crate) fn all() -> Vec<Scenario> {
             update("transient-origin-keys")
                 .stage("os/next")
                 .then("for o in /sysroot/ostree/deploy/os/deploy/*.origin; do if grep -q os/next $o; then printf '[origin]\\nrefspec=os/next\\noverride=1\\n\\n# note\\n[libostree-transient]\\nother=x\\n' >$o; fi; done"),
+        ),
+        Scenario::of(
+            update("leftover-of-the-other-subbootversion")
+                .then("ln -s boot.0.1 /sysroot/ostree/boot.0; mkdir -p /sysroot/ostree/boot.0.1/os/x")
+                .stage("os/next"),
+        ),
+        Scenario::of(update("foreign-entries").then("echo 'title Windows' >/boot/loader/entries/windows.conf").stage("os/next"))
+            .differs(&differences::FOREIGN_ENTRIES),
+        Scenario::of(update("damaged-staged-file").stage("os/next").then("echo nothing >/run/ostree/staged-deployment"))
+            .differs(&differences::DAMAGED_STAGED_FILE),
+        Scenario::of(update("cut-staged-file").stage("os/next").then("truncate -s 50 /run/ostree/staged-deployment"))
+            .crashes()
+            .differs(&differences::DAMAGED_STAGED_FILE),
+        Scenario::of(update("old-failure-stamp").then("echo old >/boot/ostree/finalize-failure.stamp").stage("os/next")),
+        Scenario::of(
+            update("leftovers-in-boot")
+                .stage("os/next")
+                .then("mkdir -p /boot/ostree/os-gone /boot/ostree/os-$(printf a%.0s $(seq 64)) /boot/ostree/initramfs-overlays /sysroot/ostree/deploy/os/deploy/$(printf a%.0s $(seq 64)).0; echo x >/boot/ostree/os-gone/vmlinuz; echo x >/boot/ostree/other-file; echo x >/boot/mine; echo x >/sysroot/ostree/deploy/os/mine; echo x >/boot/ostree/initramfs-overlays/gone.img"),
         ),
     ]
 }

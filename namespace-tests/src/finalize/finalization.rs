@@ -1,0 +1,95 @@
+//! A finalization, as the service does it: by ours or by the peer.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+
+use super::journal::JournalMessage;
+use super::machine::Machine;
+use crate::initramfs::Outcome;
+
+/// Who finalizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contestant {
+    /// The static binary that `FIRSTROOT_FINALIZE_STAGED` names.
+    Ours,
+    /// `ostree admin finalize-staged` of the guest.
+    Peer,
+}
+
+impl Contestant {
+    fn program(self) -> &'static str {
+        match self {
+            Contestant::Ours => "/usr/lib/ostree/ostree-finalize-staged",
+            Contestant::Peer => "ostree admin finalize-staged",
+        }
+    }
+
+    /// Whether there is one: ours has to be built before.
+    pub fn is_there(self) -> bool {
+        self == Contestant::Peer || binary().is_some()
+    }
+}
+
+/// The static binary under test.
+pub(super) fn binary() -> Option<PathBuf> {
+    std::env::var_os("FIRSTROOT_FINALIZE_STAGED").map(PathBuf::from)
+}
+
+/// How a finalization ended.
+#[derive(Clone, Debug)]
+pub struct Finalized {
+    /// Of the program.
+    pub outcome: Outcome,
+    /// What it told the journal, in order.
+    pub journal: Vec<JournalMessage>,
+}
+
+impl Machine {
+    /// Finalizes as the service does: with its environment, and `/etc` read-only.
+    pub fn finalize(&self, contestant: Contestant) -> Result<Finalized> {
+        self.finalizing(contestant, &[], &[], &[])
+    }
+
+    /// The same, with arguments.
+    pub fn finalize_with(&self, contestant: Contestant, strace: &[&str], arguments: &[&str]) -> Result<Finalized> {
+        self.finalizing(contestant, &[], strace, arguments)
+    }
+
+    /// The same, with variables in the environment (`NAME=VALUE`).
+    pub fn finalize_in(&self, contestant: Contestant, environment: &[String]) -> Result<Finalized> {
+        self.finalizing(contestant, environment, &[], &[])
+    }
+
+    /// Finalizes under the host's strace with these options, in which `inject=` can make any system call fail or kill.
+    pub fn strace(&self, contestant: Contestant, options: &[&str]) -> Result<Finalized> {
+        self.finalizing(contestant, &[], options, &[])
+    }
+
+    fn finalizing(
+        &self,
+        contestant: Contestant,
+        environment: &[String],
+        strace: &[&str],
+        arguments: &[&str],
+    ) -> Result<Finalized> {
+        ensure!(contestant.is_there(), "FIRSTROOT_FINALIZE_STAGED is not set");
+        // systemd's number of the run: by it services know that they are one.
+        let mut words = vec!["exec env INVOCATION_ID=00000000000000000000000000000001".to_owned()];
+        words.extend(environment.iter().map(|variable| quoted(variable)));
+        if !strace.is_empty() {
+            words.push("/run/fixture/tools/strace -f -qq".to_owned());
+            words.extend(strace.iter().map(|word| quoted(word)));
+        }
+        words.push(contestant.program().to_owned());
+        words.extend(arguments.iter().map(|word| quoted(word)));
+        self.run_with_journal(&format!(
+            "set -e\nmount --bind /etc /etc\nmount -o remount,bind,ro /etc\n{}",
+            words.join(" ")
+        ))
+    }
+}
+
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
