@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use ostree_formats::bootlink::BootVersion;
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::staged_state::StagedState;
 use rustix::fs::{Mode, OFlags};
@@ -249,7 +250,11 @@ fn make_room(
         cleanup::clean_boot(roots, &done);
     }
     let sysroot = Sysroot::load(roots)?;
-    let plan = finalization::plan(roots, Some(run), &sysroot, staged, plan.reset_etc, false)?;
+    let mut plan = finalization::plan(roots, Some(run), &sysroot, staged, plan.reset_etc, false)?;
+    if !going.is_empty() && plan.boot.swap == boot_plan::Swap::Loader {
+        // The number that libostree comes to, which does not clean up in between.
+        plan.boot.subbootversion = BootVersion::Zero;
+    }
     Ok((sysroot, plan))
 }
 
