@@ -21,7 +21,7 @@ use crate::roots::Roots;
 use crate::staged::{Circumstances, Found, RunOstree};
 use crate::stamp::{self, Stamp};
 use crate::sysroot::{self, Sysroot, open_deployment};
-use crate::transaction;
+use crate::transaction::{self, Swapped};
 use crate::{boot_plan, handover, messages};
 
 /// How often somebody who has the lock is asked again.
@@ -94,7 +94,7 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
         log::warn!("{warning}");
     }
     if let Some(circumstances) = circumstances {
-        match resume(run, &sysroot, &circumstances)? {
+        match resume(roots, run, &sysroot, &staged, &circumstances)? {
             Resume::Again => log::info!("an earlier run was interrupted: beginning again"),
             Resume::Swapped => return finish_interrupted(roots, run, &sysroot, progress),
             Resume::Void => {
@@ -116,20 +116,24 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     let done = merge(roots, &plan, progress)
         .and_then(|()| seal(roots, &sysroot, &plan))
         .and_then(|()| transaction::run(roots, Some(run), &plan.boot, &plan.files, progress, &mut stamp));
-    if let Err(error) = done {
-        // A second run begins with it again, and whoever asks for the staged deployment sees it.
-        if let Err(error) = run.give_back() {
-            log::warn!("{error}");
+    let swapped = match done {
+        Ok(swapped) => swapped,
+        Err(error) => {
+            // A second run begins with it again, and whoever asks for the staged deployment sees it.
+            if let Err(error) = run.give_back() {
+                log::warn!("{error}");
+            }
+            return Err(error.into());
         }
-        return Err(error.into());
-    }
+    };
     messages::complete(&sysroot, &plan.boot);
     progress.enter(Phase::Clean);
     let boot = &plan.boot;
-    cleanup::clean(
-        roots,
-        &Current { bootversion: boot.bootversion, subbootversion: boot.subbootversion, list: boot.list.clone() },
-    );
+    let current =
+        Current { bootversion: boot.bootversion, subbootversion: boot.subbootversion, list: boot.list.clone() };
+    if swapped == Swapped::Durably {
+        cleanup::clean(roots, &current);
+    }
     forget(run);
     log::info!("/{target} is finalized in {}", progress.summary());
     Ok(())
@@ -171,13 +175,20 @@ enum Resume {
     Void,
 }
 
-fn resume(run: &RunOstree, sysroot: &Sysroot, circumstances: &Circumstances) -> Result<Resume, Error> {
+fn resume(
+    roots: &Roots,
+    run: &RunOstree,
+    sysroot: &Sysroot,
+    staged: &StagedState,
+    circumstances: &Circumstances,
+) -> Result<Resume, Error> {
     let now: Vec<String> = sysroot.deployments.iter().map(|deployment| deployment.path.to_string()).collect();
     if circumstances.booted == sysroot.booted.to_string() {
         if now == circumstances.after {
             return Ok(Resume::Swapped);
         }
-        if sysroot.fingerprint() == circumstances.before {
+        let is_there = open_deployment(roots, &staged.target.deployment).is_ok();
+        if is_there && sysroot.fingerprint() == circumstances.before {
             return Ok(Resume::Again);
         }
     }
@@ -241,13 +252,15 @@ fn make_room(
         log::info!("/boot is nearly full: removing {} first, which this update replaces", going.join(", "));
         let smaller = boot_plan::plan(&sysroot, keeping)?;
         let mut room_stamp = Stamp::write(roots, &plan.target, "making room in /boot");
-        transaction::run(roots, Some(run), &smaller, &Default::default(), progress, &mut room_stamp)?;
+        let swapped = transaction::run(roots, Some(run), &smaller, &Default::default(), progress, &mut room_stamp)?;
         messages::complete(&sysroot, &smaller);
         *stamp = Stamp::write(roots, &plan.target, "merging /etc");
         // Only there: the staged deployment is in no list yet, and must not be taken for one that nobody needs.
         let done =
             Current { bootversion: smaller.bootversion, subbootversion: smaller.subbootversion, list: smaller.list };
-        cleanup::clean_boot(roots, &done);
+        if swapped == Swapped::Durably {
+            cleanup::clean_boot(roots, &done);
+        }
     }
     let sysroot = Sysroot::load(roots)?;
     let mut plan = finalization::plan(roots, Some(run), &sysroot, staged, plan.reset_etc, false)?;

@@ -32,6 +32,15 @@ use crate::stamp::Stamp;
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
 
+/// How a swap ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Swapped {
+    /// The new list counts, power cut or not.
+    Durably,
+    /// The new list counts; after a power cut the old one may, so what only it needs must stay.
+    NotYetDurably,
+}
+
 /// Does it. An error means that the old list counts, as before.
 pub(crate) fn run(
     roots: &Roots,
@@ -40,12 +49,8 @@ pub(crate) fn run(
     files: &BootFiles,
     progress: &mut Progress,
     stamp: &mut Stamp,
-) -> Result<(), SystemError> {
-    let written = write(roots, run, plan, files, progress, stamp);
-    if written.is_err() {
-        take_back(roots, plan, files);
-        return written;
-    }
+) -> Result<Swapped, SystemError> {
+    write(roots, run, plan, files, progress, stamp).inspect_err(|_| take_back(roots, plan, files))?;
     progress.enter(Phase::Swap);
     swap(roots, plan).inspect_err(|_| take_back(roots, plan, files))?;
     // No state of the disk may have the old list and no stamp. Both are on one filesystem where the loader's link is swapped,
@@ -60,11 +65,13 @@ pub(crate) fn run(
             durability::stamp(roots)
         }),
     };
-    // What could not be written out now is written out when the filesystem is unmounted.
-    if let Err(error) = synced {
-        log::warn!("the update is in place, but {error}");
+    match synced {
+        Ok(()) => Ok(Swapped::Durably),
+        Err(error) => {
+            log::warn!("the update is in place, but {error}: what only the old list needs stays until the next update");
+            Ok(Swapped::NotYetDurably)
+        }
     }
-    Ok(())
 }
 
 /// Steps 1 and 2.
