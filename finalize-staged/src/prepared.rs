@@ -37,12 +37,15 @@ pub(crate) struct Prepared {
     files: Vec<Recorded>,
 }
 
-/// A file's identity and version, in the tree and in `/boot`.
+/// Inode, time of the last change in seconds and nanoseconds, size. Which filesystem it is on is known.
+type Version = (u64, i64, i64, u64);
+
+/// A file in the tree and in `/boot`, as they were.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Recorded {
     target: String,
-    source: (u64, u64, i64, i64, u64),
-    installed: (u64, u64, i64, i64, u64),
+    source: Version,
+    installed: Version,
 }
 
 impl Prepared {
@@ -77,9 +80,9 @@ fn recorded(source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> Result<Record
     })
 }
 
-fn version(directory: &OwnedFd, name: &str, flags: AtFlags) -> Result<(u64, u64, i64, i64, u64), Errno> {
+fn version(directory: &OwnedFd, name: &str, flags: AtFlags) -> Result<Version, Errno> {
     let stat = rustix::fs::statat(directory, name, flags)?;
-    Ok((stat.st_dev, stat.st_ino, stat.st_ctime, stat.st_ctime_nsec as i64, stat.st_size.unsigned_abs()))
+    Ok((stat.st_ino, stat.st_ctime, stat.st_ctime_nsec as i64, stat.st_size.unsigned_abs()))
 }
 
 /// Whether what was prepared for `directory` is there, has exactly `files`, and they are those of `source`.
