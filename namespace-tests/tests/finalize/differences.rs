@@ -128,6 +128,16 @@ pub(crate) static INHERITED_INIT: Difference = Difference {
     with: BOTH,
 };
 
+/// ostree 2025.2 stages an empty argument where there is none, and writes it.
+pub(crate) static EMPTY_ARGUMENT: Difference = Difference {
+    name: "no-empty-argument",
+    accepts: |found| {
+        let with_a_space = found.ours.as_ref().map(|options| format!(" {options}"));
+        found.aspect == "key options" && found.peer == with_a_space
+    },
+    with: &[Guest::Trixie],
+};
+
 /// The path in a deployment's `/etc`; of `/etc` itself: empty.
 fn in_etc(found: &Found) -> Option<&str> {
     let inside = found.path.strip_prefix("ostree/deploy/os/deploy/")?;
