@@ -2,7 +2,7 @@
 //! was told.
 
 use anyhow::{Context, Result, ensure};
-use namespace_tests::finalize::{Contestant, Finalized, Machine, compare, listing, show};
+use namespace_tests::finalize::{Contestant, Finalized, Listing, Machine, StagedDisk, compare, listing, show};
 use qemu_tests::guest::Guest;
 
 use crate::differences;
@@ -31,13 +31,24 @@ fn left(scenario: &Scenario, guest: Guest, contestant: Contestant) -> Result<()>
     }
     let (machine, finalized) = finalize(scenario, disk.copy()?, contestant)?;
     let ours = listing(&machine, &finalized)?;
-    let mut found = compare(&ours, &peer);
+    let refused = contestant == Contestant::Ours && scenario.refused.is_some();
+    let expected = if refused { untouched(&disk)? } else { peer };
+    let mut found = compare(&ours, &expected);
     if contestant == Contestant::Ours {
         found = differences::unexpected(found, scenario, guest)?;
     }
     let said = format!("{}{}", finalized.outcome.stdout, finalized.outcome.stderr);
-    ensure!(found.is_empty(), "not what the peer leaves:\n{}it said:\n{said}", show(&found));
+    let whose = if refused { "not what was there before" } else { "not what the peer leaves" };
+    ensure!(found.is_empty(), "{whose}:\n{}it said:\n{said}", show(&found));
     Ok(())
+}
+
+/// What a program leaves that refuses: the disk as it was.
+fn untouched(disk: &StagedDisk) -> Result<Listing> {
+    let machine = disk.copy()?;
+    let mut refused = machine.run_with_journal("exit 1")?;
+    refused.journal.clear();
+    listing(&machine, &refused)
 }
 
 fn finalize(scenario: &Scenario, machine: Machine, contestant: Contestant) -> Result<(Machine, Finalized)> {

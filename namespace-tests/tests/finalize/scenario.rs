@@ -29,13 +29,23 @@ pub(crate) struct Scenario {
     pub(crate) etc: Option<[u32; 3]>,
     /// Differences that this story leads to: each has to be found.
     pub(crate) differences: Vec<&'static Difference>,
+    /// Ours does not finalize this, whatever the peer does: it says why, and the disk stays as it was but for this.
+    pub(crate) refused: Option<&'static Difference>,
 }
 
 impl Scenario {
     /// A story in which an update is finalized.
     pub(crate) fn of(story: Story) -> Scenario {
         let guests = Guest::booted().to_vec();
-        Scenario { story, guests, environment: Vec::new(), status: 0, etc: None, differences: Vec::new() }
+        Scenario {
+            story,
+            guests,
+            environment: Vec::new(),
+            status: 0,
+            etc: None,
+            differences: Vec::new(),
+            refused: None,
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -65,6 +75,11 @@ impl Scenario {
 
     pub(crate) fn etc(mut self, modified: u32, removed: u32, added: u32) -> Scenario {
         self.etc = Some([modified, removed, added]);
+        self
+    }
+
+    pub(crate) fn refused(mut self, difference: &'static Difference) -> Scenario {
+        self.refused = Some(difference);
         self
     }
 

@@ -3,6 +3,7 @@
 use namespace_tests::finalize::Story;
 use qemu_tests::guest::Guest;
 
+use crate::differences;
 use crate::scenario::Scenario;
 
 fn update(name: &str) -> Story {
@@ -16,7 +17,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         Scenario::of(same_kernel("argument-added").stage("--karg-append=quiet os/next")),
         Scenario::of(same_kernel("argument-replaced").stage("--karg=root=LABEL=new os/next")),
         Scenario::of(same_kernel("argument-removed").stage("--karg-delete=rw os/next")),
-        Scenario::of(same_kernel("no-arguments").stage("--karg-none os/next")),
+        Scenario::of(same_kernel("no-arguments").stage("--karg-none os/next")).differs(&differences::EMPTY_ARGUMENT),
         Scenario::of(same_kernel("argument-with-spaces").stage("'--karg-append=dyndbg=\"file a.c +p; b\"' os/next")),
         Scenario::of(same_kernel("same-argument-twice").stage("--karg-append=console=tty0 --karg-append=console=ttyS0 os/next")),
         Scenario::of(update("bootprefix").configured("sysroot.bootprefix", "true").stage("os/next")),

@@ -21,8 +21,12 @@ pub(crate) fn all() -> Vec<Scenario> {
         changed("etc-link-to-file", "rm os-release; echo ID=mine >os-release"),
         changed("etc-link-to-directory", "rm localtime; mkdir localtime; echo x >localtime/x"),
         changed("etc-link-elsewhere", "ln -sfn nowhere os-release; ln -sfn /absolute localtime"),
-        changed("etc-directory-to-file", "rm -r conf.d empty.d; echo x >conf.d; : >empty.d").fails(),
-        changed("etc-directory-to-link", "rm -r conf.d; ln -s private.d conf.d").fails(),
+        changed("etc-directory-to-file", "rm -r conf.d empty.d; echo x >conf.d; : >empty.d")
+            .fails()
+            .refused(&differences::ETC_CONFLICT),
+        changed("etc-directory-to-link", "rm -r conf.d; ln -s private.d conf.d")
+            .fails()
+            .refused(&differences::ETC_CONFLICT),
         changed(
             "etc-hard-links",
             "ln passwd passwd-2; echo x >one; ln one two; ln conf.d/00001.conf conf.d/linked; echo y >>conf.d/00001.conf",
@@ -71,28 +75,34 @@ pub(crate) fn all() -> Vec<Scenario> {
         changed("etc-file-to-fifo", "rm passwd; mkfifo passwd").differs(&differences::ETC_SPECIAL),
         changed("etc-deep", "d=deep; for i in $(seq 60); do d=$d/level-$i; done; mkdir -p $d; echo x >$d/x"),
         changed("etc-immutable-file", "chattr +i passwd; echo x >imm; chattr +i imm"),
-        both("etc-vendor-file-to-directory", "rm passwd; mkdir passwd; echo v >passwd/v", "echo mine >passwd").fails(),
+        both("etc-vendor-file-to-directory", "rm passwd; mkdir passwd; echo v >passwd/v", "echo mine >passwd")
+            .fails()
+            .refused(&differences::ETC_CONFLICT),
         both(
             "etc-vendor-file-to-directory-too",
             "rm passwd; mkdir passwd; echo v >passwd/v",
             "rm passwd; mkdir passwd; echo m >passwd/m",
         )
         .differs(&differences::ETC_BOTH_DIRECTORIES),
-        both("etc-vendor-directory-to-file", "rm -r conf.d; echo v >conf.d", "echo mine >conf.d/00001.conf").fails(),
+        both("etc-vendor-directory-to-file", "rm -r conf.d; echo v >conf.d", "echo mine >conf.d/00001.conf")
+            .fails()
+            .refused(&differences::ETC_CONFLICT),
         both("etc-vendor-directory-to-link", "rm -r conf.d; ln -s private.d conf.d", "echo mine >conf.d/00001.conf")
-            .differs(&differences::ETC_THROUGH_A_LINK),
+            .refused(&differences::ETC_THROUGH_A_LINK),
         both(
             "etc-vendor-link-to-directory",
             "rm localtime; mkdir localtime; echo v >localtime/v",
             "ln -sfn elsewhere localtime",
         )
-        .fails(),
+        .fails()
+        .refused(&differences::ETC_CONFLICT),
         both(
             "etc-vendor-adds-directory-where-the-machine-has-a-file",
             "mkdir added; echo v >added/v",
             "echo mine >added",
         )
-        .fails(),
+        .fails()
+        .refused(&differences::ETC_CONFLICT),
         both(
             "etc-vendor-adds-file-where-the-machine-has-a-directory",
             "echo v >added",
