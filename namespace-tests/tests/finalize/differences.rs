@@ -128,6 +128,16 @@ pub(crate) static INHERITED_INIT: Difference = Difference {
     with: BOTH,
 };
 
+/// The peer reads and writes the file anew, which it had written already when it staged.
+pub(crate) static ORIGIN_COMMENTS: Difference = Difference {
+    name: "origin-comments",
+    accepts: |found| {
+        let without = found.ours.as_ref().map(|ours| ours.replace("# note\\n", ""));
+        found.path.ends_with(".origin") && found.aspect == "content" && found.peer == without
+    },
+    with: BOTH,
+};
+
 /// ostree 2025.2 stages an empty argument where there is none, and writes it.
 pub(crate) static EMPTY_ARGUMENT: Difference = Difference {
     name: "no-empty-argument",

@@ -114,6 +114,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             "etc-vendor-changes-modes",
             "chmod 600 passwd; chmod 750 conf.d",
             "echo mine >group; echo mine >conf.d/00001.conf",
-        ),
+        )
+        .differs(&differences::ETC_DIRECTORIES),
     ]
 }
