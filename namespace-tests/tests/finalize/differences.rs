@@ -132,7 +132,7 @@ pub(crate) static INHERITED_INIT: Difference = Difference {
 pub(crate) static ORIGIN_COMMENTS: Difference = Difference {
     name: "origin-comments",
     accepts: |found| {
-        let without = found.ours.as_ref().map(|ours| ours.replace("# note\\n", ""));
+        let without = found.ours.as_ref().map(|ours| ours.replace("# note\\\\n", ""));
         found.path.ends_with(".origin") && found.aspect == "content" && found.peer == without
     },
     with: BOTH,
