@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use crate::disk::Filesystem;
+use crate::disk::{Filesystem, boot_in_fstab};
 use crate::guest::Guest;
 use crate::scenario::Scenario;
 use crate::sysroot::Sysroot;
@@ -15,6 +15,9 @@ const WHO_MOUNTS_BOOT: &str = "etc/ostree/prepare-root.conf.d/99-test.conf";
 
 const ENTRIES: &[Entry] = &[
     ("ext4", |s| s),
+    ("separate-boot", |s| s.with_filesystem(Filesystem::Ext4WithBoot)),
+    ("boot-automounted", |s| with_boot_mounted(s, "noauto,x-systemd.automount,x-systemd.idle-timeout=2")),
+    ("boot-read-only", |s| with_boot_mounted(s, "ro")),
     ("xfs", |s| s.with_filesystem(Filesystem::Xfs)),
     ("kinoite", |s| s.with_filesystem(Filesystem::BtrfsSubvolume)),
     ("readonly-by-configuration", |s| s.prepare_root_conf("[sysroot]\nreadonly=true\n")),
@@ -46,6 +49,13 @@ const ENTRIES: &[Entry] = &[
             .with_disk_changed_by(|root| Sysroot::at(root).lose_deployment())
     }),
 ];
+
+/// `/boot` on a disk of its own, mounted with these options of `/etc/fstab`.
+fn with_boot_mounted(scenario: Scenario, options: &'static str) -> Scenario {
+    scenario
+        .with_filesystem(Filesystem::Ext4WithBoot)
+        .with_disk_changed_by(move |root| Sysroot::at(root).write_fstab(&boot_in_fstab(options)))
+}
 
 /// Names of all scenarios.
 pub fn names() -> Vec<&'static str> {

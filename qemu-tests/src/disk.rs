@@ -27,6 +27,8 @@ const BOOT_SIZE: &str = "768M";
 pub enum Filesystem {
     /// One ext4 with `/boot` in it.
     Ext4,
+    /// An ext4, and `/boot` on an ext4 of its own.
+    Ext4WithBoot,
     /// One XFS with `/boot` in it.
     Xfs,
     /// Fedora Kinoite's layout: btrfs with the system in the subvolume `root`, and `/boot` on an ext4 of its own.
@@ -37,7 +39,7 @@ impl Filesystem {
     /// For `rootfstype=` and names.
     pub fn name(self) -> &'static str {
         match self {
-            Filesystem::Ext4 => "ext4",
+            Filesystem::Ext4 | Filesystem::Ext4WithBoot => "ext4",
             Filesystem::Xfs => "xfs",
             Filesystem::BtrfsSubvolume => "btrfs",
         }
@@ -45,14 +47,14 @@ impl Filesystem {
 
     /// Whether `/boot` is a filesystem of its own.
     pub fn has_boot_disk(self) -> bool {
-        self == Filesystem::BtrfsSubvolume
+        matches!(self, Filesystem::BtrfsSubvolume | Filesystem::Ext4WithBoot)
     }
 
     /// The kernel arguments that the installer of such a system writes into its boot loader entries.
     pub fn kernel_arguments(self) -> Vec<String> {
         let mut arguments = vec![format!("root=UUID={ROOT_UUID}")];
         match self {
-            Filesystem::Ext4 | Filesystem::Xfs => {}
+            Filesystem::Ext4 | Filesystem::Ext4WithBoot | Filesystem::Xfs => {}
             Filesystem::BtrfsSubvolume => arguments.push("rootflags=subvol=root".to_owned()),
         }
         arguments.push("rw".to_owned());
@@ -66,6 +68,7 @@ impl Filesystem {
     fn fstab(self) -> String {
         match self {
             Filesystem::Ext4 | Filesystem::Xfs => String::new(),
+            Filesystem::Ext4WithBoot => boot_in_fstab("defaults"),
             Filesystem::BtrfsSubvolume => {
                 format!("UUID={ROOT_UUID} / btrfs subvol=root 0 0\nUUID={BOOT_UUID} /boot ext4 defaults 1 2\n")
             }
@@ -74,12 +77,12 @@ impl Filesystem {
 
     fn make(self, image: &Path) -> Result<()> {
         let mut command = match self {
-            Filesystem::Ext4 => Command::new("mkfs.ext4"),
+            Filesystem::Ext4 | Filesystem::Ext4WithBoot => Command::new("mkfs.ext4"),
             Filesystem::Xfs => Command::new("mkfs.xfs"),
             Filesystem::BtrfsSubvolume => Command::new("mkfs.btrfs"),
         };
         match self {
-            Filesystem::Ext4 => command.args(["-q", "-U", ROOT_UUID]),
+            Filesystem::Ext4 | Filesystem::Ext4WithBoot => command.args(["-q", "-U", ROOT_UUID]),
             Filesystem::Xfs => command.args(["-q", "-m", &format!("uuid={ROOT_UUID}")]),
             Filesystem::BtrfsSubvolume => command.args(["-q", "-U", ROOT_UUID]),
         };
@@ -88,15 +91,21 @@ impl Filesystem {
 
     fn mount_options(self) -> &'static str {
         match self {
-            Filesystem::Ext4 | Filesystem::Xfs => "loop",
+            Filesystem::Ext4 | Filesystem::Ext4WithBoot | Filesystem::Xfs => "loop",
             Filesystem::BtrfsSubvolume => "loop,subvol=root",
         }
     }
 }
 
+/// The line of `/etc/fstab` for a `/boot` of its own.
+pub(crate) fn boot_in_fstab(options: &str) -> String {
+    format!("UUID={BOOT_UUID} /boot ext4 {options} 0 0\n")
+}
+
 impl fmt::Display for Filesystem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.name())?;
+        f.write_str(if *self == Filesystem::Ext4WithBoot { "-with-boot" } else { "" })
     }
 }
 
@@ -116,7 +125,7 @@ impl Disks {
         cache: &Cache,
     ) -> Result<(Disks, Artefact)> {
         let recipe =
-            Recipe::new(include_str!("disk.rs")).with("filesystem", filesystem.name()).made_from(tree.artefact());
+            Recipe::new(include_str!("disk.rs")).with("filesystem", filesystem.to_string()).made_from(tree.artefact());
         let name = format!("disk-{}-{provider_name}-{filesystem}", tree.rootfs().guest());
         let artefact = cache.artefact(&name, &recipe, |directory| {
             Disks { directory: directory.to_path_buf(), filesystem }.deploy(tree)

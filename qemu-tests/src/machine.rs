@@ -168,7 +168,7 @@ impl Machine {
         words.extend(ARGUMENTS.iter().chain(arguments).map(|word| (*word).to_owned()));
         if let (Initramfs::None(_), Some(link)) = (&self.initramfs, entry.argument("ostree")) {
             words.push(format!("init={link}/{}", crate::package::PREPARE_ROOT));
-            words.push(format!("rootfstype={}", self.disks.filesystem()));
+            words.push(format!("rootfstype={}", self.disks.filesystem().name()));
         }
         words.extend(self.kernel_arguments.iter().cloned());
         words.join(" ")

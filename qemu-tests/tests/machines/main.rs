@@ -5,6 +5,7 @@
 mod beside_the_peer;
 mod failing;
 mod only_ours;
+mod shutdown;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -64,6 +65,19 @@ fn main() -> ExitCode {
         a_second_mount_of_boot_is_harmless,
         without_an_initramfs_the_same_is_mounted,
         links_out_of_step_boot_and_can_be_repaired,
+    ))
+    .chain(stories!(shutdown on both =>
+        an_update_is_staged_finalized_booted_and_rolled_back,
+        a_separate_boot_is_prepared_before_shutdown,
+    ))
+    .chain(stories!(shutdown on trixie =>
+        an_automounted_boot_is_held_until_shutdown,
+        a_read_only_boot_is_written_to,
+        a_boot_that_is_nearly_full_makes_room,
+        a_locked_deployment_waits_until_it_is_unlocked,
+        a_slow_disk_is_waited_for_beyond_the_limit,
+        what_is_killed_is_reported_at_the_next_boot,
+        a_boot_loader_that_is_not_ours_is_left_to_ostree,
     ))
     .chain(stories!(failing on both =>
         a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell,
