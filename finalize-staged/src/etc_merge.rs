@@ -9,6 +9,7 @@
 //! The machine's version wins always. What nobody can decide for the machine is a [`plan::Conflict`], found before anything is
 //! changed.
 
+mod compare;
 pub(crate) mod difference;
 pub(crate) mod execute;
 pub(crate) mod path;

@@ -1,7 +1,7 @@
 //! `ostree-finalize-staged`: at shutdown, makes the staged deployment of an OSTree system the one that boots next.
 //!
 //! See `docs/architecture.md` for the flow of data. [`sysroot`], [`staged`], [`etc_merge::scan`] and [`boot_files`] only read;
-//! [`finalization`], [`etc_merge::plan`], [`deployment_list`] and [`boot_plan`] decide; [`etc_merge::execute`], [`install`],
+//! [`finalization`], [`etc_merge::plan`], [`deployment_list`] and [`boot_plan`] decide; [`etc_merge::execute`], [`seal`], [`install`],
 //! [`transaction`] and [`cleanup`] act. [`run`] tells the story, [`transaction`] why no power cut harms it.
 
 mod args;
@@ -26,6 +26,7 @@ mod room;
 mod roots;
 mod run;
 mod sabotage;
+mod seal;
 mod show;
 mod staged;
 mod stamp;

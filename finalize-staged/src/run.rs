@@ -3,10 +3,8 @@
 use std::time::{Duration, Instant};
 
 use ostree_formats::bootlink::BootVersion;
-use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::staged_state::StagedState;
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::OFlags;
 use system::lock::{Lock, Lockable};
 use system::{Context, SystemError, dir, tree};
 
@@ -22,7 +20,7 @@ use crate::staged::{Circumstances, Found, RunOstree};
 use crate::stamp::{self, Stamp};
 use crate::sysroot::{self, Sysroot, open_deployment};
 use crate::transaction::{self, Swapped};
-use crate::{boot_plan, handover, messages};
+use crate::{boot_plan, handover, messages, seal};
 
 /// How often somebody who has the lock is asked again.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -114,7 +112,7 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     let (sysroot, plan) = make_room(roots, run, sysroot, &staged, plan, progress, &mut stamp)?;
     run.begin(&circumstances_of(&sysroot, &plan))?;
     let done = merge(roots, &plan, progress)
-        .and_then(|()| seal(roots, &sysroot, &plan))
+        .and_then(|()| seal::seal(roots, &sysroot, &plan.target))
         .and_then(|()| transaction::run(roots, Some(run), &plan.boot, &plan.files, progress, &mut stamp));
     let swapped = match done {
         Ok(swapped) => swapped,
@@ -293,72 +291,4 @@ fn merge(roots: &Roots, plan: &Finalization, progress: &mut Progress) -> Result<
         .and_then(|from| tree::open(from, b"etc").context("open", format_args!("/{}/etc", etc.from)))?;
     let new = tree::open(&deployment, b"etc").context("open", format_args!("/{}/etc", plan.target))?;
     execute::execute(&etc.plan, machine, new, || progress.step())
-}
-
-/// The rest of what makes it a deployment to boot.
-fn seal(roots: &Roots, sysroot: &Sysroot, plan: &Finalization) -> Result<(), SystemError> {
-    let target = &plan.target;
-    let deployment = open_deployment(roots, target)?;
-    // systemd's ConditionNeedsUpdate= is to see that /usr has changed.
-    tree::open(&deployment, b"etc")
-        .and_then(|etc| dir::remove_file(etc, ".updated"))
-        .context("remove", format_args!("/{target}/etc/.updated"))?;
-    let var = if target.stateroot == sysroot.booted.stateroot {
-        dir::open_root(std::path::Path::new("/var"))
-    } else {
-        dir::open_directory(&roots.sysroot, target.stateroot_var())
-    };
-    match var.and_then(|var| dir::remove_file(var, ".updated")) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(error) => {
-            log::warn!("cannot remove /var/.updated: {error}; services that wait for an update of /var will not run")
-        }
-    }
-    mark_var(roots, target)?;
-    make_backing(roots, plan)?;
-    tree::set_immutable(&deployment, true).context("make immutable", format_args!("/{target}"))
-}
-
-/// libostree's mark of a stateroot whose `/var` has been labelled once. Trees with a policy are not ours, so there is nothing to
-/// label; without the mark libostree would label it all at its next deployment.
-fn mark_var(roots: &Roots, target: &DeploymentPath) -> Result<(), SystemError> {
-    let path = format!("{}/.ostree-selabeled", target.stateroot_var());
-    let var = match dir::open(&roots.sysroot, target.stateroot_var(), OFlags::RDONLY | OFlags::DIRECTORY) {
-        Err(Errno::NOENT) => return Ok(()),
-        other => other.context("open", format_args!("/{}", target.stateroot_var()))?,
-    };
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match rustix::fs::openat(var, ".ostree-selabeled", flags, Mode::from_raw_mode(0o644)) {
-        Ok(_) => {
-            messages::labelling_var();
-            Ok(())
-        }
-        Err(Errno::EXIST) => Ok(()),
-        Err(error) => Err(error).context("make", format_args!("/{path}")),
-    }
-}
-
-/// Where a transient root of the deployment keeps its upper layer.
-fn make_backing(roots: &Roots, plan: &Finalization) -> Result<(), SystemError> {
-    let target = &plan.target;
-    let root = format!("ostree/deploy/{}", target.stateroot);
-    let stateroot = dir::open(&roots.sysroot, &root, OFlags::RDONLY | OFlags::DIRECTORY)
-        .context("open", format_args!("/{root}"))?;
-    let mode = dir::stat_fd(open_deployment(roots, target)?).context("look at", format_args!("/{target}"))?.mode;
-    let backing = format!("backing/{}", target.id);
-    let transient = format!("{backing}/root-transient");
-    let directories = [
-        ("backing", 0o700),
-        (&backing, 0o700),
-        (&transient, 0o700),
-        (&format!("{transient}/work"), 0o700),
-        (&format!("{transient}/upper"), mode),
-    ];
-    for (path, mode) in directories {
-        match rustix::fs::mkdirat(&stateroot, path, Mode::from_raw_mode(mode.into())) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error).context("make", format_args!("/{root}/{path}")),
-        }
-    }
-    Ok(())
 }

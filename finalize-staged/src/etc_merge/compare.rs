@@ -1,0 +1,214 @@
+//! Whether what has one name in two directories is the same. Reads.
+
+use std::cmp::Ordering;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, FileType, Stat};
+use rustix::io::Errno;
+use system::dir::Kind;
+use system::{tree, xattr};
+
+/// A directory of each tree, where it is there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) shipped: Option<BorrowedFd<'a>>,
+    pub(crate) machine: BorrowedFd<'a>,
+    pub(crate) new: Option<BorrowedFd<'a>>,
+}
+
+/// One name in a directory of both trees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub(crate) name: Vec<u8>,
+    pub(crate) shipped: Option<Kind>,
+    pub(crate) machine: Option<Kind>,
+}
+
+/// Joins two sorted lists of names.
+pub(crate) fn side_by_side(shipped: Vec<(Vec<u8>, Kind)>, machine: Vec<(Vec<u8>, Kind)>) -> Vec<Name> {
+    let (mut shipped, mut machine) = (shipped.into_iter().peekable(), machine.into_iter().peekable());
+    let mut names = Vec::new();
+    loop {
+        let order = match (shipped.peek(), machine.peek()) {
+            (None, None) => return names,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((one, _)), Some((other, _))) => one.cmp(other),
+        };
+        let one = if order.is_le() { shipped.next() } else { None };
+        let other = if order.is_ge() { machine.next() } else { None };
+        let kinds = (one.as_ref().map(|(_, kind)| *kind), other.as_ref().map(|(_, kind)| *kind));
+        names.extend(one.or(other).map(|(name, _)| Name { name, shipped: kinds.0, machine: kinds.1 }));
+    }
+}
+
+/// Compares what has one name in two directories.
+#[derive(Debug, Default)]
+pub(crate) struct Comparer {
+    /// Of the two files that are being compared.
+    one: Vec<u8>,
+    other: Vec<u8>,
+}
+
+impl Comparer {
+    /// Whether each name is the same in both. Most of the time goes into waiting for the kernel, one file at a time: two
+    /// halves of a large directory are compared side by side.
+    pub(crate) fn all(&mut self, place: Place<'_>, names: &[Name]) -> Vec<Result<bool, Errno>> {
+        /// Below this a thread costs more than it saves.
+        const WORTH_A_THREAD: usize = 64;
+        let (mine, others) = names.split_at(if names.len() < WORTH_A_THREAD { names.len() } else { names.len() / 2 });
+        if others.is_empty() {
+            return self.in_turn(place, mine);
+        }
+        std::thread::scope(|scope| {
+            let helper =
+                std::thread::Builder::new().spawn_scoped(scope, || Comparer::default().in_turn(place, others)).ok();
+            let mut all = self.in_turn(place, mine);
+            // One that could not be started, or did not come to an end, leaves its half to this one.
+            match helper.and_then(|helper| helper.join().ok()) {
+                Some(rest) => all.extend(rest),
+                None => all.extend(self.in_turn(place, others)),
+            }
+            all
+        })
+    }
+
+    fn in_turn(&mut self, place: Place<'_>, names: &[Name]) -> Vec<Result<bool, Errno>> {
+        names.iter().map(|name| self.one_name(place, name)).collect()
+    }
+
+    fn one_name(&mut self, place: Place<'_>, name: &Name) -> Result<bool, Errno> {
+        match (name.shipped, name.machine, place.shipped) {
+            (Some(shipped), Some(machine), Some(directory)) if shipped == machine => {
+                self.same(directory, place.machine, &name.name, machine)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether one name of one kind is the same in two directories.
+    fn same(
+        &mut self,
+        shipped: BorrowedFd<'_>,
+        machine: BorrowedFd<'_>,
+        name: &[u8],
+        kind: Kind,
+    ) -> Result<bool, Errno> {
+        let [one, other] =
+            [shipped, machine].map(|directory| rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW));
+        let (one, other) = (one?, other?);
+        if attributes(&one) != attributes(&other) {
+            return Ok(false);
+        }
+        match kind {
+            Kind::Link => {
+                let target = |directory| rustix::fs::readlinkat(directory, name, Vec::new());
+                Ok(target(shipped)? == target(machine)?)
+            }
+            Kind::Directory => same_extended_attributes(tree::open(shipped, name)?, tree::open(machine, name)?),
+            Kind::File => {
+                if one.st_size != other.st_size {
+                    return Ok(false);
+                }
+                let (shipped, machine) = (tree::open_file(shipped, name)?, tree::open_file(machine, name)?);
+                Ok(self.same_content(&shipped, &machine, one.st_size.unsigned_abs())?
+                    && same_extended_attributes(shipped, machine)?)
+            }
+            Kind::Other => Ok(true),
+        }
+    }
+
+    fn same_content(&mut self, one: &OwnedFd, other: &OwnedFd, size: u64) -> Result<bool, Errno> {
+        const PIECE: usize = 64 << 10;
+        self.one.resize(PIECE, 0);
+        self.other.resize(PIECE, 0);
+        let mut left = size;
+        while left > 0 {
+            let count = tree::fill(one, &mut self.one)?;
+            if count != tree::fill(other, &mut self.other)? || self.one.get(..count) != self.other.get(..count) {
+                return Ok(false);
+            }
+            if count == 0 {
+                // Both shorter than they were a moment ago.
+                return Ok(true);
+            }
+            left = left.saturating_sub(count as u64);
+        }
+        Ok(true)
+    }
+}
+
+/// Whether owner, mode and extended attributes of two open directories are the same.
+pub(crate) fn same_attributes(one: impl AsFd, other: impl AsFd) -> Result<bool, Errno> {
+    let same = attributes(&rustix::fs::fstat(&one)?) == attributes(&rustix::fs::fstat(&other)?);
+    Ok(same && same_extended_attributes(one, other)?)
+}
+
+/// What counts of a file besides its content: times do not.
+fn attributes(stat: &Stat) -> (FileType, u32, u32, u32) {
+    (FileType::from_raw_mode(stat.st_mode), stat.st_mode & 0o7777, stat.st_uid, stat.st_gid)
+}
+
+/// Whether the extended attributes that an administrator sets are the same. Labels of security modules are not among them: they
+/// differ between `usr/etc` and `etc` everywhere, and comparing them would keep every shipped file for ever.
+fn same_extended_attributes(one: impl AsFd, other: impl AsFd) -> Result<bool, Errno> {
+    let (names, other_names) = (counting_names(&one)?, counting_names(&other)?);
+    if names != other_names {
+        return Ok(false);
+    }
+    for name in &names {
+        if xattr::get(&one, name)? != xattr::get(&other, name)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn counting_names(file: impl AsFd) -> Result<Vec<Vec<u8>>, Errno> {
+    const COUNTING: [&[u8]; 3] = [b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default"];
+    let mut names = xattr::names(file)?;
+    names.retain(|name| {
+        COUNTING.contains(&name.as_slice()) || (name.starts_with(b"user.") && name != b"user.ostreemeta")
+    });
+    names.sort_unstable();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &[(&str, Kind)]) -> Vec<(Vec<u8>, Kind)> {
+        list.iter().map(|(name, kind)| (name.as_bytes().to_vec(), *kind)).collect()
+    }
+
+    #[test]
+    fn names_of_both_are_joined_in_order() {
+        let (shipped, machine) =
+            (names(&[("a", Kind::File), ("c", Kind::Link)]), names(&[("b", Kind::File), ("c", Kind::Directory)]));
+        let joined: Vec<_> =
+            side_by_side(shipped, machine).into_iter().map(|name| (name.shipped, name.machine)).collect();
+        assert_eq!(
+            joined,
+            [(Some(Kind::File), None), (None, Some(Kind::File)), (Some(Kind::Link), Some(Kind::Directory))]
+        );
+    }
+
+    /// Both halves are compared, each in its own thread, and the answers are in the order of the names.
+    #[test]
+    fn every_name_of_a_large_directory_has_its_own_answer() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut names = Vec::new();
+        for number in 0..200 {
+            let name = format!("{number:03}");
+            std::fs::write(one.path().join(&name), "same").unwrap();
+            std::fs::write(other.path().join(&name), if number % 7 == 0 { "else" } else { "same" }).unwrap();
+            names.push(Name { name: name.into_bytes(), shipped: Some(Kind::File), machine: Some(Kind::File) });
+        }
+        let open = |directory: &tempfile::TempDir| std::fs::File::open(directory.path()).unwrap();
+        let (one, other) = (open(&one), open(&other));
+        let place = Place { shipped: Some(one.as_fd()), machine: other.as_fd(), new: None };
+        let same = Comparer::default().all(place, &names);
+        assert!(same.iter().enumerate().all(|(number, same)| *same == Ok(number % 7 != 0)), "{same:?}");
+    }
+}
