@@ -15,3 +15,5 @@ pub(crate) mod execute;
 pub(crate) mod path;
 pub(crate) mod plan;
 pub(crate) mod scan;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! The whole merge on real directories: scanned, planned, executed. Needs no root, as long as owners do not differ.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use proptest::prelude::*;
+use rustix::fs::OFlags;
+use system::dir;
+
+use super::execute;
+use super::plan::{self, EtcMergePlan};
+use super::scan::{self, Trees};
+
+/// What is in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Node {
+    File(u8),
+    Link(u8),
+    Directory(BTreeMap<String, Node>),
+}
+
+impl Node {
+    fn is_directory(&self) -> bool {
+        matches!(self, Node::Directory(_))
+    }
+}
+
+fn write(path: &Path, node: &Node) {
+    match node {
+        Node::File(content) => fs::write(path, [*content]).unwrap(),
+        Node::Link(target) => symlink(format!("/target-{target}"), path).unwrap(),
+        Node::Directory(entries) => {
+            fs::create_dir_all(path).unwrap();
+            entries.iter().for_each(|(name, node)| write(&path.join(name), node));
+        }
+    }
+}
+
+fn read(path: &Path) -> Node {
+    let metadata = path.symlink_metadata().unwrap();
+    if metadata.is_symlink() {
+        let target = fs::read_link(path).unwrap().display().to_string();
+        Node::Link(target.trim_start_matches("/target-").parse().unwrap())
+    } else if metadata.is_dir() {
+        let entries = fs::read_dir(path).unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            (entry.file_name().into_string().unwrap(), read(&entry.path()))
+        });
+        Node::Directory(entries.collect())
+    } else {
+        Node::File(fs::read(path).unwrap()[0])
+    }
+}
+
+/// Merges; the result, unless there are conflicts.
+fn merge(shipped: &Node, machine: &Node, new: &Node) -> (EtcMergePlan, Option<Node>) {
+    let place = tempfile::tempdir().unwrap();
+    for (name, node) in [("shipped", shipped), ("machine", machine), ("new", new)] {
+        write(&place.path().join(name), node);
+    }
+    let root = dir::open_root(place.path()).unwrap();
+    let open = |name| dir::open(&root, name, OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
+    let trees = Trees { shipped: Some(open("shipped")), machine: open("machine"), new: open("new") };
+    let plan = plan::plan(&scan::scan(&trees, false).unwrap().root);
+    if !plan.conflicts.is_empty() {
+        return (plan, None);
+    }
+    execute::execute(&plan, &trees.machine, &trees.new, || {}).unwrap();
+    let result = read(&place.path().join("new"));
+    (plan, Some(result))
+}
+
+/// What must be true at every name of three directories.
+fn check(shipped: Option<&Node>, machine: Option<&Node>, new: Option<&Node>, result: Option<&Node>) {
+    match (shipped, machine) {
+        // The machine has left it alone, or removed it as well: what the new tree has.
+        (shipped, machine) if shipped == machine => assert_eq!(result, new),
+        (Some(_), None) => assert_eq!(result, None, "removed"),
+        (_, Some(machine)) if !machine.is_directory() => assert_eq!(result, Some(machine), "changed"),
+        (shipped, Some(Node::Directory(machine))) => {
+            let empty = BTreeMap::new();
+            let entries = |node: Option<&'_ Node>| match node {
+                Some(Node::Directory(entries)) => entries.clone(),
+                _ => empty.clone(),
+            };
+            let (shipped, new_entries, result_entries) = (entries(shipped), entries(new), entries(result));
+            let names = shipped.keys().chain(machine.keys()).chain(new_entries.keys()).chain(result_entries.keys());
+            for name in names {
+                let (new, result) = (new_entries.get(name), result_entries.get(name));
+                check(shipped.get(name), machine.get(name), new, result);
+            }
+        }
+        (_, None) | (_, Some(_)) => unreachable!("every case is above"),
+    }
+}
+
+fn node() -> impl Strategy<Value = Node> {
+    let leaf = prop_oneof![(0..3u8).prop_map(Node::File), (0..2u8).prop_map(Node::Link)];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        proptest::collection::btree_map("[a-d]", inner, 0..4).prop_map(Node::Directory)
+    })
+}
+
+fn directory() -> impl Strategy<Value = Node> {
+    proptest::collection::btree_map("[a-d]", node(), 0..5).prop_map(Node::Directory)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn the_machine_wins_and_nothing_else_changes(shipped in directory(), machine in directory(), new in directory()) {
+        if let (_, Some(result)) = merge(&shipped, &machine, &new) {
+            check(Some(&shipped), Some(&machine), Some(&new), Some(&result));
+        }
+    }
+
+    #[test]
+    fn a_machine_that_changed_nothing_gets_the_new_tree(shipped in directory(), new in directory()) {
+        let (plan, result) = merge(&shipped, &shipped, &new);
+        prop_assert_eq!((plan.added.len(), plan.modified.len(), plan.removed.len()), (0, 0, 0));
+        prop_assert_eq!(result, Some(new));
+    }
+
+    #[test]
+    fn a_tree_that_changed_nothing_gets_the_machines(shipped in directory(), machine in directory()) {
+        let (_, result) = merge(&shipped, &machine, &shipped);
+        // A file of the machine's where a directory was shipped, and is: nobody can decide that.
+        if let Some(result) = result {
+            prop_assert_eq!(result, machine);
+        }
+    }
+}
+
+#[test]
+fn modes_of_directories_are_carried_over_and_those_of_others_are_not() {
+    let place = tempfile::tempdir().unwrap();
+    for (name, mine, theirs) in [("shipped", 0o755, 0o755), ("machine", 0o700, 0o755), ("new", 0o755, 0o750)] {
+        for (directory, mode) in [("mine", mine), ("theirs", theirs)] {
+            let path = place.path().join(name).join(directory);
+            fs::create_dir_all(&path).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+    }
+    fs::write(place.path().join("machine/theirs/file"), "mine").unwrap();
+    let root = dir::open_root(place.path()).unwrap();
+    let open = |name| dir::open(&root, name, OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
+    let trees = Trees { shipped: Some(open("shipped")), machine: open("machine"), new: open("new") };
+    let plan = plan::plan(&scan::scan(&trees, false).unwrap().root);
+    execute::execute(&plan, &trees.machine, &trees.new, || {}).unwrap();
+    let mode = |name: &str| place.path().join("new").join(name).metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("mine"), mode("theirs")), (0o700, 0o750));
+    assert!(place.path().join("new/theirs/file").exists());
+}
