@@ -214,10 +214,14 @@ impl Disks {
         let root = self.root_image();
         run(Command::new("truncate").args(["--size", ROOT_SIZE]).arg(&root))?;
         self.filesystem.make(&root)?;
-        if self.filesystem == Filesystem::BtrfsSubvolume {
+        if self.filesystem.has_boot_disk() {
             let top = Mounted::new(&root, "loop")?;
-            run(Command::new("btrfs").args(["subvolume", "create"]).arg(top.path().join("root")))?;
-            std::fs::create_dir(top.path().join("root/boot")).context("creating boot")?;
+            let mut system = top.path().to_path_buf();
+            if self.filesystem == Filesystem::BtrfsSubvolume {
+                system.push("root");
+                run(Command::new("btrfs").args(["subvolume", "create"]).arg(&system))?;
+            }
+            std::fs::create_dir(system.join("boot")).context("creating boot")?;
             top.unmount()?;
         }
         if self.filesystem.has_boot_disk() {
