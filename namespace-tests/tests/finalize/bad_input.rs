@@ -344,3 +344,21 @@ pub(crate) fn a_boot_on_fat_is_refused_by_name(guest: Guest) -> Result<()> {
     ensure!(outcome.outcome.code == Some(1));
     Ok(())
 }
+
+/// A disk that nobody can make writable.
+pub(crate) fn a_disk_that_stays_read_only(guest: Guest) -> Result<()> {
+    for place in ["/sysroot", "/boot"] {
+        let story =
+            Story::named("read-only").with_boot_on(Filesystem::Ext4).tree("os/next", "2", "kernel 2").stage("os/next");
+        let machine = story.staged(guest)?.copy()?;
+        let outcome = machine.run(&format!(
+            "mount -o remount,ro {place}; exec /run/fixture/tools/strace -f -qq -o /dev/null -e trace=fsconfig \
+             -e inject=fsconfig:error=EROFS /usr/lib/ostree/ostree-finalize-staged"
+        ))?;
+        let text = format!("cannot remount writable {place}: Read-only file system");
+        ensure!(outcome.code == Some(1) && outcome.stderr.contains(&text), "{outcome:?}");
+        let again = machine.finalize(Contestant::Ours)?;
+        ensure!(again.outcome.code == Some(0), "{:?}", again.outcome);
+    }
+    Ok(())
+}

@@ -97,12 +97,14 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             without_root_or_without_ostree_nothing_is_done,
             conflicts_in_etc_are_named_and_nothing_is_changed,
             a_boot_on_fat_is_refused_by_name,
+            a_disk_that_stays_read_only,
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), restart:
             killed_at_any_call_with_a_separate_boot,
             killed_at_any_call_with_one_filesystem,
             killed_at_any_call_when_only_the_boot_links_swap,
             preparing_killed_at_any_call_the_peer_finalizes,
+            what_an_interrupted_run_kept_is_void_when_something_else_happened,
         ));
     }
     trials.extend(with_guest!(guest, missing, sabotage:
