@@ -18,6 +18,7 @@ const ENTRIES: &[Entry] = &[
     ("separate-boot", |s| s.with_filesystem(Filesystem::Ext4WithBoot)),
     ("boot-automounted", |s| with_boot_mounted(s, "noauto,x-systemd.automount,x-systemd.idle-timeout=2")),
     ("boot-read-only", |s| with_boot_mounted(s, "ro")),
+    ("slow-boot-disk", |s| s.with_filesystem(Filesystem::Ext4WithBoot).with_slow_boot_disk(4 << 20)),
     ("xfs", |s| s.with_filesystem(Filesystem::Xfs)),
     ("kinoite", |s| s.with_filesystem(Filesystem::BtrfsSubvolume)),
     ("readonly-by-configuration", |s| s.prepare_root_conf("[sysroot]\nreadonly=true\n")),

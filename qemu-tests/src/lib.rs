@@ -39,4 +39,4 @@ mod kernel;
 mod machine;
 mod qemu;
 
-pub use machine::{Console, EMERGENCY_SHELL};
+pub use machine::{Console, EMERGENCY_SHELL, PowerCut};

@@ -66,6 +66,18 @@ pub enum Console {
     WaitsForTheEnd,
 }
 
+/// When the power fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PowerCut {
+    /// What is on the console by then.
+    pub seen: &'static str,
+    /// How long after that.
+    pub after: Duration,
+}
+
+/// Makes every message of the journal one on the console.
+const JOURNAL_ON_CONSOLE: &str = "systemd.journald.forward_to_console=1";
+
 /// A machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
@@ -77,6 +89,8 @@ pub(crate) struct Machine {
     pub(crate) kernel_arguments: Vec<String>,
     /// Arguments of the boot loader entry that are left out.
     pub(crate) without_arguments: Vec<String>,
+    /// How many bytes can be written to `/boot`'s own disk in a second.
+    pub(crate) boot_writes: Option<u64>,
     pub(crate) busybox: PathBuf,
     pub(crate) cache: crate::cache::Cache,
 }
@@ -90,6 +104,19 @@ impl Machine {
         let mut running = qemu.start(&console)?;
         running.wait(LIMIT)?;
         self.report(number, running.elapsed())
+    }
+
+    /// The same, but the power fails while it goes down: what it has written out by then is on its disks, and what it has not, is
+    /// lost.
+    pub(crate) fn boot_until(&self, number: usize, script: &str, cut: &PowerCut) -> Result<Report> {
+        let qemu = self.prepare(script, &[NO_SHELL, &[JOURNAL_ON_CONSOLE]].concat())?;
+        let mut running = qemu.start(&self.console(number))?;
+        running.wait_for(cut.seen, 0, LIMIT)?;
+        std::thread::sleep(cut.after);
+        ensure!(!running.has_ended()?, "the machine has switched itself off before the power cut");
+        let seconds = running.elapsed();
+        drop(running);
+        self.report(number, seconds)
     }
 
     /// What the machine has written to the disk for its report.
@@ -184,8 +211,12 @@ impl Machine {
         File::create(&report).and_then(|file| file.set_len(REPORT_SIZE)).context("creating the report's disk")?;
         let system = self.disks.images().into_iter().zip(["root", "boot"]);
         let own = [(script_image, "script"), (report, "report")];
-        let devices = system.chain(own).map(|(image, serial)| DiskDevice { image, serial: serial.to_owned() });
-        Ok(devices.collect())
+        let device = |(image, serial): (PathBuf, &str)| DiskDevice {
+            image,
+            serial: serial.to_owned(),
+            writes: self.boot_writes.filter(|_| serial == "boot"),
+        };
+        Ok(system.chain(own).map(device).collect())
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct DiskDevice {
     pub(crate) image: PathBuf,
     /// The guest finds it as `/dev/disk/by-id/virtio-SERIAL`.
     pub(crate) serial: String,
+    /// How many bytes can be written to it in a second; `None`: as fast as this machine does it.
+    pub(crate) writes: Option<u64>,
 }
 
 /// A machine before it is switched on.
@@ -68,8 +70,9 @@ impl Qemu {
             .args(["-append", &self.command_line]);
         for (index, disk) in self.disks.iter().enumerate() {
             // What a guest has written need not survive a power cut of the host.
+            let slow = disk.writes.map(|bytes| format!(",throttling.bps-write={bytes}")).unwrap_or_default();
             command.arg("-drive").arg(format!(
-                "if=none,id=disk{index},format=raw,cache=unsafe,discard=unmap,file={}",
+                "if=none,id=disk{index},format=raw,cache=unsafe,discard=unmap{slow},file={}",
                 disk.image.display()
             ));
             command.arg("-device").arg(format!("virtio-blk-pci,drive=disk{index},serial={}", disk.serial));
@@ -103,6 +106,11 @@ impl Running {
             }
             std::thread::sleep(TICK);
         }
+    }
+
+    /// Whether it is off.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait().context("waiting for QEMU")?.is_some())
     }
 
     /// Waits until `text` is on the console, behind the first `from` bytes; returns where it ends.

@@ -13,7 +13,7 @@ use crate::cpio::Archive;
 use crate::disk::{Disks, Filesystem};
 use crate::dracut::Dracut;
 use crate::guest::Guest;
-use crate::machine::{Console, Initramfs, Machine};
+use crate::machine::{Console, Initramfs, Machine, PowerCut};
 use crate::package::{Package, Provider};
 use crate::report::Report;
 use crate::small_initramfs;
@@ -46,6 +46,7 @@ pub struct Scenario {
     files: Vec<(String, String)>,
     kernel_arguments: Vec<String>,
     without_arguments: Vec<String>,
+    boot_writes: Option<u64>,
     change: Option<Change>,
 }
 
@@ -62,6 +63,7 @@ impl Scenario {
             files: Vec::new(),
             kernel_arguments: Vec::new(),
             without_arguments: Vec::new(),
+            boot_writes: None,
             change: None,
         }
     }
@@ -142,6 +144,13 @@ impl Scenario {
         self
     }
 
+    /// A `/boot` of its own on a disk that takes no more than this many bytes in a second.
+    #[must_use]
+    pub fn with_slow_boot_disk(mut self, bytes_per_second: u64) -> Scenario {
+        self.boot_writes = Some(bytes_per_second);
+        self
+    }
+
     /// Changes the disk before the first boot; `change` gets the path of the physical root.
     #[must_use]
     pub fn with_disk_changed_by(mut self, change: impl Fn(&Path) -> Result<()> + 'static) -> Scenario {
@@ -182,6 +191,14 @@ impl Scenario {
         })
     }
 
+    /// Boots once for each script, with the same disks; in the first boot the power fails.
+    pub fn run_scripts_after_power_cut(&self, first: &str, cut: &PowerCut, then: &[&str]) -> Result<Vec<Report>> {
+        self.with_machine(|machine, _| {
+            let then = (2..).zip(then).map(|(number, script)| machine.boot(number, script));
+            std::iter::once(machine.boot_until(1, first, cut)).chain(then).collect()
+        })
+    }
+
     /// Boots with a person at the console.
     pub fn run_with_person(&self, lines: &[Console]) -> Result<Report> {
         self.with_machine(|machine, _| machine.boot_with_person(1, lines))
@@ -209,6 +226,7 @@ impl Scenario {
             appended: self.appended(),
             kernel_arguments: self.kernel_arguments.clone(),
             without_arguments: self.without_arguments.clone(),
+            boot_writes: self.boot_writes,
             busybox: tree.rootfs().path().join("usr/bin/busybox"),
             cache,
         };

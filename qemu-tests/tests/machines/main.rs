@@ -4,6 +4,7 @@
 
 mod beside_the_peer;
 mod failing;
+mod interrupted;
 mod only_ours;
 mod shutdown;
 
@@ -73,11 +74,15 @@ fn main() -> ExitCode {
     .chain(stories!(shutdown on trixie =>
         an_automounted_boot_is_held_until_shutdown,
         a_read_only_boot_is_written_to,
+        a_read_only_sysroot_is_written_to,
         a_boot_that_is_nearly_full_makes_room,
         a_locked_deployment_waits_until_it_is_unlocked,
+        a_boot_loader_that_is_not_ours_is_left_to_ostree,
+    ))
+    .chain(stories!(interrupted on trixie =>
         a_slow_disk_is_waited_for_beyond_the_limit,
         what_is_killed_is_reported_at_the_next_boot,
-        a_boot_loader_that_is_not_ours_is_left_to_ostree,
+        a_power_cut_is_reported_and_the_update_done_again,
     ))
     .chain(stories!(failing on both =>
         a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell,
