@@ -362,3 +362,18 @@ pub(crate) fn a_disk_that_stays_read_only(guest: Guest) -> Result<()> {
     }
     Ok(())
 }
+
+/// libostree lists every `ostree-….conf`; a deployment that is in one is in use.
+pub(crate) fn an_entry_with_an_odd_name_is_one_of_the_list(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    machine.with_disk(|root| {
+        let entries = root.join("boot/loader/entries");
+        Ok(fs::rename(entries.join("ostree-1.conf"), entries.join("ostree-mine+x.conf"))?)
+    })?;
+    ensure!(machine.check("ostree admin status")?.contains("* os "), "the peer lists it");
+    machine.finalize(Contestant::Ours)?.outcome.success()?;
+    machine.boot_default()?;
+    let status = machine.check("ostree admin status")?;
+    ensure!(status.contains("Version: 2\n") && status.contains("Version: 1\n"), "{status}");
+    Ok(())
+}

@@ -99,6 +99,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             conflicts_in_etc_are_named_and_nothing_is_changed,
             a_boot_on_fat_is_refused_by_name,
             a_disk_that_stays_read_only,
+            an_entry_with_an_odd_name_is_one_of_the_list,
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), restart:
             killed_at_any_call_with_a_separate_boot,
