@@ -24,9 +24,13 @@ pub(crate) fn boot_complete() -> Result<Report, Error> {
     require_booted_and_root()?;
     // First: whatever else is to be said, what is booted now is what `/run/ostree-booted` has to tell of.
     finish_soft_reboot()?;
-    let roots = Roots::open_writable()?;
+    let roots = Roots::open()?;
     let Some(text) = stamp::read(&roots)? else { return Ok(Report::Nothing) };
-    stamp::remove(&roots);
+    // That it cannot be removed is no reason not to say what it says.
+    match Roots::open_writable() {
+        Ok(roots) => stamp::remove(&roots),
+        Err(error) => log::warn!("{error}: {} stays, and will be reported again", stamp::PATH),
+    }
     let is_booted = stamp::target(&text).is_some_and(|target| sysroot::is_the_booted_one(&roots, &target));
     if is_booted {
         log::info!("{} was left by a run that had put the update in place: it is removed", stamp::PATH);

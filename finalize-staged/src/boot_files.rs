@@ -130,12 +130,28 @@ fn survey_one(
     };
     let mut lacking = Vec::new();
     for file in layout.files() {
-        let same = if thorough { same(&source, &there, file) } else { same_size(&source, &there, file) };
+        let same = match if thorough { same(&source, &there, file) } else { same_size(&source, &there, file) } {
+            // Whoever only looks may not read it.
+            Err(Errno::ACCESS) => same_size(&source, &there, file),
+            other => other,
+        };
         if !same.context("compare", format_args!("/boot/ostree/{directory}/{}", file.target))? {
             lacking.push(file.clone());
         }
     }
-    if lacking.is_empty() { Ok(None) } else { install(lacking, Way::Repair) }
+    if lacking.is_empty() {
+        return Ok(None);
+    }
+    // Which of the two is damaged?
+    match kernel_layout::check(&source, &listed.deployment) {
+        Err(Error::KernelDamaged { deployment, .. }) if !thorough => {
+            log::warn!(
+                "/{deployment} has another kernel than /boot/ostree/{directory}, and a damaged one: nothing is replaced"
+            );
+            Ok(None)
+        }
+        other => other.and_then(|()| install(lacking, Way::Repair)),
+    }
 }
 
 fn bytes_of(source: &OwnedFd, files: &[BootFile]) -> Result<u64, SystemError> {

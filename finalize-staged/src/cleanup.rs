@@ -8,7 +8,7 @@ use ostree_formats::bootlink::BootVersion;
 use ostree_formats::deployment::{DeploymentId, DeploymentPath, Stateroot};
 use rustix::fs::{Mode, OFlags, Timestamps};
 use rustix::io::Errno;
-use system::dir;
+use system::dir::{self, Kind};
 use system::{Context, SystemError, tree};
 
 use crate::boot_plan::{boot_directory, overlay_file};
@@ -26,6 +26,10 @@ pub(crate) struct Current {
     pub(crate) subbootversion: BootVersion,
     /// The list.
     pub(crate) list: Vec<Listed>,
+    /// Whether the list is known to lack what may be in use: then no deployment is removed.
+    pub(crate) is_incomplete: bool,
+    /// Device and inode of the deployment that a prepared soft reboot has mounted.
+    pub(crate) next_root: Option<(u64, u64)>,
 }
 
 /// What goes, in the order in which it goes: paths relative to the physical root, or to `/boot`.
@@ -59,7 +63,18 @@ pub(crate) fn clean(roots: &Roots, current: &Current) {
     }
     clean_boot(roots, current);
     match find(roots) {
-        Ok(found) => remove_all(&roots.sysroot, "/", &removals(&found, current).sysroot),
+        Ok(mut found) => {
+            if current.is_incomplete {
+                log::warn!("no deployment is removed: an entry led nowhere, and what it was about may still be wanted");
+                found.deployments.clear();
+                found.backing.clear();
+            }
+            let is_next = |path: &DeploymentPath| {
+                current.next_root.is_some() && crate::sysroot::identity_of(roots, path) == current.next_root
+            };
+            found.deployments.retain(|path| !is_next(path));
+            remove_all(&roots.sysroot, "/", &removals(&found, current).sysroot);
+        }
         // Who does not see everything does not know what is in use.
         Err(error) => log::warn!("nothing is removed: {error}"),
     }
@@ -106,7 +121,8 @@ pub(crate) fn find(roots: &Roots) -> Result<Found, SystemError> {
     for stateroot in names(&roots.sysroot, "ostree/deploy", "/sysroot/")? {
         let Ok(stateroot) = stateroot.parse::<Stateroot>() else { continue };
         let link = format!("ostree/deploy/{stateroot}/current");
-        if dir::open(&roots.sysroot, &link, OFlags::PATH | OFlags::NOFOLLOW).is_ok() {
+        let opened = dir::open(&roots.sysroot, &link, OFlags::PATH | OFlags::NOFOLLOW).and_then(dir::stat_fd);
+        if opened.is_ok_and(|stat| stat.kind == Kind::Link) {
             current.push(link);
         }
         for (place, list) in [("deploy", &mut deployments), ("backing", &mut backing)] {
@@ -247,7 +263,13 @@ mod tests {
             backing: BTreeSet::from([path('a')]),
             current: Vec::new(),
         };
-        let current = Current { bootversion: BootVersion::One, subbootversion: BootVersion::One, list: Vec::new() };
+        let current = Current {
+            bootversion: BootVersion::One,
+            subbootversion: BootVersion::One,
+            list: Vec::new(),
+            is_incomplete: false,
+            next_root: None,
+        };
         let removals = removals(&found, &current);
         assert_eq!(
             removals.boot,

@@ -31,7 +31,13 @@ pub(crate) fn boot(roots: &Roots) -> Result<Option<Freeze>, SystemError> {
     if sabotage::is_on("no-freeze") {
         return sync::filesystem(&roots.boot).map(|()| None).context("write out", "/boot");
     }
-    sync::through_the_journal(roots.boot.as_fd()).map(Some).context("write out", "/boot")
+    let freeze = sync::through_the_journal(roots.boot.as_fd()).context("write out", "/boot")?;
+    if freeze == Freeze::Unsupported {
+        log::warn!(
+            "/boot cannot be frozen: a boot loader that does not replay its journal may see it as it was a while ago"
+        );
+    }
+    Ok(Some(freeze))
 }
 
 /// The removal of the stamp is on the disk. No boot loader reads it.

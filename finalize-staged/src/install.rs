@@ -159,7 +159,10 @@ fn put(source: &OwnedFd, directory: &OwnedFd, file: &BootFile, target: &str) -> 
     if file.is_directory {
         return put_directory(&opened, directory, target);
     }
-    // Links are followed by the kernel, as by libostree; a hard link to a link would be no kernel.
+    // A hard link to a link would be no kernel; what it leads to has been looked up inside the deployment.
+    if dir::stat_name(source, &file.source)?.is_some_and(|stat| stat.kind == Kind::Link) {
+        return put_copy(&opened, directory, target);
+    }
     match rustix::fs::linkat(source, &file.source, directory, target, AtFlags::empty()) {
         Ok(()) => rustix::fs::fdatasync(&opened),
         Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => put_copy(&opened, directory, target),

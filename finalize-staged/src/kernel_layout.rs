@@ -1,15 +1,17 @@
 //! What a deployment boots with, and the names that it gets in `/boot`.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use ostree_formats::deployment::{Checksum, DeploymentPath};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use system::dir::{self, Kind};
-use system::{Context, SystemError};
+use system::{Context, SystemError, tree};
 
 use crate::error::Error;
+use crate::sysroot::Deployment;
 
 /// A file, or a directory tree, that is installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -150,11 +152,42 @@ fn kind_of(deployment: impl AsFd, path: &str) -> Result<Option<Kind>, Errno> {
     }
 }
 
+/// Whether a deployment's kernel and initramfs are those that its bootcsum promises.
+pub(crate) fn check(source: &OwnedFd, deployment: &Deployment) -> Result<(), Error> {
+    // Older layouts have the checksum in their names, whatever it was made from.
+    if checksum_in(&deployment.kernel.kernel.source).is_some() {
+        return Ok(());
+    }
+    let mut hash = Sha256::new();
+    for file in deployment.kernel.hashed() {
+        let shown = format_args!("/{}/{}/{}", deployment.path, deployment.kernel.directory, file.source);
+        add(&mut hash, source, &file.source).context("read", shown)?;
+    }
+    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    if found == deployment.bootcsum.as_str() {
+        return Ok(());
+    }
+    let wanted = deployment.bootcsum.to_string();
+    Err(Error::KernelDamaged { deployment: deployment.path.clone(), found, wanted })
+}
+
+/// Of a directory the contents alone, recursively, names sorted.
+fn add(hash: &mut Sha256, directory: &OwnedFd, name: &str) -> Result<(), Errno> {
+    let opened = dir::open(directory, name, OFlags::RDONLY | OFlags::NONBLOCK)?;
+    if dir::stat_fd(&opened)?.kind == Kind::Directory {
+        return dir::names(&opened, ".")?.iter().try_for_each(|name| add(hash, &opened, name));
+    }
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match tree::fill(&opened, &mut buffer)? {
+            0 => return Ok(()),
+            count => hash.update(buffer.get(..count).unwrap_or_default()),
+        }
+    }
+}
+
 /// Opens the directory that the files of `layout` are in.
-pub(crate) fn open_directory(
-    deployment: impl AsFd,
-    layout: &KernelLayout,
-) -> Result<std::os::fd::OwnedFd, SystemError> {
+pub(crate) fn open_directory(deployment: impl AsFd, layout: &KernelLayout) -> Result<OwnedFd, SystemError> {
     dir::open(deployment, &layout.directory, OFlags::RDONLY | OFlags::DIRECTORY).context("open", &layout.directory)
 }
 

@@ -65,6 +65,8 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
     };
     // A directory of each tree is open at each level of /etc.
     system::limits::open_as_many_files_as_allowed();
+    // What is written is for everybody to read, whoever runs this.
+    system::limits::make_files_for_everybody_to_read();
     let result = match command {
         Command::Finalize { lock_timeout } => run::finalize(lock_timeout),
         Command::Prepare => prepare::prepare(),

@@ -4,18 +4,12 @@
 //! finalization: conflicts in `/etc`, room, the boot loader, the kernel's checksum. Writes no entries and no links, removes
 //! nothing but what it made itself, and does not take the lock of the sysroot: finalization never waits for it.
 
-use std::os::fd::OwnedFd;
-
-use ostree_formats::bootlink::Bootcsum;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use sha2::{Digest, Sha256};
-use system::dir::{self, Kind};
-use system::{Context, SystemError, tree};
+use system::{Context, SystemError, dir, tree};
 
 use crate::boot_files::{self, Install, Way};
 use crate::boot_plan::boot_directory;
-use crate::cleanup::Current;
 use crate::deployment_list;
 use crate::error::Error;
 use crate::finalization::{self, Finalization};
@@ -23,7 +17,7 @@ use crate::kernel_layout;
 use crate::prepared::{self, Prepared};
 use crate::room::{self, Room};
 use crate::roots::Roots;
-use crate::run::{require_booted_and_root, say_why_not};
+use crate::run::{refuse_conflicts, require_booted_and_root, say_why_not};
 use crate::staged::{Found, RunOstree};
 use crate::sysroot::{Deployment, Sysroot, open_deployment};
 use crate::{handover, install, xfs_directory};
@@ -75,21 +69,14 @@ pub(crate) fn prepare() -> Result<(), Error> {
     // What the staged deployment consists of: the less of it there is to be written out at shutdown, the better.
     rustix::fs::syncfs(&roots.sysroot).context("write out", "the physical root")?;
     warn_of_damage(&roots, &sysroot);
-    conflicts(&plan)?;
+    refuse_conflicts(&plan)?;
     log::info!("/{} is prepared: shutdown will merge /etc and make it the default", plan.target);
     Ok(())
 }
 
-fn conflicts(plan: &Finalization) -> Result<(), Error> {
-    match plan.etc.as_ref().map(|etc| &etc.plan.conflicts) {
-        Some(conflicts) if !conflicts.is_empty() => Err(Error::Conflicts(conflicts.clone())),
-        _ => Ok(()),
-    }
-}
-
 fn check_room(roots: &Roots, sysroot: &Sysroot, plan: &Finalization) -> Result<(), Error> {
     let keeping = deployment_list::without_what_goes(&plan.boot.list);
-    let current = Current { bootversion: sysroot.bootversion, subbootversion: sysroot.subbootversion, list: keeping };
+    let current = sysroot.current(sysroot.bootversion, sysroot.subbootversion, keeping);
     match room::look(roots, &plan.files, &current)? {
         Room::Lacking { needed, available } => {
             Err(Error::BootFull { needed, available, deployment: plan.target.clone() })
@@ -106,11 +93,15 @@ fn put_beside(roots: &Roots, run: &RunOstree, wanted: &Install) -> Result<(), Er
     let name = prepared::name(&wanted.directory);
     let shown = format!("/boot/ostree/{name}");
     let stat = rustix::fs::fstatvfs(&roots.boot).context("look at", "/boot")?;
-    if wanted.bytes > stat.f_bavail * stat.f_frsize {
+    if wanted.bytes + room::MARGIN > stat.f_bavail * stat.f_frsize {
         log::info!("/boot has room for the new kernel only when an old one is gone: it is installed at shutdown");
         return Ok(());
     }
-    xfs_directory::keep_out_of_its_inode(roots);
+    if !xfs_directory::is_out_of_its_inode(roots) {
+        // Whoever moves it there needs the lock of the sysroot: that is finalization, once.
+        log::info!("/boot/ostree is still kept in its inode: the kernel is installed at shutdown, this time");
+        return Ok(());
+    }
     let parent = install::boot_ostree(roots)?;
     if wanted.way == Way::NewDirectory {
         tree::remove(&parent, name.as_bytes()).context("remove", &shown)?;
@@ -142,36 +133,8 @@ fn remove_what_was_prepared_for_others(roots: &Roots, sysroot: &Sysroot, statero
 
 /// The files must be those that the name promises: it is by this name that a boot link is found again.
 fn check_kernel(roots: &Roots, target: &Deployment) -> Result<(), Error> {
-    // Older layouts have the checksum in their names, whatever it was made from.
-    if kernel_layout::checksum_in(&target.kernel.kernel.source).is_some() {
-        return Ok(());
-    }
     let source = kernel_layout::open_directory(open_deployment(roots, &target.path)?, &target.kernel)?;
-    let mut hash = Sha256::new();
-    for file in target.kernel.hashed() {
-        add(&mut hash, &source, &file.source)
-            .context("read", format_args!("/{}/{}/{}", target.path, target.kernel.directory, file.source))?;
-    }
-    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    if found.parse::<Bootcsum>().is_ok_and(|found| found == target.bootcsum) {
-        return Ok(());
-    }
-    Err(Error::KernelDamaged { deployment: target.path.clone(), found, wanted: target.bootcsum.to_string() })
-}
-
-/// Of a directory the contents alone, recursively, names sorted.
-fn add(hash: &mut Sha256, directory: &OwnedFd, name: &str) -> Result<(), Errno> {
-    let opened = dir::open(directory, name, OFlags::RDONLY | OFlags::NONBLOCK)?;
-    if dir::stat_fd(&opened)?.kind == Kind::Directory {
-        return dir::names(&opened, ".")?.iter().try_for_each(|name| add(hash, &opened, name));
-    }
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match tree::fill(&opened, &mut buffer)? {
-            0 => return Ok(()),
-            count => hash.update(buffer.get(..count).unwrap_or_default()),
-        }
-    }
+    kernel_layout::check(&source, target)
 }
 
 /// A damaged kernel of a deployment that one would go back to is found before one wants to.

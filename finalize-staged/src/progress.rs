@@ -15,6 +15,9 @@ const TICK: Duration = Duration::from_secs(2);
 /// How much longer it is asked to wait each time.
 const EXTENSION: Duration = Duration::from_secs(60);
 
+/// How long one step can take while disks are at work: whoever hangs for longer hangs beside somebody else's work.
+const LONGEST_STEP: Duration = Duration::from_secs(30 * 60);
+
 /// Part of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -118,10 +121,14 @@ impl Progress {
 
 fn tick(manager: &Manager, steps: &AtomicU64) {
     let mut last = (steps.load(Ordering::Relaxed), disk_activity());
+    let mut own = Instant::now();
     loop {
         std::thread::sleep(TICK);
         let now = (steps.load(Ordering::Relaxed), disk_activity());
-        if now != last {
+        if now.0 != last.0 {
+            own = Instant::now();
+        }
+        if now != last && own.elapsed() < LONGEST_STEP {
             manager.tell(&format!("EXTEND_TIMEOUT_USEC={}", EXTENSION.as_micros()));
             last = now;
         }

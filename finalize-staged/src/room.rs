@@ -13,7 +13,7 @@ use crate::deployment_list::Listed;
 use crate::roots::Roots;
 
 /// For entries, links and directories, which are small and hard to foretell.
-const MARGIN: u64 = 1 << 20;
+pub(crate) const MARGIN: u64 = 1 << 20;
 
 /// Whether it fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

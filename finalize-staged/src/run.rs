@@ -8,7 +8,7 @@ use rustix::fs::OFlags;
 use system::lock::{Lock, Lockable};
 use system::{Context, SystemError, dir, tree};
 
-use crate::cleanup::{self, Current};
+use crate::cleanup;
 use crate::deployment_list;
 use crate::error::Error;
 use crate::etc_merge::execute;
@@ -20,7 +20,7 @@ use crate::staged::{Circumstances, Found, RunOstree};
 use crate::stamp::{self, Stamp};
 use crate::sysroot::{self, Sysroot, open_deployment};
 use crate::transaction::{self, Swapped};
-use crate::{boot_plan, handover, messages, seal, xfs_directory};
+use crate::{boot_plan, durability, handover, messages, seal, xfs_directory};
 
 /// How often somebody who has the lock is asked again.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -85,6 +85,8 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     if let Ok(config) = sysroot.as_ref().map(|sysroot| &sysroot.config)
         && let Some(reason) = handover::reason(roots, config, &staged.target.deployment)
     {
+        // Whoever takes over looks for it where it was announced.
+        run.give_back()?;
         return Err(handover::hand_over(reason));
     }
     let sysroot = sysroot?;
@@ -105,9 +107,7 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     messages::finalizing(target);
     let plan = finalization::plan(roots, Some(run), &sysroot, &staged, used, false)?;
     report_skipped(&plan);
-    if let Some(etc) = plan.etc.as_ref().filter(|etc| !etc.plan.conflicts.is_empty()) {
-        return Err(Error::Conflicts(etc.plan.conflicts.clone()));
-    }
+    refuse_conflicts(&plan)?;
     xfs_directory::keep_out_of_its_inode(roots);
     let mut stamp = Stamp::write(roots, target, "merging /etc");
     let (sysroot, plan) = make_room(roots, run, sysroot, &staged, plan, progress, &mut stamp)?;
@@ -128,8 +128,7 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     messages::complete(&sysroot, &plan.boot);
     progress.enter(Phase::Clean);
     let boot = &plan.boot;
-    let current =
-        Current { bootversion: boot.bootversion, subbootversion: boot.subbootversion, list: boot.list.clone() };
+    let current = sysroot.current(boot.bootversion, boot.subbootversion, boot.list.clone());
     if swapped == Swapped::Durably {
         cleanup::clean(roots, &current);
     }
@@ -199,10 +198,12 @@ fn resume(
 /// The swap of an interrupted run has happened: what follows it is left to do.
 fn finish_interrupted(roots: &Roots, run: &RunOstree, sysroot: &Sysroot, progress: &mut Progress) -> Result<(), Error> {
     log::info!("an earlier run was interrupted after the update had been put in place: cleaning up");
+    // What only the old list needs goes when the disk has the new one.
+    durability::everything(roots)?;
     progress.enter(Phase::Clean);
     stamp::remove(roots);
     let list = deployment_list::current(sysroot);
-    cleanup::clean(roots, &Current { bootversion: sysroot.bootversion, subbootversion: sysroot.subbootversion, list });
+    cleanup::clean(roots, &sysroot.current(sysroot.bootversion, sysroot.subbootversion, list));
     forget(run);
     Ok(())
 }
@@ -210,6 +211,14 @@ fn finish_interrupted(roots: &Roots, run: &RunOstree, sysroot: &Sysroot, progres
 fn forget(run: &RunOstree) {
     if let Err(error) = run.end() {
         log::warn!("{error}");
+    }
+}
+
+/// What nobody can decide for the machine stops it, before anything is changed.
+pub(crate) fn refuse_conflicts(plan: &Finalization) -> Result<(), Error> {
+    match plan.etc.as_ref().map(|etc| &etc.plan.conflicts) {
+        Some(conflicts) if !conflicts.is_empty() => Err(Error::Conflicts(conflicts.clone())),
+        _ => Ok(()),
     }
 }
 
@@ -231,11 +240,7 @@ fn make_room(
     stamp: &mut Stamp,
 ) -> Result<(Sysroot, Finalization), Error> {
     let keeping = deployment_list::without_what_goes(&plan.boot.list);
-    let current = |sysroot: &Sysroot, list| Current {
-        bootversion: sysroot.bootversion,
-        subbootversion: sysroot.subbootversion,
-        list,
-    };
+    let current = |sysroot: &Sysroot, list| sysroot.current(sysroot.bootversion, sysroot.subbootversion, list);
     match room::look(roots, &plan.files, &current(&sysroot, keeping.clone()))? {
         Room::Enough => return Ok((sysroot, plan)),
         Room::Lacking { needed, available } => {
@@ -246,7 +251,7 @@ fn make_room(
     let going = room::names(&deployment_list::current(&sysroot), &keeping);
     if going.is_empty() {
         log::info!("/boot is nearly full: removing what nothing leads to");
-        cleanup::clean_boot(roots, &current(&sysroot, keeping));
+        cleanup::clean_boot(roots, &current(&sysroot, keeping.clone()));
     } else {
         log::info!("/boot is nearly full: removing {} first, which this update replaces", going.join(", "));
         let smaller = boot_plan::plan(&sysroot, keeping)?;
@@ -255,14 +260,20 @@ fn make_room(
         messages::complete(&sysroot, &smaller);
         *stamp = Stamp::write(roots, &plan.target, "merging /etc");
         // Only there: the staged deployment is in no list yet, and must not be taken for one that nobody needs.
-        let done =
-            Current { bootversion: smaller.bootversion, subbootversion: smaller.subbootversion, list: smaller.list };
-        if swapped == Swapped::Durably {
-            cleanup::clean_boot(roots, &done);
+        let done = sysroot.current(smaller.bootversion, smaller.subbootversion, smaller.list);
+        if swapped == Swapped::NotYetDurably {
+            // Going on would write over what the disk may still call the old list.
+            durability::everything(roots)?;
         }
+        cleanup::clean_boot(roots, &done);
     }
     let sysroot = Sysroot::load(roots)?;
     let mut plan = finalization::plan(roots, Some(run), &sysroot, staged, plan.reset_etc, false)?;
+    refuse_conflicts(&plan)?;
+    let keeping = deployment_list::without_what_goes(&plan.boot.list);
+    if let Room::Lacking { needed, available } = room::look(roots, &plan.files, &current(&sysroot, keeping))? {
+        return Err(Error::BootFull { needed, available, deployment: plan.target });
+    }
     if !going.is_empty() && plan.boot.swap == boot_plan::Swap::Loader {
         // The number that libostree comes to, which does not clean up in between.
         plan.boot.subbootversion = BootVersion::Zero;

@@ -9,7 +9,7 @@ use system::output;
 use crate::Status;
 use crate::boot_files::BootFiles;
 use crate::boot_plan::{Swap, Written};
-use crate::cleanup::{self, Current};
+use crate::cleanup;
 use crate::error::Error;
 use crate::etc_merge::path::EtcPath;
 use crate::etc_merge::plan::Conflict;
@@ -129,7 +129,7 @@ fn fill(shown: &mut Shown, roots: &Roots, sysroot: &Sysroot, plan: Finalization)
         shown.dropped_entries = names.map(|name| format!("entries/{name}")).filter(gone).collect();
     }
     shown.deployments = boot.list.iter().map(|listed| format!("/{}", listed.deployment.path)).collect();
-    let current = Current { bootversion: boot.bootversion, subbootversion: boot.subbootversion, list: boot.list };
+    let current = sysroot.current(boot.bootversion, boot.subbootversion, boot.list);
     let removed = cleanup::removals(&cleanup::find(roots)?, &current).sysroot;
     shown.removed_deployments = removed
         .into_iter()

@@ -17,8 +17,9 @@ use crate::sabotage;
 const NAME: &str = "finalize-failure.stamp";
 /// As an administrator would type it.
 pub(crate) const PATH: &str = "/boot/ostree/finalize-failure.stamp";
-/// Of a file whose content changes from phase to phase: it is overwritten in place, so that no power cut leaves it empty.
-const LENGTH: usize = 320;
+/// Room for the words beside the deployment's path: the file's content changes from phase to phase, and is overwritten in place, so
+/// that no power cut leaves it empty.
+const WORDS: usize = 96;
 /// What somebody else may have written is not read without end.
 const LIMIT: u64 = 1 << 16;
 
@@ -64,8 +65,9 @@ impl Stamp {
     }
 
     fn text(&self, phase: &str) -> Vec<u8> {
-        let mut text = format!("interrupted while {phase}, finalizing {}", self.target).into_bytes();
-        text.resize(LENGTH.max(text.len() + 1), b' ');
+        let target = self.target.to_string();
+        let mut text = format!("interrupted while {phase}, finalizing {target}").into_bytes();
+        text.resize(WORDS + target.len(), b' ');
         if let Some(last) = text.last_mut() {
             *last = b'\n';
         }

@@ -18,6 +18,8 @@ use rustix::io::Errno;
 use system::dir::{self, Kind};
 use system::{Context, SystemError, tree};
 
+use crate::cleanup::Current;
+use crate::deployment_list::Listed;
 use crate::error::Error;
 use crate::kernel_layout::{self, KernelLayout};
 use crate::roots::{Roots, read_if_there};
@@ -84,6 +86,8 @@ pub(crate) struct Sysroot {
     /// Whether new entries are named as before libostree 2024.5, with the stateroot: `bootloader-naming-1` in
     /// `$OSTREE_SYSROOT_OPTS`.
     pub(crate) names_have_stateroot: bool,
+    /// Whether an entry leads nowhere: what it is about is in no list, and may be there all the same.
+    pub(crate) is_incomplete: bool,
     /// What was passed over.
     pub(crate) warnings: Vec<String>,
 }
@@ -96,10 +100,16 @@ impl Sysroot {
         let bootversion = version_link(&roots.boot, "loader", "loader")?;
         let subbootversion =
             version_link(&roots.sysroot, &format!("ostree/boot.{bootversion}"), &format!("boot.{bootversion}"))?;
-        let mut loader =
-            Loader { roots, bootversion, deployments: Vec::new(), foreign: Vec::new(), warnings: Vec::new() };
+        let mut loader = Loader {
+            roots,
+            bootversion,
+            deployments: Vec::new(),
+            foreign: Vec::new(),
+            is_incomplete: false,
+            warnings: Vec::new(),
+        };
         loader.read()?;
-        let Loader { mut deployments, foreign, warnings, .. } = loader;
+        let Loader { mut deployments, foreign, is_incomplete, warnings, .. } = loader;
         deployments.sort_by(|one, other| {
             let version = |deployment: &Deployment| deployment.entry.get("version").unwrap_or_default().to_owned();
             strverscmp(&version(other), &version(one))
@@ -111,7 +121,22 @@ impl Sysroot {
         let options = std::env::var("OSTREE_SYSROOT_OPTS").unwrap_or_default();
         let names_have_stateroot =
             options.split([',', ';', ':', ' ', '\t']).any(|option| option == "bootloader-naming-1");
-        Ok(Self { bootversion, subbootversion, deployments, booted, foreign, config, names_have_stateroot, warnings })
+        Ok(Self {
+            bootversion,
+            subbootversion,
+            deployments,
+            booted,
+            foreign,
+            config,
+            names_have_stateroot,
+            is_incomplete,
+            warnings,
+        })
+    }
+
+    /// What is current with this list, which is written for a bootversion and subbootversion.
+    pub(crate) fn current(&self, bootversion: BootVersion, subbootversion: BootVersion, list: Vec<Listed>) -> Current {
+        Current { bootversion, subbootversion, list, is_incomplete: self.is_incomplete, next_root: next_root() }
     }
 
     /// The deployment at a path, if it is in the list.
@@ -129,6 +154,13 @@ impl Sysroot {
 /// Whether this system was booted from a deployment at all.
 pub(crate) fn is_booted() -> bool {
     std::path::Path::new(BOOTED).exists()
+}
+
+/// Device and inode of the deployment that a prepared soft reboot has mounted, if there is one.
+pub(crate) fn next_root() -> Option<(u64, u64)> {
+    let run = dir::open_root(std::path::Path::new("/run/ostree")).ok()?;
+    let state = BootedState::from_bytes(&dir::read(run, "nextroot-booted", CONFIG_LIMIT).ok()?).ok()?;
+    Some((state.device, state.inode))
 }
 
 /// Device and inode of the booted deployment's directory.
@@ -150,7 +182,7 @@ pub(crate) fn is_the_booted_one(roots: &Roots, path: &DeploymentPath) -> bool {
     booted_identity().is_ok_and(|booted| identity_of(roots, path) == Some(booted))
 }
 
-fn identity_of(roots: &Roots, path: &DeploymentPath) -> Option<(u64, u64)> {
+pub(crate) fn identity_of(roots: &Roots, path: &DeploymentPath) -> Option<(u64, u64)> {
     let directory = dir::open_directory(&roots.sysroot, path.to_string()).ok()?;
     let stat = dir::stat_fd(directory).ok()?;
     Some((stat.device, stat.inode))
@@ -181,6 +213,7 @@ struct Loader<'a> {
     bootversion: BootVersion,
     deployments: Vec<Deployment>,
     foreign: Vec<Foreign>,
+    is_incomplete: bool,
     warnings: Vec<String>,
 }
 
@@ -232,6 +265,7 @@ impl Loader<'_> {
         };
         let Some(path) = self.follow(&link)? else {
             self.warnings.push(format!("{shown} is dropped: its boot link /{link} leads to no deployment"));
+            self.is_incomplete = true;
             return Ok(Ours::Gone);
         };
         let overlay_initrds = entry.values("initrd").filter_map(overlay_initrd).collect();

@@ -83,6 +83,12 @@ fn write(
     progress: &mut Progress,
     stamp: &mut Stamp,
 ) -> Result<(), SystemError> {
+    let leftovers =
+        [dir::stat_name(&roots.boot, "loader.tmp"), dir::stat_name(open_ostree(roots)?, &temporary(&link(plan)))];
+    if leftovers.iter().any(|leftover| matches!(leftover, Ok(Some(_)))) {
+        // A run that was killed may have swapped: what is written over below is what the disk may still call current.
+        durability::everything(roots)?;
+    }
     progress.enter(Phase::Kernel);
     stamp.update("installing the kernel");
     install::install(roots, run, files, &mut || progress.step())?;

@@ -32,7 +32,15 @@ fn names() -> [String; 2] {
     ["1", "2"].map(|number| format!(".{:-<200}{number}", "keeps-this-directory-out-of-its-inode-for-boot-loaders"))
 }
 
-/// Sees to it. What cannot be done is a warning: without it the danger is a moment long.
+/// Whether that is so; on other filesystems there is nothing to see to.
+pub(crate) fn is_out_of_its_inode(roots: &Roots) -> bool {
+    let is_xfs = rustix::fs::fstatfs(&roots.boot).is_ok_and(|stat| stat.f_type == XFS);
+    let ostree = install::boot_ostree(roots);
+    !is_xfs
+        || ostree.is_ok_and(|ostree| names().iter().all(|name| matches!(dir::stat_name(&ostree, name), Ok(Some(_)))))
+}
+
+/// Sees to it, under the lock of the sysroot. What cannot be done is a warning: without it the danger is a moment long.
 pub(crate) fn keep_out_of_its_inode(roots: &Roots) {
     if sabotage::is_on("directory-in-its-inode") {
         return;
@@ -43,14 +51,10 @@ pub(crate) fn keep_out_of_its_inode(roots: &Roots) {
 }
 
 fn keep(roots: &Roots) -> Result<(), SystemError> {
-    if rustix::fs::fstatfs(&roots.boot).context("look at", "/boot")?.f_type != XFS {
+    if is_out_of_its_inode(roots) {
         return Ok(());
     }
     let ostree = install::boot_ostree(roots)?;
-    let missing = |name: &String| matches!(dir::stat_name(&ostree, name), Ok(None));
-    if !names().iter().any(missing) {
-        return Ok(());
-    }
     let stat = rustix::fs::fstat(&ostree).context("look at", "/boot/ostree")?;
     if stat.st_size >= BLOCK {
         return pad(&ostree).context("write to", "/boot/ostree");

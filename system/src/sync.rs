@@ -105,6 +105,7 @@ struct Watchdog {
 
 impl Watchdog {
     fn start(fd: BorrowedFd<'_>) -> Result<Self, Errno> {
+        crate::entry::survive_broken_pipes();
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         // SAFETY: the child calls nothing but system calls, none of which allocates or takes a lock of this process, and
         // leaves by _exit(2); so it does not matter which threads there are.

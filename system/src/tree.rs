@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::dir::Kind;
@@ -89,7 +89,9 @@ fn remove_in(directory: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
         }
         Err(error) => return Err(error),
     }
-    let inner = match open(directory, name) {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let inner = match rustix::fs::openat2(directory, name, flags, Mode::empty(), resolve) {
         Err(Errno::NOENT) => return Ok(()),
         other => other?,
     };
