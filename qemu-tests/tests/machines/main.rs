@@ -83,6 +83,7 @@ fn main() -> ExitCode {
         a_slow_disk_is_waited_for_beyond_the_limit,
         what_is_killed_is_reported_at_the_next_boot,
         a_power_cut_is_reported_and_the_update_done_again,
+        a_boot_without_room_is_reported_before_shutdown_and_after,
     ))
     .chain(stories!(failing on both =>
         a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell,
