@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 
-use ostree_formats::bootlink::{BootVersion, Bootcsum};
+use ostree_formats::bootlink::BootVersion;
 use ostree_formats::deployment::{DeploymentId, DeploymentPath, Stateroot};
 use rustix::fs::{Mode, OFlags, Timestamps};
 use rustix::io::Errno;
@@ -13,7 +13,7 @@ use system::{Context, SystemError, tree};
 
 use crate::boot_plan::{boot_directory, overlay_file};
 use crate::deployment_list::Listed;
-use crate::prepared;
+use crate::prepared::{self, is_kernel_directory};
 use crate::roots::Roots;
 
 /// What is current after the swap.
@@ -136,7 +136,10 @@ pub(crate) fn removals(found: &Found, current: &Current) -> Removals {
     let mut removals = Removals::default();
     let old_loader = ["loader.tmp".to_owned(), format!("loader.{other}")];
     removals.boot.extend(found.boot.iter().filter(|name| old_loader.contains(name)).cloned());
-    let unused = |name: &&String| prepared::is_one(name) || (is_kernel_directory(name) && !kernels.contains(*name));
+    let unused = |name: &&String| {
+        let interrupted = name.strip_suffix(".new").is_some_and(is_kernel_directory);
+        prepared::is_one(name) || interrupted || (is_kernel_directory(name) && !kernels.contains(*name))
+    };
     removals.boot.extend(found.boot_ostree.iter().filter(unused).map(|name| format!("ostree/{name}")));
     let overlay = |name: &String| format!("initramfs-overlays/{name}");
     let unused = found.overlays.iter().map(overlay).filter(|path| path.ends_with(".img") && !overlays.contains(path));
@@ -161,11 +164,6 @@ pub(crate) fn removals(found: &Found, current: &Current) -> Removals {
     let unused = found.backing.iter().filter(|path| !listed.contains(path));
     removals.sysroot.extend(unused.map(|path| format!("ostree/deploy/{}/backing/{}", path.stateroot, path.id)));
     removals
-}
-
-/// `STATEROOT-BOOTCSUM`.
-fn is_kernel_directory(name: &str) -> bool {
-    name.rsplit_once('-').is_some_and(|(_, sum)| sum.parse::<Bootcsum>().is_ok())
 }
 
 /// Others watch the time of this directory to learn that the list has changed.
@@ -235,7 +233,9 @@ mod tests {
             boot_ostree: vec![
                 format!("os-{}", sum('a')),
                 format!("os-{}.prepared", sum('b')),
+                format!("os-{}.new", sum('b')),
                 "mine".to_owned(),
+                "mine.new".to_owned(),
                 "finalize-failure.stamp".to_owned(),
             ],
             overlays: vec![format!("{}.img", sum('c')), "readme".to_owned()],
@@ -255,6 +255,7 @@ mod tests {
                 "loader.tmp".to_owned(),
                 format!("ostree/os-{}", sum('a')),
                 format!("ostree/os-{}.prepared", sum('b')),
+                format!("ostree/os-{}.new", sum('b')),
                 format!("ostree/initramfs-overlays/{}.img", sum('c')),
             ]
         );

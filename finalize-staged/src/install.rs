@@ -56,7 +56,8 @@ pub(crate) fn make_directory(
     name: &str,
     progress: &mut dyn FnMut(),
 ) -> Result<(), SystemError> {
-    let new = format!("{}.new", install.directory);
+    // Of each name another one: `--prepare` and finalization may be at work at the same time.
+    let new = format!("{name}.new");
     let shown_new = shown(&new);
     tree::remove(parent, new.as_bytes()).context("remove", &shown_new)?;
     let made = make_under(roots, parent, install, &new, progress)

@@ -62,6 +62,8 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
             return USAGE;
         }
     };
+    // A directory of each tree is open at each level of /etc.
+    system::limits::open_as_many_files_as_allowed();
     let result = match command {
         Command::Finalize { lock_timeout } => run::finalize(lock_timeout),
         Command::Prepare => prepare::prepare(),

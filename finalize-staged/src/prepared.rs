@@ -6,6 +6,7 @@
 
 use std::os::fd::OwnedFd;
 
+use ostree_formats::bootlink::Bootcsum;
 use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -25,9 +26,15 @@ pub(crate) fn name(directory: &str) -> String {
     format!("{directory}.prepared")
 }
 
-/// Whether a name in `boot/ostree` is that of such a directory, or of one that is being made.
+/// Whether a name in `boot/ostree` is that of such a directory, or of one that is being made to be one.
 pub(crate) fn is_one(name: &str) -> bool {
-    name.ends_with(".prepared") || name.ends_with(".new")
+    let name = name.strip_suffix(".new").unwrap_or(name);
+    name.strip_suffix(".prepared").is_some_and(is_kernel_directory)
+}
+
+/// `STATEROOT-BOOTCSUM`: the name of a kernel's directory in `boot/ostree`.
+pub(crate) fn is_kernel_directory(name: &str) -> bool {
+    name.rsplit_once('-').is_some_and(|(_, sum)| sum.parse::<Bootcsum>().is_ok())
 }
 
 /// What was compared when it was made.

@@ -207,7 +207,7 @@ impl Loader<'_> {
                 }
                 continue;
             }
-            let entry_name = if prefix.is_empty() { None } else { name.parse::<EntryName>().ok() };
+            let entry_name = if prefix.is_empty() { None } else { name_of_ours(&name) };
             let limit = if entry_name.is_some() { ENTRY_LIMIT } else { FOREIGN_LIMIT };
             let content = dir::read_no_link(&opened, &name, limit).context("read", &path)?;
             let ours = match entry_name {
@@ -259,6 +259,12 @@ enum Ours {
     Listed(Box<Deployment>),
     Gone,
     No,
+}
+
+/// libostree takes every `ostree-….conf` for one of its own, whatever is in between: what it lists must not be taken for another's.
+fn name_of_ours(name: &str) -> Option<EntryName> {
+    let ours = name.starts_with("ostree-") && name.ends_with(".conf");
+    ours.then(|| name.parse().unwrap_or(EntryName { number: 0, stateroot: None, tries: None }))
 }
 
 /// The checksum of an overlay, by its path in an entry.

@@ -7,7 +7,7 @@ cd "$machine/mnt"
 mkdir physical system layer
 
 # As prepare-root leaves it.
-mount -o "$root_options" "$machine/root.img" physical
+mount -o "$root_options" "$root_image" physical
 # The link was followed when the system was booted: it may be gone by now, when a finalization comes before this run.
 if [ ! -e "$machine/deployment" ]; then
     link=$(sed -E 's/^(.* )?ostree=([^ ]*).*$/\2/' "$machine/cmdline")
@@ -18,8 +18,8 @@ mount --bind "$deployment" system
 backing=$(stat -c '%d %i' system)
 mount --bind physical system/sysroot
 mount --bind "${deployment%/deploy/*}/var" system/var
-if [ -e "$machine/boot.img" ]; then
-    mount -o "$boot_options" "$machine/boot.img" system/boot
+if [ -n "$boot_image" ]; then
+    mount -o "$boot_options" "$boot_image" system/boot
 else
     mount --bind physical/boot system/boot
 fi

@@ -2,6 +2,7 @@
 //! tmpfs, in a few milliseconds. What needs no booted systemd is tested here, and measured here.
 
 pub mod finalize;
+pub mod power_cut;
 
 mod disk;
 mod initramfs;

@@ -42,9 +42,10 @@ impl BlsEntry {
         Ok(Self { fields })
     }
 
-    /// The first value of a key.
+    /// The value of a key; of one that stands twice the last, as in libostree. Of `initrd`, which may stand more than once, the
+    /// first.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.values(key).next()
+        if key == "initrd" { self.values(key).next() } else { self.values(key).last() }
     }
 
     /// All values of a key: `initrd` may stand more than once.
@@ -81,10 +82,13 @@ impl BlsEntry {
     }
 
     /// The text, as libostree writes it: some keys first, the others in their own order.
+    ///
+    /// Line ends within a key or a value become spaces: what somebody else wrote must not add a line.
     pub fn to_text(&self) -> String {
         let first = FIRST.iter().flat_map(|key| self.fields.iter().filter(move |(name, _)| name == key));
         let rest = self.fields.iter().filter(|(name, _)| !FIRST.contains(&name.as_str()));
-        first.chain(rest).map(|(key, value)| format!("{key} {value}\n")).collect()
+        let on_one_line = |text: &str| text.replace(['\n', '\r', '\0'], " ");
+        first.chain(rest).map(|(key, value)| format!("{} {}\n", on_one_line(key), on_one_line(value))).collect()
     }
 }
 
@@ -112,6 +116,19 @@ mod tests {
         entry.remove("a");
         assert_eq!(entry.fields().iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["initrd", "b", "c"]);
         assert_eq!(entry.get("initrd"), Some("/new"));
+    }
+
+    #[test]
+    fn of_a_key_that_stands_twice_the_last_counts() {
+        let entry = BlsEntry::parse(b"options a\noptions b\ninitrd /i\ninitrd /j\n").unwrap();
+        assert_eq!((entry.get("options"), entry.get("initrd")), (Some("b"), Some("/i")));
+    }
+
+    #[test]
+    fn a_value_cannot_add_a_line() {
+        let mut entry = BlsEntry::default();
+        entry.set("x-note", "a\nlinux /other");
+        assert_eq!(entry.to_text(), "x-note a linux /other\n");
     }
 
     #[test]

@@ -19,14 +19,37 @@ pub fn version(bytes: &[u8]) -> Result<Option<String>, CommitError> {
     const CHECKSUM: usize = 32;
     let aligned = copy_to_align(bytes);
     let commit = gv!("(a{sv}aya(say)sstayay)").cast(aligned.as_ref());
-    let (metadata, _, _, _, _, _, dirtree, dirmeta) = commit.to_tuple();
-    // Damaged GVariants read as empty: these two never are.
+    let (metadata, parent, related, subject, body, time, dirtree, dirmeta) = commit.to_tuple();
     if dirtree.len() != CHECKSUM || dirmeta.len() != CHECKSUM {
         return Err(CommitError::NotACommit);
     }
-    let mut entries = metadata.iter().map(|entry| entry.to_tuple());
-    let version = entries.find(|(key, _)| key.to_str() == "version").and_then(|(_, value)| value.get(gv!("s")));
-    Ok(version.map(|version| version.to_str().to_owned()))
+    let entry = metadata.iter().map(|entry| entry.to_tuple());
+    let entries: Vec<_> = entry.map(|(key, value)| (key.to_str(), value)).collect();
+    let related: Vec<_> = related.iter().map(|object| object.to_tuple()).collect();
+    let related: Vec<_> = related.iter().map(|(name, checksum)| (name.to_str(), *checksum)).collect();
+    // Damaged GVariants read as default values. What would not be written as it was found is damaged.
+    let written = gv!("(a{sv}aya(say)sstayay)").serialize_to_vec(&(
+        &entries,
+        parent,
+        &related,
+        subject.to_str(),
+        body.to_str(),
+        time,
+        dirtree,
+        dirmeta,
+    ));
+    if written != bytes {
+        return Err(CommitError::NotACommit);
+    }
+    let Some((_, value)) = entries.iter().find(|(key, _)| *key == "version") else { return Ok(None) };
+    // Of another type it counts for nothing with libostree, too.
+    let Some(version) = value.get(gv!("s")).map(gvariant::Str::to_str) else { return Ok(None) };
+    let found: &[u8] = value.split().1;
+    if found == gv!("s").serialize_to_vec(version) {
+        Ok(Some(version.to_owned()))
+    } else {
+        Err(CommitError::NotACommit)
+    }
 }
 
 #[cfg(test)]

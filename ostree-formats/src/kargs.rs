@@ -38,7 +38,7 @@ impl KernelArguments {
     }
 
     /// Gives a key one value: the first `key=…` is replaced in its place, others of that key go; where there is none it comes at
-    /// the end.
+    /// the end, but before a `--`, after which all is for init.
     pub fn set(&mut self, key: &str, value: &str) {
         let mut new = Some(format!("{key}={value}"));
         self.0.retain_mut(|word| {
@@ -47,7 +47,8 @@ impl KernelArguments {
             }
             new.take().map(|new| *word = new).is_some()
         });
-        self.0.extend(new);
+        let end = self.0.iter().position(|word| word == "--").unwrap_or(self.0.len());
+        self.0.splice(end..end, new);
     }
 
     /// Removes every `key=…`.
@@ -85,6 +86,13 @@ mod tests {
         assert_eq!(kargs.without_ostree(), ["root=LABEL=x", "quiet", "init=/i"]);
         kargs.remove("root");
         assert_eq!(kargs.get("root"), None);
+    }
+
+    #[test]
+    fn what_is_for_init_stays_behind() {
+        let mut kargs = KernelArguments::parse("quiet -- single");
+        kargs.set("ostree", "/x");
+        assert_eq!(kargs.to_string(), "quiet ostree=/x -- single");
     }
 
     #[test]

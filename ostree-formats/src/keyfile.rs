@@ -153,6 +153,32 @@ pub fn boolean(value: &str) -> Option<bool> {
     }
 }
 
+/// A list of strings with their escapes undone, as `g_key_file_get_string_list` reads it with its usual separator: a
+/// semicolon at the end ends the last string and begins none, `\;` is one within a string. `None`: an escape that is none.
+pub fn string_list(value: &str) -> Option<Vec<String>> {
+    let (mut list, mut item, mut begun) = (Vec::new(), String::new(), false);
+    let mut characters = value.chars();
+    while let Some(character) = characters.next() {
+        begun = character != ';';
+        match character {
+            ';' => list.push(std::mem::take(&mut item)),
+            '\\' => item.push(match characters.next()? {
+                's' => ' ',
+                'n' => '\n',
+                't' => '\t',
+                'r' => '\r',
+                same @ ('\\' | ';') => same,
+                _ => return None,
+            }),
+            other => item.push(other),
+        }
+    }
+    if begun {
+        list.push(item);
+    }
+    Some(list)
+}
+
 /// `g_ascii_isspace`.
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
@@ -214,6 +240,24 @@ mod tests {
         }
         for text in ["yes", "no", "TRUE", "on", "", " true", "truee"] {
             assert_eq!(boolean(text), None, "{text:?}");
+        }
+    }
+
+    /// As `ostree` 2026.4 took apart `sysroot.bls-append-except-default`.
+    #[test]
+    fn lists_are_taken_apart_by_glibs_rules() {
+        for (text, list) in [
+            ("", Some(vec![])),
+            ("a", Some(vec!["a"])),
+            ("a;b;", Some(vec!["a", "b"])),
+            (";", Some(vec![""])),
+            ("a;;b", Some(vec!["a", "", "b"])),
+            (r"a\;b;c", Some(vec!["a;b", "c"])),
+            (r"a\sb\\c ", Some(vec![r"a b\c "])),
+            (r"a\x", None),
+            (r"a\", None),
+        ] {
+            assert_eq!(string_list(text), list.map(|l| l.into_iter().map(str::to_owned).collect()), "{text:?}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::keyfile::{Keyfile, KeyfileError, boolean};
+use crate::keyfile::{Keyfile, KeyfileError, boolean, string_list};
 
 /// Legacy `[sysroot] readonly` of `ostree/repo/config`; new systems say it in `prepare-root.conf`.
 ///
@@ -87,7 +87,7 @@ impl RepoConfig {
     /// See [`RepoConfigError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, RepoConfigError> {
         let keyfile = Keyfile::parse_merging(bytes)?;
-        let get = |key: &'static str| keyfile.get("sysroot", key).map(|entry| entry.value.trim_end());
+        let get = |key: &'static str| keyfile.get("sysroot", key).map(|entry| entry.value);
         let wrong = |key, value: &str, wanted| RepoConfigError::Value { key, value: value.to_owned(), wanted };
         let bootloader = get("bootloader").unwrap_or("auto");
         let known = BOOTLOADERS.iter().find(|(name, _)| *name == bootloader).map(|(_, bootloader)| *bootloader);
@@ -98,17 +98,19 @@ impl RepoConfig {
             Some(value) => boolean(value).ok_or_else(|| wrong("bootprefix", value, "it is true or false"))?,
             None => false,
         };
-        let pairs = get("bls-append-except-default").unwrap_or_default().split(';').filter(|pair| !pair.is_empty());
-        let pair = |pair: &str| {
-            let (key, value) = pair.split_once('=').ok_or_else(|| {
-                wrong("bls-append-except-default", pair, "it is a list of key=value, separated by semicolons")
-            })?;
-            Ok((key.to_owned(), value.to_owned()))
-        };
-        let bls_append_except_default = pairs.map(pair).collect::<Result<_, RepoConfigError>>()?;
+        let list = get("bls-append-except-default").unwrap_or_default();
+        let no_list = || wrong("bls-append-except-default", list, "it is a list of key=value, separated by semicolons");
+        let mut bls_append_except_default: Vec<(String, String)> = Vec::new();
+        for pair in string_list(list).ok_or_else(no_list)? {
+            let (key, value) = pair.split_once('=').ok_or_else(no_list)?;
+            // The last of two values counts.
+            bls_append_except_default.retain(|(earlier, _)| earlier != key);
+            bls_append_except_default.push((key.to_owned(), value.to_owned()));
+        }
         let tries = get("boot-counting-tries").unwrap_or("0");
         // libostree's own limit.
-        let boot_counting_tries = tries.parse().ok().filter(|tries| *tries <= 5);
+        let digits = Some(tries).filter(|tries| tries.bytes().all(|byte| byte.is_ascii_digit()));
+        let boot_counting_tries = digits.and_then(|digits| digits.parse().ok()).filter(|tries| *tries <= 5);
         let boot_counting_tries =
             boot_counting_tries.ok_or_else(|| wrong("boot-counting-tries", tries, "it is a number from 0 to 5"))?;
         Ok(Self { bootloader: known, bootprefix, bls_append_except_default, boot_counting_tries })
@@ -143,6 +145,16 @@ mod tests {
             ),
             ("[sysroot]\nbootprefix=yes\n", "sysroot.bootprefix=yes: it is true or false"),
             ("[sysroot]\nboot-counting-tries=6\n", "sysroot.boot-counting-tries=6: it is a number from 0 to 5"),
+            ("[sysroot]\nboot-counting-tries=+3\n", "sysroot.boot-counting-tries=+3: it is a number from 0 to 5"),
+            ("[sysroot]\nboot-counting-tries=3 \n", "sysroot.boot-counting-tries=3 : it is a number from 0 to 5"),
+            (
+                "[sysroot]\nbootloader=none \n",
+                "sysroot.bootloader=none : it is auto, none, grub2, syslinux, uboot, zipl or aboot",
+            ),
+            (
+                "[sysroot]\nbls-append-except-default=a=1;;b=2\n",
+                "sysroot.bls-append-except-default=a=1;;b=2: it is a list of key=value, separated by semicolons",
+            ),
             ("nonsense", "line 1: \"nonsense\" is neither a [group], nor a key=value, nor a comment"),
         ] {
             assert_eq!(RepoConfig::parse(text.as_bytes()).unwrap_err().to_string(), message);

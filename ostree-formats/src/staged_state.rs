@@ -52,6 +52,9 @@ pub enum StagedStateError {
         /// What it should be.
         wanted: &'static str,
     },
+    /// A value that is not in GVariant's normal form, and would read as something else than was written.
+    #[error("the value of the key {0:?} is damaged")]
+    Damaged(&'static str),
     /// A name that cannot be one.
     #[error("the key {key:?}: {reason}")]
     Name {
@@ -85,7 +88,9 @@ impl<'a> Dictionary<'a> {
     fn nested(&self, key: &'static str) -> Result<Option<Self>, StagedStateError> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let dictionary = value.get(gv!("a{sv}")).ok_or(StagedStateError::Type { key, wanted: "a{sv}" })?;
-        Ok(Some(Self { entries: entries!(dictionary) }))
+        let entries: Vec<_> = entries!(dictionary);
+        undamaged(key, value, &gv!("a{sv}").serialize_to_vec(&entries))?;
+        Ok(Some(Self { entries }))
     }
 
     fn get(&self, key: &str) -> Option<&'a Variant> {
@@ -94,7 +99,9 @@ impl<'a> Dictionary<'a> {
 
     fn text(&self, key: &'static str) -> Result<&'a str, StagedStateError> {
         let value = self.get(key).ok_or(StagedStateError::Missing(key))?;
-        value.get(gv!("s")).map(gvariant::Str::to_str).ok_or(StagedStateError::Type { key, wanted: "s" })
+        let text = value.get(gv!("s")).ok_or(StagedStateError::Type { key, wanted: "s" })?.to_str();
+        undamaged(key, value, &gv!("s").serialize_to_vec(text))?;
+        Ok(text)
     }
 
     fn deployment(&self) -> Result<DeploymentPath, StagedStateError> {
@@ -126,7 +133,9 @@ impl StagedState {
         let list = |key: &'static str| -> Result<Option<Vec<String>>, StagedStateError> {
             let Some(value) = whole.get(key) else { return Ok(None) };
             let words = value.get(gv!("as")).ok_or(StagedStateError::Type { key, wanted: "as" })?;
-            Ok(Some(words.iter().map(|word| word.to_str().to_owned()).collect()))
+            let words: Vec<String> = words.iter().map(|word| word.to_str().to_owned()).collect();
+            undamaged(key, value, &gv!("as").serialize_to_vec(&words))?;
+            Ok(Some(words))
         };
         let checksum = |text: &String| text.parse().map_err(|reason| named("overlay-initrds", reason));
         let extra = match whole.get("bootconfig-extra") {
@@ -134,12 +143,19 @@ impl StagedState {
                 let wrong = StagedStateError::Type { key: "bootconfig-extra", wanted: "a{ss}" };
                 let pairs = value.get(gv!("a{ss}")).ok_or(wrong)?;
                 let pair = pairs.iter().map(|pair| pair.to_tuple());
-                pair.map(|(key, value)| (key.to_str().to_owned(), value.to_str().to_owned())).collect()
+                let pairs: Vec<_> = pair.map(|(key, value)| (key.to_str(), value.to_str())).collect();
+                undamaged("bootconfig-extra", value, &gv!("a{ss}").serialize_to_vec(&pairs))?;
+                pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
             }
             None => BTreeMap::new(),
         };
         let locked = match whole.get("locked") {
-            Some(value) => value.get(gv!("b")).ok_or(StagedStateError::Type { key: "locked", wanted: "b" })?.to_bool(),
+            Some(value) => {
+                let wrong = StagedStateError::Type { key: "locked", wanted: "b" };
+                let locked = value.get(gv!("b")).ok_or(wrong)?.to_bool();
+                undamaged("locked", value, &gv!("b").serialize_to_vec(&locked))?;
+                locked
+            }
             None => false,
         };
         Ok(Self {
@@ -183,6 +199,13 @@ impl StagedState {
         }
         gv!("a{sv}").serialize_to_vec(&entries)
     }
+}
+
+/// GVariant reads what is damaged as default values, in each value anew: an argument with a NUL in it as an empty one. What
+/// would not be written as it was found is damaged.
+fn undamaged(key: &'static str, value: &Variant, written: &[u8]) -> Result<(), StagedStateError> {
+    let found: &[u8] = value.split().1;
+    if found == written { Ok(()) } else { Err(StagedStateError::Damaged(key)) }
 }
 
 /// What a dictionary names a deployment by.
@@ -313,6 +336,16 @@ mod tests {
             for length in 0..whole.len() {
                 assert!(StagedState::from_bytes(&whole[..length]).is_err(), "{length} of {}", whole.len());
             }
+        }
+    }
+
+    #[test]
+    fn a_damaged_argument_is_an_error_and_not_an_empty_one() {
+        for (argument, byte) in [(&b"root=LABEL"[..], 0), (b"quiet", 0xff)] {
+            let mut damaged = bytes(KARGS);
+            let at = damaged.windows(argument.len()).position(|window| window == argument).unwrap();
+            damaged[at + 2] = byte;
+            assert_eq!(StagedState::from_bytes(&damaged), Err(StagedStateError::Damaged("kargs")));
         }
     }
 

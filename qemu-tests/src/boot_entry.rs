@@ -21,13 +21,18 @@ impl BootEntry {
     pub fn default_of(boot: &Path) -> Result<BootEntry> {
         let entries = boot.join("loader/entries");
         let listing = fs::read_dir(&entries).with_context(|| format!("listing {}", entries.display()))?;
-        let mut names: Vec<String> =
-            listing.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        names.sort_by_key(|name| number(name));
-        let name = names.last().with_context(|| format!("no entry in {}", entries.display()))?;
+        let names = listing.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let names = BootEntry::in_order(names.collect());
+        let name = names.first().with_context(|| format!("no entry in {}", entries.display()))?;
         let path = entries.join(name);
         let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         Ok(BootEntry::parse(&text))
+    }
+
+    /// Names of entries in a boot loader's order, the one that it takes by itself first.
+    pub fn in_order(mut names: Vec<String>) -> Vec<String> {
+        names.sort_by_key(|name| std::cmp::Reverse(number(name)));
+        names
     }
 
     /// Parses an entry; keys that are not needed to boot are passed over.

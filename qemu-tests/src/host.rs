@@ -20,6 +20,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("mkfs.btrfs", "btrfs-progs"),
     ("xz", "xz-utils"),
     ("zstd", "zstd"),
+    ("qemu-storage-daemon", "qemu-utils"),
+    ("grub-fstest", "grub-common"),
     ("unshare", "util-linux"),
     ("mount", "mount"),
     ("tar", "tar"),

@@ -8,6 +8,7 @@ pub mod dir;
 pub mod entry;
 pub mod exec;
 pub mod journal;
+pub mod limits;
 pub mod lock;
 pub mod log;
 pub mod mount;

@@ -16,7 +16,7 @@ use lexopt::prelude::*;
 
 const HELP: &str = "\
 cargo xtask boot [--scenario NAME] [--interactive]   make a system, boot it, show what happened
-cargo xtask test [--fast]                            everything; --fast leaves out the whole machines
+cargo xtask test [--fast] [--all-power-cuts]         everything; --fast leaves out the whole machines
 cargo xtask bench                                    figures, against the peer in the same run
 cargo xtask build                                    the static binaries
 cargo xtask install DESTDIR [--dracut-module NAME]   everything where a distribution expects it
@@ -36,6 +36,7 @@ fn main() -> Result<()> {
             ("boot", Long("scenario")) => options.scenario = Some(parser.value()?.string()?),
             ("boot", Long("interactive")) => options.interactive = true,
             ("test", Long("fast")) => options.fast = true,
+            ("test", Long("all-power-cuts")) => options.all_power_cuts = true,
             ("install", Long("dracut-module")) => options.dracut_module = Some(parser.value()?.string()?),
             ("install", Value(directory)) if options.destdir.is_none() => options.destdir = Some(directory.into()),
             (_, other) => return Err(other.unexpected().into()),
@@ -43,7 +44,7 @@ fn main() -> Result<()> {
     }
     match command.as_str() {
         "boot" => boot::boot(options.scenario.as_deref(), options.interactive),
-        "test" => test::test(options.fast),
+        "test" => test::test(options.fast, options.all_power_cuts),
         "bench" => bench::bench(),
         "build" => {
             for program in binary::PROGRAMS {
@@ -67,6 +68,7 @@ struct Options {
     scenario: Option<String>,
     interactive: bool,
     fast: bool,
+    all_power_cuts: bool,
     destdir: Option<PathBuf>,
     dracut_module: Option<String>,
 }

@@ -10,8 +10,8 @@ use crate::binary;
 use crate::install;
 use crate::workspace::{self, cargo, run};
 
-/// Runs all phases; without machines if `fast`. The first failure ends it.
-pub(crate) fn test(fast: bool) -> Result<()> {
+/// Runs all phases; without machines if `fast`, and every power cut in place of a sample if `all_power_cuts`. The first failure ends it.
+pub(crate) fn test(fast: bool, all_power_cuts: bool) -> Result<()> {
     let begin = Instant::now();
     phase("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
     phase("lints", || {
@@ -25,6 +25,7 @@ pub(crate) fn test(fast: bool) -> Result<()> {
     install::install(&destdir, install::DRACUT_MODULE)?;
     phase("mount namespaces", || run(&mut in_namespaces("namespaces")?))?;
     phase("finalization on disk images", || run(&mut in_namespaces("finalize")?))?;
+    phase("power cuts", || run(&mut power_cuts(all_power_cuts)?))?;
     if fast {
         println!("\nskipped: whole machines (--fast)");
     } else {
@@ -61,6 +62,15 @@ fn in_namespaces(test: &str) -> Result<Command> {
         .env("FIRSTROOT_PREPARE_ROOT", binary::build(binary::PREPARE_ROOT)?)
         .env("FIRSTROOT_FINALIZE_STAGED", binary::build(binary::FINALIZE_STAGED)?)
         .env("FIRSTROOT_PEERS", "1");
+    Ok(command)
+}
+
+fn power_cuts(all: bool) -> Result<Command> {
+    let mut command = in_namespaces("power_cuts")?;
+    command.env("FIRSTROOT_FINALIZE_SABOTAGED", binary::build_sabotaged()?);
+    if all {
+        command.env("FIRSTROOT_POWER_CUTS", "all");
+    }
     Ok(command)
 }
 

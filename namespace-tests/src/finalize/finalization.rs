@@ -13,6 +13,8 @@ use crate::initramfs::Outcome;
 pub enum Contestant {
     /// The static binary that `FIRSTROOT_FINALIZE_STAGED` names.
     Ours,
+    /// The one that `FIRSTROOT_FINALIZE_SABOTAGED` names, which leaves out or breaks what it is told to.
+    Sabotaged(&'static str),
     /// `ostree admin finalize-staged` of the guest.
     Peer,
 }
@@ -20,21 +22,28 @@ pub enum Contestant {
 impl Contestant {
     fn program(self) -> &'static str {
         match self {
-            Contestant::Ours => "/usr/lib/ostree/ostree-finalize-staged",
+            Contestant::Ours | Contestant::Sabotaged(_) => "/usr/lib/ostree/ostree-finalize-staged",
             Contestant::Peer => "ostree admin finalize-staged",
         }
     }
 
     /// Whether there is one: ours has to be built before.
     pub fn is_there(self) -> bool {
-        self == Contestant::Peer || binary().is_some()
+        self == Contestant::Peer || self.binary().is_some()
+    }
+
+    /// The static binary that is put into the guest.
+    pub(super) fn binary(self) -> Option<PathBuf> {
+        let variable = match self {
+            Contestant::Sabotaged(_) => "FIRSTROOT_FINALIZE_SABOTAGED",
+            _ => "FIRSTROOT_FINALIZE_STAGED",
+        };
+        std::env::var_os(variable).map(PathBuf::from)
     }
 }
 
-/// The static binary under test.
-pub(super) fn binary() -> Option<PathBuf> {
-    std::env::var_os("FIRSTROOT_FINALIZE_STAGED").map(PathBuf::from)
-}
+/// As the unit has it.
+const READ_ONLY_ETC: &str = "set -e\nmount --bind /etc /etc\nmount -o remount,bind,ro /etc\n";
 
 /// How a finalization ended.
 #[derive(Clone, Debug)]
@@ -73,21 +82,33 @@ impl Machine {
         strace: &[&str],
         arguments: &[&str],
     ) -> Result<Finalized> {
-        ensure!(contestant.is_there(), "FIRSTROOT_FINALIZE_STAGED is not set");
-        // systemd's number of the run: by it services know that they are one.
-        let mut words = vec!["exec env INVOCATION_ID=00000000000000000000000000000001".to_owned()];
-        words.extend(environment.iter().map(|variable| quoted(variable)));
-        if !strace.is_empty() {
-            words.push("/run/fixture/tools/strace -f -qq".to_owned());
-            words.extend(strace.iter().map(|word| quoted(word)));
-        }
-        words.push(contestant.program().to_owned());
-        words.extend(arguments.iter().map(|word| quoted(word)));
-        self.run_with_journal(&format!(
-            "set -e\nmount --bind /etc /etc\nmount -o remount,bind,ro /etc\n{}",
-            words.join(" ")
-        ))
+        let command = command(contestant, environment, strace, arguments)?;
+        self.run_program(contestant, &format!("{READ_ONLY_ETC}exec {command}"))
     }
+
+    /// Finalizes, with shell commands before and after.
+    pub fn finalize_between(&self, contestant: Contestant, before: &str, after: &str) -> Result<Finalized> {
+        let command = command(contestant, &[], &[], &[])?;
+        let script = format!("{READ_ONLY_ETC}{before}\nset +e\n{command}\nstatus=$?\nset -e\n{after}\nexit $status");
+        self.run_program(contestant, &script)
+    }
+}
+
+fn command(contestant: Contestant, environment: &[String], strace: &[&str], arguments: &[&str]) -> Result<String> {
+    ensure!(contestant.is_there(), "no binary of {contestant:?} is named in the environment");
+    // systemd's number of the run: by it services know that they are one.
+    let mut words = vec!["env INVOCATION_ID=00000000000000000000000000000001".to_owned()];
+    if let Contestant::Sabotaged(what) = contestant {
+        words.push(format!("FIRSTROOT_SABOTAGE={}", quoted(what)));
+    }
+    words.extend(environment.iter().map(|variable| quoted(variable)));
+    if !strace.is_empty() {
+        words.push("/run/fixture/tools/strace -f -qq".to_owned());
+        words.extend(strace.iter().map(|word| quoted(word)));
+    }
+    words.push(contestant.program().to_owned());
+    words.extend(arguments.iter().map(|word| quoted(word)));
+    Ok(words.join(" "))
 }
 
 fn quoted(word: &str) -> String {

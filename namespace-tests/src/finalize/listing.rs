@@ -44,6 +44,13 @@ pub fn listing(machine: &Machine, finalized: &Finalized) -> Result<Listing> {
     Ok(listing)
 }
 
+/// All that is at `path`, relative to `root`, and below.
+pub fn listing_below(root: &Path, path: &Path) -> Result<Listing> {
+    let mut walk = Walk::default();
+    walk.add(root, path)?;
+    Ok(walk.listing)
+}
+
 /// Only messages that somebody can look for. Source code lines, durations and texts are the sender's own.
 fn messages(finalized: &Finalized) -> Listing {
     let told = |field: &str| field.starts_with("OSTREE_") && !field.ends_with("_MSEC") || field.starts_with("ETC_");
@@ -175,7 +182,7 @@ fn attributes(place: &Path) -> Result<Vec<(String, String)>> {
 }
 
 /// Short texts as they are, so that a difference can be read; of others the size and a hash.
-fn shown(content: &[u8]) -> String {
+pub(crate) fn shown(content: &[u8]) -> String {
     if content.len() <= 200 {
         return format!("{:?}", content.escape_ascii().to_string());
     }

@@ -14,7 +14,7 @@ use qemu_tests::mounted::Mounted;
 use qemu_tests::rootfs::Rootfs;
 use tempfile::TempDir;
 
-use super::finalization::{Finalized, binary};
+use super::finalization::{Contestant, Finalized};
 use super::journal::Journal;
 use super::story::{Boot, Story};
 use crate::initramfs::Outcome;
@@ -32,12 +32,23 @@ const DEPLOYMENT: &str = "deployment";
 /// No finalization here takes a tenth of it.
 const TIME_LIMIT: &str = "120";
 
+/// Something that can be mounted.
+#[derive(Clone, Debug)]
+pub struct Volume {
+    /// An image or a device.
+    pub image: PathBuf,
+    /// Options with which it is mounted.
+    pub options: String,
+}
+
 /// Disk images, `/run/ostree`, and a kernel command line; gone when dropped.
 #[derive(Debug)]
 pub struct Machine {
     directory: TempDir,
     rootfs: PathBuf,
     story: Story,
+    /// The physical root and `/boot`, where they are not the images in `directory`.
+    elsewhere: Option<(Volume, Option<Volume>)>,
 }
 
 impl Machine {
@@ -48,7 +59,7 @@ impl Machine {
         let place = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
         let directory =
             tempfile::Builder::new().prefix("firstroot-machine-").tempdir_in(place).context("a directory")?;
-        let machine = Machine { directory, rootfs: rootfs.path(), story: story.clone() };
+        let machine = Machine { directory, rootfs: rootfs.path(), story: story.clone(), elsewhere: None };
         let plain = BootedState {
             device: 0,
             inode: 0,
@@ -83,6 +94,7 @@ impl Machine {
                 .tempdir_in(self.directory.path().parent().context("the machine has no directory")?)?,
             rootfs: self.rootfs.clone(),
             story: self.story.clone(),
+            elsewhere: None,
         };
         fs::copy(self.path("booted"), other.path("booted")).context("copying what prepare-root writes")?;
         fs::create_dir(other.path("mnt")).context("creating a mount point")?;
@@ -103,6 +115,28 @@ impl Machine {
     /// The image of `/boot`, if it is a filesystem of its own.
     pub fn boot_image(&self) -> PathBuf {
         self.path("boot.img")
+    }
+
+    /// From now on its disks are these.
+    pub fn move_to(&mut self, root: Volume, boot: Option<Volume>) {
+        self.elsewhere = Some((root, boot));
+    }
+
+    fn root_volume(&self) -> Volume {
+        let here = || Volume { image: self.root_image(), options: self.story.filesystem.mount_options().to_owned() };
+        self.elsewhere.as_ref().map_or_else(here, |(root, _)| root.clone())
+    }
+
+    fn boot_volume(&self) -> Option<Volume> {
+        if let Some((_, boot)) = &self.elsewhere {
+            return boot.clone();
+        }
+        match self.story.boot {
+            Boot::Same => None,
+            Boot::Separate(filesystem) => {
+                Some(Volume { image: self.boot_image(), options: filesystem.mount_options().to_owned() })
+            }
+        }
     }
 
     /// What is in `/run/ostree` when the system runs.
@@ -128,19 +162,26 @@ impl Machine {
 
     /// Runs a shell script in the booted system, and listens to the journal.
     pub fn run_with_journal(&self, script: &str) -> Result<Finalized> {
+        self.run_program(Contestant::Ours, script)
+    }
+
+    pub(super) fn run_program(&self, contestant: Contestant, script: &str) -> Result<Finalized> {
         for name in ["status", "frozen"] {
             let _ = fs::remove_file(self.path(name));
         }
         let journal = Journal::listen(&self.path("journal.socket"))?;
+        let (root, boot) = (self.root_volume(), self.boot_volume());
         let mut command = Command::new("timeout");
         command
             .args(["--kill-after=5", TIME_LIMIT, "unshare", "--mount", "--propagation", "private"])
             .args(["--pid", "--fork", "--kill-child", "sh", "-c", BOOTED])
             .env("machine", self.directory.path())
             .env("rootfs", &self.rootfs)
-            .env("binary", binary().unwrap_or_default())
-            .env("root_options", self.story.filesystem.mount_options())
-            .env("boot_options", self.story.boot.mount_options())
+            .env("binary", contestant.binary().unwrap_or_default())
+            .env("root_image", &root.image)
+            .env("root_options", &root.options)
+            .env("boot_image", boot.as_ref().map(|boot| boot.image.as_path()).unwrap_or(Path::new("")))
+            .env("boot_options", boot.as_ref().map(|boot| boot.options.as_str()).unwrap_or_default())
             .env("read_only_sysroot", if self.story.read_only_sysroot { "yes" } else { "" })
             .env("tools", TOOLS)
             .env("script", script);
@@ -197,13 +238,14 @@ impl Machine {
             unshare(CloneFlags::CLONE_NEWNS).context("a mount namespace of one's own needs root")?;
             let flags = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
             mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).context("making / private")?;
-            let root = Mounted::at(&self.root_image(), self.story.filesystem.mount_options(), &self.path("mnt"))?;
-            let boot = if let Boot::Separate(filesystem) = self.story.boot {
+            let volume = self.root_volume();
+            let root = Mounted::at(&volume.image, &volume.options, &self.path("mnt"))?;
+            let boot = if let Some(volume) = self.boot_volume() {
                 let path = root.path().join("boot");
                 if is_new {
                     fs::create_dir(&path).context("creating boot")?;
                 }
-                Some(Mounted::at(&self.boot_image(), filesystem.mount_options(), &path)?)
+                Some(Mounted::at(&volume.image, &volume.options, &path)?)
             } else {
                 None
             };

@@ -57,16 +57,6 @@ pub enum Boot {
     Separate(Filesystem),
 }
 
-impl Boot {
-    /// Options that mount its image, if it has one.
-    pub(super) fn mount_options(self) -> &'static str {
-        match self {
-            Boot::Same => "",
-            Boot::Separate(filesystem) => filesystem.mount_options(),
-        }
-    }
-}
-
 /// A commit: the tree before it, changed.
 #[derive(Clone, Debug)]
 pub struct Tree {

@@ -344,3 +344,36 @@ pub(crate) fn a_boot_on_fat_is_refused_by_name(guest: Guest) -> Result<()> {
     ensure!(outcome.outcome.code == Some(1));
     Ok(())
 }
+
+/// A disk that nobody can make writable.
+pub(crate) fn a_disk_that_stays_read_only(guest: Guest) -> Result<()> {
+    for place in ["/sysroot", "/boot"] {
+        let story =
+            Story::named("read-only").with_boot_on(Filesystem::Ext4).tree("os/next", "2", "kernel 2").stage("os/next");
+        let machine = story.staged(guest)?.copy()?;
+        let outcome = machine.run(&format!(
+            "mount -o remount,ro {place}; exec /run/fixture/tools/strace -f -qq -o /dev/null -e trace=fsconfig \
+             -e inject=fsconfig:error=EROFS /usr/lib/ostree/ostree-finalize-staged"
+        ))?;
+        let text = format!("cannot remount writable {place}: Read-only file system");
+        ensure!(outcome.code == Some(1) && outcome.stderr.contains(&text), "{outcome:?}");
+        let again = machine.finalize(Contestant::Ours)?;
+        ensure!(again.outcome.code == Some(0), "{:?}", again.outcome);
+    }
+    Ok(())
+}
+
+/// libostree lists every `ostree-….conf`; a deployment that is in one is in use.
+pub(crate) fn an_entry_with_an_odd_name_is_one_of_the_list(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    machine.with_disk(|root| {
+        let entries = root.join("boot/loader/entries");
+        Ok(fs::rename(entries.join("ostree-1.conf"), entries.join("ostree-mine+x.conf"))?)
+    })?;
+    ensure!(machine.check("ostree admin status")?.contains("* os "), "the peer lists it");
+    machine.finalize(Contestant::Ours)?.outcome.success()?;
+    machine.boot_default()?;
+    let status = machine.check("ostree admin status")?;
+    ensure!(status.contains("Version: 2\n") && status.contains("Version: 1\n"), "{status}");
+    Ok(())
+}

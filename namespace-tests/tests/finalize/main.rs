@@ -78,6 +78,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         a_stamp_of_what_is_booted_is_no_failure,
         a_soft_reboot_is_finished_beside_a_stamp,
         what_cannot_be_removed_is_removed_next_time,
+        preparing_and_finalizing_at_the_same_time_do_not_disturb_each_other,
     ));
     // What is ours alone is the same with each guest.
     if guest == Guest::Trixie {
@@ -97,12 +98,15 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             without_root_or_without_ostree_nothing_is_done,
             conflicts_in_etc_are_named_and_nothing_is_changed,
             a_boot_on_fat_is_refused_by_name,
+            a_disk_that_stays_read_only,
+            an_entry_with_an_odd_name_is_one_of_the_list,
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), restart:
             killed_at_any_call_with_a_separate_boot,
             killed_at_any_call_with_one_filesystem,
             killed_at_any_call_when_only_the_boot_links_swap,
             preparing_killed_at_any_call_the_peer_finalizes,
+            what_an_interrupted_run_kept_is_void_when_something_else_happened,
         ));
     }
     trials.extend(with_guest!(guest, missing, sabotage:

@@ -420,3 +420,19 @@ pub(crate) fn what_cannot_be_removed_is_removed_next_time(guest: Guest) -> Resul
     ensure!(left == 4, "{left} names where two deployments and their origins are");
     boots_version(&machine, "2")
 }
+
+/// Somebody finalizes by hand while the path unit's service is at work.
+pub(crate) fn preparing_and_finalizing_at_the_same_time_do_not_disturb_each_other(guest: Guest) -> Result<()> {
+    let program = "/usr/lib/ostree/ostree-finalize-staged";
+    for round in 0..4 {
+        let machine = separate_boot().staged(guest)?.copy()?;
+        // Each round the second begins a little later.
+        let outcome = machine.run(&format!(
+            "{program} --prepare & preparing=$!; sleep 0.0{round}; {program}; status=$?; wait $preparing; exit $status"
+        ))?;
+        ensure!(outcome.code == Some(0), "round {round}: {outcome:?}");
+        is_what_the_tree_has(&machine)?;
+        boots_version(&machine, "2")?;
+    }
+    Ok(())
+}

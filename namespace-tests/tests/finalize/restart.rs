@@ -155,3 +155,37 @@ pub(crate) fn preparing_killed_at_any_call_the_peer_finalizes(guest: Guest) -> R
     ensure!(killed > 10, "only {killed} runs were killed");
     Ok(())
 }
+
+/// What a killed run has kept counts only as long as nothing else has happened.
+pub(crate) fn what_an_interrupted_run_kept_is_void_when_something_else_happened(guest: Guest) -> Result<()> {
+    let story =
+        Story::named("interrupted").tree("os/next", "2", "kernel 2").tree("os/other", "3", "kernel 3").stage("os/next");
+    let gone = "mount -o remount,rw /sysroot; cd /sysroot/ostree/deploy/os/deploy; for d in *.0; do \
+        test $(stat -c %i $d) = $(stat -c %i /) || { chattr -i $d; rm -r $d; }; done";
+    for (happened, said, version) in [
+        ("ostree admin deploy --os=os os/other", "is out of date: it is dropped", "3"),
+        (gone, "is out of date: it is dropped", "1"),
+        ("ostree admin deploy --stage os/other", "is finalized in", "3"),
+        // Nothing else: it is begun again.
+        ("true", "an earlier run was interrupted: beginning again", "2"),
+    ] {
+        let machine = story.staged(guest)?.copy()?;
+        let killed = machine.strace(Contestant::Ours, &["-e", "inject=syncfs:signal=KILL", "-o", "/dev/null"])?;
+        ensure!(killed.outcome.signal == Some(9), "{:?}", killed.outcome);
+        let status = machine.check("ostree admin status")?;
+        ensure!(!status.contains("(staged)"), "nobody takes it for staged any more: {status}");
+        machine.check(happened)?;
+        let second = machine.finalize(Contestant::Ours)?;
+        ensure!(
+            second.outcome.code == Some(0) && second.outcome.stderr.contains(said),
+            "{happened}: {:?}",
+            second.outcome
+        );
+        let left = machine.run_ostree().join("staged-deployment-finalizing");
+        ensure!(!left.exists(), "{happened}: it is still kept");
+        machine.boot_default()?;
+        let status = machine.check("ostree admin status")?;
+        ensure!(status.contains(&format!("Version: {version}\n")), "{happened}: {status}");
+    }
+    Ok(())
+}
