@@ -15,6 +15,7 @@ use crate::boot_plan::{boot_directory, overlay_file};
 use crate::deployment_list::Listed;
 use crate::prepared::{self, is_kernel_directory};
 use crate::roots::Roots;
+use crate::xfs_directory;
 
 /// What is current after the swap.
 #[derive(Debug, Clone)]
@@ -134,7 +135,7 @@ pub(crate) fn removals(found: &Found, current: &Current) -> Removals {
     let other = n.other();
 
     let mut removals = Removals::default();
-    let old_loader = ["loader.tmp".to_owned(), format!("loader.{other}")];
+    let old_loader = ["loader.tmp".to_owned(), format!("loader.{other}"), xfs_directory::ASIDE.to_owned()];
     removals.boot.extend(found.boot.iter().filter(|name| old_loader.contains(name)).cloned());
     let unused = |name: &&String| {
         let interrupted = name.strip_suffix(".new").is_some_and(is_kernel_directory);

@@ -32,6 +32,7 @@ mod staged;
 mod stamp;
 mod sysroot;
 mod transaction;
+mod xfs_directory;
 
 use std::ffi::OsString;
 

@@ -26,7 +26,7 @@ use crate::roots::Roots;
 use crate::run::{require_booted_and_root, say_why_not};
 use crate::staged::{Found, RunOstree};
 use crate::sysroot::{Deployment, Sysroot, open_deployment};
-use crate::{handover, install};
+use crate::{handover, install, xfs_directory};
 
 /// Prepares what is staged. An error is what finalization would fail with.
 pub(crate) fn prepare() -> Result<(), Error> {
@@ -110,6 +110,7 @@ fn put_beside(roots: &Roots, run: &RunOstree, wanted: &Install) -> Result<(), Er
         log::info!("/boot has room for the new kernel only when an old one is gone: it is installed at shutdown");
         return Ok(());
     }
+    xfs_directory::keep_out_of_its_inode(roots);
     let parent = install::boot_ostree(roots)?;
     if wanted.way == Way::NewDirectory {
         tree::remove(&parent, name.as_bytes()).context("remove", &shown)?;

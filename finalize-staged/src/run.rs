@@ -20,7 +20,7 @@ use crate::staged::{Circumstances, Found, RunOstree};
 use crate::stamp::{self, Stamp};
 use crate::sysroot::{self, Sysroot, open_deployment};
 use crate::transaction::{self, Swapped};
-use crate::{boot_plan, handover, messages, seal};
+use crate::{boot_plan, handover, messages, seal, xfs_directory};
 
 /// How often somebody who has the lock is asked again.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -108,6 +108,7 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     if let Some(etc) = plan.etc.as_ref().filter(|etc| !etc.plan.conflicts.is_empty()) {
         return Err(Error::Conflicts(etc.plan.conflicts.clone()));
     }
+    xfs_directory::keep_out_of_its_inode(roots);
     let mut stamp = Stamp::write(roots, target, "merging /etc");
     let (sysroot, plan) = make_room(roots, run, sysroot, &staged, plan, progress, &mut stamp)?;
     run.begin(&circumstances_of(&sysroot, &plan))?;

@@ -242,7 +242,8 @@ fn prepare_link(place: Where<'_>, link: &str, target: &str) -> Result<(), System
 }
 
 /// Gives `link` the place of `new`, and the other way round; where `link` is not there yet, renames.
-fn exchange(directory: BorrowedFd<'_>, new: &str, link: &str) -> Result<(), Errno> {
+pub(crate) fn exchange(directory: impl AsFd, new: &str, link: &str) -> Result<(), Errno> {
+    let directory = directory.as_fd();
     if sabotage::is_on("link-not-atomic") {
         rustix::fs::unlinkat(directory, link, AtFlags::empty()).or_else(is_not_there)?;
         // Time for it to reach the disk, as on a machine with much to write.

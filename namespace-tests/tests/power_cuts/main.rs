@@ -35,6 +35,8 @@ struct Disk {
 enum Swap {
     /// A new kernel: entries are written anew.
     Loader,
+    /// The third update: `/boot/ostree` has more names than XFS keeps in an inode, for a while.
+    Third,
     /// The same kernel and list: only the boot links are swapped.
     Bootlinks,
 }
@@ -42,7 +44,11 @@ enum Swap {
 impl Disk {
     fn name(self) -> String {
         let boot = self.boot.map(|boot| format!("-with-boot-on-{}", boot.name())).unwrap_or_default();
-        let swap = if self.swap == Swap::Loader { "new-entries" } else { "only-boot-links" };
+        let swap = match self.swap {
+            Swap::Loader => "new-entries",
+            Swap::Third => "third-update",
+            Swap::Bootlinks => "only-boot-links",
+        };
         format!("{}{boot}-{swap}", self.root.name())
     }
 
@@ -56,6 +62,16 @@ impl Disk {
         story.initramfs_bytes = 700_000;
         match self.swap {
             Swap::Loader => story.tree("os/next", "2", "kernel 2; echo 2 >usr/etc/vendor").stage("os/next"),
+            Swap::Third => story
+                .tree("os/one", "2", "kernel 2 6.2.0")
+                .tree("os/two", "3", "kernel 3 6.3.0")
+                .tree("os/three", "4", "kernel 4 6.4.0; echo 4 >usr/etc/vendor")
+                .stage("os/one")
+                .reboot()
+                .then("ostree admin pin 1")
+                .stage("os/two")
+                .reboot()
+                .stage("os/three"),
             Swap::Bootlinks => story
                 .tree("os/one", "1", "echo 1 >usr/etc/vendor")
                 .tree("os/two", "1", "echo 2 >usr/etc/vendor")
@@ -68,7 +84,7 @@ impl Disk {
 
 fn disks() -> Vec<Disk> {
     let mut disks = Vec::new();
-    for swap in [Swap::Loader, Swap::Bootlinks] {
+    for swap in [Swap::Loader, Swap::Third, Swap::Bootlinks] {
         for (root, boot) in [
             (Filesystem::Ext4, None),
             (Filesystem::Xfs, None),
@@ -197,8 +213,12 @@ fn main() -> ExitCode {
             }));
         }
     }
-    for sabotage in ["no-freeze", "link-not-atomic", "no-sync", "entries-in-place"] {
-        let all = disks();
+    for sabotage in ["no-freeze", "link-not-atomic", "no-sync", "entries-in-place", "rename", "directory-in-its-inode"]
+    {
+        // Where each shows itself first.
+        let xfs_first = ["no-freeze", "directory-in-its-inode"].contains(&sabotage);
+        let mut all = disks();
+        all.sort_by_key(|disk| (disk.swap != Swap::Third, (disk.root == Filesystem::Xfs) != xfs_first));
         let missing = needs(Contestant::Sabotaged(sabotage));
         let run = move || is_caught(&all, guest, sabotage);
         trials.push(trial(format!("a_sabotage_is_noticed::{sabotage}"), missing.as_deref(), run));

@@ -1,0 +1,94 @@
+//! `/boot/ostree` on XFS: kept in a block of its own.
+//!
+//! XFS keeps a small directory inside its inode. With one name too many it moves to a block, and inode and block are two writes: a
+//! boot loader that does not replay the journal can find the one without the other, and then no kernel at all, the old one's
+//! included. Two files with long names keep the directory from ever going back; and they come into it where nobody looks, in
+//! a copy of the directory (its files are hard links) that is exchanged with it when it is whole and durable. This happens
+//! once on each disk.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use system::dir::{self, Kind};
+use system::{Context, SystemError, copy, tree};
+
+use crate::durability;
+use crate::install;
+use crate::roots::Roots;
+use crate::sabotage;
+use crate::transaction::exchange;
+
+/// `f_type` of XFS, see statfs(2).
+const XFS: i64 = 0x5846_5342;
+/// Smaller, and the directory is in its inode.
+const BLOCK: i64 = 512;
+/// The copy; after the exchange, what it was copied from.
+pub(crate) const ASIDE: &str = "ostree.new";
+const SHOWN: &str = "/boot/ostree.new";
+
+/// Together longer than what the largest usual inode (512 bytes) has room for.
+fn names() -> [String; 2] {
+    ["1", "2"].map(|number| format!(".{:-<200}{number}", "keeps-this-directory-out-of-its-inode-for-boot-loaders"))
+}
+
+/// Sees to it. What cannot be done is a warning: without it the danger is a moment long.
+pub(crate) fn keep_out_of_its_inode(roots: &Roots) {
+    if sabotage::is_on("directory-in-its-inode") {
+        return;
+    }
+    if let Err(error) = keep(roots) {
+        log::warn!("{error}: a power cut while /boot/ostree grows may hide it from a boot loader");
+    }
+}
+
+fn keep(roots: &Roots) -> Result<(), SystemError> {
+    if rustix::fs::fstatfs(&roots.boot).context("look at", "/boot")?.f_type != XFS {
+        return Ok(());
+    }
+    let ostree = install::boot_ostree(roots)?;
+    let missing = |name: &String| matches!(dir::stat_name(&ostree, name), Ok(None));
+    if !names().iter().any(missing) {
+        return Ok(());
+    }
+    let stat = rustix::fs::fstat(&ostree).context("look at", "/boot/ostree")?;
+    if stat.st_size >= BLOCK {
+        return pad(&ostree).context("write to", "/boot/ostree");
+    }
+    let done = copy_aside(roots, &ostree).and_then(|()| {
+        durability::boot(roots)?;
+        exchange(&roots.boot, ASIDE, "ostree").context("swap", "/boot/ostree")?;
+        durability::boot(roots).map(drop)
+    });
+    // What is left under this name is a copy that does not count, or the directory that did: its files have another name.
+    let removed = tree::remove(&roots.boot, ASIDE.as_bytes()).context("remove", SHOWN);
+    done.and(removed)
+}
+
+fn copy_aside(roots: &Roots, ostree: &OwnedFd) -> Result<(), SystemError> {
+    tree::remove(&roots.boot, ASIDE.as_bytes()).context("remove", SHOWN)?;
+    rustix::fs::mkdirat(&roots.boot, ASIDE, Mode::from_raw_mode(0o700)).context("make", SHOWN)?;
+    let aside = tree::open(&roots.boot, ASIDE.as_bytes()).context("open", SHOWN)?;
+    link_all(ostree, &aside).and_then(|()| pad(&aside)).context("copy /boot/ostree to", SHOWN)
+}
+
+/// Gives everything in `from` a second name in `to`.
+fn link_all(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
+    copy::directory_attributes(from, to)?;
+    for (name, kind) in tree::entries(from)? {
+        match kind {
+            Kind::Directory => {
+                rustix::fs::mkdirat(to, &name, Mode::from_raw_mode(0o700))?;
+                link_all(&tree::open(from, &name)?, &tree::open(to, &name)?)?;
+            }
+            Kind::Link => copy::link(from, &name, to, &name)?,
+            Kind::File | Kind::Other => rustix::fs::linkat(from, &name, to, &name, AtFlags::empty())?,
+        }
+    }
+    Ok(())
+}
+
+fn pad(directory: &OwnedFd) -> Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    names().iter().try_for_each(|name| rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o644)).map(drop))
+}
