@@ -27,6 +27,8 @@ pub(crate) struct Roots {
     /// Whether that is a filesystem of its own. If not, it is reached through the physical root, so that hard links between
     /// the two are possible: the `/boot` of a booted system is another mount of the same directory.
     pub(crate) boot_is_separate: bool,
+    /// `/boot` outside of the namespace of ours, so that an automounted one stays: when it goes, so does every unit that requires it.
+    _in_use: Option<OwnedFd>,
 }
 
 impl Roots {
@@ -37,20 +39,20 @@ impl Roots {
         let root = dir::stat_fd(&sysroot).context("look at", SYSROOT)?;
         let separate = dir::stat_fd(&boot).context("look at", BOOT)?.device != root.device;
         let boot = if separate { boot } else { boot_of_the_physical_root(&sysroot)? };
-        Ok(Self { sysroot, boot, boot_is_separate: separate })
+        Ok(Self { sysroot, boot, boot_is_separate: separate, _in_use: None })
     }
 
     /// Opens both in a private mount namespace in which they can be written to, whatever they are outside. An automounted
     /// `/boot` is mounted by this.
     pub(crate) fn open_writable() -> Result<Self, Error> {
         // Outside first: in a namespace of one's own nobody answers an automount.
-        let _mounted = open(BOOT)?;
+        let outside = open(BOOT)?;
         mount::enter_private_namespace().context("enter", "a mount namespace of its own")?;
         make_writable(SYSROOT)?;
         if Path::new(BOOT).exists() {
             make_writable(BOOT)?;
         }
-        Ok(Self::open()?)
+        Ok(Self { _in_use: Some(outside), ..Self::open()? })
     }
 
     /// Whether `/boot` is FAT, on which nothing of this works.

@@ -35,6 +35,8 @@ const ARGUMENTS: &[&str] = &[
     "systemd.show_status=error",
     "8250.nr_uarts=1",
     "fsck.mode=skip",
+    // On a host with much to do the kernel finds too few ticks of an emulated timer, and panics.
+    "no_timer_check",
 ];
 
 /// Makes a failing initramfs end the run at once, instead of waiting for a person until the limit.

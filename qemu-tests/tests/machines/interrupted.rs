@@ -1,10 +1,11 @@
-//! Finalizations that take long, are killed, or lose power: what the next boot is, and what it says.
+//! Finalizations that take long, are killed, lose power or find no room: what the next boot is, and what it says.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use qemu_tests::PowerCut;
 use qemu_tests::guest::Guest;
+use qemu_tests::report::Report;
 
 use crate::shutdown::{DONE, boots, is_of_version, last, script, succeeded};
 use crate::{contains, scenario};
@@ -37,19 +38,27 @@ pub(crate) fn a_slow_disk_is_waited_for_beyond_the_limit(guest: Guest) -> Result
     Ok(())
 }
 
-/// What ours says at the next boot.
-const REPORT: &str = "ostree-finalize-staged.service failed on previous boot: interrupted while ";
+/// What ours says at the next boot, where libostree's program begins with `error: `.
+const REPORT: &str = "ostree-finalize-staged: ostree-finalize-staged.service failed on previous boot: ";
+
+const STATUS: &str = "systemctl status --no-pager ostree-boot-complete.service || echo $?";
+
+/// The old system has booted, alone, and its unit has failed.
+fn is_the_old_system(report: &Report) -> Result<()> {
+    contains(&report.failed_units()?, "ostree-boot-complete.service")?;
+    let status = report.admin_status()?;
+    contains(&status, "Version: 1")?;
+    ensure!(!status.contains("Version: 2"), "{status}");
+    Ok(())
+}
 
 /// Where systemd is told nothing, the limit holds: the old system boots, and says why, once.
 pub(crate) fn what_is_killed_is_reported_at_the_next_boot(guest: Guest) -> Result<()> {
-    let status = "systemctl status --no-pager ostree-boot-complete.service || echo $?";
-    let reports = boots(guest, "slow-boot-disk", &[&with_a_limit("NotifyAccess=none"), status, status])?;
+    let reports = boots(guest, "slow-boot-disk", &[&with_a_limit("NotifyAccess=none"), STATUS, STATUS])?;
     let [_, second, third] = reports.as_slice() else { anyhow::bail!("three boots") };
     let output = second.script_output()?;
-    contains(&output, &format!("{REPORT}installing the kernel, finalizing ostree/deploy/default/deploy/"))?;
-    contains(&second.failed_units()?, "ostree-boot-complete.service")?;
-    contains(&second.admin_status()?, "Version: 1")?;
-    ensure!(!second.admin_status()?.contains("Version: 2"), "{}", second.admin_status()?);
+    contains(&output, &format!("{REPORT}interrupted while installing the kernel, finalizing ostree/deploy/default/"))?;
+    is_the_old_system(second)?;
     is_of_version(third, "1")?;
     ensure!(!third.script_output()?.contains(REPORT), "{}", third.script_output()?);
     Ok(())
@@ -66,15 +75,15 @@ pub(crate) fn a_power_cut_is_reported_and_the_update_done_again(guest: Guest) ->
         systemctl stop $unit.path; version=2; stage 2; sync";
     let again = "
         systemctl status --no-pager ostree-boot-complete.service || echo $?
-        ! test -e STAMP; cp /var/tmp/stamp STAMP
+        test ! -e STAMP; cp /var/tmp/stamp STAMP
         INVOCATION_ID=1 ostree admin boot-complete || echo libostree: $?
-        ! test -e STAMP; ostree fsck --quiet
+        test ! -e STAMP; ostree fsck --quiet
         ostree admin deploy --os=default --stage firstroot/2; prepared 'is prepared'";
     let in_place = "
         before ostree-finalize-staged.service; cat /etc/vendor; ls /boot/ostree
         grep $(ostree rev-parse firstroot/2) /var/tmp/stamp; cp /var/tmp/stamp STAMP
         systemctl restart ostree-boot-complete.service
-        journalctl --boot --unit=ostree-boot-complete.service --output=cat; ! test -e STAMP";
+        journalctl --boot --unit=ostree-boot-complete.service --output=cat; test ! -e STAMP";
     let [keep, again, in_place] = [keep, again, in_place].map(|text| script(&text.replace("STAMP", STAMP)));
     let cut = PowerCut { seen: "Copying /etc changes: ", after: Duration::from_secs(4) };
     let reports = scenario(guest, "slow-boot-disk")?.run_scripts_after_power_cut(&keep, &cut, &[&again, &in_place])?;
@@ -82,10 +91,8 @@ pub(crate) fn a_power_cut_is_reported_and_the_update_done_again(guest: Guest) ->
     let [_, second, third] = reports.as_slice() else { anyhow::bail!("three boots") };
 
     let output = second.script_output()?;
-    contains(&output, REPORT)?;
-    contains(&second.failed_units()?, "ostree-boot-complete.service")?;
-    contains(&second.admin_status()?, "Version: 1")?;
-    ensure!(!second.admin_status()?.contains("Version: 2"), "{}", second.admin_status()?);
+    contains(&output, &format!("{REPORT}interrupted while "))?;
+    is_the_old_system(second)?;
     contains(&output, "error: ostree-finalize-staged.service failed on previous boot: interrupted while ")?;
     contains(&output, "libostree: 1\n")?;
 
@@ -99,4 +106,27 @@ pub(crate) fn a_power_cut_is_reported_and_the_update_done_again(guest: Guest) ->
     contains(&output, "was left by a run that had put the update in place: it is removed")?;
     ensure!(!output.contains(REPORT), "{output}");
     Ok(())
+}
+
+/// The administrator is told as soon as the update is staged, and again at the next boot.
+pub(crate) fn a_boot_without_room_is_reported_before_shutdown_and_after(guest: Guest) -> Result<()> {
+    let reports = boots(
+        guest,
+        "separate-boot",
+        &[
+            "room=$(df --output=avail --block-size=1 /boot | tail -1)
+             fallocate --length $((room - 20000000)) /boot/filler; ls -R /boot >/var/tmp/boot
+             version=2; stage 2; prepared 'Failed with result'; journalctl --boot --unit=$unit --output=cat
+             ls -R /boot | diff /var/tmp/boot -",
+            &format!("{STATUS}; ls -R /boot | diff /var/tmp/boot - ; systemctl start $unit.service"),
+        ],
+    )?;
+    let [first, second] = reports.as_slice() else { anyhow::bail!("two boots") };
+    let reason = "are needed for the kernel and initramfs of /ostree/deploy/default/deploy/";
+    contains(&first.script_output()?, reason)?;
+    contains(&first.failed_units()?, "ostree-finalize-staged-prepare.service")?;
+    is_the_old_system(second)?;
+    let output = second.script_output()?;
+    let report = output.lines().find(|line| line.contains(REPORT)).with_context(|| output.clone())?;
+    contains(report, reason)
 }

@@ -7,6 +7,7 @@ mod failing;
 mod interrupted;
 mod only_ours;
 mod shutdown;
+mod soft_reboot;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -83,7 +84,9 @@ fn main() -> ExitCode {
         a_slow_disk_is_waited_for_beyond_the_limit,
         what_is_killed_is_reported_at_the_next_boot,
         a_power_cut_is_reported_and_the_update_done_again,
+        a_boot_without_room_is_reported_before_shutdown_and_after,
     ))
+    .chain(stories!(soft_reboot on forky => what_is_finalized_comes_up_in_a_soft_reboot))
     .chain(stories!(failing on both =>
         a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell,
     ))

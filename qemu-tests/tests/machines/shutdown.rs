@@ -100,13 +100,13 @@ pub(crate) fn an_update_is_staged_finalized_booted_and_rolled_back(guest: Guest)
              systemctl is-active $unit.path
              echo mine >/etc/mine; chmod 700 /etc/dpkg; rm /etc/issue
              starts",
-            "cat /etc/mine /etc/vendor; stat -c %a /etc/dpkg; ! test -e /etc/issue
+            "cat /etc/mine /etc/vendor; stat -c %a /etc/dpkg; test ! -e /etc/issue
              before ostree-finalize-staged.service
              for id in e8646cd63dff4625b77909a8e7a40994 d3863baec13e4449ab0384684a8af3a7 dd440e3e549083b63d0efc7dc15255f1
              do structured $id; done
              ostree admin status; ostree fsck --quiet
              ostree admin set-default 1",
-            "! test -e /etc/vendor; cat /etc/mine
+            "test ! -e /etc/vendor; cat /etc/mine
              ostree admin undeploy 1; ostree admin deploy --os=default firstroot/2; ostree admin status",
         ],
     )?;
@@ -238,10 +238,9 @@ pub(crate) fn a_locked_deployment_waits_until_it_is_unlocked(guest: Guest) -> Re
         "ext4",
         &[
             "version=2; stage 2 --lock-finalization; ostree admin status",
-            "before ostree-finalize-staged.service; ! test -e /etc/vendor; version=2
+            "before ostree-finalize-staged.service; test ! -e /etc/vendor; version=2
              ostree admin deploy --os=default --stage --lock-finalization firstroot/2
-             ostree admin lock-finalization --unlock || rm /run/ostree/staged-deployment-locked
-             prepared 'is prepared' || true",
+             ostree admin lock-finalization --unlock; prepared 'is prepared'",
             "cat /etc/vendor",
         ],
     )?;
