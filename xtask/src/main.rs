@@ -17,7 +17,7 @@ use lexopt::prelude::*;
 const HELP: &str = "\
 cargo xtask boot [--scenario NAME] [--interactive]   make a system, boot it, show what happened
 cargo xtask test [--fast] [--all-power-cuts]         everything; --fast leaves out the whole machines
-cargo xtask bench                                    figures, against the peer in the same run
+cargo xtask bench [--only prepare-root|finalize]     figures, against the peer in the same run
 cargo xtask build                                    the static binaries
 cargo xtask install DESTDIR [--dracut-module NAME]   everything where a distribution expects it
 cargo xtask size                                     how large the binaries are, and that they stay below their limits
@@ -30,6 +30,9 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let command = command.string()?;
+    if command == bench::MEASURE {
+        return bench::measure(parser.raw_args()?);
+    }
     let mut options = Options::default();
     while let Some(argument) = parser.next()? {
         match (command.as_str(), argument) {
@@ -37,6 +40,7 @@ fn main() -> Result<()> {
             ("boot", Long("interactive")) => options.interactive = true,
             ("test", Long("fast")) => options.fast = true,
             ("test", Long("all-power-cuts")) => options.all_power_cuts = true,
+            ("bench", Long("only")) => options.only = Some(parser.value()?.parse()?),
             ("install", Long("dracut-module")) => options.dracut_module = Some(parser.value()?.string()?),
             ("install", Value(directory)) if options.destdir.is_none() => options.destdir = Some(directory.into()),
             (_, other) => return Err(other.unexpected().into()),
@@ -45,7 +49,7 @@ fn main() -> Result<()> {
     match command.as_str() {
         "boot" => boot::boot(options.scenario.as_deref(), options.interactive),
         "test" => test::test(options.fast, options.all_power_cuts),
-        "bench" => bench::bench(),
+        "bench" => bench::bench(options.only),
         "build" => {
             for program in binary::PROGRAMS {
                 println!("{}", binary::build(program)?.display());
@@ -69,6 +73,7 @@ struct Options {
     interactive: bool,
     fast: bool,
     all_power_cuts: bool,
+    only: Option<bench::Part>,
     destdir: Option<PathBuf>,
     dracut_module: Option<String>,
 }

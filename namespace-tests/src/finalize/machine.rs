@@ -49,6 +49,8 @@ pub struct Machine {
     story: Story,
     /// The physical root and `/boot`, where they are not the images in `directory`.
     elsewhere: Option<(Volume, Option<Volume>)>,
+    /// The static binary, where it is not the one that the environment names.
+    binary: Option<PathBuf>,
 }
 
 impl Machine {
@@ -59,14 +61,15 @@ impl Machine {
         let place = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
         let directory =
             tempfile::Builder::new().prefix("firstroot-machine-").tempdir_in(place).context("a directory")?;
-        let machine = Machine { directory, rootfs: rootfs.path(), story: story.clone(), elsewhere: None };
+        let (rootfs, story) = (rootfs.path(), story.clone());
+        let machine = Machine { directory, rootfs, story, elsewhere: None, binary: None };
         let plain = BootedState {
             device: 0,
             inode: 0,
             root_transient: false,
             root_transient_ro: false,
             composefs: None,
-            sysroot_ro: story.read_only_sysroot,
+            sysroot_ro: machine.story.read_only_sysroot,
             transient_etc: None,
         };
         fs::write(machine.path("booted"), plain.to_bytes()).context("writing what prepare-root writes")?;
@@ -88,18 +91,45 @@ impl Machine {
 
     /// Another machine in the same state.
     pub fn another(&self) -> Result<Machine> {
+        self.another_in(self.directory.path().parent().context("the machine has no directory")?)
+    }
+
+    /// Another machine in the same state, in a directory of its own in `place`: that decides what reading and writing cost.
+    pub fn another_in(&self, place: &Path) -> Result<Machine> {
         let other = Machine {
             directory: tempfile::Builder::new()
                 .prefix("firstroot-machine-")
-                .tempdir_in(self.directory.path().parent().context("the machine has no directory")?)?,
+                .tempdir_in(place)
+                .context("a directory")?,
             rootfs: self.rootfs.clone(),
             story: self.story.clone(),
             elsewhere: None,
+            binary: self.binary.clone(),
         };
         fs::copy(self.path("booted"), other.path("booted")).context("copying what prepare-root writes")?;
         fs::create_dir(other.path("mnt")).context("creating a mount point")?;
         self.copy_to(other.directory.path())?;
         Ok(other)
+    }
+
+    /// Makes `binary` the one of [`Contestant::Ours`], whatever the environment names.
+    #[must_use]
+    pub fn with_binary(mut self, binary: &Path) -> Machine {
+        self.binary = Some(binary.to_path_buf());
+        self
+    }
+
+    /// The static binary that is put into the guest.
+    pub(super) fn binary(&self, contestant: Contestant) -> Option<PathBuf> {
+        match contestant {
+            Contestant::Sabotaged(_) => contestant.binary(),
+            Contestant::Ours | Contestant::Peer => self.binary.clone().or_else(|| contestant.binary()),
+        }
+    }
+
+    /// Where all of it is; to the booted system, `/run/fixture/machine`.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Its story.
@@ -177,7 +207,7 @@ impl Machine {
             .args(["--pid", "--fork", "--kill-child", "sh", "-c", BOOTED])
             .env("machine", self.directory.path())
             .env("rootfs", &self.rootfs)
-            .env("binary", contestant.binary().unwrap_or_default())
+            .env("binary", self.binary(contestant).unwrap_or_default())
             .env("root_image", &root.image)
             .env("root_options", &root.options)
             .env("boot_image", boot.as_ref().map(|boot| boot.image.as_path()).unwrap_or(Path::new("")))

@@ -79,7 +79,7 @@ impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Comparison { what, unit, goal, .. } = self;
         let ratio = self.ratio();
-        write!(f, "{what:<42} {:>10} {:>10} {ratio:>7.3}", unit.show(self.ours), unit.show(self.peer))?;
+        write!(f, "{what:<50} {:>10} {:>10} {ratio:>7.3}", unit.show(self.ours), unit.show(self.peer))?;
         match goal {
             Goal::Binding(goal) | Goal::Reported(goal) if ratio <= *goal => write!(f, "  {goal:>5.3}  met"),
             Goal::Binding(goal) => write!(f, "  {goal:>5.3}  MISSED"),
@@ -91,7 +91,7 @@ impl fmt::Display for Comparison {
 
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<42} {:>10} {:>10} {:>7}  {:>5}", self.title, "ours   ", "peer   ", "ratio", "goal")?;
+        writeln!(f, "{:<50} {:>10} {:>10} {:>7}  {:>5}", self.title, "ours   ", "peer   ", "ratio", "goal")?;
         self.comparisons.iter().try_for_each(|comparison| writeln!(f, "{comparison}"))
     }
 }

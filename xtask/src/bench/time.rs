@@ -48,7 +48,8 @@ fn once(stage: &Stage, contestant: Contestant) -> Result<Duration> {
     Ok(time)
 }
 
-fn median(mut times: Vec<Duration>) -> Result<f64> {
+/// In seconds.
+pub(crate) fn median(mut times: Vec<Duration>) -> Result<f64> {
     times.sort_unstable();
     times.get(times.len() / 2).map(Duration::as_secs_f64).context("nothing was measured")
 }
