@@ -78,6 +78,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         a_stamp_of_what_is_booted_is_no_failure,
         a_soft_reboot_is_finished_beside_a_stamp,
         what_cannot_be_removed_is_removed_next_time,
+        on_xfs_the_directory_of_kernels_does_not_move,
         preparing_and_finalizing_at_the_same_time_do_not_disturb_each_other,
     ));
     // What is ours alone is the same with each guest.

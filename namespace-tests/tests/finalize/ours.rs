@@ -436,3 +436,25 @@ pub(crate) fn preparing_and_finalizing_at_the_same_time_do_not_disturb_each_othe
     }
     Ok(())
 }
+
+/// A small directory is inside its inode on XFS, and moves to a block when it grows, which a boot loader that does not replay the
+/// journal can see half of. Ours has been in a block since the first update, and stays there.
+pub(crate) fn on_xfs_the_directory_of_kernels_does_not_move(guest: Guest) -> Result<()> {
+    let story = Story::named("xfs-directory")
+        .on(Filesystem::Xfs)
+        .tree("os/next", "2", "kernel 2")
+        .tree("os/last", "3", "kernel 3")
+        .stage("os/next");
+    let machine = story.staged(guest)?.copy()?;
+    ensure!(machine.check("stat -c %b /boot/ostree")? == "0\n", "it is in its inode to begin with");
+    ours(&machine, &[])?;
+    let block = "stat -c '%b %i' /boot/ostree";
+    let first = machine.check(block)?;
+    ensure!(!first.starts_with("0 "), "it is still in its inode: {first}");
+    boots_version(&machine, "2")?;
+    // Its kernels are the files that they were, and the peer still knows them.
+    machine.check("ostree admin undeploy 1; ostree admin deploy --stage os/last; test ! -e /boot/ostree.new")?;
+    ours(&machine, &[])?;
+    ensure!(machine.check(block)? == first, "it has moved");
+    boots_version(&machine, "3")
+}
