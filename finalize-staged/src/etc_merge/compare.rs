@@ -61,11 +61,11 @@ impl Comparer {
             return self.in_turn(place, mine);
         }
         std::thread::scope(|scope| {
-            let helper =
+            let second =
                 std::thread::Builder::new().spawn_scoped(scope, || Comparer::default().in_turn(place, others)).ok();
             let mut all = self.in_turn(place, mine);
             // One that could not be started, or did not come to an end, leaves its half to this one.
-            match helper.and_then(|helper| helper.join().ok()) {
+            match second.and_then(|second| second.join().ok()) {
                 Some(rest) => all.extend(rest),
                 None => all.extend(self.in_turn(place, others)),
             }
