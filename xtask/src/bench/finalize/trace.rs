@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// Options of strace. The kernel stops the program only at these calls (`--seccomp-bpf`), and lets all others pass at full speed.
+/// Options of strace. The kernel stops the program only at these calls (`--seccomp-bpf`), and lets all others pass at full speed;
+/// the last two are a new thread's first: until one of them it is stopped at every call.
 pub(crate) const OPTIONS: &str = "-f -q --seccomp-bpf -ttt -T -e signal=none \
-                                  -e trace=execve,exit_group,sync,syncfs,fsync,fdatasync,ioctl";
+                                  -e trace=execve,exit_group,sync,syncfs,fsync,fdatasync,ioctl,set_robust_list,rseq";
 
 /// Calls that end when the disk has what it was told.
 const SYNC: [&str; 4] = ["sync", "syncfs", "fsync", "fdatasync"];
