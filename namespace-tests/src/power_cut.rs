@@ -16,11 +16,12 @@ mod log;
 mod recorder;
 mod recording;
 mod replay;
+mod root;
 mod scratch;
 mod views;
 
 pub use check::{Bad, Checker};
-pub use cuts::{Cut, SEED, every_cut, sample_of_cuts};
+pub use cuts::{Cut, every_cut, sample_of_cuts, shuffled};
 pub use known::Known;
 pub use recording::Recording;
 pub use scratch::Scratch;

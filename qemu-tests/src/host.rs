@@ -56,8 +56,8 @@ pub fn ensure_ready() -> Result<()> {
     ensure_installed()
 }
 
-/// Gives this process a mount namespace of its own, so that a disk image that is mounted when it dies is unmounted with it.
-/// To be called before there are threads.
+/// Gives this thread, and the threads and programs that it starts, a mount namespace of their own, so that a disk image that is
+/// mounted when they end is unmounted with them.
 pub fn enter_mount_namespace() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).context("entering a mount namespace")?;
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)

@@ -2,11 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::command::run;
+
+/// How often a busy filesystem is tried again.
+const BUSY_TRIES: usize = 50;
 
 /// A mounted image; unmounted when dropped.
 #[derive(Debug)]
@@ -39,7 +43,15 @@ impl Mounted {
     /// Unmounts it; a machine must not be started on an image that is not whole.
     pub fn unmount(mut self) -> Result<()> {
         self.mounted = false;
-        run(Command::new("umount").arg(&self.path)).map(drop)
+        let unmount = || run(Command::new("umount").arg(&self.path)).map(drop);
+        // Busy while a program that another thread starts has not yet closed what it inherited.
+        for _ in 0..BUSY_TRIES {
+            match unmount() {
+                Err(error) if error.to_string().contains("busy") => std::thread::sleep(Duration::from_millis(20)),
+                other => return other,
+            }
+        }
+        unmount()
     }
 }
 

@@ -1,6 +1,5 @@
 //! When the power can go.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,7 +9,7 @@ use super::log::Operation;
 use super::recording::Recording;
 
 /// Of the random numbers.
-pub const SEED: u64 = 0x6669_7273_7472_6f6f;
+const SEED: u64 = 0x6669_7273_7472_6f6f;
 
 /// A power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,17 +76,20 @@ pub fn every_cut(recording: &Recording, subsets: usize) -> Vec<Cut> {
     cuts
 }
 
-/// `number` of [`every_cut`]: the first, that at the end of the program, the last, and others at random.
-pub fn sample_of_cuts(recording: &Recording, number: usize) -> Vec<Cut> {
-    let mut all = every_cut(recording, 1);
-    let fixed = |cut: &Cut| cut.lost.is_none() && (cut.after == recording.begin || cut.after == recording.end);
-    let last = all.last().copied();
-    let mut sample: BTreeSet<Cut> = all.iter().copied().filter(fixed).chain(last).collect();
-    all.retain(|cut| !sample.contains(cut));
+/// Each write while the program runs, and `others` of [`every_cut`] at random.
+pub fn sample_of_cuts(recording: &Recording, others: usize) -> Vec<Cut> {
+    let while_it_runs = recording.begin..=recording.end;
+    let all = every_cut(recording, 1);
+    let (mut sample, rest): (Vec<Cut>, Vec<Cut>) =
+        all.into_iter().partition(|cut| cut.lost.is_none() && while_it_runs.contains(&cut.after));
+    sample.extend(shuffled(rest).into_iter().take(others));
+    sample.sort_unstable();
+    sample
+}
+
+/// The same cuts in another order, the same each time: where one bad cut is enough, it is soon found.
+pub fn shuffled(mut cuts: Vec<Cut>) -> Vec<Cut> {
     let mut numbers = Numbers::from(SEED);
-    while sample.len() < number && !all.is_empty() {
-        let which = usize::try_from(numbers.next() % all.len() as u64).unwrap_or_default();
-        sample.insert(all.swap_remove(which));
-    }
-    sample.into_iter().collect()
+    cuts.sort_by_cached_key(|_| numbers.next());
+    cuts
 }

@@ -1,81 +1,87 @@
-//! What must be on the disk: the old system and the new one, each whole.
+//! What must be there after a power cut: all of it was seen before the finalization, or after it.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use qemu_tests::boot_entry::BootEntry;
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::finalize::listing::shown;
-use crate::finalize::{Listing, Machine, listing_below};
+use super::cuts::Cut;
+use super::layout::Layout;
+use super::recording::Recording;
+use super::replay::Replay;
+use super::root::{MountedDisk, Root};
+use super::scratch::clone;
+use super::views::entries;
+use crate::finalize::Listing;
 
-/// A deployment as it must be.
-#[derive(Debug)]
-pub(super) struct Deployed {
-    /// In short, as entries must lead to it.
-    pub(super) kernel: String,
-    /// The same of its initramfs.
-    pub(super) initramfs: String,
-    /// All that is in it, `/etc` among it.
-    pub(super) listing: Listing,
+/// The deployments that the boot loader offers.
+#[derive(Clone, Debug)]
+pub(super) struct List {
+    /// The first one's path on the physical root.
+    pub(super) default: String,
+    /// All of them.
+    pub(super) deployments: BTreeSet<String>,
 }
 
-/// Two states of one disk, both right: before finalization, and after it.
-#[derive(Debug)]
+/// The lists before and after, and all there is in their deployments.
+#[derive(Clone, Debug)]
 pub struct Known {
-    /// By path: those of the old list as they were, and the new one as it must be.
-    pub(super) deployments: BTreeMap<String, Deployed>,
-    /// The default before.
-    pub(super) old: String,
-    /// The default after.
-    pub(super) new: String,
+    pub(super) old: List,
+    pub(super) new: List,
+    /// One that may come between them.
+    pub(super) between: Option<BTreeSet<String>>,
+    pub(super) content: BTreeMap<String, Listing>,
 }
 
 impl Known {
-    /// `before` is staged, `after` is a copy that was finalized without anybody's cutting the power.
-    pub fn of(before: &Machine, after: &Machine) -> Result<Known> {
-        let (old, mut deployments) = before.with_disk(list)?;
-        let (new, later) = after.with_disk(list)?;
-        deployments.extend(later);
-        Ok(Known { deployments, old, new })
+    /// Of a finalization that succeeded.
+    pub fn of(recording: &Recording, directory: &Path) -> Result<Known> {
+        let disk = directory.join("known.img");
+        drop(clone(&recording.base(), &disk)?);
+        let (old, mut content) = look(&disk, &recording.layout, directory).context("the disk before")?;
+        let all = Cut { after: recording.log.operations.len(), lost: None };
+        Replay::of(recording, directory)?.cut(all, &disk)?;
+        let (new, content_after) = look(&disk, &recording.layout, directory).context("the disk after")?;
+        ensure!(old.default != new.default, "the finalization has not changed the default");
+        for (deployment, listing) in content_after {
+            if let Some(before) = content.get(&deployment) {
+                ensure!(*before == listing, "{deployment} is not what it was before the finalization");
+            }
+            content.insert(deployment, listing);
+        }
+        Ok(Known { old, new, between: None, content })
+    }
+
+    /// Where there is little room in `/boot`, what is going away goes first.
+    #[must_use]
+    pub fn with_little_room(mut self) -> Known {
+        self.between = Some(self.old.deployments.intersection(&self.new.deployments).cloned().collect());
+        self
+    }
+
+    /// A file's content in `/etc` of the new deployment, if it is there; that of a short text is in quotes.
+    pub fn new_etc(&self, path: &str) -> Option<&str> {
+        let listing = self.content.get(&self.new.default)?;
+        listing.get(&format!("{}/etc/{path}", self.new.default))?.get("content").map(String::as_str)
     }
 }
 
-/// The default, and all deployments of the list.
-fn list(root: &Path) -> Result<(String, BTreeMap<String, Deployed>)> {
-    let entries = root.join("boot/loader/entries");
-    let names = fs::read_dir(&entries).context("listing entries")?.flatten();
-    let names = BootEntry::in_order(names.map(|name| name.file_name().to_string_lossy().into_owned()).collect());
-    let mut deployments = BTreeMap::new();
+fn look(disk: &Path, layout: &Layout, directory: &Path) -> Result<(List, BTreeMap<String, Listing>)> {
+    let mounted = MountedDisk::mount(disk, layout, directory)?;
+    let found = list(&mounted.root(), &entries(&mounted.view(), layout.boot_path())?);
+    mounted.unmount()?;
+    found
+}
+
+fn list(root: &Root, entries: &[super::views::Listed]) -> Result<(List, BTreeMap<String, Listing>)> {
+    let mut content = BTreeMap::new();
     let mut default = None;
-    for name in names {
-        let entry = BootEntry::parse(&fs::read_to_string(entries.join(&name))?);
-        let path = follow(root, entry.argument("ostree").context("ostree=")?)?;
-        default.get_or_insert_with(|| path.clone());
-        deployments.insert(path.clone(), deployed(root, &path)?);
+    for entry in entries {
+        let link = entry.link.as_deref().with_context(|| format!("{} has no ostree=", entry.name))?;
+        let deployment = root.deployment(link)?;
+        content.insert(deployment.clone(), root.listing(&deployment)?);
+        default.get_or_insert(deployment);
     }
-    Ok((default.context("no entry")?, deployments))
-}
-
-/// The path of the deployment that a boot link leads to.
-pub(super) fn follow(root: &Path, link: &str) -> Result<String> {
-    let link = root.join(link.trim_start_matches('/'));
-    let target = fs::read_link(&link).with_context(|| format!("the boot link {}", link.display()))?;
-    let target = target.to_string_lossy().into_owned();
-    let path = target.strip_prefix("../../../").with_context(|| format!("it leads to {target}"))?;
-    Ok(format!("ostree/{path}"))
-}
-
-/// What a deployment is like now.
-pub(super) fn deployed(root: &Path, path: &str) -> Result<Deployed> {
-    let modules = root.join(path).join("usr/lib/modules");
-    let version = fs::read_dir(&modules).with_context(|| format!("listing {}", modules.display()))?.next();
-    let directory = version.context("no kernel")??.path();
-    let content = |name: &str| Ok::<_, anyhow::Error>(shown(&fs::read(directory.join(name))?));
-    Ok(Deployed {
-        kernel: content("vmlinuz")?,
-        initramfs: content("initramfs.img")?,
-        listing: listing_below(root, Path::new(path))?,
-    })
+    let Some(default) = default else { bail!("no entry") };
+    Ok((List { default, deployments: content.keys().cloned().collect() }, content))
 }

@@ -105,10 +105,8 @@ pub(super) fn entries(view: &dyn View, boot: &str) -> Result<Vec<Listed>> {
     let listed = |name: String| {
         let text = view.read(&format!("{directory}/{name}"))?;
         let entry = BootEntry::parse(&String::from_utf8_lossy(&text));
-        // Paths in an entry begin at `/boot`.
-        let content = |path: &str| {
-            view.read(&format!("{boot}{path}")).map(|bytes| shown(&bytes)).map_err(|error| format!("{error:#}"))
-        };
+        // Paths in an entry begin where GRUB's do, at the root of the partition.
+        let content = |path: &str| view.read(path).map(|bytes| shown(&bytes)).map_err(|error| format!("{error:#}"));
         Ok(Listed {
             link: entry.argument("ostree").map(str::to_owned),
             kernel: content(&entry.linux),

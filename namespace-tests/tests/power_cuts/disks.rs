@@ -1,0 +1,50 @@
+//! The systems that are updated when the power goes.
+
+use namespace_tests::finalize::{Filesystem, Story};
+
+/// Changes of the machine, that must be in the new `/etc`, and not in the old one's way.
+const EDITS: &str = "echo mine >/etc/hostname
+    echo changed >/etc/conf.d/00002.conf
+    rm /etc/conf.d/00001.conf
+    mkdir /etc/new.d
+    echo more >/etc/new.d/file";
+
+/// What is left in `/boot`, beside the first kernel, is enough for another one and a mebibyte to spare, and not for two.
+const FILLER: &str = "room=$(df --output=avail --block-size=1 /target/boot | tail -1)
+    fallocate --length $((room - 1800000)) /target/boot/filler";
+
+/// Whether `/boot` is a filesystem of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Boot {
+    Same,
+    Separate,
+    /// And it has room for two kernels, and not for three.
+    Small,
+}
+
+/// Whether the update changes the boot loader's entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entries {
+    Change,
+    Stay,
+}
+
+/// A system with two deployments, of which the new list will keep one: there is something to write, and something to remove.
+pub(crate) fn story(filesystem: Filesystem, boot: Boot, entries: Entries) -> Story {
+    let name = format!("power-cut-{}-{boot:?}-{entries:?}", filesystem.name()).to_lowercase();
+    let story = Story { kernel_bytes: 200_000, initramfs_bytes: 300_000, ..Story::named(name) }.on(filesystem);
+    let story = match boot {
+        // GRUB's paths begin at the partition's root.
+        Boot::Same => story.configured("sysroot.bootprefix", "true"),
+        Boot::Separate => story.with_boot_on(filesystem),
+        Boot::Small => story.with_boot_on(filesystem).installed(FILLER),
+    };
+    let story = match entries {
+        Entries::Change => story.tree("os/b", "2", "kernel 2 6.2.0").tree("os/c", "3", "kernel 3 6.3.0"),
+        // Nothing that an entry shows.
+        Entries::Stay => {
+            story.tree("os/b", "1", "echo b >usr/lib/release").tree("os/c", "1", "echo c >usr/lib/release")
+        }
+    };
+    story.stage("os/b").reboot().then(EDITS).stage("os/c")
+}
