@@ -20,8 +20,6 @@ use crate::transaction::exchange;
 
 /// `f_type` of XFS, see statfs(2).
 const XFS: i64 = 0x5846_5342;
-/// Smaller, and the directory is in its inode.
-const BLOCK: i64 = 512;
 /// The copy; after the exchange, what it was copied from.
 pub(crate) const ASIDE: &str = "ostree.new";
 const SHOWN: &str = "/boot/ostree.new";
@@ -52,17 +50,20 @@ fn keep(roots: &Roots) -> Result<(), SystemError> {
     }
     let ostree = install::boot_ostree(roots)?;
     let stat = rustix::fs::fstat(&ostree).context("look at", "/boot/ostree")?;
-    if stat.st_size >= BLOCK {
+    if stat.st_blocks != 0 {
         return pad(&ostree).context("write to", "/boot/ostree");
     }
-    let done = copy_aside(roots, &ostree).and_then(|()| {
-        durability::boot(roots)?;
-        exchange(&roots.boot, ASIDE, "ostree").context("swap", "/boot/ostree")?;
-        durability::boot(roots).map(drop)
-    });
-    // What is left under this name is a copy that does not count, or the directory that did: its files have another name.
-    let removed = tree::remove(&roots.boot, ASIDE.as_bytes()).context("remove", SHOWN);
-    done.and(removed)
+    let remove = || tree::remove(&roots.boot, ASIDE.as_bytes()).context("remove", SHOWN);
+    let exchanged = copy_aside(roots, &ostree)
+        .and_then(|()| durability::boot(roots))
+        .and_then(|_| exchange(&roots.boot, ASIDE, "ostree").context("swap", "/boot/ostree"));
+    if exchanged.is_err() {
+        // A copy that does not count.
+        return exchanged.and(remove());
+    }
+    // The directory that did count has this name now: while the disk may still lead to it, it stays. Its files have another name.
+    durability::boot(roots)?;
+    remove()
 }
 
 fn copy_aside(roots: &Roots, ostree: &OwnedFd) -> Result<(), SystemError> {
