@@ -267,6 +267,8 @@ fn make_room(
         }
         cleanup::clean_boot(roots, &done);
     }
+    // XFS frees in the background what was removed; to freeze it is to wait for that.
+    durability::boot(roots)?;
     let sysroot = Sysroot::load(roots)?;
     let mut plan = finalization::plan(roots, Some(run), &sysroot, staged, plan.reset_etc, false)?;
     refuse_conflicts(&plan)?;
