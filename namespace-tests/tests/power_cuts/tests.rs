@@ -76,12 +76,15 @@ pub(crate) fn all() -> Vec<Test> {
 /// What can be noticed on a disk.
 ///
 /// Where only boot links are swapped, no boot loader has to see it, and replacing a link is as good as exchanging it. On ext4,
-/// syncfs(2) writes to its place what the journal has: without a freeze, all that is missing is a flush. XFS frees the inode of a
-/// link that was replaced without writing it.
+/// syncfs(2) writes to its place what the journal has: without a freeze, all that is missing is a flush. XFS writes in the
+/// order of addresses, which on a new `/boot` puts the block of a directory before its inode.
 fn sabotages(ours: Test) -> impl Iterator<Item = Test> {
     let anywhere = ["link-not-atomic", "no-sync"];
     let further: &[&str] = match (ours.filesystem, ours.entries) {
-        (Filesystem::Xfs, Entries::Change) => &["no-freeze", "entries-in-place", "directory-in-its-inode"],
+        (Filesystem::Xfs, Entries::Change) if ours.boot == Boot::Same => {
+            &["no-freeze", "entries-in-place", "directory-in-its-inode"]
+        }
+        (Filesystem::Xfs, Entries::Change) => &["no-freeze", "entries-in-place"],
         (Filesystem::Ext4, Entries::Change) if ours.boot == Boot::Same => &["entries-in-place", "rename"],
         (Filesystem::Ext4, Entries::Change) => &["entries-in-place"],
         _ => &[],
