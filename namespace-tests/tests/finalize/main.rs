@@ -8,7 +8,9 @@ mod bad_input;
 mod beside_the_peer;
 mod differences;
 mod fixture;
+mod next_boot;
 mod ours;
+mod prepare;
 mod restart;
 mod sabotage;
 mod scenario;
@@ -66,20 +68,24 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         the_peer_takes_it_for_its_own,
         a_locked_deployment_waits,
         a_lock_in_the_staged_file_counts,
-        what_is_prepared_is_only_renamed,
-        what_was_prepared_and_damaged_is_not_booted,
         a_damaged_kernel_in_boot_is_repaired,
         a_plan_says_what_will_be_done_and_changes_nothing,
         files_that_vanish_and_change_during_the_merge_do_no_harm,
         init_of_a_tree_without_initramfs_is_not_inherited,
         what_is_not_ours_is_left_to_ostree,
         a_deployment_of_a_container_image_is_one_like_others,
+        what_cannot_be_removed_is_removed_next_time,
+        on_xfs_the_directory_of_kernels_does_not_move,
+    ));
+    trials.extend(with_guest!(guest, missing.or(no_binary), prepare:
+        what_is_prepared_is_only_renamed,
+        what_was_prepared_and_damaged_is_not_booted,
+        preparing_and_finalizing_at_the_same_time_do_not_disturb_each_other,
+    ));
+    trials.extend(with_guest!(guest, missing.or(no_binary), next_boot:
         an_interruption_is_reported_at_the_next_boot,
         a_stamp_of_what_is_booted_is_no_failure,
         a_soft_reboot_is_finished_beside_a_stamp,
-        what_cannot_be_removed_is_removed_next_time,
-        on_xfs_the_directory_of_kernels_does_not_move,
-        preparing_and_finalizing_at_the_same_time_do_not_disturb_each_other,
     ));
     // What is ours alone is the same with each guest.
     if guest == Guest::Trixie {

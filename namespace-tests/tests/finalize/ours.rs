@@ -1,28 +1,30 @@
 //! Our finalizer, from the staged state to the next boot, and what the peer makes of what it leaves.
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use namespace_tests::finalize::{Contestant, Filesystem, Listing, Machine, Story, compare, listing, show};
 use qemu_tests::guest::Guest;
 
-fn staged(guest: Guest) -> Result<Machine> {
+/// A kernel of its own, staged; `/boot` on the physical root.
+pub(crate) fn staged(guest: Guest) -> Result<Machine> {
     Story::new_kernel().staged(guest)?.copy()
 }
 
-fn separate_boot() -> Story {
+/// The same with `/boot` on a filesystem of its own.
+pub(crate) fn separate_boot() -> Story {
     Story::named("separate").with_boot_on(Filesystem::Ext4).tree("os/next", "2", "kernel 2").stage("os/next")
 }
 
 /// Runs ours with arguments; what it said, if it succeeded.
-fn ours(machine: &Machine, arguments: &[&str]) -> Result<String> {
+pub(crate) fn ours(machine: &Machine, arguments: &[&str]) -> Result<String> {
     let finalized = machine.finalize_with(Contestant::Ours, &[], arguments)?;
     finalized.outcome.clone().success()?;
     Ok(format!("{}{}", finalized.outcome.stdout, finalized.outcome.stderr))
 }
 
-fn boots_version(machine: &Machine, version: &str) -> Result<()> {
+/// The default is booted, and is this version.
+pub(crate) fn boots_version(machine: &Machine, version: &str) -> Result<()> {
     machine.boot_default()?;
     let status = machine.check("ostree admin status")?;
     ensure!(status.starts_with("* os ") && status.contains(&format!("Version: {version}\n")), "{status}");
@@ -114,52 +116,8 @@ pub(crate) fn a_lock_in_the_staged_file_counts(guest: Guest) -> Result<()> {
     Ok(())
 }
 
-fn prepared_directories(root: &Path) -> Result<Vec<String>> {
-    let names = fs::read_dir(root.join("boot/ostree"))?.flatten().map(|entry| entry.file_name());
-    Ok(names.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.ends_with(".prepared")).collect())
-}
-
-/// Of the kernel nothing is left to be copied at shutdown.
-pub(crate) fn what_is_prepared_is_only_renamed(guest: Guest) -> Result<()> {
-    let machine = separate_boot().staged(guest)?.copy()?;
-    let said = ours(&machine, &["--prepare"])?;
-    ensure!(said.contains("is prepared: shutdown will merge /etc and make it the default"), "{said}");
-    let prepared = machine.with_disk(prepared_directories)?;
-    ensure!(prepared.len() == 1, "{prepared:?}");
-    // Once more: nothing is copied again.
-    let traced = machine.finalize_with(Contestant::Ours, &["-e", "trace=fdatasync"], &["--prepare"])?;
-    ensure!(!traced.outcome.stderr.contains("fdatasync"), "{:?}", traced.outcome);
-    let plan = ours(&machine, &["--plan"])?;
-    ensure!(plan.contains("prepared: /boot/ostree/os-") && plan.contains("bytes for /boot: 0\n"), "{plan}");
-    let traced = machine.strace(Contestant::Ours, &["-e", "trace=fdatasync,read"])?;
-    traced.outcome.clone().success()?;
-    let large_reads = traced.outcome.stderr.lines().filter(|line| line.contains("read(") && line.ends_with("= 262144"));
-    ensure!(!traced.outcome.stderr.contains("fdatasync") && large_reads.count() == 0, "{:?}", traced.outcome);
-    ensure!(machine.with_disk(prepared_directories)?.is_empty());
-    boots_version(&machine, "2")
-}
-
-/// Whatever happened to what was prepared, what is booted is what the tree has.
-pub(crate) fn what_was_prepared_and_damaged_is_not_booted(guest: Guest) -> Result<()> {
-    let changes: [&str; 4] = [
-        "echo x | dd of=$d/$(ls $d | head -1) conv=notrunc 2>/dev/null",
-        "rm -r $d",
-        "rm $d/$(ls $d | head -1)",
-        "touch $d/more",
-    ];
-    for change in changes {
-        let machine = separate_boot().staged(guest)?.copy()?;
-        ours(&machine, &["--prepare"])?;
-        machine.check(&format!("d=$(echo /boot/ostree/*.prepared); {change}"))?;
-        ours(&machine, &[])?;
-        is_what_the_tree_has(&machine)?;
-        boots_version(&machine, "2")?;
-    }
-    Ok(())
-}
-
 /// The default entry's kernel and initramfs are those of its deployment.
-fn is_what_the_tree_has(machine: &Machine) -> Result<()> {
+pub(crate) fn is_what_the_tree_has(machine: &Machine) -> Result<()> {
     machine.check(
         "entry=$(cat /boot/loader/entries/ostree-2.conf)
          link=$(echo \"$entry\" | sed -n 's/.* ostree=\\([^ ]*\\).*/\\1/p')
@@ -342,57 +300,6 @@ pub(crate) fn a_deployment_of_a_container_image_is_one_like_others(guest: Guest)
     Ok(())
 }
 
-/// Killed in the middle: the next boot says so, once, by ours and by the peer's.
-pub(crate) fn an_interruption_is_reported_at_the_next_boot(guest: Guest) -> Result<()> {
-    for by_the_peer in [false, true] {
-        let machine = separate_boot().staged(guest)?.copy()?;
-        let killed =
-            machine.strace(Contestant::Ours, &["-e", "inject=linkat,fdatasync:signal=KILL", "-o", "/dev/null"])?;
-        ensure!(killed.outcome.signal == Some(9), "{:?}", killed.outcome);
-        boots_version(&machine, "1")?;
-        let program = if by_the_peer {
-            "INVOCATION_ID=1 ostree admin boot-complete"
-        } else {
-            "/usr/lib/ostree/ostree-finalize-staged --boot-complete"
-        };
-        let outcome = machine.run(program)?;
-        let text = "ostree-finalize-staged.service failed on previous boot: interrupted while installing the kernel, finalizing ostree/";
-        ensure!(outcome.code == Some(1) && outcome.stderr.contains(text), "{outcome:?}");
-        let outcome = machine.run(program)?;
-        ensure!(outcome.code == Some(0) && outcome.stderr.is_empty(), "once: {outcome:?}");
-    }
-    Ok(())
-}
-
-/// A stamp that is left of a run whose update counts after all is no failure.
-pub(crate) fn a_stamp_of_what_is_booted_is_no_failure(guest: Guest) -> Result<()> {
-    let machine = staged(guest)?;
-    let traced = machine.strace(Contestant::Ours, &["-e", "trace=none"])?;
-    traced.outcome.success()?;
-    machine.boot_default()?;
-    machine.check("echo \"interrupted while merging /etc, finalizing $(cd /sysroot; ls -d ostree/deploy/os/deploy/*.0 | while read d; do \
-        test $(stat -c %i $d) = $(stat -c %i /) && echo $d; done)\" >/boot/ostree/finalize-failure.stamp")?;
-    let outcome = machine.run("/usr/lib/ostree/ostree-finalize-staged --boot-complete")?;
-    ensure!(outcome.code == Some(0), "{outcome:?}");
-    machine.check("! test -e /boot/ostree/finalize-failure.stamp")?;
-    Ok(())
-}
-
-/// The peer's does not finish a soft reboot while a stamp lies there.
-pub(crate) fn a_soft_reboot_is_finished_beside_a_stamp(guest: Guest) -> Result<()> {
-    let machine = staged(guest)?;
-    let outcome = machine.run(
-        "cp /run/ostree-booted /run/ostree/nextroot-booted; echo text >/boot/ostree/finalize-failure.stamp; \
-         rm /run/ostree-booted; cp /run/ostree/nextroot-booted /run/ostree-booted; \
-         /usr/lib/ostree/ostree-finalize-staged --boot-complete; echo $?; test ! -e /run/ostree/nextroot-booted && echo finished",
-    )?;
-    ensure!(
-        outcome.stdout == "1\nfinished\n" && outcome.stderr.contains("failed on previous boot: text"),
-        "{outcome:?}"
-    );
-    Ok(())
-}
-
 /// Clean-up that fails is a warning, and is done by the next one.
 pub(crate) fn what_cannot_be_removed_is_removed_next_time(guest: Guest) -> Result<()> {
     let machine = Story::named("clean-later")
@@ -419,22 +326,6 @@ pub(crate) fn what_cannot_be_removed_is_removed_next_time(guest: Guest) -> Resul
     let left = machine.with_disk(|root| Ok(fs::read_dir(root.join("ostree/deploy/os/deploy"))?.count()))?;
     ensure!(left == 4, "{left} names where two deployments and their origins are");
     boots_version(&machine, "2")
-}
-
-/// Somebody finalizes by hand while the path unit's service is at work.
-pub(crate) fn preparing_and_finalizing_at_the_same_time_do_not_disturb_each_other(guest: Guest) -> Result<()> {
-    let program = "/usr/lib/ostree/ostree-finalize-staged";
-    for round in 0..4 {
-        let machine = separate_boot().staged(guest)?.copy()?;
-        // Each round the second begins a little later.
-        let outcome = machine.run(&format!(
-            "{program} --prepare & preparing=$!; sleep 0.0{round}; {program}; status=$?; wait $preparing; exit $status"
-        ))?;
-        ensure!(outcome.code == Some(0), "round {round}: {outcome:?}");
-        is_what_the_tree_has(&machine)?;
-        boots_version(&machine, "2")?;
-    }
-    Ok(())
 }
 
 /// A small directory is inside its inode on XFS, and moves to a block when it grows, which a boot loader that does not replay the
