@@ -17,6 +17,8 @@ use crate::sabotage;
 const NAME: &str = "finalize-failure.stamp";
 /// As an administrator would type it.
 pub(crate) const PATH: &str = "/boot/ostree/finalize-failure.stamp";
+/// A new one, until it is whole and durable.
+const NEW: &str = ".finalize-failure.stamp.new";
 /// Room for the words beside the deployment's path: the file's content changes from phase to phase, and is overwritten in place, so
 /// that no power cut leaves it empty.
 const WORDS: usize = 96;
@@ -34,16 +36,8 @@ pub(crate) struct Stamp {
 impl Stamp {
     /// Writes it, durably. That this fails is a warning: whoever needs `/boot` will fail on it anyway.
     pub(crate) fn write(roots: &Roots, target: &DeploymentPath, phase: &str) -> Self {
-        let file = open(roots, OFlags::CREATE | OFlags::TRUNC);
         let mut stamp = Self { file: None, target: target.clone() };
-        let durable = file.and_then(|(directory, file)| {
-            write_all(&file, &stamp.text(phase)).context("write", PATH)?;
-            if !sabotage::is_on("no-sync") {
-                rustix::fs::fsync(&file).and_then(|()| rustix::fs::fsync(&directory)).context("write out", PATH)?;
-            }
-            Ok(file)
-        });
-        match durable {
+        match write_durably(roots, &stamp.text(phase)) {
             Ok(file) => stamp.file = Some(file),
             Err(error) => log::warn!("{error}: a failure will not be reported at the next boot"),
         }
@@ -77,15 +71,41 @@ impl Stamp {
 
 /// Writes why finalization failed, durably.
 pub(crate) fn write_failure(roots: &Roots, message: &str) {
-    let written = open(roots, OFlags::CREATE | OFlags::TRUNC).and_then(|(directory, file)| {
-        write_all(&file, format!("{message}\n").as_bytes())
-            .and_then(|()| rustix::fs::fsync(&file))
-            .and_then(|()| rustix::fs::fsync(&directory))
-            .context("write", PATH)
-    });
-    if let Err(error) = written {
+    if let Err(error) = write_durably(roots, format!("{message}\n").as_bytes()) {
         log::warn!("{error}: the failure will not be reported at the next boot");
     }
+}
+
+/// One that is there is overwritten in place, which needs no room on a full disk; a new one has its name when it is whole. So
+/// none is ever empty.
+fn write_durably(roots: &Roots, text: &[u8]) -> Result<OwnedFd, SystemError> {
+    let directory = install::boot_ostree(roots)?;
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let open = |name: &str, flags| rustix::fs::openat(&directory, name, flags, Mode::from_raw_mode(0o644));
+    let written = match open(NAME, flags) {
+        Ok(file) => write_all(&file, text)
+            .and_then(|()| rustix::fs::ftruncate(&file, text.len() as u64))
+            .and_then(|()| sync(&file))
+            .map(|()| file),
+        Err(Errno::NOENT) => tree::remove(&directory, NEW.as_bytes())
+            .and_then(|()| open(NEW, flags | OFlags::CREATE | OFlags::EXCL))
+            .and_then(|file| {
+                write_all(&file, text)?;
+                sync(&file)?;
+                rustix::fs::renameat(&directory, NEW, &directory, NAME)?;
+                Ok(file)
+            })
+            .inspect_err(|_| {
+                // The error that is being returned says more than one about this.
+                let _ = tree::remove(&directory, NEW.as_bytes());
+            }),
+        Err(error) => Err(error),
+    };
+    written.and_then(|file| sync(&directory).map(|()| file)).context("write", PATH)
+}
+
+fn sync(file: &OwnedFd) -> Result<(), Errno> {
+    if sabotage::is_on("no-sync") { Ok(()) } else { rustix::fs::fsync(file) }
 }
 
 /// Removes it, if it is there.
@@ -112,13 +132,6 @@ pub(crate) fn read(roots: &Roots) -> Result<Option<String>, SystemError> {
 /// The deployment that a stamp of an interrupted run is about.
 pub(crate) fn target(text: &str) -> Option<DeploymentPath> {
     text.rsplit_once("finalizing ")?.1.trim().parse().ok()
-}
-
-fn open(roots: &Roots, flags: OFlags) -> Result<(OwnedFd, OwnedFd), SystemError> {
-    let directory = install::boot_ostree(roots)?;
-    let flags = flags | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(&directory, NAME, flags, Mode::from_raw_mode(0o644)).context("write", PATH)?;
-    Ok((directory, file))
 }
 
 #[cfg(test)]

@@ -66,6 +66,11 @@ impl<'a> Checker<'a> {
                 Ok(entries) => judge.complaints(&entries, after_success),
                 Err(error) => vec![format!("{error:#}")],
             });
+        // It is there to be read, whenever the power went.
+        let is_torn = |stamp: &Vec<u8>| !stamp.starts_with(b"interrupted while ") || !stamp.ends_with(b"\n");
+        if let Some(stamp) = mounted.root().stamp().filter(is_torn) {
+            kernel.push(format!("the stamp says {:?}", String::from_utf8_lossy(&stamp)));
+        }
         mounted.unmount()?;
         kernel.extend(check_filesystems(&disk, layout).err().map(|error| format!("{error:#}")));
         Ok(Bad { grub, kernel })

@@ -63,6 +63,11 @@ impl Root {
         Ok(inside.to_string_lossy().into_owned())
     }
 
+    /// What the next boot is told of the shutdown before it, if anything.
+    pub(super) fn stamp(&self) -> Option<Vec<u8>> {
+        fs::read(self.path.join("boot/ostree/finalize-failure.stamp")).ok()
+    }
+
     /// Everything in a deployment, and its origin.
     pub(super) fn listing(&self, deployment: &str) -> Result<Listing> {
         let mut listing = listing_below(&self.path, Path::new(deployment))?;
