@@ -18,7 +18,7 @@ use crate::kernel_layout::{self, BootFile, KernelLayout};
 use crate::prepared::{self, Prepared};
 use crate::roots::Roots;
 use crate::staged::RunOstree;
-use crate::sysroot::{is_there, open_deployment};
+use crate::sysroot::is_there;
 
 /// What has to be done for one directory in `/boot/ostree`.
 #[derive(Debug, Clone, Serialize)]
@@ -109,13 +109,16 @@ fn survey_one(
     listed: &Listed,
     thorough: bool,
 ) -> Result<Option<Install>, Error> {
-    let deployment = open_deployment(roots, &listed.deployment.path)?;
     let layout = &listed.deployment.kernel;
-    let source = kernel_layout::open_directory(&deployment, layout)?;
+    let source = kernel_layout::open_directory(roots, &listed.deployment.path, layout)?;
     let install = |files: Vec<BootFile>, way: Way| -> Result<Option<Install>, Error> {
         let costs = roots.boot_is_separate && way != Way::Prepared;
-        let bytes = if costs { bytes_of(&source, &files)? } else { 0 };
         let (directory, deployment) = (directory.to_owned(), listed.deployment.path.clone());
+        let bytes_of = |file: &BootFile| {
+            let shown = format_args!("/{deployment}/{}/{}", layout.directory, file.source);
+            size(&source, &file.source).context("look at", shown)
+        };
+        let bytes = if costs { files.iter().map(bytes_of).sum::<Result<u64, SystemError>>()? } else { 0 };
         Ok(Some(Install { directory, deployment, layout: layout.clone(), files, way, bytes }))
     };
     let there = match dir::open(&roots.boot, format!("ostree/{directory}"), OFlags::RDONLY | OFlags::DIRECTORY) {
@@ -152,10 +155,6 @@ fn survey_one(
         }
         other => other.and_then(|()| install(lacking, Way::Repair)),
     }
-}
-
-fn bytes_of(source: &OwnedFd, files: &[BootFile]) -> Result<u64, SystemError> {
-    files.iter().map(|file| size(source, &file.source).context("look at", &file.source)).sum()
 }
 
 fn size(directory: impl AsFd, name: &str) -> Result<u64, Errno> {

@@ -50,7 +50,7 @@ pub(crate) enum Error {
         reason: BlsError,
     },
     /// The repository's configuration.
-    #[error("ostree/repo/config: {0}")]
+    #[error("/ostree/repo/config: {0}")]
     RepoConfig(#[from] RepoConfigError),
     /// The origin of a deployment.
     #[error("the origin file {path}: {reason}; repair it, or undeploy what it belongs to")]

@@ -15,7 +15,6 @@ use crate::kernel_layout::{self, BootFile};
 use crate::prepared;
 use crate::roots::Roots;
 use crate::staged::RunOstree;
-use crate::sysroot::open_deployment;
 
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
 
@@ -150,7 +149,7 @@ fn install_overlay(parent: &OwnedFd, run: Option<&RunOstree>, overlay: &Overlay)
 }
 
 fn source(roots: &Roots, install: &Install) -> Result<OwnedFd, SystemError> {
-    kernel_layout::open_directory(open_deployment(roots, &install.deployment)?, &install.layout)
+    kernel_layout::open_directory(roots, &install.deployment, &install.layout)
 }
 
 /// One file, or a directory of them, durable; nothing of that name is there.

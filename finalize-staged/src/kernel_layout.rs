@@ -11,7 +11,8 @@ use system::dir::{self, Kind};
 use system::{Context, SystemError, tree};
 
 use crate::error::Error;
-use crate::sysroot::Deployment;
+use crate::roots::Roots;
+use crate::sysroot::{Deployment, open_deployment};
 
 /// A file, or a directory tree, that is installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -186,9 +187,15 @@ fn add(hash: &mut Sha256, directory: &OwnedFd, name: &str) -> Result<(), Errno> 
     }
 }
 
-/// Opens the directory that the files of `layout` are in.
-pub(crate) fn open_directory(deployment: impl AsFd, layout: &KernelLayout) -> Result<OwnedFd, SystemError> {
-    dir::open(deployment, &layout.directory, OFlags::RDONLY | OFlags::DIRECTORY).context("open", &layout.directory)
+/// Opens the directory of a deployment that the files of `layout` are in.
+pub(crate) fn open_directory(
+    roots: &Roots,
+    deployment: &DeploymentPath,
+    layout: &KernelLayout,
+) -> Result<OwnedFd, SystemError> {
+    let (opened, directory) = (open_deployment(roots, deployment)?, &layout.directory);
+    dir::open(opened, directory, OFlags::RDONLY | OFlags::DIRECTORY)
+        .context("open", format_args!("/{deployment}/{directory}"))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::room::{self, Room};
 use crate::roots::Roots;
 use crate::run::{refuse_conflicts, require_booted_and_root, say_why_not};
 use crate::staged::{Found, RunOstree};
-use crate::sysroot::{Deployment, Sysroot, open_deployment};
+use crate::sysroot::{Deployment, Sysroot};
 use crate::{handover, install, xfs_directory};
 
 /// Prepares what is staged. An error is what finalization would fail with.
@@ -112,7 +112,7 @@ fn put_beside(roots: &Roots, run: &RunOstree, wanted: &Install) -> Result<(), Er
         }
         rustix::fs::fsync(&parent).context("write out", "/boot/ostree")?;
     }
-    let source = kernel_layout::open_directory(open_deployment(roots, &wanted.deployment)?, &wanted.layout)?;
+    let source = kernel_layout::open_directory(roots, &wanted.deployment, &wanted.layout)?;
     let there = tree::open(&parent, name.as_bytes()).context("open", &shown)?;
     Prepared::record(run, &source, &there, &wanted.directory, &wanted.files)?;
     Ok(())
@@ -133,7 +133,7 @@ fn remove_what_was_prepared_for_others(roots: &Roots, sysroot: &Sysroot, statero
 
 /// The files must be those that the name promises: it is by this name that a boot link is found again.
 fn check_kernel(roots: &Roots, target: &Deployment) -> Result<(), Error> {
-    let source = kernel_layout::open_directory(open_deployment(roots, &target.path)?, &target.kernel)?;
+    let source = kernel_layout::open_directory(roots, &target.path, &target.kernel)?;
     kernel_layout::check(&source, target)
 }
 
@@ -152,7 +152,7 @@ fn warn_of_damage(roots: &Roots, sysroot: &Sysroot) {
 }
 
 fn damaged_files(roots: &Roots, deployment: &Deployment, directory: &str) -> Result<Vec<String>, SystemError> {
-    let source = kernel_layout::open_directory(open_deployment(roots, &deployment.path)?, &deployment.kernel)?;
+    let source = kernel_layout::open_directory(roots, &deployment.path, &deployment.kernel)?;
     let there = dir::open(&roots.boot, format!("ostree/{directory}"), OFlags::RDONLY | OFlags::DIRECTORY)
         .context("open", directory)?;
     let damaged = deployment.kernel.files().filter(|file| !boot_files::same(&source, &there, file).unwrap_or(true));

@@ -1,5 +1,6 @@
 //! The directories that everything is looked up in: the physical root and `/boot`.
 
+use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -88,10 +89,15 @@ fn make_writable(path: &str) -> Result<(), SystemError> {
     Ok(())
 }
 
-/// Reads a small file inside `root`; `None`: it is not there.
-pub(crate) fn read_if_there(root: impl AsFd, path: &str, limit: u64) -> Result<Option<Vec<u8>>, SystemError> {
+/// Reads a small file inside `root`, which is the directory `shown`; `None`: it is not there.
+pub(crate) fn read_if_there(
+    root: impl AsFd,
+    shown: &dyn Display,
+    path: &str,
+    limit: u64,
+) -> Result<Option<Vec<u8>>, SystemError> {
     match dir::read(root, path, limit) {
         Err(Errno::NOENT) => Ok(None),
-        other => other.map(Some).context("read", path),
+        other => other.map(Some).context("read", format_args!("{shown}/{path}")),
     }
 }

@@ -297,7 +297,7 @@ fn merge(roots: &Roots, plan: &Finalization, progress: &mut Progress) -> Result<
     let deployment = open_deployment(roots, &plan.target)?;
     if plan.reset_etc {
         tree::set_immutable(&deployment, false).context("make changeable", format_args!("/{}", plan.target))?;
-        execute::reset(&deployment)?;
+        execute::reset(&deployment, &format!("/{}", plan.target))?;
     }
     let Some(etc) = &plan.etc else { return Ok(()) };
     messages::merging(etc);

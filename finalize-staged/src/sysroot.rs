@@ -95,11 +95,12 @@ pub(crate) struct Sysroot {
 impl Sysroot {
     /// Reads all of it.
     pub(crate) fn load(roots: &Roots) -> Result<Self, Error> {
-        let config = read_if_there(&roots.sysroot, "ostree/repo/config", CONFIG_LIMIT)?;
+        let config = read_if_there(&roots.sysroot, &"", "ostree/repo/config", CONFIG_LIMIT)?;
         let config = RepoConfig::parse(&config.unwrap_or_default())?;
-        let bootversion = version_link(&roots.boot, "loader", "loader")?;
+        let bootversion = version_link(&roots.boot, "loader", "/boot/loader", "loader")?;
+        let links = format!("boot.{bootversion}");
         let subbootversion =
-            version_link(&roots.sysroot, &format!("ostree/boot.{bootversion}"), &format!("boot.{bootversion}"))?;
+            version_link(&roots.sysroot, &format!("ostree/{links}"), &format!("/ostree/{links}"), &links)?;
         let mut loader = Loader {
             roots,
             bootversion,
@@ -166,7 +167,9 @@ pub(crate) fn next_root() -> Option<(u64, u64)> {
 /// Device and inode of the booted deployment's directory.
 fn booted_identity() -> Result<(u64, u64), Error> {
     let root = dir::open_root(std::path::Path::new("/")).context("open", "/")?;
-    match read_if_there(&root, BOOTED, CONFIG_LIMIT)?.map(|bytes| BootedState::from_bytes(&bytes)) {
+    match read_if_there(&root, &"", BOOTED.trim_start_matches('/'), CONFIG_LIMIT)?
+        .map(|bytes| BootedState::from_bytes(&bytes))
+    {
         Some(Ok(state)) => Ok((state.device, state.inode)),
         // Versions of libostree that wrote nothing into it mounted the deployment itself at `/`.
         Some(Err(_)) => {
@@ -194,8 +197,8 @@ pub(crate) fn open_deployment(roots: &Roots, path: &DeploymentPath) -> Result<Ow
         .context("open", format_args!("/{path}"))
 }
 
-/// A link `path` whose target is `name.0` or `name.1`.
-pub(crate) fn version_link(root: impl AsFd, path: &str, name: &str) -> Result<BootVersion, Error> {
+/// A link `path` in `root`, which is `shown`, and whose target is `name.0` or `name.1`.
+fn version_link(root: impl AsFd, path: &str, shown: &str, name: &str) -> Result<BootVersion, Error> {
     let (zero, one) = (format!("{name}.0"), format!("{name}.1"));
     let found = match dir::read_link(&root, path) {
         Ok(target) if target == zero => return Ok(BootVersion::Zero),
@@ -203,9 +206,9 @@ pub(crate) fn version_link(root: impl AsFd, path: &str, name: &str) -> Result<Bo
         Ok(target) => format!("leads to {target:?}"),
         Err(Errno::INVAL) => "is no link".to_owned(),
         Err(Errno::NOENT) => "is not there".to_owned(),
-        Err(error) => return Err(error).context("read the link", path)?,
+        Err(error) => return Err(error).context("read the link", shown)?,
     };
-    Err(Error::VersionLink { link: path.to_owned(), found, wanted: format!("{zero} or {one}") })
+    Err(Error::VersionLink { link: shown.to_owned(), found, wanted: format!("{zero} or {one}") })
 }
 
 struct Loader<'a> {
@@ -315,13 +318,14 @@ pub(crate) fn read(
 ) -> Result<Deployment, Error> {
     let directory = open_deployment(roots, &path)?;
     let kernel = kernel_layout::find(&directory, &path)?;
-    let os_release = match read_if_there(&directory, "usr/lib/os-release", CONFIG_LIMIT)? {
+    let shown = format!("/{path}");
+    let os_release = match read_if_there(&directory, &shown, "usr/lib/os-release", CONFIG_LIMIT)? {
         Some(bytes) => Some(bytes),
-        None => read_if_there(&directory, "etc/os-release", CONFIG_LIMIT)?,
+        None => read_if_there(&directory, &shown, "etc/os-release", CONFIG_LIMIT)?,
     };
     let os_release = OsRelease::parse(&String::from_utf8_lossy(&os_release.unwrap_or_default()));
     let origin_file = path.origin_file();
-    let pinned = match read_if_there(&roots.sysroot, &origin_file, CONFIG_LIMIT)? {
+    let pinned = match read_if_there(&roots.sysroot, &"", &origin_file, CONFIG_LIMIT)? {
         Some(bytes) => {
             origin::is_pinned(&bytes).map_err(|reason| Error::Origin { path: format!("/{origin_file}"), reason })?
         }
