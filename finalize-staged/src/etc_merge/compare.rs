@@ -51,23 +51,31 @@ pub(crate) struct Comparer {
 }
 
 impl Comparer {
-    /// Whether each name is the same in both. Most of the time goes into waiting for the kernel, one file at a time: two
-    /// halves of a large directory are compared side by side.
+    /// Whether each name is the same in both. Most of the time goes into waiting, for the kernel or the disk, one file at a
+    /// time: parts of a large directory are compared side by side.
     pub(crate) fn all(&mut self, place: Place<'_>, names: &[Name]) -> Vec<Result<bool, Errno>> {
-        /// Below this a thread costs more than it saves.
-        const WORTH_A_THREAD: usize = 64;
-        let (mine, others) = names.split_at(if names.len() < WORTH_A_THREAD { names.len() } else { names.len() / 2 });
+        /// With fewer a thread costs more than it saves.
+        const WORTH_A_THREAD: usize = 32;
+        /// More than there are processors: with a cold cache it is the disk that is waited for, and it takes several requests.
+        const MOST: usize = 8;
+        let parts = (names.len() / WORTH_A_THREAD).clamp(1, MOST);
+        let (mine, others) = names.split_at(names.len().div_ceil(parts));
         if others.is_empty() {
             return self.in_turn(place, mine);
         }
         std::thread::scope(|scope| {
-            let second =
-                std::thread::Builder::new().spawn_scoped(scope, || Comparer::default().in_turn(place, others)).ok();
+            let others = others.chunks(mine.len()).map(|part| {
+                let compare = move || Comparer::default().in_turn(place, part);
+                (part, std::thread::Builder::new().spawn_scoped(scope, compare).ok())
+            });
+            let others: Vec<_> = others.collect();
             let mut all = self.in_turn(place, mine);
-            // One that could not be started, or did not come to an end, leaves its half to this one.
-            match second.and_then(|second| second.join().ok()) {
-                Some(rest) => all.extend(rest),
-                None => all.extend(self.in_turn(place, others)),
+            for (part, thread) in others {
+                // One that could not be started, or did not come to an end, leaves its part to this one.
+                match thread.and_then(|thread| thread.join().ok()) {
+                    Some(rest) => all.extend(rest),
+                    None => all.extend(self.in_turn(place, part)),
+                }
             }
             all
         })
@@ -194,7 +202,7 @@ mod tests {
         );
     }
 
-    /// Both halves are compared, each in its own thread, and the answers are in the order of the names.
+    /// All parts are compared, each in its own thread, and the answers are in the order of the names.
     #[test]
     fn every_name_of_a_large_directory_has_its_own_answer() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
