@@ -15,6 +15,7 @@ use crate::boot_plan::{boot_directory, overlay_file};
 use crate::deployment_list::Listed;
 use crate::prepared::{self, is_kernel_directory};
 use crate::roots::Roots;
+use crate::stamp;
 use crate::xfs_directory;
 
 /// What is current after the swap.
@@ -155,12 +156,18 @@ pub(crate) fn removals(found: &Found, current: &Current) -> Removals {
     removals.boot.extend(found.boot.iter().filter(|name| old_loader.contains(name)).cloned());
     let unused = |name: &&String| {
         let interrupted = name.strip_suffix(".new").is_some_and(is_kernel_directory);
-        prepared::is_one(name) || interrupted || (is_kernel_directory(name) && !kernels.contains(*name))
+        prepared::is_one(name)
+            || interrupted
+            || *name == stamp::NEW
+            || (is_kernel_directory(name) && !kernels.contains(*name))
     };
     removals.boot.extend(found.boot_ostree.iter().filter(unused).map(|name| format!("ostree/{name}")));
     let overlay = |name: &String| format!("initramfs-overlays/{name}");
-    let unused = found.overlays.iter().map(overlay).filter(|path| path.ends_with(".img") && !overlays.contains(path));
-    removals.boot.extend(unused.map(|path| format!("ostree/{path}")));
+    let unused = |name: &&String| {
+        let interrupted = name.starts_with('.') && name.ends_with(".img.new");
+        interrupted || (name.ends_with(".img") && !overlays.contains(&overlay(name)))
+    };
+    removals.boot.extend(found.overlays.iter().filter(unused).map(|name| format!("ostree/{}", overlay(name))));
 
     let old_links = [
         format!("boot.{n}.tmp"),
@@ -254,8 +261,9 @@ mod tests {
                 "mine".to_owned(),
                 "mine.new".to_owned(),
                 "finalize-failure.stamp".to_owned(),
+                ".finalize-failure.stamp.new".to_owned(),
             ],
-            overlays: vec![format!("{}.img", sum('c')), "readme".to_owned()],
+            overlays: vec![format!("{}.img", sum('c')), format!(".{}.img.new", sum('c')), "readme".to_owned()],
             ostree: ["boot.0", "boot.0.1", "boot.1", "boot.1.0", "boot.1.1", "deploy", "repo", "lock"]
                 .map(str::to_owned)
                 .to_vec(),
@@ -279,7 +287,9 @@ mod tests {
                 format!("ostree/os-{}", sum('a')),
                 format!("ostree/os-{}.prepared", sum('b')),
                 format!("ostree/os-{}.new", sum('b')),
+                "ostree/.finalize-failure.stamp.new".to_owned(),
                 format!("ostree/initramfs-overlays/{}.img", sum('c')),
+                format!("ostree/initramfs-overlays/.{}.img.new", sum('c')),
             ]
         );
         let deployment = path('a').to_string();

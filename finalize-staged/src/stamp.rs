@@ -18,7 +18,7 @@ const NAME: &str = "finalize-failure.stamp";
 /// As an administrator would type it.
 pub(crate) const PATH: &str = "/boot/ostree/finalize-failure.stamp";
 /// A new one, until it is whole and durable.
-const NEW: &str = ".finalize-failure.stamp.new";
+pub(crate) const NEW: &str = ".finalize-failure.stamp.new";
 /// Room for the words beside the deployment's path: the file's content changes from phase to phase, and is overwritten in place, so
 /// that no power cut leaves it empty.
 const WORDS: usize = 96;
