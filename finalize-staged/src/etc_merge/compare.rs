@@ -1,9 +1,10 @@
 //! Whether what has one name in two directories is the same. Reads.
 
 use std::cmp::Ordering;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Stat};
+use rustix::fs::{Advice, AtFlags, FileType, Stat};
 use rustix::io::Errno;
 use system::dir::Kind;
 use system::{tree, xattr};
@@ -50,14 +51,28 @@ pub(crate) struct Comparer {
     other: Vec<u8>,
 }
 
+/// What is known of a name before anything of its content is read.
+enum Look {
+    Same(bool),
+    /// Two files that differ in their content, if in anything.
+    Files {
+        shipped: OwnedFd,
+        machine: OwnedFd,
+        size: u64,
+    },
+}
+
+/// How much of a file is read at a time, in bytes.
+const PIECE: usize = 64 << 10;
+
 impl Comparer {
-    /// Whether each name is the same in both. Most of the time goes into waiting, for the kernel or the disk, one file at a
-    /// time: parts of a large directory are compared side by side.
+    /// Whether each name is the same in both. Most of the time goes into waiting, for the kernel or the disk: parts of a large
+    /// directory are compared side by side.
     pub(crate) fn all(&mut self, place: Place<'_>, names: &[Name]) -> Vec<Result<bool, Errno>> {
         /// With fewer a thread costs more than it saves.
-        const WORTH_A_THREAD: usize = 32;
-        /// More than there are processors: with a cold cache it is the disk that is waited for, and it takes several requests.
-        const MOST: usize = 8;
+        const WORTH_A_THREAD: usize = 64;
+        /// More than there are processors in small machines: with a cold cache it is the disk that is waited for.
+        const MOST: usize = 4;
         let parts = (names.len() / WORTH_A_THREAD).clamp(1, MOST);
         let (mine, others) = names.split_at(names.len().div_ceil(parts));
         if others.is_empty() {
@@ -81,53 +96,25 @@ impl Comparer {
         })
     }
 
+    /// Some at a time: the disk is asked for what is in all of them before the first is waited for. It then has many requests to
+    /// choose from; with one after the other it would be idle while each answer travels.
     fn in_turn(&mut self, place: Place<'_>, names: &[Name]) -> Vec<Result<bool, Errno>> {
-        names.iter().map(|name| self.one_name(place, name)).collect()
-    }
-
-    fn one_name(&mut self, place: Place<'_>, name: &Name) -> Result<bool, Errno> {
-        match (name.shipped, name.machine, place.shipped) {
-            (Some(shipped), Some(machine), Some(directory)) if shipped == machine => {
-                self.same(directory, place.machine, &name.name, machine)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    /// Whether one name of one kind is the same in two directories.
-    fn same(
-        &mut self,
-        shipped: BorrowedFd<'_>,
-        machine: BorrowedFd<'_>,
-        name: &[u8],
-        kind: Kind,
-    ) -> Result<bool, Errno> {
-        let [one, other] =
-            [shipped, machine].map(|directory| rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW));
-        let (one, other) = (one?, other?);
-        if attributes(&one) != attributes(&other) {
-            return Ok(false);
-        }
-        match kind {
-            Kind::Link => {
-                let target = |directory| rustix::fs::readlinkat(directory, name, Vec::new());
-                Ok(target(shipped)? == target(machine)?)
-            }
-            Kind::Directory => same_extended_attributes(tree::open(shipped, name)?, tree::open(machine, name)?),
-            Kind::File => {
-                if one.st_size != other.st_size {
-                    return Ok(false);
+        /// Each is two open files: with all threads half of what a process may have open where nobody raised that (1,024).
+        const AT_A_TIME: usize = 64;
+        let mut all = Vec::with_capacity(names.len());
+        for some in names.chunks(AT_A_TIME) {
+            let looks: Vec<_> = some.iter().map(|name| look_at(place, name)).collect();
+            all.extend(looks.into_iter().map(|look| match look? {
+                Look::Same(same) => Ok(same),
+                Look::Files { shipped, machine, size } => {
+                    Ok(self.same_content(&shipped, &machine, size)? && same_extended_attributes(shipped, machine)?)
                 }
-                let (shipped, machine) = (tree::open_file(shipped, name)?, tree::open_file(machine, name)?);
-                Ok(self.same_content(&shipped, &machine, one.st_size.unsigned_abs())?
-                    && same_extended_attributes(shipped, machine)?)
-            }
-            Kind::Other => Ok(true),
+            }));
         }
+        all
     }
 
     fn same_content(&mut self, one: &OwnedFd, other: &OwnedFd, size: u64) -> Result<bool, Errno> {
-        const PIECE: usize = 64 << 10;
         self.one.resize(PIECE, 0);
         self.other.resize(PIECE, 0);
         let mut left = size;
@@ -144,6 +131,37 @@ impl Comparer {
         }
         Ok(true)
     }
+}
+
+/// Compares all but the content of files, for which the disk is asked without waiting.
+fn look_at(place: Place<'_>, name: &Name) -> Result<Look, Errno> {
+    let (Some(kind), Some(shipped)) = (name.machine.filter(|_| name.shipped == name.machine), place.shipped) else {
+        return Ok(Look::Same(false));
+    };
+    let (machine, name) = (place.machine, name.name.as_slice());
+    let [one, other] =
+        [shipped, machine].map(|directory| rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW));
+    let (one, other) = (one?, other?);
+    if attributes(&one) != attributes(&other) {
+        return Ok(Look::Same(false));
+    }
+    Ok(Look::Same(match kind {
+        Kind::Link => {
+            let target = |directory| rustix::fs::readlinkat(directory, name, Vec::new());
+            target(shipped)? == target(machine)?
+        }
+        Kind::Directory => same_extended_attributes(tree::open(shipped, name)?, tree::open(machine, name)?)?,
+        Kind::File if one.st_size != other.st_size => false,
+        Kind::File => {
+            let (shipped, machine) = (tree::open_file(shipped, name)?, tree::open_file(machine, name)?);
+            for file in [&shipped, &machine] {
+                // Advice: where it is not taken, reading waits a little longer.
+                let _ = rustix::fs::fadvise(file, 0, NonZeroU64::new(PIECE as u64), Advice::WillNeed);
+            }
+            return Ok(Look::Files { shipped, machine, size: one.st_size.unsigned_abs() });
+        }
+        Kind::Other => true,
+    }))
 }
 
 /// Whether owner, mode and extended attributes of two open directories are the same.
@@ -207,7 +225,7 @@ mod tests {
     fn every_name_of_a_large_directory_has_its_own_answer() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut names = Vec::new();
-        for number in 0..200 {
+        for number in 0..600 {
             let name = format!("{number:03}");
             std::fs::write(one.path().join(&name), "same").unwrap();
             std::fs::write(other.path().join(&name), if number % 7 == 0 { "else" } else { "same" }).unwrap();
