@@ -1,5 +1,6 @@
 //! Finalization, on disks on which the guest's own `ostree` staged an update.
 
+mod disk;
 mod run;
 mod system;
 mod trace;

@@ -11,6 +11,7 @@ use qemu_tests::cache::Cache;
 use qemu_tests::guest::Guest;
 use qemu_tests::host;
 
+use super::disk::Disk;
 use super::system::System;
 use super::trace::{self, Times};
 use crate::bench::MEASURE;
@@ -102,17 +103,17 @@ impl Bed {
             Some(prepared) if entrant.prepared => prepared,
             _ => &self.staged,
         };
-        let machine = before.another_in(&self.place)?;
+        let mut machine = before.another_in(&self.place)?;
         let own = std::env::current_exe().context("this program")?;
         let link = machine.directory().join("xtask");
         fs::hard_link(&own, &link).or_else(|_| fs::copy(&own, &link).map(drop)).context("copying this program")?;
         let read = if memory == Memory::Warm { READ_DISK } else { "" };
         fs::write(machine.directory().join("before.sh"), format!("{LOAD_PROGRAMS}{read}{script}exec \"$@\"\n"))
             .context("writing what runs before")?;
-        write_out(&machine.root_image(), memory)?;
-        if machine.boot_image().exists() {
-            write_out(&machine.boot_image(), memory)?;
-        }
+        let root = Disk::of(&written_out(machine.root_image(), memory)?)?;
+        let boot = machine.boot_image();
+        let boot = if boot.exists() { Some(Disk::of(&written_out(boot, memory)?)?) } else { None };
+        machine.move_to(root.volume(), boot.as_ref().map(Disk::volume));
         let starter = format!("sh /run/fixture/machine/before.sh {starter}");
         let finalized = machine.finalize_under(entrant.contestant, &starter)?;
         self.check(&finalized).with_context(|| format!("{entrant:?}"))?;
@@ -132,13 +133,13 @@ impl Bed {
 }
 
 /// Nothing of the image is left to be written, and if it is to be cold, to be read from memory.
-fn write_out(image: &Path, memory: Memory) -> Result<()> {
-    let file = File::open(image).with_context(|| format!("opening {}", image.display()))?;
+fn written_out(image: PathBuf, memory: Memory) -> Result<PathBuf> {
+    let file = File::open(&image).with_context(|| format!("opening {}", image.display()))?;
     file.sync_all().with_context(|| format!("writing out {}", image.display()))?;
     if memory == Memory::Cold {
         posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).context("emptying the cache")?;
     }
-    Ok(())
+    Ok(image)
 }
 
 fn journal_of(image: &Path, megabytes: &str) -> Result<()> {
