@@ -30,6 +30,7 @@ pub mod report;
 pub mod rootfs;
 pub mod scenario;
 pub mod small_initramfs;
+pub mod staging;
 pub mod sysroot;
 pub mod tree;
 

@@ -7,6 +7,7 @@ mod finalize;
 mod initramfs_size;
 mod memory;
 mod prepare_root;
+mod shutdown;
 mod stage;
 mod table;
 mod time;
@@ -31,6 +32,8 @@ pub(crate) enum Part {
     PrepareRoot,
     /// At shutdown.
     Finalize,
+    /// The same in a whole machine.
+    Shutdown,
 }
 
 impl FromStr for Part {
@@ -40,7 +43,8 @@ impl FromStr for Part {
         match name {
             "prepare-root" => Ok(Part::PrepareRoot),
             "finalize" => Ok(Part::Finalize),
-            other => bail!("there is no part {other:?} to measure: prepare-root, finalize"),
+            "shutdown" => Ok(Part::Shutdown),
+            other => bail!("there is no part {other:?} to measure: prepare-root, finalize, shutdown"),
         }
     }
 }
@@ -72,6 +76,11 @@ pub(crate) fn bench(only: Option<Part>) -> Result<()> {
         let finalizer = binary::build(binary::FINALIZE_STAGED)?;
         for guest in &guests {
             finalize::figures(*guest, &finalizer, &mut print)?;
+        }
+    }
+    if is_wanted(Part::Shutdown) {
+        for guest in &guests {
+            print(&shutdown::figures(*guest)?);
         }
     }
     binary::size()?;

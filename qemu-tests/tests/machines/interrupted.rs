@@ -6,8 +6,9 @@ use anyhow::{Context, Result, ensure};
 use qemu_tests::PowerCut;
 use qemu_tests::guest::Guest;
 use qemu_tests::report::Report;
+use qemu_tests::staging::script;
 
-use crate::shutdown::{DONE, boots, is_of_version, last, script, succeeded};
+use crate::shutdown::{DONE, boots, is_of_version, last, succeeded};
 use crate::{contains, scenario};
 
 /// Of the unit, in seconds.

@@ -3,57 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use qemu_tests::guest::Guest;
 use qemu_tests::report::Report;
+use qemu_tests::staging::script;
 
 use crate::{contains, is_well, scenario};
-
-/// Defines what the scripts below use. The journal is kept, for the next boot to be looked at.
-const PRELUDE: &str = r#"
-set -e
-mkdir -p /var/log/journal
-journalctl --flush
-kver=$(uname -r)
-unit=ostree-finalize-staged-prepare
-repo=/sysroot/ostree/repo
-
-# A commit that is the booted one with another version, a file in /etc, and another initramfs (zeros after its end).
-commit() {
-    tree=/var/tmp/tree-$1
-    mkdir -p "$tree/usr/etc" "$tree/usr/lib/modules/$kver"
-    echo "vendor $1" >"$tree/usr/etc/vendor"
-    cp "/usr/lib/modules/$kver/initramfs.img" "$tree/usr/lib/modules/$kver/"
-    head -c $((512 * $1)) /dev/zero >>"$tree/usr/lib/modules/$kver/initramfs.img"
-    ostree --repo=$repo commit --branch="firstroot/$1" --tree=ref=firstroot/guest --tree=dir="$tree" \
-        --add-metadata-string=version="$1" --no-bindings
-    rm -r "$tree"
-}
-stage() {
-    commit "$1"
-    shift
-    ostree admin deploy --os=default --stage "$@" "firstroot/$version"
-}
-prepared() {
-    # Until the path unit has seen it, and the service has done its work.
-    for n in $(seq 120); do
-        if journalctl --boot --unit=$unit --output=cat | grep --quiet "$1"; then return; fi
-        sleep 1
-    done
-    journalctl --boot --unit=$unit
-    return 1
-}
-# How often it was started; waited for, since it would take a while to be seen starting itself.
-starts() {
-    sleep 5
-    echo starts: $(journalctl --boot --unit=$unit --output=cat | grep --count ^Starting)
-}
-# What the shutdown before this boot said.
-before() { journalctl --boot=-1 --output=cat --unit="$1"; }
-# Of messages with this identifier: who sent them, and what programs read.
-structured() { journalctl --boot=-1 --output=export MESSAGE_ID="$1" | grep -aE '^(SYSLOG_IDENTIFIER|ETC_N|OSTREE)'; }
-"#;
-
-pub(crate) fn script(text: &str) -> String {
-    format!("{PRELUDE}{text}")
-}
 
 /// Boots once for each script; each of them succeeds.
 pub(crate) fn boots(guest: Guest, name: &str, scripts: &[&str]) -> Result<Vec<Report>> {

@@ -3,8 +3,9 @@
 use anyhow::Result;
 use qemu_tests::guest::Guest;
 use qemu_tests::package::Provider;
+use qemu_tests::staging::script;
 
-use crate::shutdown::{DONE, script, succeeded};
+use crate::shutdown::{DONE, succeeded};
 use crate::{contains, scenario};
 
 /// libostree has soft reboots only with composefs.
