@@ -29,6 +29,11 @@ pub(crate) fn all() -> Vec<Scenario> {
             many("etc-20000-files-2000-changed", 20_000).then("cd /etc/many; for f in *5.conf; do echo mine >$f; done").stage("os/next"),
         )
         .etc(2_000, 0, 0),
+        Scenario::of(many("etc-20000-files-none-changed", 20_000).stage("os/next")).etc(0, 0, 0),
+        Scenario::of(
+            many("etc-20000-files-all-changed", 20_000).then("cd /etc/many; for f in *; do echo mine >$f; done").stage("os/next"),
+        )
+        .etc(20_000, 0, 0),
         Scenario::of(
             update("etc-both-changed", "cd usr/etc; echo vendor >conf.d/00001.conf; echo vendor >conf.d/00002.conf; rm conf.d/00003.conf; echo new >conf.d/new; echo both >conf.d/both")
                 .then("cd /etc; echo mine >conf.d/00001.conf; echo mine >conf.d/00003.conf; rm conf.d/00002.conf; echo mine >conf.d/both")
