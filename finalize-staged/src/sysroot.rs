@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use ostree_formats::bls::BlsEntry;
 use ostree_formats::booted_state::BootedState;
 use ostree_formats::bootlink::{BootVersion, Bootcsum, Bootlink};
-use ostree_formats::commit;
+use ostree_formats::commit::Commit;
 use ostree_formats::deployment::{Checksum, DeploymentPath};
 use ostree_formats::entry_name::EntryName;
 use ostree_formats::kargs::KernelArguments;
@@ -356,10 +356,8 @@ pub(crate) fn read(
 }
 
 fn commit_version(roots: &Roots, commit: &Checksum) -> Result<Option<String>, String> {
-    let (directory, name) = commit.as_str().split_at_checked(2).unwrap_or_default();
-    let path = format!("ostree/repo/objects/{directory}/{name}.commit");
-    let bytes = dir::read(&roots.sysroot, &path, COMMIT_LIMIT).map_err(|error| error.to_string())?;
-    commit::version(&bytes).map_err(|error| error.to_string())
+    let bytes = dir::read(&roots.sysroot, commit.object("commit"), COMMIT_LIMIT).map_err(|error| error.to_string())?;
+    Commit::parse(&bytes).map(|commit| commit.version).map_err(|error| error.to_string())
 }
 
 /// Whether `name` is in `directory`, as what it is.

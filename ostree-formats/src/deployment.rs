@@ -32,6 +32,22 @@ impl Checksum {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Of 32 bytes; of another number of them, none.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        (bytes.len() == 32).then(|| Self(hexadecimal(bytes)))
+    }
+
+    /// Where the object of this checksum and kind (`commit`) is on the physical root.
+    pub fn object(&self, kind: &str) -> String {
+        let (directory, name) = self.0.split_at_checked(2).unwrap_or_default();
+        format!("ostree/repo/objects/{directory}/{name}.{kind}")
+    }
+}
+
+/// As checksums and digests are shown.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl FromStr for Checksum {

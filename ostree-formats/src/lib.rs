@@ -34,5 +34,6 @@ pub mod origin;
 pub mod os_release;
 pub mod prepare_root_conf;
 pub mod repo_config;
+pub mod signature;
 pub mod staged_state;
 pub mod version_order;

@@ -3,14 +3,17 @@
 //! The only crate of the workspace in which `unsafe` may stand, each block with its reason; everything that the kernel
 //! offers and no library wraps is wrapped here. Decides nothing: what to do comes from a plan.
 
+pub mod block_device;
 pub mod copy;
 pub mod dir;
 pub mod entry;
 pub mod exec;
+pub mod image;
 pub mod journal;
 pub mod limits;
 pub mod lock;
 pub mod log;
+mod loop_device;
 pub mod mount;
 pub mod notify;
 pub mod output;
@@ -19,6 +22,7 @@ pub mod proc;
 pub mod signals;
 pub mod sync;
 pub mod tree;
+pub mod verity;
 pub mod xattr;
 
 use std::fmt::Display;

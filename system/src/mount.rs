@@ -145,6 +145,15 @@ pub fn pivot_root(new_root: &Path, put_old: &Path) -> Result<(), Errno> {
     rustix::process::pivot_root(new_root, put_old)
 }
 
+/// An option of a filesystem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FsOption<'a> {
+    /// `key=value`, of at most 255 bytes.
+    Text(&'a str, &'a str),
+    /// A word alone.
+    Flag(&'a str),
+}
+
 /// A new filesystem without a device, with string options and mount attributes.
 ///
 /// # Errors
@@ -153,6 +162,20 @@ pub fn new_filesystem(
     fstype: &'static str,
     source: &str,
     options: &[(&str, &str)],
+    attributes: MountAttrFlags,
+) -> Result<Detached, SystemError> {
+    let options: Vec<FsOption<'_>> = options.iter().map(|(key, value)| FsOption::Text(key, value)).collect();
+    filesystem(fstype, source, &options, attributes)
+}
+
+/// The same from a source that is one: a device or a file.
+///
+/// # Errors
+/// As [`new_filesystem`].
+pub fn filesystem(
+    fstype: &'static str,
+    source: &str,
+    options: &[FsOption<'_>],
     attributes: MountAttrFlags,
 ) -> Result<Detached, SystemError> {
     let named = |reason: Errno, kernel: Option<String>| SystemError {
@@ -164,8 +187,12 @@ pub fn new_filesystem(
     let context = rustix::mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).map_err(|error| named(error, None))?;
     let explain = |reason: Errno| named(reason, kernel_log(&context));
     rustix::mount::fsconfig_set_string(&context, "source", source).map_err(explain)?;
-    for (key, value) in options {
-        rustix::mount::fsconfig_set_string(&context, *key, *value).map_err(explain)?;
+    for option in options {
+        match option {
+            FsOption::Text(key, value) => rustix::mount::fsconfig_set_string(&context, *key, *value),
+            FsOption::Flag(key) => rustix::mount::fsconfig_set_flag(&context, *key),
+        }
+        .map_err(explain)?;
     }
     rustix::mount::fsconfig_create(&context).map_err(explain)?;
     let flags = FsMountFlags::FSMOUNT_CLOEXEC;
