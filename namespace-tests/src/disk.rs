@@ -52,6 +52,17 @@ impl Disk {
         Ok(disk)
     }
 
+    /// What `ostree` has deployed there, as a kernel command line names it.
+    pub(crate) fn deployed(root: &Path, arguments: &str) -> Result<Self> {
+        let bootlink = arguments.split_whitespace().find_map(|word| word.strip_prefix("ostree="));
+        let bootlink = bootlink.context("no ostree= on the command line")?.to_owned();
+        let link = root.join(bootlink.trim_start_matches('/'));
+        let deployment = link.canonicalize().with_context(|| format!("following {}", link.display()))?;
+        let deployment = deployment.strip_prefix(root).context("the deployment is elsewhere")?.display().to_string();
+        let bootcsum = bootlink.split('/').nth(4).unwrap_or_default().to_owned();
+        Ok(Self { root: root.to_path_buf(), bootlink, deployment, bootcsum })
+    }
+
     /// One more deployment, of commit `cccc…` where `c` is `commit`, with the kernel of the first; its path.
     pub fn deploy(&self, commit: char, serial: u32) -> Result<String> {
         let path = format!("ostree/deploy/{STATEROOT}/deploy/{}.{serial}", commit.to_string().repeat(64));
@@ -72,6 +83,12 @@ impl Disk {
     pub fn boot_link(&self, set: &str, bootcsum: &str, serial: u32, deployment: &str) -> Result<()> {
         let target = deployment.replacen("ostree/", "../../../", 1);
         self.link(&format!("ostree/{set}/{STATEROOT}/{bootcsum}/{serial}"), &target)
+    }
+
+    /// Takes the immutable flag from the deployment's directory, which `ostree` gives it.
+    pub fn make_deployment_mutable(&self) -> Result<()> {
+        let directory = std::fs::File::open(self.path(&self.deployment)).context("opening the deployment")?;
+        system::tree::set_immutable(&directory, false).context("making the deployment mutable")
     }
 
     /// Where a path of the disk is.

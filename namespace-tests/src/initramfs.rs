@@ -10,6 +10,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::disk::Disk;
+use crate::finalize::Machine;
 use crate::mount_table::mount_table;
 
 /// Where the programs of the host are, for tests that run one inside.
@@ -65,12 +66,40 @@ pub fn inside<T: Send>(
     peer: Option<&Peer>,
     story: impl FnOnce(&mut Initramfs) -> Result<T> + Send,
 ) -> Result<T> {
+    let on_tmpfs =
+        |sysroot: &Path| Ok(mount(Some("disk"), sysroot, Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?);
+    told(binary, peer, on_tmpfs, || Disk::new(Path::new("/sysroot")), story)
+}
+
+/// The same with the disk of a machine on which the guest's `ostree` has deployed.
+pub fn inside_of<T: Send>(
+    machine: &Machine,
+    binary: &Path,
+    peer: Option<&Peer>,
+    story: impl FnOnce(&mut Initramfs) -> Result<T> + Send,
+) -> Result<T> {
+    let (image, arguments) = (machine.root_image(), machine.kernel_arguments()?);
+    let mount_image = |sysroot: &Path| {
+        let status = Command::new("mount").args(["-o", "loop"]).arg(&image).arg(sysroot).status()?;
+        ensure!(status.success(), "mounting {}", image.display());
+        Ok(())
+    };
+    told(binary, peer, mount_image, || Disk::deployed(Path::new("/sysroot"), &arguments), story)
+}
+
+fn told<T: Send>(
+    binary: &Path,
+    peer: Option<&Peer>,
+    mount_disk: impl FnOnce(&Path) -> Result<()> + Send,
+    disk: impl FnOnce() -> Result<Disk> + Send,
+    story: impl FnOnce(&mut Initramfs) -> Result<T> + Send,
+) -> Result<T> {
     // Made and removed out here: inside, the path leads elsewhere.
     let place = tempfile::tempdir()?;
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            enter(place.path(), binary, peer)?;
-            story(&mut Initramfs { disk: Disk::new(Path::new("/sysroot"))? })
+            enter(place.path(), binary, peer, mount_disk)?;
+            story(&mut Initramfs { disk: disk()? })
         });
         thread.join().map_err(|panic| anyhow!("{}", panic_text(&panic)))?
     })
@@ -83,7 +112,7 @@ fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
 
 const NONE: Option<&str> = None;
 
-fn enter(root: &Path, binary: &Path, peer: Option<&Peer>) -> Result<()> {
+fn enter(root: &Path, binary: &Path, peer: Option<&Peer>, mount_disk: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).context("a mount namespace of one's own needs root")?;
     mount(NONE, "/", NONE, MsFlags::MS_PRIVATE | MsFlags::MS_REC, NONE)?;
     mount(Some("initramfs"), root, Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;
@@ -109,7 +138,7 @@ fn enter(root: &Path, binary: &Path, peer: Option<&Peer>) -> Result<()> {
     mount(Some("proc"), &root.join("proc"), Some("proc"), MsFlags::empty(), NONE)?;
     mount(Some("/dev"), &root.join("dev"), NONE, MsFlags::MS_BIND, NONE)?;
     mount(Some("run"), &root.join("run"), Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;
-    mount(Some("disk"), &root.join("sysroot"), Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;
+    mount_disk(&root.join("sysroot")).context("mounting the disk")?;
     if let Some(Peer { rootfs }) = peer {
         // As dracut leaves it: libraries where the dynamic loader looks for them.
         for (from, to) in

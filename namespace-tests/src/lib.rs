@@ -10,6 +10,6 @@ mod mount_table;
 mod tree;
 
 pub use disk::{BOOTLINK, Disk, STATEROOT, bootcsum_of};
-pub use initramfs::{Initramfs, Outcome, Peer, inside};
+pub use initramfs::{Initramfs, Outcome, Peer, inside, inside_of};
 pub use mount_table::mount_table;
 pub use tree::listing;

@@ -17,12 +17,14 @@ pub fn mount_table(root: &Path) -> Result<String> {
 
 fn line(mount: &MountEntry) -> String {
     let propagation: Vec<&str> = mount.propagation.iter().filter_map(|p| p.split(':').next()).collect();
-    let layers = mount.super_options.split(',').filter(|option| option.contains("dir=")).map(normal);
+    let tells = |option: &&str| ["dir=", "dir+=", "metacopy=", "verity="].iter().any(|name| option.contains(name));
+    let layers = mount.super_options.split(',').filter(tells).map(normal);
     let layers: Vec<String> = layers.collect();
     format!(
-        "{} {} of {} {} [{}] {}",
+        "{} {}{} of {} {} [{}] {}",
         mount.target.display(),
         mount.fstype,
+        if mount.source == "composefs" { " composefs" } else { "" },
         mount.root.display(),
         mount.options,
         propagation.join(" "),

@@ -1,8 +1,14 @@
-//! Whether the root is a composefs image: a decision. Mounting one is not part of this program yet.
+//! Whether the root is a composefs image, and what has to vouch for it: a decision.
 
+use ostree_formats::deployment::{DeploymentPath, hexadecimal};
 use ostree_formats::prepare_root_conf::{ComposefsMode, KernelArgumentPolicy, PrepareRootConf};
 
-/// Why no decision is possible, or why this program cannot follow it.
+use crate::facts::{Facts, Found, Seal, Situation};
+
+/// The image in a deployment directory, as libostree names it.
+pub(crate) const IMAGE: &str = ".ostree.cfs";
+
+/// Why no decision is possible, or why the image cannot be the root.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ComposefsError {
     #[error("the kernel argument ostree.prepare-root.composefs={0} is not one of no, maybe, yes, verity, signed")]
@@ -12,16 +18,44 @@ pub(crate) enum ComposefsError {
          and [composefs] kernel-argument = strengthen forbids that"
     )]
     Weaker { argument: String, configured: &'static str },
-    #[error("composefs is demanded ({0}), and this version of ostree-prepare-root does not support it")]
-    Unsupported(String),
+    #[error("composefs is demanded ({0}), and this version of ostree-prepare-root has none without an initramfs")]
+    WithoutInitramfs(String),
     #[error("[root] {0} needs composefs, which is not enabled")]
     TransientWithoutComposefs(&'static str),
+    #[error("[root] {0} needs composefs, and the deployment has no image {IMAGE}")]
+    TransientWithoutImage(&'static str),
+    #[error("composefs is demanded ({demanded}), and the deployment has no image {IMAGE}")]
+    NoImage { demanded: String },
+    #[error("the deployment's image {IMAGE} should be a file: {found} is there")]
+    NotAFile { found: &'static str },
+    #[error(
+        "a signature is demanded ({demanded}), and the image {IMAGE} is not sealed with fs-verity: \
+         it could be changed after it was looked at"
+    )]
+    NotSealed { demanded: String },
+    #[error("a signature is demanded ({demanded}), and the image's filesystem, or the kernel, has no fs-verity")]
+    NoVerity { demanded: String },
+    #[error("the image {IMAGE} is sealed with the hash algorithm number {0}, and only SHA-256 (1) is signed")]
+    OtherAlgorithm(u16),
+    #[error("the image {IMAGE} is not the one that was signed: its digest is {found}, the commit says {signed}")]
+    WrongDigest { found: String, signed: String },
+}
+
+/// What the root will be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ImageRoot {
+    /// Each object is checked against its digest when it is read.
+    pub(crate) verity: bool,
+    /// The key file that the commit's signature was verified with.
+    pub(crate) signed_by: Option<String>,
 }
 
 /// The mode that counts, of configuration and kernel argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Decision {
     pub(crate) mode: ComposefsMode,
+    /// Objects have to be sealed: a kernel argument that turns the check of the image off leaves that on.
+    pub(crate) verity: bool,
     /// Who demanded it, for messages.
     pub(crate) source: String,
     pub(crate) warning: Option<String>,
@@ -32,6 +66,7 @@ pub(crate) fn decide(conf: &PrepareRootConf, argument: Option<&str>) -> Result<D
     let configured = conf.composefs;
     let as_configured = |warning| Decision {
         mode: configured,
+        verity: configured >= ComposefsMode::Verity,
         source: format!("[composefs] enabled = {}", configured.as_str()),
         warning,
     };
@@ -49,24 +84,84 @@ pub(crate) fn decide(conf: &PrepareRootConf, argument: Option<&str>) -> Result<D
         KernelArgumentPolicy::Strengthen | KernelArgumentPolicy::Allow => {
             let warning = weaker
                 .then(|| format!("the kernel argument {name} weakens [composefs] enabled = {}", configured.as_str()));
-            Ok(Decision { mode, source: format!("kernel argument {name}"), warning })
+            let verity = mode > ComposefsMode::No && mode.max(configured) >= ComposefsMode::Verity;
+            Ok(Decision { mode, verity, source: format!("kernel argument {name}"), warning })
         }
     }
 }
 
-/// What this version can do with a decision: boot plain, with a warning where an image may have been meant, or not at all.
-pub(crate) fn require_plain(conf: &PrepareRootConf, decision: &Decision) -> Result<Option<String>, ComposefsError> {
-    if decision.mode > ComposefsMode::Maybe {
-        return Err(ComposefsError::Unsupported(decision.source.clone()));
+/// What a configuration demands that cannot be had at all, whatever is on the disk.
+pub(crate) fn require_possible(conf: &PrepareRootConf, decision: &Decision) -> Result<(), ComposefsError> {
+    match transient(conf) {
+        Some(key) if decision.mode == ComposefsMode::No => Err(ComposefsError::TransientWithoutComposefs(key)),
+        _ => Ok(()),
     }
-    match (conf.root_transient, conf.root_transient_ro) {
-        (true, _) => Err(ComposefsError::TransientWithoutComposefs("transient")),
-        (_, true) => Err(ComposefsError::TransientWithoutComposefs("transient-ro")),
-        _ if decision.mode == ComposefsMode::Maybe => Ok(Some(format!(
-            "{}: this version of ostree-prepare-root mounts no composefs image, the deployment is used without one",
-            decision.source
-        ))),
-        _ => Ok(None),
+}
+
+fn transient(conf: &PrepareRootConf) -> Option<&'static str> {
+    let transient = conf.root_transient.then_some("transient");
+    transient.or_else(|| conf.root_transient_ro.then_some("transient-ro"))
+}
+
+/// The image that will be the root, if one will be; what should be said about it.
+pub(crate) fn image_root(
+    conf: &PrepareRootConf,
+    decision: &Decision,
+    facts: &Facts,
+) -> Result<(Option<ImageRoot>, Option<String>), ComposefsError> {
+    require_possible(conf, decision)?;
+    let demanded = || decision.source.clone();
+    let plain = match (decision.mode, facts.image.found) {
+        (ComposefsMode::No, _) => true,
+        (ComposefsMode::Maybe, Found::Nothing) => true,
+        (_, Found::Nothing) => return Err(ComposefsError::NoImage { demanded: demanded() }),
+        (_, Found::File) => false,
+        (_, found) => return Err(ComposefsError::NotAFile { found: found.describe() }),
+    };
+    if plain {
+        return match transient(conf) {
+            Some(key) => Err(ComposefsError::TransientWithoutImage(key)),
+            None => Ok((None, None)),
+        };
+    }
+    if facts.situation == Situation::Pid1 {
+        return Err(ComposefsError::WithoutInitramfs(demanded()));
+    }
+    let signed_by = match &facts.signature {
+        Some(signature) => {
+            require_signed(facts.image.seal, &signature.digest, demanded)?;
+            Some(signature.key_file.clone())
+        }
+        None => None,
+    };
+    let warning = (decision.verity).then(|| unsealed(facts.image.seal, &facts.deployment.path)).flatten();
+    Ok((Some(ImageRoot { verity: decision.verity, signed_by }), warning))
+}
+
+fn require_signed(seal: Seal, signed: &[u8], demanded: impl Fn() -> String) -> Result<(), ComposefsError> {
+    match seal {
+        Seal::Sha256(digest) if digest == *signed => Ok(()),
+        Seal::Sha256(digest) => {
+            Err(ComposefsError::WrongDigest { found: hexadecimal(&digest), signed: hexadecimal(signed) })
+        }
+        Seal::Other(algorithm) => Err(ComposefsError::OtherAlgorithm(algorithm)),
+        Seal::Missing => Err(ComposefsError::NotSealed { demanded: demanded() }),
+        Seal::Unsupported => Err(ComposefsError::NoVerity { demanded: demanded() }),
+    }
+}
+
+/// As with libostree it boots: to stop would break machines at the swap of a package.
+fn unsealed(seal: Seal, deployment: &DeploymentPath) -> Option<String> {
+    let image = format!("/{deployment}/{IMAGE}");
+    match seal {
+        Seal::Sha256(_) | Seal::Other(_) => None,
+        Seal::Missing => Some(format!(
+            "{image} is not sealed with fs-verity, so names and modes in it can be changed: set ex-integrity.fsverity=yes \
+             in ostree/repo/config, run `ostree admin post-copy`, and deploy again"
+        )),
+        Seal::Unsupported => Some(format!(
+            "{image} cannot be sealed: its filesystem has no fs-verity (`tune2fs -O verity` gives an ext4 the feature)"
+        )),
     }
 }
 
@@ -106,19 +201,16 @@ mod tests {
     }
 
     #[test]
-    fn a_demand_stops_and_maybe_warns() {
-        for (mode, stops) in [
-            (ComposefsMode::No, false),
-            (ComposefsMode::Maybe, false),
-            (ComposefsMode::Yes, true),
-            (ComposefsMode::Verity, true),
-            (ComposefsMode::Signed, true),
+    fn an_argument_that_turns_the_signature_off_leaves_sealed_objects_on() {
+        for (configured, argument, verity) in [
+            (ComposefsMode::Signed, "yes", true),
+            (ComposefsMode::Verity, "maybe", true),
+            (ComposefsMode::Verity, "no", false),
+            (ComposefsMode::Yes, "yes", false),
+            (ComposefsMode::No, "signed", true),
         ] {
-            let conf = conf(mode, KernelArgumentPolicy::Allow);
-            let decision = decide(&conf, None).unwrap();
-            let result = require_plain(&conf, &decision);
-            assert_eq!(result.is_err(), stops, "{mode:?}");
-            assert_eq!(result.is_ok_and(|warning| warning.is_some()), mode == ComposefsMode::Maybe);
+            let decision = decide(&conf(configured, KernelArgumentPolicy::Allow), Some(argument)).unwrap();
+            assert_eq!(decision.verity, verity, "{configured:?} {argument}");
         }
     }
 }

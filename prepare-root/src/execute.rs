@@ -13,10 +13,12 @@ use ostree_formats::booted_state::BootedState;
 use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
+use system::image::{self, Layers, UpperLayer};
 use system::journal::Journal;
 use system::mount::{self, Detached};
 use system::{Context, SystemError, dir};
 
+use crate::composefs::IMAGE;
 use crate::facts::Situation;
 use crate::failure::Cause;
 use crate::lookup::Deployment;
@@ -108,6 +110,15 @@ impl Executor<'_> {
             Step::TransientEtcDirectory => self.transient_etc_directory()?,
             Step::MakePrivate => mount::make_all_private().context("make private", "/ and what is mounted below it")?,
             Step::NewRoot { deployment, at } => self.new_root(deployment, at)?,
+            Step::ImageRoot { at, lower, transient, verity, access, .. } => {
+                let root = self.image_root(lower, *transient, *verity, *access);
+                let root = root.map_err(|error| Cause::Image {
+                    deployment: self.deployment.path.clone(),
+                    error: Box::new(error),
+                })?;
+                self.put_new_root(root, at).context("mount the root on", at)?;
+                self.done.lower = None;
+            }
             Step::Dev { mounted } => self.dev(*mounted)?,
             Step::AttachRun => {
                 if let Some(run) = self.new_run.take() {
@@ -184,11 +195,31 @@ impl Executor<'_> {
 
     fn new_root(&mut self, deployment: &str, at: &str) -> Result<(), SystemError> {
         let root = mount::clone(&self.deployment.directory).context("bind", format_args!("/{deployment}"))?;
-        mount::attach_at(&root, CWD, at).context("mount the deployment on", at)?;
+        self.put_new_root(root, at).context("mount the deployment on", at)
+    }
+
+    fn put_new_root(&mut self, root: Detached, at: &str) -> Result<(), Errno> {
+        mount::attach_at(&root, CWD, at)?;
         self.done.new_root = Some(at.to_owned());
         self.new_root_at = PathBuf::from(at);
         self.new_root = Some(root);
         Ok(())
+    }
+
+    fn image_root(
+        &mut self,
+        lower: &str,
+        transient: Option<&str>,
+        verity: bool,
+        access: Access,
+    ) -> Result<Detached, SystemError> {
+        let image = self.deployment.image.as_ref().ok_or(Errno::BADF).context("open", IMAGE)?;
+        let objects = self.path_of(&Place::Physical("ostree/repo/objects".to_owned()));
+        let layers = transient.map(|directory| [format!("{directory}/upper"), format!("{directory}/work")]);
+        let upper = layers.as_ref().map(|[upper, work]| UpperLayer { upper, work });
+        let read_only = access == Access::ReadOnly;
+        self.done.lower = Some(lower.to_owned());
+        image::root(image, lower, &Layers { objects: &objects, upper, verity, read_only })
     }
 
     fn dev(&self, mounted: bool) -> Result<(), SystemError> {

@@ -26,10 +26,61 @@ pub(crate) enum Found {
     Nothing,
     /// A directory.
     Directory,
+    /// A regular file.
+    File,
     /// A symbolic link.
     Link,
     /// Something else.
     Other,
+}
+
+impl Found {
+    /// For messages.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Found::Nothing => "nothing",
+            Found::Directory => "a directory",
+            Found::File => "a file",
+            Found::Link => "a symbolic link",
+            Found::Other => "a device, fifo or socket",
+        }
+    }
+}
+
+/// What guards a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Seal {
+    /// fs-verity, with this digest.
+    Sha256([u8; 32]),
+    /// fs-verity with another hash algorithm.
+    Other(u16),
+    /// It is not sealed.
+    #[default]
+    Missing,
+    /// Its filesystem, or the kernel, has no fs-verity.
+    Unsupported,
+}
+
+/// The deployment's composefs image; only looked for when one may be wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+pub(crate) struct ImageFacts {
+    pub(crate) found: Found,
+    /// Only asked for where it counts.
+    pub(crate) seal: Seal,
+}
+
+/// A signature that was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct SignatureFacts {
+    /// The keys were read from this file.
+    pub(crate) key_file: String,
+    /// The digest of the image that the signed commit names.
+    pub(crate) digest: [u8; 32],
 }
 
 /// The deployment directory, before anything is mounted over it.
@@ -83,6 +134,11 @@ pub(crate) struct Facts {
     pub(crate) stateroot_var: Found,
     /// As PID 1: the kernel mounted a devtmpfs on `/dev`.
     pub(crate) dev_mounted: bool,
+    /// The block device of the physical root, if it is on one; only asked for with an image.
+    pub(crate) disk: Option<u64>,
+    pub(crate) image: ImageFacts,
+    /// Only where a signature is demanded.
+    pub(crate) signature: Option<SignatureFacts>,
     pub(crate) deployment: DeploymentFacts,
 }
 

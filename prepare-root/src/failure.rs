@@ -11,6 +11,7 @@ use system::SystemError;
 use crate::facts::Situation;
 use crate::lookup::LookupError;
 use crate::plan::PlanError;
+use crate::signature::VerifyError;
 
 /// The one thing that stopped it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,10 +32,14 @@ pub(crate) enum Cause {
         "there is no boot link {missing}, and whether the deployment /{candidate} was meant is not known: {reason}"
     )]
     Unknown { missing: String, candidate: DeploymentPath, reason: Errno },
-    #[error("{sysroot} is prepared for the deployment /{prepared} already, and /{asked} is asked for")]
+    #[error("{sysroot} is prepared for {prepared} already, and /{asked} is asked for")]
     PreparedForAnother { sysroot: String, prepared: String, asked: String },
     #[error("the deployment {deployment} cannot be booted: {error}", deployment = format!("/{deployment}"))]
     Plan { deployment: DeploymentPath, error: PlanError },
+    #[error("the deployment {deployment} cannot be verified: {error}", deployment = format!("/{deployment}"))]
+    Verify { deployment: DeploymentPath, error: Box<VerifyError> },
+    #[error("the composefs image of the deployment {deployment} cannot be mounted: {error}", deployment = format!("/{deployment}"))]
+    Image { deployment: DeploymentPath, error: Box<SystemError> },
     #[error("{0}")]
     System(#[from] SystemError),
     #[error("cannot execute {init}: {reason}")]

@@ -1,9 +1,11 @@
 //! What the mount table tells of earlier runs: a root that is prepared already, or one that was killed half-way.
 
+use std::fmt;
 use std::path::Path;
 
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::mountinfo::MountEntry;
+use serde::Serialize;
 
 use crate::plan::STAGING;
 
@@ -21,24 +23,49 @@ pub(crate) enum Leftover {
     },
 }
 
+/// What a root is prepared for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Prepared {
+    /// This deployment: it is its directory that is mounted.
+    Deployment(DeploymentPath),
+    /// A composefs image: the mount table does not tell whose.
+    Image,
+}
+
+impl fmt::Display for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Prepared::Deployment(path) => write!(f, "/{path}"),
+            Prepared::Image => f.write_str("a composefs image"),
+        }
+    }
+}
+
 /// What was left.
 pub(crate) fn leftover(mounts: &[MountEntry], sysroot: &Path) -> Leftover {
     let Some(staging) = top(mounts, Path::new(STAGING)) else { return Leftover::Nothing };
     match (top(mounts, sysroot), top(mounts, &Path::new(STAGING).join("sysroot"))) {
-        (None, Some(_)) => {
-            // The new root is a copy of the physical root's mount that nothing has changed.
-            Leftover::AroundPhysicalRoot { writable: !staging.options.split(',').any(|option| option == "ro") }
+        (None, Some(physical)) => {
+            // The new root is a copy of the physical root's mount that nothing has changed; an image's tells nothing, and there
+            // the filesystem does: a kernel that mounts its root read-only does so for all mounts of it.
+            let options = if is_image(staging) { &physical.super_options } else { &staging.options };
+            Leftover::AroundPhysicalRoot { writable: !options.split(',').any(|option| option == "ro") }
         }
         _ => Leftover::Beside,
     }
 }
 
-/// The deployment that `sysroot` is prepared for: it is the root of the topmost mount there, and the physical root is
-/// mounted below it.
-pub(crate) fn prepared(mounts: &[MountEntry], sysroot: &Path) -> Option<DeploymentPath> {
+/// What `sysroot` is prepared for: that is the topmost mount there, and the physical root is mounted below it.
+pub(crate) fn prepared(mounts: &[MountEntry], sysroot: &Path) -> Option<Prepared> {
     let mount = top(mounts, sysroot)?;
     top(mounts, &sysroot.join("sysroot"))?;
-    deployment_of(mount)
+    if is_image(mount) { Some(Prepared::Image) } else { deployment_of(mount).map(Prepared::Deployment) }
+}
+
+/// As libostree and this program name it.
+fn is_image(mount: &MountEntry) -> bool {
+    mount.fstype == "overlay" && mount.source == "composefs"
 }
 
 /// What `/` is, if it is the root of a deployment: its directory, or an overlay, as composefs has it.
@@ -87,8 +114,10 @@ mod tests {
         let subvolume = format!("/root{}", deployment());
         for root in [&deployment(), &subvolume] {
             let mounts = table(&[("/", "/", "rw"), (root, "/sysroot", "rw"), ("/", "/sysroot/sysroot", "rw")]);
-            assert_eq!(prepared(&mounts, sysroot).map(|d| format!("/{d}")), Some(deployment()));
+            assert_eq!(prepared(&mounts, sysroot).map(|p| p.to_string()), Some(deployment()));
         }
+        let image = "9 1 0:9 / /sysroot ro - overlay composefs ro\n9 1 8:1 / /sysroot/sysroot ro - ext4 /dev/vda rw\n";
+        assert_eq!(prepared(&parse(image.as_bytes()), sysroot), Some(Prepared::Image));
         assert_eq!(prepared(&table(&[("/", "/sysroot", "rw")]), sysroot), None);
         assert_eq!(prepared(&table(&[(&deployment(), "/sysroot", "rw")]), sysroot), None);
     }
@@ -103,6 +132,12 @@ mod tests {
         for (options, writable) in [("rw", true), ("ro,relatime", false)] {
             let around = table(&[(&d, STAGING, options), ("/", &inner, "ro")]);
             assert_eq!(leftover(&around, sysroot), Leftover::AroundPhysicalRoot { writable });
+        }
+        for (disk, writable) in [("rw", true), ("ro", false)] {
+            let image = format!(
+                "9 1 0:9 / {STAGING} ro - overlay composefs ro\n9 1 8:1 / {STAGING}/sysroot ro - ext4 /dev/vda {disk}\n"
+            );
+            assert_eq!(leftover(&parse(image.as_bytes()), sysroot), Leftover::AroundPhysicalRoot { writable });
         }
     }
 }

@@ -21,6 +21,7 @@ mod recovery;
 mod report;
 mod run;
 mod show;
+mod signature;
 mod step;
 mod survey;
 

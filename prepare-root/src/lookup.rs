@@ -8,6 +8,8 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::dir::{self, Kind};
 
+use crate::composefs::IMAGE;
+use crate::facts::Found;
 use crate::kernel;
 use crate::physical_root::PhysicalRoot;
 use crate::recovery::Candidates;
@@ -38,6 +40,27 @@ pub(crate) enum LookupError {
 pub(crate) struct Deployment {
     pub(crate) path: DeploymentPath,
     pub(crate) directory: OwnedFd,
+    /// Its composefs image, if one may be wanted: what is looked at is what is mounted.
+    pub(crate) image: Option<OwnedFd>,
+}
+
+impl Deployment {
+    /// Opens the image; what is there.
+    pub(crate) fn open_image(&mut self) -> Result<Found, Errno> {
+        // Whatever else is there, neither a fifo nor a terminal holds up the boot.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let image = match dir::open(&self.directory, IMAGE, flags) {
+            Ok(image) => image,
+            Err(Errno::NOENT) => return Ok(Found::Nothing),
+            Err(Errno::LOOP) => return Ok(Found::Link),
+            // A socket, or a device without a driver.
+            Err(Errno::NXIO) => return Ok(Found::Other),
+            Err(error) => return Err(error),
+        };
+        let found = Found::from(dir::stat_fd(&image)?.kind);
+        self.image = (found == Found::File).then_some(image);
+        Ok(found)
+    }
 }
 
 /// Follows a boot link.
@@ -53,7 +76,7 @@ pub(crate) fn follow(physical: &PhysicalRoot, path: &str) -> Result<Deployment, 
         require_link(physical, path)?;
     }
     match end.parse() {
-        Ok(path) => Ok(Deployment { path, directory }),
+        Ok(path) => Ok(Deployment { path, directory, image: None }),
         Err(_) => Err(LookupError::NotADeployment { path: path.to_owned(), end: format!("/{end}") }),
     }
 }

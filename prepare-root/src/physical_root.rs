@@ -9,9 +9,9 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::dir::{self, Kind, Stat};
 use system::proc::Proc;
-use system::{Context, SystemError, mount};
+use system::{Context, SystemError, block_device, mount};
 
-use crate::facts::{DeploymentFacts, Facts, Found, Situation};
+use crate::facts::{DeploymentFacts, Facts, Found, ImageFacts, SignatureFacts, Situation};
 use crate::failure::Cause;
 use crate::lookup::Deployment;
 
@@ -72,6 +72,8 @@ impl PhysicalRoot {
         situation: Situation,
         deployment: &Deployment,
         conf: &PrepareRootConf,
+        image: ImageFacts,
+        signature: Option<SignatureFacts>,
     ) -> Result<Facts, SystemError> {
         let sysroot = self.at.display().to_string();
         // What is bound is the directory that a link stands for.
@@ -87,6 +89,9 @@ impl PhysicalRoot {
             stateroot_var,
             dev_mounted: situation == Situation::Pid1
                 && matches!(dir::stat_name(&self.directory, "dev"), Ok(Some(Stat { mount_root: true, .. }))),
+            disk: if image.found == Found::File { disk(&self.directory) } else { None },
+            image,
+            signature,
             deployment: deployment_facts(situation, deployment, conf.etc_transient)
                 .context("look at", format_args!("/{}", deployment.path))?,
             sysroot,
@@ -110,7 +115,7 @@ impl PhysicalRoot {
 
 fn deployment_facts(
     situation: Situation,
-    Deployment { path, directory }: &Deployment,
+    Deployment { path, directory, .. }: &Deployment,
     transient_etc: bool,
 ) -> Result<DeploymentFacts, Errno> {
     let stat = dir::stat_fd(directory)?;
@@ -146,10 +151,21 @@ fn stat_inside(root: impl AsFd, path: &str) -> Option<Stat> {
 }
 
 fn found(stat: Option<Stat>) -> Found {
-    match stat.map(|stat| stat.kind) {
-        None => Found::Nothing,
-        Some(Kind::Directory) => Found::Directory,
-        Some(Kind::Link) => Found::Link,
-        Some(Kind::File | Kind::Other) => Found::Other,
+    stat.map_or(Found::Nothing, |stat| Found::from(stat.kind))
+}
+
+impl From<Kind> for Found {
+    fn from(kind: Kind) -> Found {
+        match kind {
+            Kind::Directory => Found::Directory,
+            Kind::File => Found::File,
+            Kind::Link => Found::Link,
+            Kind::Other => Found::Other,
+        }
     }
+}
+
+/// The device of systemd's own choice, where it chose; else the one that the filesystem is on.
+fn disk(physical: &OwnedFd) -> Option<u64> {
+    block_device::at("/dev/gpt-auto-root").or_else(|| block_device::of_filesystem(physical).ok().flatten())
 }

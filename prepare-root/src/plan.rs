@@ -7,12 +7,12 @@
 //! 3. One exchange at the end: the physical root leaves, the new root comes. A second run that finds itself between these
 //!    two finds the physical root inside the new one ([`crate::interrupted`]).
 
-use ostree_formats::booted_state::BootedState;
+use ostree_formats::booted_state::{BootedState, ComposefsState};
 use ostree_formats::cmdline::BootTarget;
 use ostree_formats::prepare_root_conf::{ComposefsMode, PrepareRootConf};
 use serde::Serialize;
 
-use crate::composefs::{self, ComposefsError};
+use crate::composefs::{self, ComposefsError, Decision, IMAGE, ImageRoot};
 use crate::facts::{DeploymentFacts, Facts, Found, Situation};
 use crate::recovery::{self, Recovery};
 use crate::step::{Access, Place, Step, Upper};
@@ -20,6 +20,12 @@ use crate::step::{Access, Place, Step, Upper};
 /// Where the new root is put together in an initramfs: a directory that has to exist anyway, on a filesystem that is
 /// writable. Nobody can look into it (mode 0000).
 pub(crate) const STAGING: &str = "/run/ostree/.private";
+
+/// Where the image is mounted while the kernel takes it as a layer, and where libostree does that as well.
+pub(crate) const LOWER: &str = "/run/ostree/.private/cfsroot-lower";
+
+/// What is written to a transient root. Nobody can look into the directory above, so the modes are those that are seen in `/`.
+const TRANSIENT_ROOT: &str = "/run/ostree/.private/root";
 
 /// Stands for the random name of the directory that `etc.transient` makes.
 pub(crate) const TRANSIENT_ETC: &str = "/run/ostree/transient-etc.XXXXXX";
@@ -64,19 +70,19 @@ pub(crate) struct Resolved {
 /// Makes the plan.
 pub(crate) fn plan(
     conf: &PrepareRootConf,
-    composefs_argument: Option<&str>,
+    composefs: Decision,
     resolved: Resolved,
     facts: &Facts,
 ) -> Result<MountPlan, PlanError> {
-    let composefs = composefs::decide(conf, composefs_argument)?;
-    let unsupported = composefs::require_plain(conf, &composefs)?;
+    let (image, unsealed) = composefs::image_root(conf, &composefs, facts)?;
     let deployment = &facts.deployment;
     require_parts(deployment)?;
 
     let pid1 = facts.situation == Situation::Pid1;
     let mount_var = facts.situation != Situation::Systemd || facts.var_marker;
     let sysroot_ro = sysroot_readonly(conf, composefs.mode, facts);
-    let mut warnings: Vec<String> = composefs.warning.into_iter().chain(unsupported).collect();
+    let mut warnings: Vec<String> = composefs.warning.into_iter().chain(unsealed).collect();
+    warnings.extend(lost_at_reboot(conf));
     warnings.extend(resolved.recovery.as_ref().map(recovery::warning));
 
     let mut steps = vec![announce(deployment)];
@@ -86,13 +92,17 @@ pub(crate) fn plan(
     steps.extend([
         Step::Directory { path: "/run/ostree".to_owned(), mode: 0o755 },
         Step::Directory { path: STAGING.to_owned(), mode: 0 },
-        Step::MakePrivate,
     ]);
-    steps.extend(new_root(facts)?);
-    steps.extend(volatile_root(composefs.mode, deployment));
+    match &image {
+        Some(image) => steps.extend(image_root(conf, image, facts)),
+        None => {
+            steps.push(Step::MakePrivate);
+            steps.extend(new_root(facts)?);
+        }
+    }
     steps.extend(boot(conf, facts));
-    steps.extend(etc(conf, sysroot_ro, facts)?);
-    steps.push(usr(facts)?);
+    steps.extend(etc(conf, sysroot_ro || image.is_some(), facts)?);
+    steps.extend(usr(image.as_ref(), facts, &mut warnings)?);
     steps.extend(sysroot(pid1, sysroot_ro));
     steps.extend(var(mount_var, sysroot_ro, facts, &mut warnings)?);
     steps.extend(resolved.recovery.as_ref().map(|r| Step::RecoveryRecord { text: recovery::record(r) }));
@@ -101,7 +111,7 @@ pub(crate) fn plan(
         inode: deployment.inode,
         root_transient: conf.root_transient,
         root_transient_ro: conf.root_transient_ro,
-        composefs: None,
+        composefs: image.map(|image| ComposefsState { verity: image.verity, signed_by: image.signed_by }),
         sysroot_ro,
         transient_etc: conf.etc_transient.then(|| TRANSIENT_ETC.to_owned()),
     }));
@@ -134,16 +144,7 @@ fn require_parts(deployment: &DeploymentFacts) -> Result<(), PlanError> {
 }
 
 fn require_directory(name: &'static str, found: Found) -> Result<(), PlanError> {
-    if found == Found::Directory { Ok(()) } else { Err(PlanError::Incomplete { name, found: describe(found) }) }
-}
-
-fn describe(found: Found) -> &'static str {
-    match found {
-        Found::Nothing => "nothing",
-        Found::Directory => "a directory",
-        Found::Link => "a symbolic link",
-        Found::Other => "something that is no directory",
-    }
+    if found == Found::Directory { Ok(()) } else { Err(PlanError::Incomplete { name, found: found.describe() }) }
 }
 
 fn announce(deployment: &DeploymentFacts) -> Step {
@@ -179,8 +180,40 @@ fn new_root(facts: &Facts) -> Result<Vec<Step>, PlanError> {
     ])
 }
 
-fn volatile_root(composefs: ComposefsMode, deployment: &DeploymentFacts) -> Option<Step> {
-    (composefs > ComposefsMode::Maybe).then_some(Step::VolatileRoot { device: deployment.device })
+/// A root that is an image, and what belongs to it.
+fn image_root(conf: &PrepareRootConf, image: &ImageRoot, facts: &Facts) -> Vec<Step> {
+    let directory = |path: String, mode| Step::Directory { path, mode };
+    let mut steps = vec![directory(LOWER.to_owned(), 0o700)];
+    let transient = conf.root_transient || conf.root_transient_ro;
+    if transient {
+        steps.extend([
+            directory(TRANSIENT_ROOT.to_owned(), 0o755),
+            directory(format!("{TRANSIENT_ROOT}/upper"), 0o755),
+            directory(format!("{TRANSIENT_ROOT}/work"), 0o700),
+        ]);
+    }
+    steps.push(Step::MakePrivate);
+    steps.push(Step::ImageRoot {
+        image: format!("{}/{IMAGE}", facts.deployment.path),
+        at: STAGING.to_owned(),
+        lower: LOWER,
+        transient: transient.then_some(TRANSIENT_ROOT),
+        verity: image.verity,
+        access: if conf.root_transient { Access::Inherited } else { Access::ReadOnly },
+    });
+    steps.extend(facts.disk.map(|device| Step::VolatileRoot { device }));
+    steps
+}
+
+/// Nobody is to find out by losing something.
+fn lost_at_reboot(conf: &PrepareRootConf) -> Option<String> {
+    let what = match (conf.root_transient, conf.etc_transient) {
+        (true, true) => "to / and /etc",
+        (true, false) => "to /",
+        (false, true) => "to /etc",
+        (false, false) => return None,
+    };
+    Some(format!("what is written {what} is lost at the next boot: prepare-root.conf makes that transient"))
 }
 
 /// Made from the physical root before that becomes read-only below `/sysroot`, so it is writable when the disk is.
@@ -191,7 +224,7 @@ fn boot(conf: &PrepareRootConf, facts: &Facts) -> Option<Step> {
 }
 
 /// Left alone where the whole root stays writable.
-fn etc(conf: &PrepareRootConf, sysroot_ro: bool, facts: &Facts) -> Result<Vec<Step>, PlanError> {
+fn etc(conf: &PrepareRootConf, root_ro: bool, facts: &Facts) -> Result<Vec<Step>, PlanError> {
     if conf.etc_transient {
         require_directory("usr/etc", facts.deployment.usr_etc)?;
         let overlay = Step::Overlay {
@@ -203,7 +236,7 @@ fn etc(conf: &PrepareRootConf, sysroot_ro: bool, facts: &Facts) -> Result<Vec<St
         return Ok(vec![Step::TransientEtcDirectory, overlay]);
     }
     let access = writable(facts, false);
-    Ok(sysroot_ro.then(|| bind(Place::Deployment("etc"), "etc", access)).into_iter().collect())
+    Ok(root_ro.then(|| bind(Place::Deployment("etc"), "etc", access)).into_iter().collect())
 }
 
 /// A copy of the physical root's mount that is to be writable: nothing to do where that mount is.
@@ -211,24 +244,38 @@ fn writable(facts: &Facts, made_read_only: bool) -> Access {
     if facts.sysroot_read_only || made_read_only { Access::Writable } else { Access::Inherited }
 }
 
-fn usr(facts: &Facts) -> Result<Step, PlanError> {
+/// With an image it is part of the root, and read-only as that is.
+fn usr(image: Option<&ImageRoot>, facts: &Facts, warnings: &mut Vec<String>) -> Result<Option<Step>, PlanError> {
     let deployment = &facts.deployment;
     let usr = Place::Deployment("usr");
+    if deployment.hotfix_work == Found::Nothing {
+        return Ok(image.is_none().then(|| bind(usr, "usr", Access::ReadOnly)));
+    }
+    if image.is_some_and(|image| image.signed_by.is_some()) {
+        warnings.push(
+            "the deployment has .usr-ovl-work, a hotfix of /usr: it is not used, nobody has signed for what is in it"
+                .to_owned(),
+        );
+        return Ok(None);
+    }
     match (deployment.hotfix_work, deployment.hotfix_upper) {
-        (Found::Nothing, _) => return Ok(bind(usr, "usr", Access::ReadOnly)),
         (Found::Directory, Found::Directory) => {}
         (Found::Directory, _) => return Err(PlanError::HotfixWithoutUpper),
-        (Found::Link | Found::Other, _) => return Err(PlanError::HotfixWork),
+        _ => return Err(PlanError::HotfixWork),
     }
+    // In an image there is nothing beside the tree.
+    let beside = |name| match image {
+        Some(_) => physical(format!("{}/{name}", deployment.path)),
+        None => Place::Deployment(name),
+    };
+    let (upper, work) = (beside(".usr-ovl-upper"), beside(".usr-ovl-work"));
     let target = "usr".to_owned();
-    Ok(if facts.sysroot_read_only {
+    Ok(Some(if facts.sysroot_read_only {
         // The kernel refuses an upper layer on a read-only disk; the hotfix is still what the administrator wants to run.
-        let lower = vec![Place::Deployment(".usr-ovl-upper"), usr];
-        Step::Overlay { target, lower, upper: None, access: Access::ReadOnly }
+        Step::Overlay { target, lower: vec![upper, usr], upper: None, access: Access::ReadOnly }
     } else {
-        let upper = Upper { upper: Place::Deployment(".usr-ovl-upper"), work: Place::Deployment(".usr-ovl-work") };
-        Step::Overlay { target, lower: vec![usr], upper: Some(upper), access: Access::Inherited }
-    })
+        Step::Overlay { target, lower: vec![usr], upper: Some(Upper { upper, work }), access: Access::Inherited }
+    }))
 }
 
 /// As PID 1 the physical root is at `/sysroot` by pivot_root already.
@@ -247,7 +294,7 @@ fn var(mount_var: bool, sysroot_ro: bool, facts: &Facts, warnings: &mut Vec<Stri
     let source = facts.deployment.path.stateroot_var();
     if facts.stateroot_var != Found::Directory {
         if mount_var || sysroot_ro {
-            return Err(PlanError::NoStaterootVar(describe(facts.stateroot_var)));
+            return Err(PlanError::NoStaterootVar(facts.stateroot_var.describe()));
         }
         warnings.push(format!("/{source} is missing: /var of this system cannot be mounted"));
     }
@@ -265,7 +312,7 @@ fn var(mount_var: bool, sysroot_ro: bool, facts: &Facts, warnings: &mut Vec<Stri
             slave_and_shared: true,
         }),
         Found::Directory => {}
-        found if mount_var => return Err(PlanError::Incomplete { name: "var", found: describe(found) }),
+        found if mount_var => return Err(PlanError::Incomplete { name: "var", found: found.describe() }),
         _ => warnings.push("the deployment has no directory var: /var of this system cannot be mounted".to_owned()),
     }
     Ok(steps)

@@ -7,6 +7,7 @@ use crate::facts::Situation;
 use crate::failure::{Cause, Failure};
 use crate::lookup::LookupError;
 use crate::plan::PlanError;
+use crate::signature::VerifyError;
 use crate::survey::Survey;
 
 /// Writes it.
@@ -82,8 +83,17 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
             "boot loader entries and boot links are out of step, and which deployment was meant cannot be told"
         }
         Cause::Plan { error, .. } => match error {
-            PlanError::Composefs(ComposefsError::Unsupported(_)) => {
-                "this initramfs was built with a configuration that needs composefs, and a prepare-root without it"
+            PlanError::Composefs(ComposefsError::NoImage { .. } | ComposefsError::TransientWithoutImage(_)) => {
+                "the deployment was made by an ostree without composefs, or before composefs was configured"
+            }
+            PlanError::Composefs(ComposefsError::WrongDigest { .. }) => {
+                "the image was changed or exchanged, or belongs to another deployment"
+            }
+            PlanError::Composefs(ComposefsError::NotSealed { .. } | ComposefsError::NoVerity { .. }) => {
+                "the deployment was made before fs-verity was configured (ex-integrity.fsverity in ostree/repo/config)"
+            }
+            PlanError::Composefs(ComposefsError::NotAFile { .. } | ComposefsError::OtherAlgorithm(_)) => {
+                "the image was not made by ostree"
             }
             PlanError::Composefs(_) => "configuration and kernel command line contradict each other",
             PlanError::HotfixWithoutUpper | PlanError::HotfixWork => {
@@ -96,6 +106,22 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
             "the kernel lacks that filesystem, or its module is not in the initramfs"
         }
         Cause::System(_) => "the kernel refused; see what it said (dmesg)",
+        Cause::Verify { error, .. } => match **error {
+            VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } => {
+                "this initramfs was built without the keys, or with a damaged file"
+            }
+            VerifyError::NoMetadata { .. } | VerifyError::Signature { .. } => {
+                "the commit was not signed by a key that this initramfs trusts, or the disk was changed"
+            }
+            VerifyError::NoDigest { .. } | VerifyError::DigestLength { .. } => {
+                "the commit was made without `ostree commit --generate-composefs-metadata`"
+            }
+            _ => "the repository is damaged, or was changed",
+        },
+        Cause::Image { error, .. } if error.reason == rustix::io::Errno::NODEV => {
+            "the kernel lacks EROFS or overlayfs, or the module is not in the initramfs"
+        }
+        Cause::Image { .. } => "the image is damaged, or the kernel cannot mount it; see what it said",
         Cause::Exec { .. } => "the deployment's /sbin/init is damaged, or for another machine",
     }
     .to_owned()
@@ -121,6 +147,11 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
             ));
         }
         Cause::PreparedForAnother { .. } => actions.push("reboot, and choose that entry at the boot menu".to_owned()),
+        Cause::Image { error, .. } if error.reason == rustix::io::Errno::NODEV => {
+            actions.push(
+                "rebuild the initramfs with these modules (dracut: add_drivers+=\" erofs overlay loop \")".to_owned(),
+            );
+        }
         Cause::System(error) if error.reason == rustix::io::Errno::NODEV => {
             actions.push("rebuild the initramfs with that module (dracut: add_drivers+=\" overlay \")".to_owned());
         }

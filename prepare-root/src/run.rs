@@ -4,24 +4,26 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use ostree_formats::booted_state::BootedState;
 use ostree_formats::bootlink::Bootlink;
 use ostree_formats::cmdline::{BootTarget, KernelCommandLine};
-use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::mountinfo;
 use ostree_formats::prepare_root_conf::{ComposefsMode, OnFailure, Parsed, PrepareRootConf};
 use system::proc::Proc;
-use system::{Context, SystemError, dir, mount};
+use system::{Context, SystemError, dir, mount, verity};
 
 use crate::args::Detection;
+use crate::composefs::{self, Decision, IMAGE};
 use crate::execute;
 use crate::execute::undo;
-use crate::facts::Situation;
+use crate::facts::{ImageFacts, Seal, Situation};
 use crate::failure::{Cause, Failure};
-use crate::interrupted::{self, Leftover};
+use crate::interrupted::{self, Leftover, Prepared};
 use crate::lookup::{self, Deployment, LookupError};
 use crate::physical_root::PhysicalRoot;
-use crate::plan::{self, MountPlan, Resolved, STAGING};
+use crate::plan::{self, LOWER, MountPlan, Resolved, STAGING};
 use crate::recovery::{self, NoRecovery};
+use crate::signature;
 
 /// What a boot is about.
 #[derive(Debug, Clone)]
@@ -37,7 +39,7 @@ pub(crate) enum Planned {
     /// With the physical root and the deployment that it is for.
     Plan(Box<MountPlan>, PhysicalRoot, Deployment),
     /// `sysroot` is the root of a deployment already.
-    PreparedAlready(DeploymentPath),
+    PreparedAlready(Prepared),
     /// This is no initramfs, but a system that runs; its root.
     Running(String),
 }
@@ -68,8 +70,8 @@ impl Request {
             let planned = self.plan(known, Purpose::Boot)?;
             let (plan, physical, deployment) = match planned {
                 Planned::Plan(plan, physical, deployment) => (plan, physical, deployment),
-                Planned::PreparedAlready(deployment) => {
-                    log::info!("{} is prepared already, for /{deployment}: nothing to do", self.sysroot.display());
+                Planned::PreparedAlready(prepared) => {
+                    log::info!("{} is prepared already, for {prepared}: nothing to do", self.sysroot.display());
                     return Ok(());
                 }
                 Planned::Running(root) => {
@@ -121,13 +123,13 @@ impl Request {
         known.asked_for = asked_for.as_ref().ok().cloned();
 
         let physical = PhysicalRoot::open(&self.sysroot, proc)?;
-        if let Some(deployment) = prepared_already(&physical)? {
+        if let Some(prepared) = prepared_already(&physical)? {
             if purpose == Purpose::Boot
                 && let Ok(asked_for) = &asked_for
             {
-                require_same(&physical, &deployment, asked_for)?;
+                require_same(&physical, &prepared, asked_for)?;
             }
-            return Ok(Planned::PreparedAlready(deployment));
+            return Ok(Planned::PreparedAlready(prepared));
         }
         if purpose == Purpose::Boot
             && !pid1
@@ -138,7 +140,7 @@ impl Request {
         let asked_for = asked_for?;
 
         let conf = early.clone().unwrap_or_default();
-        let (deployment, recovery) =
+        let (mut deployment, recovery) =
             find_deployment(&physical, &asked_for, &conf, &cmdline).map_err(|cause| match purpose {
                 Purpose::Boot if !physical.is_mounted() => Cause::NotMounted(physical.at.display().to_string()),
                 _ => cause,
@@ -154,9 +156,22 @@ impl Request {
             }
         };
 
-        let facts = physical.facts(self.situation, &deployment, &conf)?;
+        let impossible = |error| Cause::Plan { deployment: deployment.path.clone(), error };
+        let composefs =
+            composefs::decide(&conf, cmdline.composefs().as_deref()).map_err(|error| impossible(error.into()))?;
+        let signature = if composefs.mode == ComposefsMode::Signed {
+            let verified = signature::verify(&physical, &deployment.path, &conf.composefs_keypath);
+            Some(
+                verified
+                    .map_err(|error| Cause::Verify { deployment: deployment.path.clone(), error: Box::new(error) })?,
+            )
+        } else {
+            None
+        };
+        let image = image_facts(&mut deployment, &composefs)?;
+        let facts = physical.facts(self.situation, &deployment, &conf, image, signature)?;
         let resolved = Resolved { asked_for, recovery };
-        let plan = plan::plan(&conf, cmdline.composefs().as_deref(), resolved, &facts)
+        let plan = plan::plan(&conf, composefs, resolved, &facts)
             .map_err(|error| Cause::Plan { deployment: facts.deployment.path.clone(), error })?;
         Ok(Planned::Plan(Box::new(plan), physical, deployment))
     }
@@ -179,6 +194,25 @@ enum Purpose {
     Show,
 }
 
+/// Opens the image where one may be wanted, and asks what guards it where that counts.
+fn image_facts(deployment: &mut Deployment, composefs: &Decision) -> Result<ImageFacts, SystemError> {
+    if composefs.mode == ComposefsMode::No {
+        return Ok(ImageFacts::default());
+    }
+    let path = format!("/{}/{IMAGE}", deployment.path);
+    let found = deployment.open_image().context("open", &path)?;
+    let seal = match deployment.image.as_ref().filter(|_| composefs.verity) {
+        Some(image) => match verity::measure(image).context("measure", &path)? {
+            verity::Seal::Sha256(digest) => Seal::Sha256(digest),
+            verity::Seal::Other(algorithm) => Seal::Other(algorithm),
+            verity::Seal::None => Seal::Missing,
+            verity::Seal::Unsupported => Seal::Unsupported,
+        },
+        None => Seal::Missing,
+    };
+    Ok(ImageFacts { found, seal })
+}
+
 fn configuration(root: &Path, known: &mut Known) -> Result<PrepareRootConf, Cause> {
     let root = dir::open_root(root).context("open", root.display())?;
     let parsed = crate::config::load(&root);
@@ -197,7 +231,7 @@ fn accept(parsed: Parsed, known: &mut Known) -> Result<PrepareRootConf, Cause> {
     Ok(parsed.conf)
 }
 
-fn prepared_already(physical: &PhysicalRoot) -> Result<Option<DeploymentPath>, SystemError> {
+fn prepared_already(physical: &PhysicalRoot) -> Result<Option<Prepared>, SystemError> {
     // The whole mount table is only read when one look says that it is worth it.
     if !physical.has_mount_at_sysroot() {
         return Ok(None);
@@ -207,16 +241,29 @@ fn prepared_already(physical: &PhysicalRoot) -> Result<Option<DeploymentPath>, S
 }
 
 /// Who asks for another deployment than an earlier run prepared must not be told that all is well.
-fn require_same(physical: &PhysicalRoot, prepared: &DeploymentPath, asked_for: &BootTarget) -> Result<(), Cause> {
+fn require_same(physical: &PhysicalRoot, prepared: &Prepared, asked_for: &BootTarget) -> Result<(), Cause> {
     let inside = PhysicalRoot::open(&physical.at.join("sysroot"), Proc::open()?)?;
-    match lookup::follow(&inside, &asked_for.path) {
-        Ok(asked) if asked.path != *prepared => Err(Cause::PreparedForAnother {
-            sysroot: physical.at.display().to_string(),
-            prepared: prepared.to_string(),
-            asked: asked.path.to_string(),
-        }),
-        _ => Ok(()),
+    let Ok(asked) = lookup::follow(&inside, &asked_for.path) else { return Ok(()) };
+    let is_same = match prepared {
+        Prepared::Deployment(path) => asked.path == *path,
+        Prepared::Image => is_recorded(&asked),
+    };
+    if is_same {
+        return Ok(());
     }
+    Err(Cause::PreparedForAnother {
+        sysroot: physical.at.display().to_string(),
+        prepared: prepared.to_string(),
+        asked: asked.path.to_string(),
+    })
+}
+
+/// Whether the record of what was booted is about this deployment.
+fn is_recorded(deployment: &Deployment) -> bool {
+    const LIMIT: u64 = 64 << 10;
+    let record = dir::open_root(Path::new("/run")).and_then(|run| dir::read(run, "ostree-booted", LIMIT)).ok();
+    let Some(booted) = record.and_then(|bytes| BootedState::from_bytes(&bytes).ok()) else { return false };
+    dir::stat_fd(&deployment.directory).is_ok_and(|stat| (stat.device, stat.inode) == (booted.device, booted.inode))
 }
 
 /// What `/` is, if it is the root of a deployment: then this is a system that runs, and its `/sysroot` is in use.
@@ -249,7 +296,7 @@ fn find_deployment(
         Ok(recovery) => {
             let path = recovery.deployment.clone();
             let directory = dir::open_directory(physical, path.to_string()).context("open", format_args!("/{path}"))?;
-            Ok((Deployment { path, directory }, Some(recovery)))
+            Ok((Deployment { path, directory, image: None }, Some(recovery)))
         }
         Err(NoRecovery::NoKernel) => Err(missing.into()),
         Err(NoRecovery::Unknown(candidate, reason)) => Err(Cause::Unknown { missing: path.clone(), candidate, reason }),
@@ -265,9 +312,16 @@ fn may_recover(conf: &PrepareRootConf, cmdline: &KernelCommandLine) -> bool {
 
 /// Puts back what a run that was killed has moved. The staging place is only ever mounted on by this program.
 fn clean_up_interrupted_run(request: &Request) -> Result<(), Cause> {
+    if request.situation == Situation::Pid1 {
+        return Ok(());
+    }
     let staging = Path::new(STAGING);
-    let mounted = dir::open_root(staging).and_then(dir::stat_fd).is_ok_and(|stat| stat.mount_root);
-    if request.situation == Situation::Pid1 || !mounted {
+    let is_mounted = |path: &Path| dir::open_root(path).and_then(dir::stat_fd).is_ok_and(|stat| stat.mount_root);
+    if !is_mounted(staging) {
+        // An image that was to become a layer.
+        if is_mounted(Path::new(LOWER)) {
+            mount::detach(Path::new(LOWER)).context("take away what an earlier run left at", LOWER)?;
+        }
         return Ok(());
     }
     let proc = Proc::open()?;

@@ -1,10 +1,10 @@
 //! What goes to standard output: plans, findings, texts.
 
-use ostree_formats::deployment::DeploymentPath;
 use serde::Serialize;
 use system::SystemError;
 
 use crate::check_config::Findings;
+use crate::interrupted::Prepared;
 use crate::plan::MountPlan;
 use crate::run::{Known, Planned, Request};
 use crate::{FAILED, SUCCESS, Status};
@@ -22,11 +22,9 @@ pub(crate) fn plan(request: &Request, json: bool) -> Status {
     match request.show(&mut Known::default()) {
         Ok(Planned::Plan(plan, ..)) if json => in_json(&plan),
         Ok(Planned::Plan(plan, ..)) => print(&in_words(&plan)),
-        Ok(Planned::PreparedAlready(deployment)) if json => in_json(&PreparedAlready { prepared_already: deployment }),
+        Ok(Planned::PreparedAlready(prepared)) if json => in_json(&PreparedAlready { prepared_already: prepared }),
         Ok(Planned::Running(root)) => print(&format!("booted already, from {root}: nothing to do\n")),
-        Ok(Planned::PreparedAlready(deployment)) => {
-            print(&format!("prepared already, for /{deployment}: nothing to do\n"))
-        }
+        Ok(Planned::PreparedAlready(prepared)) => print(&format!("prepared already, for {prepared}: nothing to do\n")),
         Err(cause) => failed(&cause),
     }
 }
@@ -35,7 +33,7 @@ pub(crate) fn plan(request: &Request, json: bool) -> Status {
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct PreparedAlready {
-    prepared_already: DeploymentPath,
+    prepared_already: Prepared,
 }
 
 fn in_json(value: &impl Serialize) -> Status {

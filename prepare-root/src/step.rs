@@ -50,6 +50,17 @@ pub(crate) enum Step {
     MakePrivate,
     /// Bind the deployment where the new root is put together.
     NewRoot { deployment: String, at: String },
+    /// The overlay of the deployment's composefs image, mounted where the new root is put together.
+    ImageRoot {
+        image: String,
+        at: String,
+        /// Where the image is mounted meanwhile.
+        lower: &'static str,
+        /// Directory with `upper` and `work`: what is written is lost at the next boot.
+        transient: Option<&'static str>,
+        verity: bool,
+        access: Access,
+    },
     /// PID 1: the kernel's devtmpfs, or where it mounted none, one of our own.
     Dev { mounted: bool },
     /// PID 1: the new tmpfs becomes `/run`.
@@ -105,6 +116,16 @@ impl fmt::Display for Step {
             }
             Self::MakePrivate => f.write_str("make / and all mounts below it private"),
             Self::NewRoot { deployment, at } => write!(f, "bind /{deployment} on {at}, the new root"),
+            Self::ImageRoot { image, at, lower: _, transient, verity, access } => {
+                write!(f, "mount the composefs image /{image} over /ostree/repo/objects on {at}, the new root")?;
+                if *verity {
+                    f.write_str(", objects must be sealed")?;
+                }
+                if let Some(directory) = transient {
+                    write!(f, ", with an upper layer in {directory}")?;
+                }
+                write!(f, "{access}")
+            }
             Self::Dev { mounted: true } => f.write_str("move /dev to the new /dev"),
             Self::Dev { mounted: false } => f.write_str("mount devtmpfs on /dev"),
             Self::AttachRun => f.write_str("mount the tmpfs on /run"),
@@ -138,6 +159,18 @@ impl fmt::Display for Step {
 fn write_booted_state(f: &mut fmt::Formatter<'_>, state: &BootedState) -> fmt::Result {
     write!(f, "write /run/ostree-booted: device {:#x}, inode {}", state.device, state.inode)?;
     write!(f, ", sysroot {}", if state.sysroot_ro { "read-only" } else { "writable" })?;
+    if let Some(composefs) = &state.composefs {
+        write!(f, ", composefs")?;
+        if composefs.verity {
+            write!(f, " with fs-verity")?;
+        }
+        if let Some(key_file) = &composefs.signed_by {
+            write!(f, ", signed by a key of {key_file}")?;
+        }
+    }
+    if state.root_transient || state.root_transient_ro {
+        write!(f, ", / transient")?;
+    }
     if state.transient_etc.is_some() {
         write!(f, ", /etc transient")?;
     }

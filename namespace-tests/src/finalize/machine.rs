@@ -169,6 +169,12 @@ impl Machine {
         }
     }
 
+    /// The kernel command line that it is booted with.
+    pub fn kernel_arguments(&self) -> Result<String> {
+        let line = fs::read_to_string(self.path(CMDLINE)).context("reading the command line")?;
+        Ok(line.trim_end().to_owned())
+    }
+
     /// What is in `/run/ostree` when the system runs.
     pub fn run_ostree(&self) -> PathBuf {
         self.path(RUN_OSTREE)

@@ -17,7 +17,7 @@ pub(crate) fn refused(initramfs: &Initramfs, arguments: &[&str], words: &[&str])
     Ok(outcome)
 }
 
-fn refused_boot(initramfs: &Initramfs, words: &[&str]) -> Result<Outcome> {
+pub(crate) fn refused_boot(initramfs: &Initramfs, words: &[&str]) -> Result<Outcome> {
     refused(initramfs, &["/sysroot", &initramfs.disk.argument()], words)
 }
 
@@ -204,13 +204,16 @@ pub(crate) fn a_kernel_without_overlay_is_told(initramfs: &mut Initramfs) -> Res
 
 pub(crate) fn composefs_that_is_demanded_stops(initramfs: &mut Initramfs) -> Result<()> {
     let argument = initramfs.disk.argument();
-    for mode in ["yes", "verity", "signed"] {
+    for mode in ["yes", "verity"] {
         initramfs.configure(format!("[composefs]\nenabled={mode}\n"))?;
         refused_boot(initramfs, &["composefs is demanded", &format!("enabled = {mode}")])?;
         initramfs.configure("")?;
         let line = format!("{argument} ostree.prepare-root.composefs={mode}");
         refused(initramfs, &["/sysroot", &line], &["composefs is demanded", "kernel argument"])?;
     }
+    initramfs.configure("[composefs]\nenabled=signed\n")?;
+    refused_boot(initramfs, &["cannot be verified", "/etc/ostree/initramfs-root-binding.key", "cannot be read"])?;
+    initramfs.configure("")?;
     let line = format!("{argument} ostree.prepare-root.composefs=perhaps");
     refused(initramfs, &["/sysroot", &line], &["composefs=perhaps is not one of"])?;
     initramfs.configure("[composefs]\nenabled=maybe\n")?;

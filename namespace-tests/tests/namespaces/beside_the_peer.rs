@@ -4,25 +4,34 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::{Failed, Trial};
-use namespace_tests::{Initramfs, Outcome, Peer, inside, listing};
+use namespace_tests::finalize::Story;
+use namespace_tests::{Initramfs, Outcome, Peer, inside, inside_of, listing};
 use ostree_formats::booted_state::BootedState;
 use qemu_tests::cache::Cache;
 use qemu_tests::guest::Guest;
-use qemu_tests::rootfs::{self, Rootfs};
+use qemu_tests::rootfs::Rootfs;
 
 /// One machine to compare on.
 struct Case {
     name: &'static str,
     configuration: &'static str,
     arrange: fn(&Initramfs) -> Result<()>,
+    /// On a disk with a composefs image, which only the guest with a newer `ostree` makes.
+    image: bool,
+    /// Further kernel arguments.
+    arguments: &'static str,
 }
 
 const fn configured(name: &'static str, configuration: &'static str) -> Case {
-    Case { name, configuration, arrange: |_| Ok(()) }
+    Case { name, configuration, arrange: |_| Ok(()), image: false, arguments: "" }
+}
+
+const fn with_image(name: &'static str, configuration: &'static str) -> Case {
+    Case { image: true, ..configured(name, configuration) }
 }
 
 const fn arranged(name: &'static str, arrange: fn(&Initramfs) -> Result<()>) -> Case {
-    Case { name, configuration: "", arrange }
+    Case { arrange, ..configured(name, "") }
 }
 
 static CASES: &[Case] = &[
@@ -39,42 +48,63 @@ static CASES: &[Case] = &[
         i.write("/usr/lib/ostree/prepare-root.conf", "[sysroot]\nreadonly=true\n")?;
         i.configure("[etc]\n")
     }),
-    arranged("hotfix", |i| {
-        i.disk.directory(&format!("{}/.usr-ovl-upper", i.disk.deployment))?;
-        i.disk.directory(&format!("{}/.usr-ovl-work", i.disk.deployment))
-    }),
+    arranged("hotfix", begin_hotfix),
     arranged("separate_boot", |i| i.disk.remove("boot/loader")),
     arranged("read_only_disk", Initramfs::make_disk_read_only),
     Case {
         name: "read_only_disk_sysroot_readonly",
         configuration: "[sysroot]\nreadonly=true\n",
         arrange: Initramfs::make_disk_read_only,
+        image: false,
+        arguments: "",
+    },
+    with_image("image", "[composefs]\nenabled=yes\n"),
+    with_image("image_maybe", "[composefs]\nenabled=maybe\n"),
+    with_image("image_unused", ""),
+    with_image("image_with_sysroot_writable", "[composefs]\nenabled=yes\n[sysroot]\nreadonly=false\n"),
+    with_image("image_with_etc_transient", "[composefs]\nenabled=yes\n[etc]\ntransient=true\n"),
+    with_image("image_with_root_transient", "[composefs]\nenabled=yes\n[root]\ntransient=true\n"),
+    with_image("image_with_root_transient_ro", "[composefs]\nenabled=yes\n[root]\ntransient-ro=true\n"),
+    with_image(
+        "image_with_everything_transient",
+        "[composefs]\nenabled=yes\n[root]\ntransient=true\n[etc]\ntransient=true\n",
+    ),
+    Case { arguments: "ostree.prepare-root.composefs=yes", ..with_image("image_by_argument", "") },
+    Case {
+        arguments: "ostree.prepare-root.composefs=0",
+        ..with_image("image_switched_off_by_argument", "[composefs]\nenabled=yes\n")
+    },
+    Case { arrange: begin_hotfix, ..with_image("image_with_a_hotfix", "[composefs]\nenabled=yes\n") },
+    Case {
+        arrange: Initramfs::make_disk_read_only,
+        ..with_image("image_on_a_read_only_disk", "[composefs]\nenabled=yes\n")
     },
 ];
 
+fn begin_hotfix(initramfs: &Initramfs) -> Result<()> {
+    let disk = &initramfs.disk;
+    disk.make_deployment_mutable()?;
+    disk.directory(&format!("{}/.usr-ovl-upper", disk.deployment))?;
+    disk.directory(&format!("{}/.usr-ovl-work", disk.deployment))
+}
+
 /// Every case with every peer.
 pub(crate) fn trials() -> Vec<Trial> {
-    let wanted = crate::binary().is_some() && std::env::var_os("FIRSTROOT_PEERS").is_some();
-    let mut trials = Vec::new();
-    for guest in [Guest::Trixie, Guest::Forky] {
-        let missing = if wanted { rootfs::why_not_installable(guest) } else { Some("cargo xtask test".to_owned()) };
-        for case in CASES {
+    let of = |guest: Guest| {
+        let cases = CASES.iter().filter(move |case| guest == Guest::Forky || !case.image);
+        let trials = cases.map(move |case| {
             let run = move || compare(guest, case).map_err(|error| Failed::from(format!("{error:#}")));
-            let trial = Trial::test(format!("beside_the_peer::{guest}::{}", case.name), run)
-                .with_ignored_flag(missing.is_some())
-                .with_kind(
-                    missing.as_ref().map_or_else(String::new, |reason| format!("needs root and the peer: {reason}")),
-                );
-            trials.push(trial);
-        }
-    }
-    trials
+            Trial::test(format!("beside_the_peer::{guest}::{}", case.name), run)
+        });
+        crate::of_guest(guest, trials.collect())
+    };
+    [Guest::Trixie, Guest::Forky].into_iter().flat_map(of).collect()
 }
 
 fn compare(guest: Guest, case: &Case) -> Result<()> {
     let binary = crate::binary().context("FIRSTROOT_PREPARE_ROOT is not set")?;
     let peer = Peer { rootfs: Rootfs::of(guest, &Cache::open()?)?.path() };
-    inside(&binary, Some(&peer), |initramfs| {
+    let story = |initramfs: &mut Initramfs| {
         if !case.configuration.is_empty() {
             initramfs.configure(case.configuration)?;
         }
@@ -83,7 +113,11 @@ fn compare(guest: Guest, case: &Case) -> Result<()> {
         let boot = if guest == Guest::Forky { "no" } else { "yes" };
         initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10-dracut.conf", format!("[boot]\nmount={boot}\n"))?;
         initramfs.keep_disk()?;
-        initramfs.set_kernel_command_line(&format!("root=LABEL=x rw {}\n", initramfs.disk.argument()))?;
+        initramfs.set_kernel_command_line(&format!(
+            "root=LABEL=x rw {} {}\n",
+            initramfs.disk.argument(),
+            case.arguments
+        ))?;
 
         let theirs = result(initramfs, Initramfs::boot_peer)?;
         initramfs.start_over()?;
@@ -96,7 +130,12 @@ fn compare(guest: Guest, case: &Case) -> Result<()> {
             assert_eq!(by_key(&ours.booted)?, by_key(&theirs.booted)?, "/run/ostree-booted, by key");
         }
         Ok(())
-    })
+    };
+    if case.image {
+        inside_of(&Story::named("image").staged(guest)?.copy()?, &binary, Some(&peer), story)
+    } else {
+        inside(&binary, Some(&peer), story)
+    }
 }
 
 /// What a boot leaves.
@@ -114,8 +153,9 @@ fn result(initramfs: &Initramfs, boot: impl Fn(&Initramfs) -> Result<Outcome>) -
     let mut run = listing(Path::new("/run"))?;
     // Named differences: the options of an overlay show the place where the new root is put together, and the peer's are
     // relative, too; the name of the transient directory is random (or, in 2025.2, fixed).
-    for place in ["/run/ostree/.private/", "/sysroot.tmp/"] {
-        mounts = mounts.replace(&format!("={place}"), "=");
+    for place in ["/run/ostree/.private/", "/sysroot.tmp/", &format!("/sysroot/{}/.usr", initramfs.disk.deployment)] {
+        let end = if place.ends_with('/') { "=" } else { "=.usr" };
+        mounts = mounts.replace(&format!("={place}"), end);
     }
     for text in [&mut mounts, &mut run] {
         *text = without_random_name(text);

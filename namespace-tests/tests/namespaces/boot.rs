@@ -64,8 +64,7 @@ pub(crate) fn a_run_for_another_deployment_is_no_success(initramfs: &mut Initram
     let before = initramfs.mounts()?;
     let argument = format!("{}1", initramfs.disk.argument().trim_end_matches('0'));
     let second = initramfs.run(["/sysroot", &argument])?;
-    let told =
-        format!("is prepared for the deployment /{} already, and /{other} is asked for", initramfs.disk.deployment);
+    let told = format!("is prepared for /{} already, and /{other} is asked for", initramfs.disk.deployment);
     ensure!(second.code == Some(1) && second.stderr.contains(&told), "{second:?}");
     assert_eq!(initramfs.mounts()?, before);
     Ok(())
@@ -94,7 +93,7 @@ pub(crate) fn modes_do_not_depend_on_the_umask(initramfs: &mut Initramfs) -> Res
     use std::os::unix::fs::PermissionsExt;
     initramfs.configure("[etc]\ntransient=true\n")?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
-    silent_success(&initramfs.boot()?)?;
+    ensure!(initramfs.boot()?.code == Some(0), "it boots");
     for (path, mode) in [("/run/ostree", 0o755), ("/run/ostree-booted", 0o644), ("/sysroot/etc", 0o755)] {
         let found = std::fs::metadata(path)?.permissions().mode() & 0o7777;
         ensure!(found == mode, "{path}: {found:o}");
@@ -150,7 +149,10 @@ pub(crate) fn an_explicit_false_still_asks_the_repository(initramfs: &mut Initra
 
 pub(crate) fn etc_is_transient(initramfs: &mut Initramfs) -> Result<()> {
     initramfs.configure("[etc]\ntransient=true\n")?;
-    silent_success(&initramfs.run(["--systemd=yes", "/sysroot", &initramfs.disk.argument()])?)?;
+    let outcome = initramfs.run(["--systemd=yes", "/sysroot", &initramfs.disk.argument()])?;
+    // One line tells that something will be lost.
+    ensure!(outcome.code == Some(0) && outcome.stderr.lines().count() == 1, "{outcome:?}");
+    ensure!(outcome.stderr.contains("what is written to /etc is lost at the next boot"), "{outcome:?}");
     let table = mounts(initramfs)?;
     let etc = "/sysroot/etc overlay of / rw,relatime [] lowerdir=/run/ostree/.private/usr/etc \
                upperdir=/run/ostree/transient-etc.XXXXXX/upper workdir=/run/ostree/transient-etc.XXXXXX/work";
@@ -320,12 +322,27 @@ pub(crate) fn check_config_says_what_would_stop_a_boot(initramfs: &mut Initramfs
     for (text, word) in [
         ("[sysroot]\nreadonly=maybe\n", "readonly = \"maybe\""),
         ("[root]\ntransient=true\n", "needs composefs"),
-        ("[composefs]\nenabled=yes\n", "does not support it"),
         ("[composefs]\nenabled=signed\n", "/etc/ostree/initramfs-root-binding.key"),
     ] {
         initramfs.configure(text)?;
         let outcome = check()?;
         ensure!(outcome.code == Some(1) && outcome.stderr.contains(word), "{text}: {outcome:?}");
+    }
+    // The key of RFC 8032's third test.
+    let key = "/FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU=";
+    initramfs.configure("[composefs]\nenabled=signed\nkeypath=/etc/keys\n")?;
+    for (keys, reason) in [
+        (String::new(), "it has no key"),
+        (format!("{key}\nnonsense!\n"), "line 2 is not base64"),
+        ("AAAA\n".to_owned(), "line 1 has 3 bytes"),
+    ] {
+        initramfs.write("/etc/keys", keys)?;
+        let outcome = check()?;
+        ensure!(outcome.code == Some(1) && outcome.stderr.contains(reason), "{reason}: {outcome:?}");
+    }
+    for keys in [format!("{key}\n"), format!("{key}\r\n{key}\r\n")] {
+        initramfs.write("/etc/keys", keys)?;
+        silent_success(&check()?)?;
     }
     initramfs.configure("")?;
     initramfs.write("/etc/ostree/prepare-root.conf.d/10.conf", "[sysroot]\nreadonly=true\n")?;

@@ -1,18 +1,48 @@
 //! Killed, or refused by the kernel, at any point.
 
 use anyhow::{Context, Result, ensure};
-use namespace_tests::{Initramfs, inside, listing};
+use namespace_tests::finalize::Machine;
+use namespace_tests::{Initramfs, inside, inside_of, listing};
 
 use crate::bad_input::refused;
 
 /// With everything that makes a plan long.
 const CONFIGURATION: &str = "[sysroot]\nreadonly=true\n[etc]\ntransient=true\n";
 
+/// The same, with an image as the root.
+const IMAGE_CONFIGURATION: &str = "[composefs]\nenabled=yes\n[root]\ntransient=true\n[etc]\ntransient=true\n";
+
+/// Where a story takes place.
+struct Ground(Option<Machine>);
+
+impl Ground {
+    fn plain() -> Ground {
+        Ground(None)
+    }
+
+    fn with_image() -> Result<Ground> {
+        Ok(Ground(Some(crate::composefs::machine()?)))
+    }
+
+    /// A story in a fresh initramfs.
+    fn again<T: Send>(&self, story: impl FnOnce(&mut Initramfs) -> Result<T> + Send) -> Result<T> {
+        let binary = crate::binary().context("FIRSTROOT_PREPARE_ROOT is not set")?;
+        let configured = |configuration: &'static str| {
+            move |initramfs: &mut Initramfs| {
+                initramfs.configure(configuration)?;
+                story(initramfs)
+            }
+        };
+        match &self.0 {
+            None => inside(&binary, None, configured(CONFIGURATION)),
+            Some(machine) => inside_of(machine, &binary, None, configured(IMAGE_CONFIGURATION)),
+        }
+    }
+}
+
 /// System calls of one undisturbed run, by name, in their order.
-fn calls() -> Result<Vec<String>> {
-    let binary = crate::binary().context("FIRSTROOT_PREPARE_ROOT is not set")?;
-    inside(&binary, None, |initramfs| {
-        initramfs.configure(CONFIGURATION)?;
+fn calls(ground: &Ground) -> Result<Vec<String>> {
+    ground.again(|initramfs| {
         let outcome = initramfs.strace(&["-o", "/trace"], ["/sysroot", &initramfs.disk.argument()])?;
         ensure!(outcome.code == Some(0), "{outcome:?}");
         let trace = initramfs.read("/trace")?;
@@ -30,14 +60,6 @@ fn numbered(calls: Vec<String>) -> Vec<(String, usize)> {
     calls.iter().enumerate().map(number).collect()
 }
 
-/// The same story in a fresh initramfs.
-fn again<T: Send>(story: impl FnOnce(&mut Initramfs) -> Result<T> + Send) -> Result<T> {
-    inside(&crate::binary().context("FIRSTROOT_PREPARE_ROOT is not set")?, None, |initramfs| {
-        initramfs.configure(CONFIGURATION)?;
-        story(initramfs)
-    })
-}
-
 /// What must be the same after every boot that succeeded.
 fn state(initramfs: &Initramfs) -> Result<String> {
     let booted = std::fs::read("/run/ostree-booted")?;
@@ -51,14 +73,22 @@ fn state(initramfs: &Initramfs) -> Result<String> {
 }
 
 pub(crate) fn killed_at_any_system_call_a_second_run_succeeds() -> Result<()> {
-    let undisturbed = again(|initramfs| {
+    killed_at_any_system_call(&Ground::plain())
+}
+
+pub(crate) fn killed_with_an_image_a_second_run_succeeds() -> Result<()> {
+    killed_at_any_system_call(&Ground::with_image()?)
+}
+
+fn killed_at_any_system_call(ground: &Ground) -> Result<()> {
+    let undisturbed = ground.again(|initramfs| {
         initramfs.boot()?;
         state(initramfs)
     })?;
     let mut killed = 0;
-    for (name, n) in numbered(calls()?) {
+    for (name, n) in numbered(calls(ground)?) {
         let inject = format!("inject={name}:signal=SIGKILL:when={n}");
-        again(|initramfs| {
+        ground.again(|initramfs| {
             let options = ["-o", "/dev/null", "-e", "trace=all", "-e", &inject];
             let first = initramfs.strace(&options, ["/sysroot", &initramfs.disk.argument()])?;
             killed += usize::from(first.code != Some(0));
@@ -74,9 +104,10 @@ pub(crate) fn killed_at_any_system_call_a_second_run_succeeds() -> Result<()> {
 
 /// Nothing that a run wrote before it was killed stays when the next one fails.
 pub(crate) fn killed_late_and_then_failing_nothing_is_left() -> Result<()> {
-    let last = calls()?.iter().filter(|name| *name == "move_mount").count();
+    let ground = Ground::plain();
+    let last = calls(&ground)?.iter().filter(|name| *name == "move_mount").count();
     let inject = format!("inject=move_mount:signal=SIGKILL:when={last}");
-    again(|initramfs| {
+    ground.again(|initramfs| {
         initramfs.disk.link("ostree/dangling", "deploy/gone")?;
         let before = initramfs.mounts()?;
         let options = ["-o", "/dev/null", "-e", "trace=all", "-e", &inject];
@@ -95,6 +126,14 @@ pub(crate) fn killed_late_and_then_failing_nothing_is_left() -> Result<()> {
 }
 
 pub(crate) fn whatever_call_fails_the_physical_root_is_where_it_was() -> Result<()> {
+    whatever_call_fails(&Ground::plain())
+}
+
+pub(crate) fn whatever_call_fails_with_an_image_the_physical_root_is_where_it_was() -> Result<()> {
+    whatever_call_fails(&Ground::with_image()?)
+}
+
+fn whatever_call_fails(ground: &Ground) -> Result<()> {
     const REFUSED: [&str; 10] = [
         "openat2",
         "open_tree",
@@ -108,9 +147,9 @@ pub(crate) fn whatever_call_fails_the_physical_root_is_where_it_was() -> Result<
         "renameat",
     ];
     let mut refusals = 0;
-    for (name, n) in numbered(calls()?).into_iter().filter(|(name, _)| REFUSED.contains(&name.as_str())) {
+    for (name, n) in numbered(calls(ground)?).into_iter().filter(|(name, _)| REFUSED.contains(&name.as_str())) {
         let inject = format!("inject={name}:error=EPERM:when={n}");
-        again(|initramfs| {
+        ground.again(|initramfs| {
             let before = initramfs.mounts()?;
             let options = ["-o", "/dev/null", "-e", "trace=all", "-e", &inject];
             let outcome = initramfs.strace(&options, ["/sysroot", &initramfs.disk.argument()])?;

@@ -5,6 +5,7 @@
 mod bad_input;
 mod beside_the_peer;
 mod boot;
+mod composefs;
 mod failing;
 mod pid1;
 mod recovery;
@@ -15,6 +16,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use libtest_mimic::{Arguments, Failed, Trial};
 use namespace_tests::{Initramfs, inside};
+use qemu_tests::guest::Guest;
+use qemu_tests::rootfs;
 
 /// A story that is told inside an initramfs.
 type Story = fn(&mut Initramfs) -> anyhow::Result<()>;
@@ -47,6 +50,27 @@ macro_rules! series {
     ($group:ident: $($name:ident),* $(,)?) => {
         vec![$(trial(stringify!($group), stringify!($name), $group::$name)),*]
     };
+}
+
+/// The same told on a disk that a guest's `ostree` has deployed on, with a composefs image.
+macro_rules! images {
+    ($group:ident: $($name:ident),* $(,)?) => {
+        of_guest(Guest::Forky, vec![$(trial(stringify!($group), stringify!($name), || composefs::told($group::$name))),*])
+    };
+}
+
+/// Why a guest's `ostree` cannot be used now; `None`: it can.
+fn missing(guest: Guest) -> Option<String> {
+    let wanted = binary().is_some() && std::env::var_os("FIRSTROOT_PEERS").is_some();
+    if wanted { rootfs::why_not_installable(guest) } else { Some("cargo xtask test".to_owned()) }
+}
+
+/// Tests that need a guest's `ostree`: without it each is ignored, with the reason.
+fn of_guest(guest: Guest, trials: Vec<Trial>) -> Vec<Trial> {
+    let missing = missing(guest);
+    let kind = missing.as_ref().map_or_else(String::new, |reason| format!("needs root and the peer: {reason}"));
+    let ignored = missing.is_some();
+    trials.into_iter().map(|trial| trial.with_ignored_flag(ignored).with_kind(kind.clone())).collect()
 }
 
 fn main() -> ExitCode {
@@ -98,6 +122,22 @@ fn main() -> ExitCode {
             a_kernel_without_overlay_is_told,
             composefs_that_is_demanded_stops,
             a_wrong_call_has_a_status_of_its_own,
+        ),
+        images!(composefs:
+            the_tree_of_the_image_is_read,
+            a_transient_root_is_for_everybody_and_forgotten,
+            what_will_be_lost_is_told_in_one_line,
+            a_second_run_says_that_an_image_is_prepared_already,
+            a_plan_of_an_image_changes_nothing,
+            what_is_no_image_is_a_clear_error,
+            an_image_on_another_filesystem_is_mounted_by_a_loop_device,
+        ),
+        of_guest(
+            Guest::Forky,
+            series!(failing:
+                killed_with_an_image_a_second_run_succeeds,
+                whatever_call_fails_with_an_image_the_physical_root_is_where_it_was,
+            ),
         ),
         series!(failing:
             killed_at_any_system_call_a_second_run_succeeds,

@@ -14,6 +14,8 @@ use system::mount::{self, Access};
 pub(super) struct Done {
     /// The new root is mounted at this path.
     pub(super) new_root: Option<String>,
+    /// The image, or a root made of it, may be mounted at this path.
+    pub(super) lower: Option<String>,
     /// The physical root is nowhere but inside the new one; whether its mount was writable.
     pub(super) physical_root_inside: Option<bool>,
     /// `/run/ostree-booted` is written, and would lie.
@@ -28,6 +30,9 @@ impl Done {
     pub(super) fn undo(&mut self, run: &OwnedFd, physical_at: &Path) {
         if self.booted_state {
             let _ = dir::remove_file(run, "ostree-booted");
+        }
+        if let Some(lower) = &self.lower {
+            let _ = mount::detach(Path::new(lower));
         }
         if let Some(new_root) = &self.new_root {
             if let Some(writable) = self.physical_root_inside {

@@ -26,6 +26,9 @@ fn base() -> Value {
         "var-marker": false,
         "stateroot-var": "directory",
         "dev-mounted": false,
+        "disk": 65026,
+        "image": { "found": "nothing", "seal": "missing" },
+        "signature": null,
         "deployment": {
             "path": format!("ostree/deploy/debian/deploy/{}.0", "a".repeat(64)),
             "device": 65026,
@@ -66,7 +69,8 @@ fn printed(case: &Path) -> String {
     let cmdline = KernelCommandLine::new(read("cmdline").unwrap_or_else(|| panic!("{name}: no cmdline")));
     let asked_for = cmdline.boot_target().unwrap_or_else(|e| panic!("{name}: {e}"));
     let resolved = Resolved { asked_for, recovery: None };
-    match plan(&conf.conf, cmdline.composefs().as_deref(), resolved, &facts) {
+    let decision = composefs::decide(&conf.conf, cmdline.composefs().as_deref()).map_err(PlanError::from);
+    match decision.and_then(|decision| plan(&conf.conf, decision, resolved, &facts)) {
         Ok(plan) => show::in_words(&plan),
         Err(error) => format!("error: {error}\n"),
     }

@@ -98,7 +98,19 @@ fn every_cause_has_something_to_do() {
         (Cause::Ambiguous { missing: "/x".into(), candidates: vec![deployment()] }, DEPLOYMENT),
         (plan(PlanError::Incomplete { name: "usr", found: "nothing" }), DEPLOYMENT),
         (plan(PlanError::HotfixWithoutUpper), ".usr-ovl-upper"),
-        (plan(ComposefsError::Unsupported("kernel argument x".into()).into()), "kernel argument x"),
+        (plan(ComposefsError::NoImage { demanded: "kernel argument x".into() }.into()), "kernel argument x"),
+        (
+            plan(ComposefsError::WrongDigest { found: "aa".into(), signed: "bb".into() }.into()),
+            "is aa, the commit says bb",
+        ),
+        (
+            Cause::Verify {
+                deployment: deployment(),
+                error: Box::new(VerifyError::OtherCommit { path: "/x.commit".into(), found: "cc".into() }),
+            },
+            "/x.commit is damaged: its checksum is cc",
+        ),
+        (Cause::Image { deployment: deployment(), error: Box::new(overlay.clone()) }, DEPLOYMENT),
         (overlay.into(), "(kernel: overlay: said so)"),
         (Cause::Exec { init: "/sbin/init", reason: Errno::NOEXEC }, "/sbin/init"),
     ];
