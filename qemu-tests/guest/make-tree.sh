@@ -23,5 +23,8 @@ cp /initramfs/initramfs.img "/tree/usr/lib/modules/$kver/initramfs.img"
 ostree --repo=/repo init --mode=bare
 # The repository is a cache; what must be durable is synced when it is whole.
 ostree --repo=/repo config set core.fsync false
+# What a signature vouches for besides the commit; an older ostree knows no images.
+image=
+if ostree --version | grep --quiet -e '- composefs'; then image=--generate-composefs-metadata; fi
 ostree --repo=/repo commit --branch="$branch" --tree=dir=/tree --timestamp='2025-01-01 00:00:00 +0000' \
-    --add-metadata-string=version=1 --no-bindings
+    --add-metadata-string=version=1 --no-bindings $image

@@ -24,6 +24,13 @@ const ENTRIES: &[Entry] = &[
     ("readonly-by-configuration", |s| s.prepare_root_conf("[sysroot]\nreadonly=true\n")),
     ("readonly-by-repository", |s| s.with_disk_changed_by(|root| Sysroot::at(root).set_repository_readonly())),
     ("transient-etc", |s| s.prepare_root_conf("[sysroot]\nreadonly=true\n[etc]\ntransient=true\n")),
+    ("composefs", |s| s.prepare_root_conf("[composefs]\nenabled=yes\n")),
+    ("composefs-btrfs", |s| {
+        s.with_filesystem(Filesystem::BtrfsSubvolume).prepare_root_conf("[composefs]\nenabled=yes\n")
+    }),
+    ("composefs-transient", |s| {
+        s.prepare_root_conf("[composefs]\nenabled=yes\n[root]\ntransient=true\n[etc]\ntransient=true\n")
+    }),
     ("boot-mounted", |s| s.initramfs_file(WHO_MOUNTS_BOOT, "[boot]\nmount=yes\n")),
     ("boot-not-mounted", |s| s.initramfs_file(WHO_MOUNTS_BOOT, "[boot]\nmount=no\n")),
     ("dracut-without-systemd", Scenario::in_an_initramfs_without_systemd),

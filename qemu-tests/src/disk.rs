@@ -82,7 +82,8 @@ impl Filesystem {
             Filesystem::BtrfsSubvolume => Command::new("mkfs.btrfs"),
         };
         match self {
-            Filesystem::Ext4 | Filesystem::Ext4WithBoot => command.args(["-q", "-U", ROOT_UUID]),
+            // As image builders make it who want files that can be sealed.
+            Filesystem::Ext4 | Filesystem::Ext4WithBoot => command.args(["-q", "-O", "verity", "-U", ROOT_UUID]),
             Filesystem::Xfs => command.args(["-q", "-m", &format!("uuid={ROOT_UUID}")]),
             Filesystem::BtrfsSubvolume => command.args(["-q", "-U", ROOT_UUID]),
         };

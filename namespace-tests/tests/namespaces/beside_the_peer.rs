@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::{Failed, Trial};
-use namespace_tests::finalize::Story;
 use namespace_tests::{Initramfs, Outcome, Peer, inside, inside_of, listing};
 use ostree_formats::booted_state::BootedState;
 use qemu_tests::cache::Cache;
@@ -132,7 +131,7 @@ fn compare(guest: Guest, case: &Case) -> Result<()> {
         Ok(())
     };
     if case.image {
-        inside_of(&Story::named("image").staged(guest)?.copy()?, &binary, Some(&peer), story)
+        inside_of(&crate::composefs::machine()?, &binary, Some(&peer), story)
     } else {
         inside(&binary, Some(&peer), story)
     }

@@ -131,7 +131,12 @@ fn main() -> ExitCode {
             a_plan_of_an_image_changes_nothing,
             what_is_no_image_is_a_clear_error,
             an_image_on_another_filesystem_is_mounted_by_a_loop_device,
+            a_signature_by_one_of_the_keys_is_needed,
+            no_damage_passes_for_a_signature,
+            a_deployment_that_is_renamed_is_another_commits,
+            the_command_line_weakens_only_what_it_may,
         ),
+        of_guest(Guest::Forky, series!(composefs: the_parent_of_a_containers_commit_may_be_the_signed_one)),
         of_guest(
             Guest::Forky,
             series!(failing:

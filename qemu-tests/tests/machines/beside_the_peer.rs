@@ -11,7 +11,7 @@ use crate::{contains, is_well, scenario};
 
 /// Boots the scenario with ours, once for each script, then the same disk with the peer's, and compares the last two boots.
 /// What is wanted of both is in `expected`: two that do nothing are equal, too.
-fn both(guest: Guest, name: &str, scripts: &[&str], expected: impl Fn(&Report) -> Result<()>) -> Result<()> {
+pub(crate) fn both(guest: Guest, name: &str, scripts: &[&str], expected: impl Fn(&Report) -> Result<()>) -> Result<()> {
     both_but_for(guest, name, scripts, version_differences(guest), expected)
 }
 

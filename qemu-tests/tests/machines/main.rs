@@ -3,6 +3,7 @@
 //! `cargo xtask test` sets `FIRSTROOT_MACHINES`; a machine's console log and report stay in `target/qemu-tests/runs`.
 
 mod beside_the_peer;
+mod composefs;
 mod failing;
 mod interrupted;
 mod only_ours;
@@ -85,6 +86,14 @@ fn main() -> ExitCode {
         what_is_killed_is_reported_at_the_next_boot,
         a_power_cut_is_reported_and_the_update_done_again,
         a_boot_without_room_is_reported_before_shutdown_and_after,
+    ))
+    .chain(stories!(composefs on forky =>
+        an_image_is_the_root,
+        an_image_on_btrfs_is_the_root,
+        root_and_etc_are_transient,
+        what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_read,
+        a_signature_of_somebody_else_is_refused,
+        an_image_of_another_commit_is_refused,
     ))
     .chain(stories!(soft_reboot on forky => what_is_finalized_comes_up_in_a_soft_reboot))
     .chain(stories!(failing on both =>

@@ -50,9 +50,9 @@ pub(crate) fn an_update_is_staged_finalized_booted_and_rolled_back(guest: Guest)
         &[
             "version=2; stage 2; prepared 'is prepared: shutdown will merge'
              systemctl is-active $unit.path
-             echo mine >/etc/mine; chmod 700 /etc/dpkg; rm /etc/issue
+             echo mine >/etc/mine; chmod 700 /etc/dpkg; rm /etc/issue.net
              starts",
-            "cat /etc/mine /etc/vendor; stat -c %a /etc/dpkg; test ! -e /etc/issue
+            "cat /etc/mine /etc/vendor; stat -c %a /etc/dpkg; test ! -e /etc/issue.net
              before ostree-finalize-staged.service
              for id in e8646cd63dff4625b77909a8e7a40994 d3863baec13e4449ab0384684a8af3a7 dd440e3e549083b63d0efc7dc15255f1
              do structured $id; done

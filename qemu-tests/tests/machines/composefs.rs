@@ -1,0 +1,119 @@
+//! A composefs image as the root, beside the peer's; sealed and signed, which needs a kernel with fs-verity.
+
+use anyhow::{Context, Result, ensure};
+use qemu_tests::guest::Guest;
+use qemu_tests::report::Report;
+use qemu_tests::scenario::Scenario;
+use qemu_tests::signer::Signer;
+
+use crate::beside_the_peer::both;
+use crate::{contains, is_well, scenario};
+
+const KEYS: &str = "etc/ostree/initramfs-root-binding.key";
+
+fn is_an_image(report: &Report) -> Result<()> {
+    let table = report.mount_table()?;
+    let root = table.at("/").context("no mount at /")?;
+    ensure!(root.fstype == "overlay" && root.source == "composefs", "{table}");
+    Ok(())
+}
+
+pub(crate) fn an_image_is_the_root(guest: Guest) -> Result<()> {
+    both(guest, "composefs", &[""], is_an_image)
+}
+
+/// Where `st_dev` is no device, systemd still finds the disk.
+pub(crate) fn an_image_on_btrfs_is_the_root(guest: Guest) -> Result<()> {
+    both(guest, "composefs-btrfs", &[""], |report| {
+        is_an_image(report)?;
+        contains(&report.text("volatile-root")?, "/dev/block/")
+    })
+}
+
+/// What is written in the first boot is gone in the second; and an ordinary user sees the root.
+pub(crate) fn root_and_etc_are_transient(guest: Guest) -> Result<()> {
+    let scripts = [
+        "echo hello >/usr/written && echo hello >/etc/written && mkdir /data",
+        "test ! -e /usr/written && test ! -e /etc/written && test ! -e /data && su nobody -s /bin/sh -c 'ls / /etc /usr'",
+    ];
+    both(guest, "composefs-transient", &scripts, |report| {
+        is_an_image(report)?;
+        ensure!(report.script_status()? == 0, "{}", report.script_output()?);
+        Ok(())
+    })
+}
+
+/// The commit is signed before the first boot, in which its files are sealed and it is deployed again.
+fn signed_by(number: u8, guest: Guest) -> Result<Scenario> {
+    let sign = move |root: &std::path::Path| Signer::number(number).sign(root, "firstroot/guest");
+    Ok(scenario(guest, "composefs")?.with_disk_changed_by(sign).initramfs_file(KEYS, &Signer::number(1).key_file()))
+}
+
+/// Seals, deploys, and lets the next boot demand `$mode`.
+const SEAL: &str = "
+    set -e
+    ostree --repo=/sysroot/ostree/repo config set ex-integrity.fsverity yes
+    mount -o remount,rw /sysroot
+    ostree admin post-copy
+    ostree admin deploy --os=default --karg-append=ostree.prepare-root.composefs=$mode firstroot/guest
+    deployment=$(ls -d /sysroot/ostree/deploy/default/deploy/*.1)
+    # Of a file of the deployment, its object: the one with the same inode.
+    object_of() { find /sysroot/ostree/repo/objects -samefile $deployment/$1; }
+";
+
+fn seal(mode: &str, then: &str) -> String {
+    format!("mode={mode}\n{SEAL}\n{then}")
+}
+
+/// Signed and sealed it boots; an object that was changed since cannot be read, and all others can.
+pub(crate) fn what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_read(guest: Guest) -> Result<()> {
+    let change = "
+        changed=$(object_of usr/share/common-licenses/GPL-3); unsealed=$(object_of usr/share/common-licenses/GPL-2)
+        cp -a $changed /sysroot/new; echo changed >>/sysroot/new; mv /sysroot/new $changed
+        cp -a $unsealed /sysroot/new; mv /sysroot/new $unsealed";
+    let read = "
+        for file in GPL-3 GPL-2 LGPL-3; do
+            if cat /usr/share/common-licenses/$file >/dev/null; then echo $file is read; fi
+        done";
+    let reports = signed_by(1, guest)?.run_scripts(&[&seal("signed", change), read])?;
+    let [sealed, signed] = reports.as_slice() else { anyhow::bail!("two boots") };
+    ensure!(sealed.script_status()? == 0, "{}", sealed.script_output()?);
+    is_well(signed)?;
+    is_an_image(signed)?;
+    let booted = qemu_tests::booted_state::lines(&signed.booted_state()?).join("\n");
+    contains(&booted, &format!("composefs.signed = /{KEYS}"))?;
+    contains(&booted, "composefs.verity = true")?;
+    let output = signed.script_output()?;
+    for file in ["GPL-3", "GPL-2"] {
+        contains(&output, &format!("/usr/share/common-licenses/{file}: Input/output error"))?;
+    }
+    ensure!(output.ends_with("LGPL-3 is read\n") && output.matches("is read").count() == 1, "{output}");
+    Ok(())
+}
+
+/// Nothing of the disk boots that nobody trusted has signed for, and the console says why.
+fn is_refused(scenario: &Scenario, then: &str, reasons: &[&str]) -> Result<()> {
+    let reports = scenario.run_scripts(&[&seal("signed", then), ""])?;
+    let [sealed, refused] = reports.as_slice() else { anyhow::bail!("two boots") };
+    ensure!(sealed.script_status()? == 0, "{}", sealed.script_output()?);
+    ensure!(!refused.came_up(), "it came up");
+    let console = refused.console()?;
+    reasons.iter().try_for_each(|reason| contains(&console, reason))
+}
+
+pub(crate) fn a_signature_of_somebody_else_is_refused(guest: Guest) -> Result<()> {
+    is_refused(&signed_by(2, guest)?, "", &["cannot be verified: the commit", "is not signed by a key of /etc/ostree/"])
+}
+
+/// Sealed and whole, but of another commit.
+pub(crate) fn an_image_of_another_commit_is_refused(guest: Guest) -> Result<()> {
+    let exchange = "
+        tree=/var/tmp/tree; mkdir -p $tree/usr/etc; echo other >$tree/usr/etc/other
+        ostree --repo=/sysroot/ostree/repo commit --branch=firstroot/other --tree=ref=firstroot/guest --tree=dir=$tree \
+            --generate-composefs-metadata --no-bindings
+        ostree admin deploy --os=default --retain --not-as-default firstroot/other
+        other=$(ls -d /sysroot/ostree/deploy/default/deploy/$(ostree rev-parse firstroot/other).0)
+        chattr -i $deployment $other; mv $deployment/.ostree.cfs $deployment/kept; mv $other/.ostree.cfs $deployment/";
+    let reasons = ["is not the one that was signed: its digest is", "exchanged"];
+    is_refused(&signed_by(1, guest)?, exchange, &reasons)
+}
