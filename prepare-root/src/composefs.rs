@@ -18,8 +18,11 @@ pub(crate) enum ComposefsError {
          and [composefs] kernel-argument = strengthen forbids that"
     )]
     Weaker { argument: String, configured: &'static str },
-    #[error("composefs is demanded ({0}), and this version of ostree-prepare-root has none without an initramfs")]
-    WithoutInitramfs(String),
+    #[error(
+        "a signature is demanded ({0}), and without an initramfs nobody vouches for what looks at it: program and keys are on \
+         the disk ([composefs] unverified-init = yes accepts that)"
+    )]
+    SignedWithoutInitramfs(String),
     #[error("[root] {0} needs composefs, which is not enabled")]
     TransientWithoutComposefs(&'static str),
     #[error("[root] {0} needs composefs, and the deployment has no image {IMAGE}")]
@@ -98,6 +101,19 @@ pub(crate) fn require_possible(conf: &PrepareRootConf, decision: &Decision) -> R
     }
 }
 
+/// Whether a signature that is demanded is worth looking for.
+pub(crate) fn require_trust(
+    conf: &PrepareRootConf,
+    decision: &Decision,
+    situation: Situation,
+) -> Result<(), ComposefsError> {
+    let signed_as_init = decision.mode == ComposefsMode::Signed && situation == Situation::Pid1;
+    if signed_as_init && !conf.composefs_unverified_init {
+        return Err(ComposefsError::SignedWithoutInitramfs(decision.source.clone()));
+    }
+    Ok(())
+}
+
 fn transient(conf: &PrepareRootConf) -> Option<&'static str> {
     let transient = conf.root_transient.then_some("transient");
     transient.or_else(|| conf.root_transient_ro.then_some("transient-ro"))
@@ -123,9 +139,6 @@ pub(crate) fn image_root(
             Some(key) => Err(ComposefsError::TransientWithoutImage(key)),
             None => Ok((None, None)),
         };
-    }
-    if facts.situation == Situation::Pid1 {
-        return Err(ComposefsError::WithoutInitramfs(demanded()));
     }
     let signed_by = match &facts.signature {
         Some(signature) => {

@@ -50,11 +50,13 @@ pub(crate) fn execute(
     let run = if plan.situation == Situation::Pid1 { "/" } else { "/run" };
     let run = dir::open_root(Path::new(run)).context("open", run)?;
     let mut executor = Executor {
+        situation: plan.situation,
         physical,
         physical_at: physical.at.clone(),
         new_root_at: PathBuf::new(),
         deployment,
         run,
+        run_at: PathBuf::from("/run"),
         umask,
         journal: None,
         new_run: None,
@@ -72,6 +74,7 @@ pub(crate) fn execute(
 }
 
 struct Executor<'a> {
+    situation: Situation,
     physical: &'a PhysicalRoot,
     /// Where the physical root is now: PID 1 moves it.
     physical_at: PathBuf,
@@ -80,6 +83,8 @@ struct Executor<'a> {
     deployment: &'a Deployment,
     /// `/run`, or what will become it.
     run: OwnedFd,
+    /// The path by which the kernel finds that now.
+    run_at: PathBuf,
     /// For init.
     umask: Mode,
     journal: Option<Journal>,
@@ -118,6 +123,12 @@ impl Executor<'_> {
                 })?;
                 self.put_new_root(root, at).context("mount the root on", at)?;
                 self.done.lower = None;
+            }
+            Step::LendRun { at } => {
+                if let Some(run) = &self.new_run {
+                    mount::attach_at(run, CWD, at).context("mount a tmpfs on", at)?;
+                    self.run_at = PathBuf::from(at);
+                }
             }
             Step::Dev { mounted } => self.dev(*mounted)?,
             Step::AttachRun => {
@@ -215,11 +226,19 @@ impl Executor<'_> {
     ) -> Result<Detached, SystemError> {
         let image = self.deployment.image.as_ref().ok_or(Errno::BADF).context("open", IMAGE)?;
         let objects = self.path_of(&Place::Physical("ostree/repo/objects".to_owned()));
-        let layers = transient.map(|directory| [format!("{directory}/upper"), format!("{directory}/work")]);
+        let transient = transient.and_then(|directory| directory.strip_prefix("/run/"));
+        let layer = |directory, name| self.run_at.join(directory).join(name).display().to_string();
+        let layers = transient.map(|directory| [layer(directory, "upper"), layer(directory, "work")]);
         let upper = layers.as_ref().map(|[upper, work]| UpperLayer { upper, work });
         let read_only = access == Access::ReadOnly;
+        // PID 1 has no /proc, and is alone: what was opened still has that name.
+        let path = match self.situation {
+            Situation::Pid1 => Some(self.path_of(&Place::Physical(format!("{}/{IMAGE}", self.deployment.path)))),
+            Situation::Systemd | Situation::Script => None,
+        };
         self.done.lower = Some(lower.to_owned());
-        image::root(image, lower, &Layers { objects: &objects, upper, verity, read_only })
+        let layers = Layers { objects: &objects, upper, verity, read_only };
+        image::root(image, path.as_deref(), lower, &layers)
     }
 
     fn dev(&self, mounted: bool) -> Result<(), SystemError> {

@@ -94,7 +94,7 @@ pub(crate) fn plan(
         Step::Directory { path: STAGING.to_owned(), mode: 0 },
     ]);
     match &image {
-        Some(image) => steps.extend(image_root(conf, image, facts)),
+        Some(image) => steps.extend(image_root(conf, image, facts)?),
         None => {
             steps.push(Step::MakePrivate);
             steps.extend(new_root(facts)?);
@@ -165,25 +165,39 @@ fn new_root(facts: &Facts) -> Result<Vec<Step>, PlanError> {
     if facts.situation != Situation::Pid1 {
         return Ok(vec![Step::NewRoot { deployment: path, at: STAGING.to_owned() }]);
     }
+    // Nothing can be created on the disk, so the deployment's own directory is where its new root is put together.
+    let at = format!("/{path}");
+    let mut steps = vec![Step::NewRoot { deployment: path, at }];
+    steps.extend(as_init(facts)?);
+    Ok(steps)
+}
+
+/// PID 1: what else the initramfs would have brought, and that the new root is `/`.
+fn as_init(facts: &Facts) -> Result<[Step; 3], PlanError> {
+    let deployment = &facts.deployment;
     require_directory("dev", deployment.dev)?;
     require_directory("run", deployment.run)?;
     if !deployment.init {
         return Err(PlanError::NoInit);
     }
-    // Nothing can be created on the disk, so the deployment's own directory is where its new root is put together.
-    let at = format!("/{path}");
-    Ok(vec![
-        Step::NewRoot { deployment: path, at },
-        Step::Dev { mounted: facts.dev_mounted },
-        Step::AttachRun,
-        Step::PivotRoot,
-    ])
+    Ok([Step::Dev { mounted: facts.dev_mounted }, Step::AttachRun, Step::PivotRoot])
 }
 
 /// A root that is an image, and what belongs to it.
-fn image_root(conf: &PrepareRootConf, image: &ImageRoot, facts: &Facts) -> Vec<Step> {
+fn image_root(conf: &PrepareRootConf, image: &ImageRoot, facts: &Facts) -> Result<Vec<Step>, PlanError> {
     let directory = |path: String, mode| Step::Directory { path, mode };
-    let mut steps = vec![directory(LOWER.to_owned(), 0o700)];
+    let pid1 = facts.situation == Situation::Pid1;
+    let deployment = &facts.deployment.path;
+    // As PID 1 nothing can be created on the disk: directories of the deployment stand in.
+    let (at, lower) = if pid1 {
+        (format!("/{deployment}"), format!("/{deployment}/sysroot"))
+    } else {
+        (STAGING.to_owned(), LOWER.to_owned())
+    };
+    let mut steps = Vec::new();
+    if !pid1 {
+        steps.push(directory(LOWER.to_owned(), 0o700));
+    }
     let transient = conf.root_transient || conf.root_transient_ro;
     if transient {
         steps.extend([
@@ -193,16 +207,25 @@ fn image_root(conf: &PrepareRootConf, image: &ImageRoot, facts: &Facts) -> Vec<S
         ]);
     }
     steps.push(Step::MakePrivate);
+    if pid1 {
+        require_directory("run", facts.deployment.run)?;
+        if transient {
+            steps.push(Step::LendRun { at: format!("/{deployment}/run") });
+        }
+    }
     steps.push(Step::ImageRoot {
-        image: format!("{}/{IMAGE}", facts.deployment.path),
-        at: STAGING.to_owned(),
-        lower: LOWER,
+        image: format!("{deployment}/{IMAGE}"),
+        at,
+        lower,
         transient: transient.then_some(TRANSIENT_ROOT),
         verity: image.verity,
         access: if conf.root_transient { Access::Inherited } else { Access::ReadOnly },
     });
     steps.extend(facts.disk.map(|device| Step::VolatileRoot { device }));
-    steps
+    if pid1 {
+        steps.extend(as_init(facts)?);
+    }
+    Ok(steps)
 }
 
 /// Nobody is to find out by losing something.

@@ -23,7 +23,7 @@ use crate::lookup::{self, Deployment, LookupError};
 use crate::physical_root::PhysicalRoot;
 use crate::plan::{self, LOWER, MountPlan, Resolved, STAGING};
 use crate::recovery::{self, NoRecovery};
-use crate::signature;
+use crate::signature::{self, VerifyError};
 
 /// What a boot is about.
 #[derive(Debug, Clone)]
@@ -159,8 +159,16 @@ impl Request {
         let impossible = |error| Cause::Plan { deployment: deployment.path.clone(), error };
         let composefs =
             composefs::decide(&conf, cmdline.composefs().as_deref()).map_err(|error| impossible(error.into()))?;
+        composefs::require_trust(&conf, &composefs, self.situation).map_err(|error| impossible(error.into()))?;
+        let key_file = &conf.composefs_keypath;
         let signature = if composefs.mode == ComposefsMode::Signed {
-            let verified = signature::verify(&physical, &deployment.path, &conf.composefs_keypath);
+            // As PID 1 there is nothing but the deployment that keys could be in; the plan says whether that is accepted.
+            let verified = match self.situation {
+                Situation::Pid1 => signature::verify(&physical, &deployment.path, &deployment.directory, key_file),
+                Situation::Systemd | Situation::Script => dir::open_root(Path::new("/"))
+                    .map_err(|reason| VerifyError::KeysUnreadable { path: key_file.clone(), reason })
+                    .and_then(|root| signature::verify(&physical, &deployment.path, root, key_file)),
+            };
             Some(
                 verified
                     .map_err(|error| Cause::Verify { deployment: deployment.path.clone(), error: Box::new(error) })?,

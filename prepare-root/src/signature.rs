@@ -5,7 +5,6 @@
 //! own can be found there.
 
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use ostree_formats::commit::{Commit, CommitError};
 use ostree_formats::deployment::{Checksum, DeploymentPath, hexadecimal};
@@ -25,9 +24,9 @@ const OBJECT_LIMIT: u64 = 16 << 20;
 /// Why nobody vouches for a deployment. Paths are as seen on the physical root, but for the file of the keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum VerifyError {
-    #[error("the file of trusted keys {path} (of this initramfs) cannot be read: {reason}")]
+    #[error("the file of trusted keys {path} cannot be read: {reason}")]
     KeysUnreadable { path: String, reason: Errno },
-    #[error("the file of trusted keys {path} (of this initramfs) is unusable: {error}")]
+    #[error("the file of trusted keys {path} is unusable: {error}")]
     Keys { path: String, error: KeysError },
     #[error("the commit {path} cannot be read: {reason}")]
     CommitUnreadable { path: String, reason: Errno },
@@ -51,15 +50,14 @@ pub(crate) enum VerifyError {
     DigestLength { commit: Checksum, bytes: usize },
 }
 
-/// Verifies the commit that a deployment is named after, with the keys in a file of the initramfs.
+/// Verifies the commit that a deployment is named after, with the keys in a file below `keys_in`: the initramfs.
 pub(crate) fn verify(
     physical: &PhysicalRoot,
     deployment: &DeploymentPath,
+    keys_in: impl AsFd,
     key_file: &str,
 ) -> Result<SignatureFacts, VerifyError> {
-    let initramfs = dir::open_root(Path::new("/"));
-    let initramfs = initramfs.map_err(|reason| VerifyError::KeysUnreadable { path: key_file.to_owned(), reason })?;
-    let keys = trusted_keys(initramfs, key_file)?;
+    let keys = trusted_keys(keys_in, key_file)?;
     let mut checksum = deployment.id.commit.clone();
     let mut object = read_commit(physical, &checksum)?;
     let mut metadata = read_metadata(physical, &checksum)?;
@@ -86,7 +84,7 @@ pub(crate) fn verify(
     }
 }
 
-/// The keys in a file of the initramfs `root`.
+/// The keys in a file below `root`.
 pub(crate) fn trusted_keys(root: impl AsFd, path: &str) -> Result<PublicKeys, VerifyError> {
     let bytes = dir::read(root, path, KEYS_LIMIT)
         .map_err(|reason| VerifyError::KeysUnreadable { path: path.to_owned(), reason })?;

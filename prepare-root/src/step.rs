@@ -55,12 +55,14 @@ pub(crate) enum Step {
         image: String,
         at: String,
         /// Where the image is mounted meanwhile.
-        lower: &'static str,
+        lower: String,
         /// Directory with `upper` and `work`: what is written is lost at the next boot.
         transient: Option<&'static str>,
         verity: bool,
         access: Access,
     },
+    /// PID 1: the tmpfs for `/run` is mounted here until the new root is there, since it holds the upper layer of that.
+    LendRun { at: String },
     /// PID 1: the kernel's devtmpfs, or where it mounted none, one of our own.
     Dev { mounted: bool },
     /// PID 1: the new tmpfs becomes `/run`.
@@ -126,6 +128,7 @@ impl fmt::Display for Step {
                 }
                 write!(f, "{access}")
             }
+            Self::LendRun { at } => write!(f, "mount the tmpfs on {at} meanwhile"),
             Self::Dev { mounted: true } => f.write_str("move /dev to the new /dev"),
             Self::Dev { mounted: false } => f.write_str("mount devtmpfs on /dev"),
             Self::AttachRun => f.write_str("mount the tmpfs on /run"),

@@ -4,7 +4,7 @@
 //! Needs data-only layers of overlayfs (Linux 6.5), and for objects that are checked when read `verity=require` (6.6). What older
 //! kernels need instead is tried, here and nowhere else; whether something is there is learnt by trying, never from a version.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
 use rustix::fs::CWD;
@@ -15,15 +15,6 @@ use crate::loop_device::LoopDevice;
 use crate::mount::{self, Detached, FsOption};
 use crate::{Context, SystemError};
 
-/// How the kernel reads an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Backing {
-    /// The file itself (6.12 and later).
-    File,
-    /// By way of a loop device, which goes with the last mount.
-    LoopDevice,
-}
-
 /// Upper layer of the overlay, both absolute paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UpperLayer<'a> {
@@ -31,23 +22,6 @@ pub struct UpperLayer<'a> {
     pub upper: &'a str,
     /// `workdir`.
     pub work: &'a str,
-}
-
-/// The EROFS in an open file, read-only. What is mounted is that file, whatever has its name by now.
-fn erofs(image: BorrowedFd<'_>, backing: Backing) -> Result<Detached, SystemError> {
-    let (loop_device, file);
-    let source = match backing {
-        Backing::File => {
-            file = format!("/proc/self/fd/{}", image.as_raw_fd());
-            &file
-        }
-        Backing::LoopDevice => {
-            loop_device = LoopDevice::read_only(image).context("attach to a loop device", "the image")?;
-            &loop_device.path
-        }
-    };
-    let options = [FsOption::Flag("ro"), FsOption::Flag("noacl")];
-    mount::filesystem("erofs", source, &options, MountAttrFlags::MOUNT_ATTR_RDONLY)
 }
 
 /// What a root is made of besides the image.
@@ -64,27 +38,31 @@ pub struct Layers<'a> {
 }
 
 /// The root of an image. The kernel takes layers by path: the image is mounted at the directory `place` meanwhile. Nothing is
-/// left there, but when this process is killed.
+/// left there, but when this process is killed. `path` is the image's where there is no `/proc` by which to find the open file.
 ///
 /// # Errors
 /// What the kernel said of the image, or of the overlay.
-pub fn root(image: impl AsFd, place: &str, layers: &Layers<'_>) -> Result<Detached, SystemError> {
+pub fn root(image: impl AsFd, path: Option<&str>, place: &str, layers: &Layers<'_>) -> Result<Detached, SystemError> {
     let image = image.as_fd();
+    let file = path.map_or_else(|| format!("/proc/self/fd/{}", image.as_raw_fd()), str::to_owned);
     // Where that is not possible, or of no use, the other way tells what is wrong: a damaged image fails in both.
-    if let Ok(root) = root_by(image, Backing::File, place, layers) {
-        let path = Path::new(place);
-        mount::attach_at(&root, CWD, path).context("mount the root at", place)?;
-        if can_be_stacked_on(path) {
+    if let Ok(root) = root_of(&file, place, layers) {
+        let at = Path::new(place);
+        mount::attach_at(&root, CWD, at).context("mount the root at", place)?;
+        if can_be_stacked_on(at) {
             // Attached as it is: whoever mounts it elsewhere moves it.
             return Ok(root);
         }
-        mount::detach(path).context("unmount the root at", place)?;
+        mount::detach(at).context("unmount the root at", place)?;
     }
-    root_by(image, Backing::LoopDevice, place, layers)
+    let device = LoopDevice::read_only(image).context("attach to a loop device", "the image")?;
+    root_of(&device.path, place, layers)
 }
 
-fn root_by(image: BorrowedFd<'_>, backing: Backing, place: &str, layers: &Layers<'_>) -> Result<Detached, SystemError> {
-    let lower = erofs(image, backing)?;
+/// `source` is the image: a file where the kernel can mount one (6.12 and later), or a block device.
+fn root_of(source: &str, place: &str, layers: &Layers<'_>) -> Result<Detached, SystemError> {
+    let options = [FsOption::Flag("ro"), FsOption::Flag("noacl")];
+    let lower = mount::filesystem("erofs", source, &options, MountAttrFlags::MOUNT_ATTR_RDONLY)?;
     mount::attach_at(&lower, CWD, Path::new(place)).context("mount the image at", place)?;
     let overlay = overlay(place, layers);
     mount::detach(Path::new(place)).context("unmount the image at", place)?;

@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use namespace_tests::finalize::{Machine, Story};
@@ -12,6 +13,7 @@ use qemu_tests::guest::Guest;
 use qemu_tests::signer::Signer;
 
 use crate::bad_input::{refused, refused_boot};
+use crate::pid1;
 
 const ENABLED: &str = "[composefs]\nenabled=yes\n";
 
@@ -286,5 +288,58 @@ pub(crate) fn the_command_line_weakens_only_what_it_may(initramfs: &mut Initramf
     let outcome = initramfs.run(["/sysroot", &off])?;
     ensure!(outcome.code == Some(0) && outcome.stderr.contains("weakens [composefs] enabled = signed"), "{outcome:?}");
     ensure!(!initramfs.mounts()?.contains("composefs"), "{}", initramfs.mounts()?);
+    Ok(())
+}
+
+/// A system that can run without an initramfs: its init is in the image.
+fn machine_with_init() -> Result<Machine> {
+    let tree = format!(
+        "cp /run/fixture/host/usr/bin/busybox usr/bin/busybox || cp /run/fixture/host/usr/sbin/busybox usr/bin/busybox\n\
+         cat >usr/sbin/init <<'EOF'\n{}\nEOF\nchmod 755 usr/sbin/init",
+        pid1::INIT
+    );
+    Story::named("image-with-init").first_tree(tree).staged(Guest::Forky)?.copy()
+}
+
+/// As process 1, with the deployment's own configuration; what init found.
+fn booted_as_init(configuration: &str, cmdline: &str) -> Result<(Output, Option<String>)> {
+    let binary = crate::binary().context("FIRSTROOT_PREPARE_ROOT is not set")?;
+    inside_of(&machine_with_init()?, &binary, None, |initramfs| {
+        let disk = &initramfs.disk;
+        disk.file(&format!("{}/etc/ostree/prepare-root.conf", disk.deployment), configuration)?;
+        pid1::become_root(initramfs, &format!("{} {cmdline}", disk.argument()))?;
+        let output = pid1::run(&mut Command::new(pid1::program(initramfs)))?;
+        Ok((output, pid1::report().ok()))
+    })
+}
+
+pub(crate) fn without_an_initramfs_the_root_is_the_image_too() -> Result<()> {
+    let transient = format!("{ENABLED}[root]\ntransient=true\n[etc]\ntransient=true\n");
+    for (configuration, lines) in [
+        (ENABLED, &["/ ro,relatime overlay composefs\n", "/etc rw,relatime ext4 /dev/loop"][..]),
+        ("[composefs]\nenabled=maybe\n", &["/ ro,relatime overlay composefs\n"]),
+        (&transient, &["/ rw,relatime overlay composefs\n", "/etc rw,relatime overlay overlay\n"]),
+    ] {
+        let (output, report) = booted_as_init(configuration, "")?;
+        let report = report.with_context(|| format!("{output:?}"))?;
+        ensure!(output.status.success(), "{output:?}");
+        for line in lines.iter().chain(&["/sysroot r", "/run rw,nosuid,nodev tmpfs tmpfs\n", "/run/ostree-booted"]) {
+            ensure!(report.contains(line), "{configuration}: no {line:?} in\n{report}");
+        }
+        ensure!(!report.contains("erofs"), "{report}");
+    }
+    Ok(())
+}
+
+/// Program and keys are on the disk that they would vouch for.
+pub(crate) fn without_an_initramfs_a_signature_vouches_for_nothing() -> Result<()> {
+    for (configuration, reason) in [
+        (SIGNED.to_owned(), "without an initramfs nobody vouches"),
+        (format!("{SIGNED}unverified-init=yes\n"), "the file of trusted keys"),
+    ] {
+        let (output, report) = booted_as_init(&configuration, "")?;
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(!output.status.success() && report.is_none() && told.contains(reason), "{output:?}");
+    }
     Ok(())
 }

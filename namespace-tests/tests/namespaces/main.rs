@@ -136,7 +136,14 @@ fn main() -> ExitCode {
             a_deployment_that_is_renamed_is_another_commits,
             the_command_line_weakens_only_what_it_may,
         ),
-        of_guest(Guest::Forky, series!(composefs: the_parent_of_a_containers_commit_may_be_the_signed_one)),
+        of_guest(
+            Guest::Forky,
+            series!(composefs:
+                the_parent_of_a_containers_commit_may_be_the_signed_one,
+                without_an_initramfs_the_root_is_the_image_too,
+                without_an_initramfs_a_signature_vouches_for_nothing,
+            ),
+        ),
         of_guest(
             Guest::Forky,
             series!(failing:

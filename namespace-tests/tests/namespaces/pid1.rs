@@ -14,7 +14,7 @@ use nix::sched::{CloneFlags, unshare};
 const NONE: Option<&str> = None;
 
 /// What the deployment's init does: it writes down what it finds.
-const INIT: &str = "#!/bin/busybox sh\n\
+pub(crate) const INIT: &str = "#!/bin/busybox sh\n\
     /bin/busybox mount -t proc proc /proc\n\
     { echo \"pid $$ arguments $*\"\n\
       /bin/busybox sed -E 's/^([^ ]+ ){4}//; s/ - / /; s/:[0-9]+//; s/ [^ ]+$//' /proc/self/mountinfo\n\
@@ -22,7 +22,7 @@ const INIT: &str = "#!/bin/busybox sh\n\
     } > /run/report 2>&1\n";
 
 /// Makes the deployment one that can run, and its disk `/` of this namespace, read-only, with nothing mounted.
-fn become_root(initramfs: &Initramfs, cmdline: &str) -> Result<()> {
+pub(crate) fn become_root(initramfs: &Initramfs, cmdline: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let disk = &initramfs.disk;
     let deployment = &disk.deployment;
@@ -47,17 +47,17 @@ fn become_root(initramfs: &Initramfs, cmdline: &str) -> Result<()> {
     Ok(())
 }
 
-fn program(initramfs: &Initramfs) -> String {
+pub(crate) fn program(initramfs: &Initramfs) -> String {
     format!("{}/usr/lib/ostree/ostree-prepare-root", initramfs.disk.bootlink)
 }
 
 /// What init wrote down. The root of this thread is the new one by now, since it was the old one before.
-fn report() -> Result<String> {
+pub(crate) fn report() -> Result<String> {
     std::fs::read_to_string("/run/report").context("what init wrote")
 }
 
 /// Runs it to its end. With no `/dev` there is no `/dev/null` that standard input could be.
-fn run(command: &mut Command) -> Result<Output> {
+pub(crate) fn run(command: &mut Command) -> Result<Output> {
     command.stdin(Stdio::piped()).output().with_context(|| format!("running {command:?}"))
 }
 
