@@ -28,6 +28,10 @@ const ENTRIES: &[Entry] = &[
     ("composefs-btrfs", |s| {
         s.with_filesystem(Filesystem::BtrfsSubvolume).prepare_root_conf("[composefs]\nenabled=yes\n")
     }),
+    // Its /boot cannot be sealed, so that this machine's kernel, which knows no seals, reads kernels from it.
+    ("composefs-sealed", |s| {
+        s.with_filesystem(Filesystem::Ext4WithBoot).prepare_root_conf("[composefs]\nenabled=yes\n")
+    }),
     ("composefs-transient", |s| {
         s.prepare_root_conf("[composefs]\nenabled=yes\n[root]\ntransient=true\n[etc]\ntransient=true\n")
     }),

@@ -24,7 +24,8 @@ pub(crate) fn an_image_is_the_root(guest: Guest) -> Result<()> {
 
 /// Where `st_dev` is no device, systemd still finds the disk.
 pub(crate) fn an_image_on_btrfs_is_the_root(guest: Guest) -> Result<()> {
-    both(guest, "composefs-btrfs", &[""], |report| {
+    // systemd remounts the root that fstab names, and cannot with an overlay: whoever changes to composefs takes it out.
+    both(guest, "composefs-btrfs", &["sed -i '\\# / #d' /etc/fstab", ""], |report| {
         is_an_image(report)?;
         contains(&report.text("volatile-root")?, "/dev/block/")
     })
@@ -46,13 +47,15 @@ pub(crate) fn root_and_etc_are_transient(guest: Guest) -> Result<()> {
 /// The commit is signed before the first boot, in which its files are sealed and it is deployed again.
 fn signed_by(number: u8, guest: Guest) -> Result<Scenario> {
     let sign = move |root: &std::path::Path| Signer::number(number).sign(root, "firstroot/guest");
-    Ok(scenario(guest, "composefs")?.with_disk_changed_by(sign).initramfs_file(KEYS, &Signer::number(1).key_file()))
+    Ok(scenario(guest, "composefs-sealed")?
+        .with_disk_changed_by(sign)
+        .initramfs_file(KEYS, &Signer::number(1).key_file()))
 }
 
 /// Seals, deploys, and lets the next boot demand `$mode`.
 const SEAL: &str = "
     set -e
-    ostree --repo=/sysroot/ostree/repo config set ex-integrity.fsverity yes
+    ostree --repo=/sysroot/ostree/repo config set ex-integrity.fsverity maybe
     mount -o remount,rw /sysroot
     ostree admin post-copy
     ostree admin deploy --os=default --karg-append=ostree.prepare-root.composefs=$mode firstroot/guest
