@@ -1,6 +1,7 @@
 //! The story of a boot, from top to bottom.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use ostree_formats::bootlink::Bootlink;
 use ostree_formats::cmdline::{BootTarget, KernelCommandLine};
 use ostree_formats::mountinfo;
 use ostree_formats::prepare_root_conf::{ComposefsMode, OnFailure, Parsed, PrepareRootConf};
+use rustix::io::Errno;
 use system::proc::Proc;
 use system::{Context, SystemError, dir, mount, verity};
 
@@ -324,10 +326,15 @@ fn clean_up_interrupted_run(request: &Request) -> Result<(), Cause> {
         return Ok(());
     }
     let staging = Path::new(STAGING);
-    let is_mounted = |path: &Path| dir::open_root(path).and_then(dir::stat_fd).is_ok_and(|stat| stat.mount_root);
-    if !is_mounted(staging) {
+    let is_mounted =
+        |directory: Result<OwnedFd, Errno>| directory.and_then(dir::stat_fd).is_ok_and(|stat| stat.mount_root);
+    let directory = dir::open_root(staging);
+    if matches!(directory, Err(Errno::NOENT)) {
+        return Ok(());
+    }
+    if !is_mounted(directory) {
         // An image that was to become a layer.
-        if is_mounted(Path::new(LOWER)) {
+        if is_mounted(dir::open_root(Path::new(LOWER))) {
             mount::detach(Path::new(LOWER)).context("take away what an earlier run left at", LOWER)?;
         }
         return Ok(());
