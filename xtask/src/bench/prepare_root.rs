@@ -16,23 +16,26 @@ pub(crate) fn figures(guest: Guest, programs: &Programs) -> Result<Section> {
     let cache = Cache::open()?;
     let rootfs = Rootfs::of(guest, &cache)?;
     let mut comparisons = Vec::new();
-    for configuration in Configuration::ALL {
-        comparisons.extend(stage::enter(programs, &rootfs, configuration, |stage| {
+    for configuration in Configuration::of(guest) {
+        comparisons.extend(stage::enter(programs, &rootfs, *configuration, |stage| {
             stage.check_that_all_do_the_same()?;
-            on_stage(stage, configuration.name())
+            on_stage(stage, *configuration)
         })?);
     }
     comparisons.extend(initramfs_size::compare(&rootfs, &cache)?);
     Ok(Section { title: format!("prepare-root, beside Debian {guest}'s"), comparisons })
 }
 
-fn on_stage(stage: &Stage<'_>, configuration: &str) -> Result<Vec<Comparison>> {
+fn on_stage(stage: &Stage<'_>, configuration: Configuration) -> Result<Vec<Comparison>> {
+    // An image is mounted by calls that both have to make.
+    let (most_calls, most_time) = if configuration == Configuration::Image { (0.4, 0.4) } else { (1.0 / 3.0, 0.35) };
+    let configuration = configuration.name();
     let calls = Comparison {
         what: format!("system calls, {configuration}"),
         unit: Unit::Count,
         ours: calls::count(stage, Contestant::Ours)?,
         peer: calls::count(stage, Contestant::Peer)?,
-        goal: Goal::Binding(1.0 / 3.0),
+        goal: Goal::Binding(most_calls),
     };
     let memory = Comparison {
         what: format!("peak memory, {configuration}"),
@@ -49,7 +52,7 @@ fn on_stage(stage: &Stage<'_>, configuration: &str) -> Result<Vec<Comparison>> {
         unit: Unit::Seconds,
         ours,
         peer,
-        goal: Goal::Reported(0.35),
+        goal: Goal::Reported(most_time),
     };
     let above = (ours - floor) / (peer - floor) * 100.0;
     let floor = Comparison {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use namespace_tests::{Disk, Initramfs, Peer, inside};
+use namespace_tests::finalize::Story;
+use namespace_tests::{Disk, Initramfs, Peer, inside, inside_of};
 use nix::mount::{MsFlags, mount};
 use qemu_tests::guest::Guest;
 use qemu_tests::rootfs::Rootfs;
@@ -20,17 +21,25 @@ pub(crate) enum Configuration {
     Plain,
     /// `sysroot.readonly`.
     SysrootReadOnly,
+    /// `composefs.enabled = yes`.
+    Image,
 }
 
 impl Configuration {
-    /// Those that are measured.
-    pub(crate) const ALL: [Configuration; 2] = [Configuration::Plain, Configuration::SysrootReadOnly];
+    /// Those that are measured beside a guest's `ostree`: an older one makes no images.
+    pub(crate) fn of(guest: Guest) -> &'static [Configuration] {
+        match guest {
+            Guest::Forky => &[Configuration::Plain, Configuration::SysrootReadOnly, Configuration::Image],
+            Guest::Bookworm | Guest::Trixie => &[Configuration::Plain, Configuration::SysrootReadOnly],
+        }
+    }
 
     /// For the table.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Configuration::Plain => "plain",
             Configuration::SysrootReadOnly => "sysroot.readonly",
+            Configuration::Image => "composefs",
         }
     }
 
@@ -38,6 +47,7 @@ impl Configuration {
         match self {
             Configuration::Plain => None,
             Configuration::SysrootReadOnly => Some("[sysroot]\nreadonly=true\n"),
+            Configuration::Image => Some("[composefs]\nenabled=yes\n"),
         }
     }
 }
@@ -57,13 +67,10 @@ pub(crate) fn enter<T: Send>(
     configuration: Configuration,
     story: impl FnOnce(&Stage<'_>) -> Result<T> + Send,
 ) -> Result<T> {
-    let image = DiskImage::new()?;
     // The peer's generator of newer versions mounts /boot, so there prepare-root does not.
     let boot_is_mounted = rootfs.guest() != Guest::Forky;
-    inside(&programs.ours, Some(&Peer { rootfs: rootfs.path() }), |initramfs| {
-        initramfs.unmount("/sysroot")?;
-        bind(&from_the_host(&image.mounted_at()), "/sysroot")?;
-        initramfs.disk = Disk::new(Path::new("/sysroot"))?;
+    let peer = Peer { rootfs: rootfs.path() };
+    let set = |initramfs: &mut Initramfs| {
         initramfs.keep_disk()?;
         initramfs.write("/floor", "")?;
         bind(&from_the_host(&programs.floor), "/floor")?;
@@ -77,6 +84,17 @@ pub(crate) fn enter<T: Send>(
         initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10-dracut.conf", drop_in)?;
         initramfs.set_kernel_command_line(&format!("root=LABEL=x rw quiet {}\n", initramfs.disk.argument()))?;
         story(&Stage { initramfs, configuration, boot_is_mounted })
+    };
+    if configuration == Configuration::Image {
+        let machine = Story::named("bench-image").staged(rootfs.guest())?.copy()?;
+        return inside_of(&machine, &programs.ours, Some(&peer), set);
+    }
+    let image = DiskImage::new()?;
+    inside(&programs.ours, Some(&peer), |initramfs| {
+        initramfs.unmount("/sysroot")?;
+        bind(&from_the_host(&image.mounted_at()), "/sysroot")?;
+        initramfs.disk = Disk::new(Path::new("/sysroot"))?;
+        set(initramfs)
     })
 }
 
@@ -109,8 +127,11 @@ impl Stage<'_> {
                 if self.boot_is_mounted {
                     floor.push("--boot".to_owned());
                 }
-                if self.configuration == Configuration::SysrootReadOnly {
+                if self.configuration != Configuration::Plain {
                     floor.push("--read-only".to_owned());
+                }
+                if self.configuration == Configuration::Image {
+                    floor.push("--image".to_owned());
                 }
                 floor
             }
