@@ -71,7 +71,12 @@ impl Commit {
             [] => None,
             bytes => Some(Checksum::from_bytes(bytes).ok_or(CommitError::NotACommit)?),
         };
-        Ok(Commit { version, parent, composefs_digest, of_container: value("ostree.container.image-config").is_some() })
+        Ok(Commit {
+            version,
+            parent,
+            composefs_digest,
+            of_container: value("ostree.container.image-config").is_some_and(|value| value.get(gv!("s")).is_some()),
+        })
     }
 }
 

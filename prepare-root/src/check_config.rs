@@ -3,10 +3,10 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use ostree_formats::prepare_root_conf::{ComposefsMode, PrepareRootConf};
+use ostree_formats::prepare_root_conf::{ComposefsMode, KernelArgumentPolicy, PrepareRootConf};
 use system::{Context, SystemError, dir};
 
-use crate::composefs;
+use crate::composefs::{self, ComposefsError};
 use crate::config;
 use crate::signature;
 
@@ -23,12 +23,19 @@ pub(crate) struct Findings {
 pub(crate) fn check(root: &Path) -> Result<Findings, SystemError> {
     let root_fd = dir::open_root(root).context("open", root.display())?;
     let parsed = config::load(&root_fd);
-    let warnings = parsed.warnings;
+    let mut warnings = parsed.warnings;
     let mut errors: Vec<String> = parsed.errors.iter().map(ToString::to_string).collect();
     if errors.is_empty() {
         let decision = composefs::decide(&parsed.conf, None);
         let possible = decision.and_then(|decision| composefs::require_possible(&parsed.conf, &decision));
-        errors.extend(possible.err().map(|error| error.to_string()));
+        // What the kernel command line may still switch on is no error.
+        let by_argument = parsed.conf.composefs_kernel_argument != KernelArgumentPolicy::Ignore;
+        match possible {
+            Err(error @ ComposefsError::TransientWithoutComposefs(_)) if by_argument => {
+                warnings.push(format!("{error}: only ostree.prepare-root.composefs= on the command line can do that"));
+            }
+            other => errors.extend(other.err().map(|error| error.to_string())),
+        }
         errors.extend(unusable_keys(root_fd.as_fd(), &parsed.conf));
     }
     Ok(Findings { errors, warnings })

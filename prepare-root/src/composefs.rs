@@ -173,7 +173,8 @@ fn unsealed(seal: Seal, deployment: &DeploymentPath) -> Option<String> {
              in ostree/repo/config, run `ostree admin post-copy`, and deploy again"
         )),
         Seal::Unsupported => Some(format!(
-            "{image} cannot be sealed: its filesystem has no fs-verity (`tune2fs -O verity` gives an ext4 the feature)"
+            "{image} cannot be sealed, nor can objects, and with that demanded none can be read: the filesystem has no fs-verity \
+             (`tune2fs -O verity` gives an ext4 the feature), or the kernel has none"
         )),
     }
 }

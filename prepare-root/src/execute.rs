@@ -28,6 +28,9 @@ use crate::step::{Access, Place, Step};
 
 use undo::Done;
 
+/// On the physical root: the content of an image's files.
+const OBJECTS: &str = "ostree/repo/objects";
+
 /// The journal's id for "this deployment was chosen", libostree's as well.
 const DEPLOYMENT_CHOSEN: &str = "7170336a73ba4601bad31af888aa0df7";
 
@@ -50,7 +53,6 @@ pub(crate) fn execute(
     let run = if plan.situation == Situation::Pid1 { "/" } else { "/run" };
     let run = dir::open_root(Path::new(run)).context("open", run)?;
     let mut executor = Executor {
-        situation: plan.situation,
         physical,
         physical_at: physical.at.clone(),
         new_root_at: PathBuf::new(),
@@ -74,7 +76,6 @@ pub(crate) fn execute(
 }
 
 struct Executor<'a> {
-    situation: Situation,
     physical: &'a PhysicalRoot,
     /// Where the physical root is now: PID 1 moves it.
     physical_at: PathBuf,
@@ -115,8 +116,8 @@ impl Executor<'_> {
             Step::TransientEtcDirectory => self.transient_etc_directory()?,
             Step::MakePrivate => mount::make_all_private().context("make private", "/ and what is mounted below it")?,
             Step::NewRoot { deployment, at } => self.new_root(deployment, at)?,
-            Step::ImageRoot { at, lower, transient, verity, access, .. } => {
-                let root = self.image_root(lower, *transient, *verity, *access);
+            Step::ImageRoot { image: _, at, lower, by_path, transient, verity, access } => {
+                let root = self.image_root(lower, by_path.as_deref(), *transient, *verity, *access);
                 let root = root.map_err(|error| Cause::Image {
                     deployment: self.deployment.path.clone(),
                     error: Box::new(error),
@@ -158,7 +159,10 @@ impl Executor<'_> {
             Step::SysrootReadOnly => {
                 mount::set_access(self.physical, mount::Access::ReadOnly).context("make read-only", "/sysroot")?;
             }
-            Step::VolatileRoot { device } => volatile_root(&self.run, *device)?,
+            Step::VolatileRoot { device } => {
+                volatile_root(&self.run, *device)?;
+                self.done.volatile_root = true;
+            }
             Step::BootedState(state) => self.booted_state(state)?,
             Step::RecoveryRecord { text } => {
                 let ostree = dir::open_directory(&self.run, "ostree").context("open", "/run/ostree")?;
@@ -220,25 +224,24 @@ impl Executor<'_> {
     fn image_root(
         &mut self,
         lower: &str,
+        by_path: Option<&str>,
         transient: Option<&str>,
         verity: bool,
         access: Access,
     ) -> Result<Detached, SystemError> {
         let image = self.deployment.image.as_ref().ok_or(Errno::BADF).context("open", IMAGE)?;
-        let objects = self.path_of(&Place::Physical("ostree/repo/objects".to_owned()));
+        // The kernel takes a path, and would follow links in it out of the physical root.
+        let objects =
+            dir::open_directory(self.physical, OBJECTS).and_then(|objects| self.physical.path_inside(objects));
+        let objects = self.path_of(&Place::Physical(objects.context("look up", format_args!("/{OBJECTS}"))?));
         let transient = transient.and_then(|directory| directory.strip_prefix("/run/"));
         let layer = |directory, name| self.run_at.join(directory).join(name).display().to_string();
         let layers = transient.map(|directory| [layer(directory, "upper"), layer(directory, "work")]);
         let upper = layers.as_ref().map(|[upper, work]| UpperLayer { upper, work });
         let read_only = access == Access::ReadOnly;
-        // PID 1 has no /proc, and is alone: what was opened still has that name.
-        let path = match self.situation {
-            Situation::Pid1 => Some(self.path_of(&Place::Physical(format!("{}/{IMAGE}", self.deployment.path)))),
-            Situation::Systemd | Situation::Script => None,
-        };
         self.done.lower = Some(lower.to_owned());
         let layers = Layers { objects: &objects, upper, verity, read_only };
-        image::root(image, path.as_deref(), lower, &layers)
+        image::root(image, by_path, lower, &layers)
     }
 
     fn dev(&self, mounted: bool) -> Result<(), SystemError> {
@@ -286,14 +289,17 @@ impl Executor<'_> {
         mount::attach_at(new_root, CWD, sysroot).context("move the new root to", object)
     }
 
-    /// Mounts something on a path of the new root, which is never left: one name cannot, more are looked up inside.
+    /// Mounts something on a path of the new root, which is never left: one name cannot, more are looked up inside. What is on
+    /// the physical root is looked up inside of that, as its source is: a link there must not lead to what is verified.
     fn attach(&self, mount: impl AsFd, target: &str) -> Result<(), Errno> {
         let mount = mount.as_fd();
         let root = self.new_root.as_ref().ok_or(Errno::BADF)?;
-        if !target.contains('/') {
+        let Some((first, rest)) = target.split_once('/') else {
             return mount::attach_at(mount, root, target);
-        }
-        let directory = dir::open_directory(root, target)?;
+        };
+        let first = dir::open_directory(root, first)?;
+        let directory = dir::open_directory(&first, rest)?;
+        dir::leave_open(first);
         let result = mount::attach(mount, &directory);
         dir::leave_open(directory);
         result
@@ -363,8 +369,12 @@ fn volatile_root(run: &OwnedFd, device: u64) -> Result<(), SystemError> {
     let object = "/run/systemd/volatile-root";
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     dir::make(run, "systemd", 0o755).context("make the directory", "/run/systemd")?;
-    match rustix::fs::symlinkat(format!("/dev/block/{major}:{minor}"), run, "systemd/volatile-root") {
-        Err(Errno::EXIST) => Ok(()),
-        other => other.context("make the link", object),
+    let target = format!("/dev/block/{major}:{minor}");
+    let make = || rustix::fs::symlinkat(target.as_str(), run, undo::VOLATILE_ROOT);
+    match make() {
+        // Of an earlier run, perhaps for another disk.
+        Err(Errno::EXIST) => dir::remove_file(run, undo::VOLATILE_ROOT).and_then(|()| make()),
+        other => other,
     }
+    .context("make the link", object)
 }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use ostree_formats::prepare_root_conf::PrepareRootConf;
+use ostree_formats::prepare_root_conf::{ComposefsMode, PrepareRootConf};
 use ostree_formats::repo_config;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -72,6 +72,7 @@ impl PhysicalRoot {
         situation: Situation,
         deployment: &Deployment,
         conf: &PrepareRootConf,
+        composefs: ComposefsMode,
         image: ImageFacts,
         signature: Option<SignatureFacts>,
     ) -> Result<Facts, SystemError> {
@@ -82,7 +83,9 @@ impl PhysicalRoot {
             situation,
             sysroot_read_only: mount::is_read_only(&self.directory).context("look at", &sysroot)?,
             boot_loader_link: self.found("boot/loader") == Found::Link,
+            // With an image it does not count, and nothing of a disk that is to be verified is read for nothing.
             repo_readonly: conf.sysroot_readonly != Some(true)
+                && composefs <= ComposefsMode::Maybe
                 && dir::read(&self.directory, "ostree/repo/config", REPO_CONFIG_LIMIT)
                     .is_ok_and(|bytes| repo_config::sysroot_readonly(&bytes)),
             var_marker: rustix::fs::access("/run/ostree/initramfs-mount-var", rustix::fs::Access::EXISTS).is_ok(),

@@ -217,6 +217,7 @@ fn image_root(conf: &PrepareRootConf, image: &ImageRoot, facts: &Facts) -> Resul
         image: format!("{deployment}/{IMAGE}"),
         at,
         lower,
+        by_path: pid1.then(|| format!("/{deployment}/{IMAGE}")),
         transient: transient.then_some(TRANSIENT_ROOT),
         verity: image.verity,
         access: if conf.root_transient { Access::Inherited } else { Access::ReadOnly },

@@ -110,7 +110,7 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
             VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } => {
                 "this initramfs was built without the keys, or with a damaged file"
             }
-            VerifyError::NoMetadata { .. } | VerifyError::Signature { .. } => {
+            VerifyError::NoMetadata { .. } | VerifyError::NoMetadataOfParent { .. } | VerifyError::Signature { .. } => {
                 "the commit was not signed by a key that this initramfs trusts, or the disk was changed"
             }
             VerifyError::NoDigest { .. } | VerifyError::DigestLength { .. } => {
@@ -127,6 +127,44 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
     .to_owned()
 }
 
+const REBUILD: &str = "boot an older entry and rebuild this initramfs with a configuration that is right";
+const DEPLOY_AGAIN: &str =
+    "boot another entry, look at the disk with `ostree fsck`, and deploy this commit again if it is one that you trust";
+
+fn about_image(error: &ComposefsError) -> &'static str {
+    match error {
+        ComposefsError::BadArgument(_)
+        | ComposefsError::Weaker { .. }
+        | ComposefsError::SignedWithoutInitramfs(_)
+        | ComposefsError::TransientWithoutComposefs(_) => REBUILD,
+        ComposefsError::NotSealed { .. } | ComposefsError::NoVerity { .. } => {
+            "boot an older entry, set ex-integrity.fsverity=yes in ostree/repo/config, on ext4 with the feature `verity`, run \
+             `ostree admin post-copy`, and deploy again"
+        }
+        ComposefsError::NoImage { .. }
+        | ComposefsError::TransientWithoutImage(_)
+        | ComposefsError::NotAFile { .. }
+        | ComposefsError::OtherAlgorithm(_)
+        | ComposefsError::WrongDigest { .. } => DEPLOY_AGAIN,
+    }
+}
+
+fn about_signature(error: &VerifyError) -> &'static str {
+    match error {
+        VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } => {
+            "boot an older entry and rebuild this initramfs with the file of keys (ostree-prepare-root --check-config)"
+        }
+        VerifyError::NoMetadata { .. }
+        | VerifyError::NoMetadataOfParent { .. }
+        | VerifyError::Signature { .. }
+        | VerifyError::NoDigest { .. }
+        | VerifyError::DigestLength { .. } => {
+            "boot an older entry; whoever makes the commits has to sign this one, with a key that this initramfs has"
+        }
+        _ => DEPLOY_AGAIN,
+    }
+}
+
 fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
     let sysroot = failure.sysroot.display();
     let mut actions = Vec::new();
@@ -136,10 +174,9 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
                 "compare root= in `cat /proc/cmdline` with `blkid`, or see `systemctl status sysroot.mount`".to_owned(),
             );
         }
-        Cause::Configuration(_) | Cause::Plan { error: PlanError::Composefs(_), .. } => {
-            actions
-                .push("boot an older entry and rebuild this initramfs with a configuration that is right".to_owned());
-        }
+        Cause::Configuration(_) => actions.push(REBUILD.to_owned()),
+        Cause::Plan { error: PlanError::Composefs(error), .. } => actions.push(about_image(error).to_owned()),
+        Cause::Verify { error, .. } => actions.push(about_signature(error).to_owned()),
         Cause::Plan { error: PlanError::HotfixWithoutUpper | PlanError::HotfixWork, deployment } => {
             actions.push(format!(
                 "to give up the hotfix: mount -o remount,rw {sysroot} && chattr -i {sysroot}/{deployment} && \

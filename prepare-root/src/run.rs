@@ -111,10 +111,13 @@ impl Request {
         let booted_with = proc.command_line().map(KernelCommandLine::new);
         // Somebody who boots by hand, with a command line of their own, sits there all the same.
         known.wants_shell = booted_with.as_ref().is_ok_and(KernelCommandLine::wants_shell);
+        let of_kernel = booted_with.as_ref().ok().and_then(KernelCommandLine::composefs);
         let cmdline = match &self.cmdline {
             Some(line) => KernelCommandLine::new(line.as_bytes()),
             None => booted_with?,
         };
+        // Somebody who boots another deployment by hand, and names only that, does not switch a signature off by it.
+        let composefs_argument = cmdline.composefs().or(of_kernel);
         known.wants_shell |= cmdline.wants_shell();
 
         let pid1 = self.situation == Situation::Pid1;
@@ -160,7 +163,7 @@ impl Request {
 
         let impossible = |error| Cause::Plan { deployment: deployment.path.clone(), error };
         let composefs =
-            composefs::decide(&conf, cmdline.composefs().as_deref()).map_err(|error| impossible(error.into()))?;
+            composefs::decide(&conf, composefs_argument.as_deref()).map_err(|error| impossible(error.into()))?;
         composefs::require_trust(&conf, &composefs, self.situation).map_err(|error| impossible(error.into()))?;
         let key_file = &conf.composefs_keypath;
         let signature = if composefs.mode == ComposefsMode::Signed {
@@ -179,7 +182,7 @@ impl Request {
             None
         };
         let image = image_facts(&mut deployment, &composefs)?;
-        let facts = physical.facts(self.situation, &deployment, &conf, image, signature)?;
+        let facts = physical.facts(self.situation, &deployment, &conf, composefs.mode, image, signature)?;
         let resolved = Resolved { asked_for, recovery };
         let plan = plan::plan(&conf, composefs, resolved, &facts)
             .map_err(|error| Cause::Plan { deployment: facts.deployment.path.clone(), error })?;

@@ -36,6 +36,11 @@ pub(crate) enum VerifyError {
     Commit { path: String, error: CommitError },
     #[error("the commit {commit} is not signed: there is no {path}")]
     NoMetadata { commit: Checksum, path: String },
+    #[error(
+        "the commit {commit} is one that bootc made of a container, and neither it nor its parent {parent} is signed: there is \
+         no {path}"
+    )]
+    NoMetadataOfParent { commit: Checksum, parent: Checksum, path: String },
     #[error("the signatures {path} cannot be read: {reason}")]
     MetadataUnreadable { path: String, reason: Errno },
     #[error("the commit {commit} is not signed by a key of {keys}: {path}: {error}")]
@@ -71,7 +76,14 @@ pub(crate) fn verify(
         }
     }
     let path = format!("/{}", checksum.object("commitmeta"));
-    let Some(metadata) = metadata else { return Err(VerifyError::NoMetadata { commit: checksum, path }) };
+    let Some(metadata) = metadata else {
+        let commit = deployment.id.commit.clone();
+        return Err(if commit == checksum {
+            VerifyError::NoMetadata { commit, path }
+        } else {
+            VerifyError::NoMetadataOfParent { commit, parent: checksum, path }
+        });
+    };
     if let Err(error) = keys.verify(&object, &metadata) {
         return Err(VerifyError::Signature { commit: checksum, keys: key_file.to_owned(), path, error });
     }

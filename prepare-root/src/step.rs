@@ -56,6 +56,8 @@ pub(crate) enum Step {
         at: String,
         /// Where the image is mounted meanwhile.
         lower: String,
+        /// PID 1: the image, by its path: without `/proc` the open file has no name, and nobody else is there to exchange it.
+        by_path: Option<String>,
         /// Directory with `upper` and `work`: what is written is lost at the next boot.
         transient: Option<&'static str>,
         verity: bool,
@@ -118,7 +120,7 @@ impl fmt::Display for Step {
             }
             Self::MakePrivate => f.write_str("make / and all mounts below it private"),
             Self::NewRoot { deployment, at } => write!(f, "bind /{deployment} on {at}, the new root"),
-            Self::ImageRoot { image, at, lower: _, transient, verity, access } => {
+            Self::ImageRoot { image, at, lower: _, by_path: _, transient, verity, access } => {
                 write!(f, "mount the composefs image /{image} over /ostree/repo/objects on {at}, the new root")?;
                 if *verity {
                     f.write_str(", objects must be sealed")?;

@@ -4,7 +4,7 @@
 //! Needs data-only layers of overlayfs (Linux 6.5), and for objects that are checked when read `verity=require` (6.6). What older
 //! kernels need instead is tried, here and nowhere else; whether something is there is learnt by trying, never from a version.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
 use rustix::fs::CWD;
@@ -40,28 +40,58 @@ pub struct Layers<'a> {
 /// The root of an image. The kernel takes layers by path: the image is mounted at the directory `place` meanwhile. Nothing is
 /// left there, but when this process is killed. `path` is the image's where there is no `/proc` by which to find the open file.
 ///
+/// The kernel mounts the file itself where it can (6.12 and later), else a loop device stands in; also where the file would count as
+/// a layer of its own, so that no other overlay could be mounted on top.
+///
 /// # Errors
 /// What the kernel said of the image, or of the overlay.
 pub fn root(image: impl AsFd, path: Option<&str>, place: &str, layers: &Layers<'_>) -> Result<Detached, SystemError> {
     let image = image.as_fd();
     let file = path.map_or_else(|| format!("/proc/self/fd/{}", image.as_raw_fd()), str::to_owned);
-    // Where that is not possible, or of no use, the other way tells what is wrong: a damaged image fails in both.
-    if let Ok(root) = root_of(&file, place, layers) {
-        let at = Path::new(place);
-        mount::attach_at(&root, CWD, at).context("mount the root at", place)?;
-        if can_be_stacked_on(at) {
+    let acl = has_acls(image).context("read", "the image")?;
+    let refused = match root_of(&file, acl, place, layers) {
+        Ok(root) => {
+            let at = Path::new(place);
+            mount::attach_at(&root, CWD, at).context("mount the root at", place)?;
             // Attached as it is: whoever mounts it elsewhere moves it.
-            return Ok(root);
+            if can_be_stacked_on(place) {
+                return Ok(root);
+            }
+            let Ok(device) = LoopDevice::read_only(image) else {
+                log::warn!("no overlay can be mounted on this root: there is no loop device to mount the image by");
+                return Ok(root);
+            };
+            mount::detach(at).context("unmount the root at", place)?;
+            return root_of(&device.path, acl, place, layers);
         }
-        mount::detach(at).context("unmount the root at", place)?;
+        Err(refused) => refused,
+    };
+    match LoopDevice::read_only(image) {
+        // A damaged image fails in both ways.
+        Ok(device) => root_of(&device.path, acl, place, layers),
+        Err(reason) => {
+            let said = refused.kernel.map(|text| format!("{text}; ")).unwrap_or_default();
+            Err(SystemError { kernel: Some(format!("{said}and no loop device: {reason}")), ..refused })
+        }
     }
-    let device = LoopDevice::read_only(image).context("attach to a loop device", "the image")?;
-    root_of(&device.path, place, layers)
 }
 
-/// `source` is the image: a file where the kernel can mount one (6.12 and later), or a block device.
-fn root_of(source: &str, place: &str, layers: &Layers<'_>) -> Result<Detached, SystemError> {
-    let options = [FsOption::Flag("ro"), FsOption::Flag("noacl")];
+/// Whether files in the image have access control lists: its header says so (composefs, `lcfs-erofs.h`). Without them the kernel
+/// need not look, and with them it must.
+fn has_acls(image: BorrowedFd<'_>) -> Result<bool, Errno> {
+    const MAGIC: u32 = 0xd078_629a;
+    const HAS_ACL: u32 = 1;
+    let mut header = [0u8; 12];
+    let length = rustix::io::pread(image, &mut header, 0)?;
+    let [magic, _version, flags] =
+        [0, 4, 8].map(|at| header.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word)));
+    // One that says nothing is taken for one that has them: that is the safe side.
+    Ok(length < header.len() || magic != MAGIC || flags & HAS_ACL != 0)
+}
+
+/// `source` is the image: a file, or a block device.
+fn root_of(source: &str, acl: bool, place: &str, layers: &Layers<'_>) -> Result<Detached, SystemError> {
+    let options = [FsOption::Flag("ro"), FsOption::Flag(if acl { "acl" } else { "noacl" })];
     let lower = mount::filesystem("erofs", source, &options, MountAttrFlags::MOUNT_ATTR_RDONLY)?;
     mount::attach_at(&lower, CWD, Path::new(place)).context("mount the image at", place)?;
     let overlay = overlay(place, layers);
@@ -84,33 +114,36 @@ fn overlay(image: &str, layers: &Layers<'_>) -> Result<Detached, SystemError> {
         mount::filesystem("overlay", "composefs", &[options.as_slice(), layers].concat(), attributes)
     };
     match with_layers(&[FsOption::Text("lowerdir+", image), FsOption::Text("datadir+", objects)]) {
-        Err(error) if error.reason == Errno::INVAL => {
-            // Before 6.7 both are one option, in which colons separate.
+        Err(error) if knows_no_such_option(&error) => {
+            // Before 6.7 both are one option, in which colons separate. Not tested: no guest has such a kernel.
             let escaped = |path: &str| path.replace('\\', "\\\\").replace(':', "\\:");
             let layers = format!("{}::{}", escaped(image), escaped(objects));
-            with_layers(&[FsOption::Text("lowerdir", &layers)]).map_err(|_| too_old(error, verity))
+            with_layers(&[FsOption::Text("lowerdir", &layers)]).map_err(|error| too_old(error, verity))
         }
         other => other,
     }
 }
 
-/// Whether another overlay can be mounted on top of the one at `root`: some kernels count an image that is a file as a layer of its
-/// own, and then there is room for no more.
-fn can_be_stacked_on(root: &Path) -> bool {
-    let layers = [root.join("usr"), root.join("etc")].map(|path| path.display().to_string()).join(":");
-    let trial = mount::filesystem(
-        "overlay",
-        "overlay",
-        &[FsOption::Text("lowerdir", &layers)],
-        MountAttrFlags::MOUNT_ATTR_RDONLY,
-    );
+/// A kernel that still has the older interface for overlays says nothing at all.
+fn knows_no_such_option(error: &SystemError) -> bool {
+    error.reason == Errno::INVAL && error.kernel.as_ref().is_none_or(|text| text.contains("Unknown parameter"))
+}
+
+/// Whether another overlay can be mounted on top of the one at `root`.
+fn can_be_stacked_on(root: &str) -> bool {
+    let [usr, etc] = ["usr", "etc"].map(|name| format!("{root}/{name}"));
+    let layers = [FsOption::Text("lowerdir+", &usr), FsOption::Text("lowerdir+", &etc)];
+    let trial = mount::filesystem("overlay", "overlay", &layers, MountAttrFlags::MOUNT_ATTR_RDONLY);
     // Only that error is about it: any other one is told when a real one is mounted.
-    !matches!(trial, Err(error) if error.reason == Errno::INVAL)
+    !matches!(trial, Err(error) if error.reason == Errno::INVAL && !knows_no_such_option(&error))
 }
 
 /// The kernel says no more than that it knows no such option.
 fn too_old(error: SystemError, verity: bool) -> SystemError {
+    if !knows_no_such_option(&error) {
+        return error;
+    }
     let needed = if verity { "verity=require needs Linux 6.6" } else { "data-only layers need Linux 6.5" };
     let said = error.kernel.map(|text| format!("; {text}")).unwrap_or_default();
-    SystemError { kernel: Some(format!("{needed}, with CONFIG_OVERLAY_FS{said}")), ..error }
+    SystemError { kernel: Some(format!("{needed}{said}")), ..error }
 }

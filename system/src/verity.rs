@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 
+use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 
@@ -42,8 +43,11 @@ pub fn measure(file: impl AsFd) -> Result<Seal, Errno> {
     let mut digest = Digest { algorithm: 0, size: LONGEST as u16, digest: [0; LONGEST] };
     // SAFETY: the opcode is that of the kernel's header, and takes a pointer to this struct; the kernel writes at most `size`
     // bytes behind the two numbers, for which there is room.
-    let measured = unsafe { ioctl(file, Updater::<FS_IOC_MEASURE_VERITY, Digest>::new(&mut digest)) };
+    let measured = unsafe { ioctl(&file, Updater::<FS_IOC_MEASURE_VERITY, Digest>::new(&mut digest)) };
+    // A filesystem that only passes the question on, to a server say, guards nothing: its files do not have this attribute.
+    let stat = rustix::fs::statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
     match measured {
+        Ok(()) if !stat.stx_attributes.contains(StatxAttributes::VERITY) => Ok(Seal::Unsupported),
         Ok(()) if digest.algorithm != SHA256 => Ok(Seal::Other(digest.algorithm)),
         Ok(()) => Ok(digest.digest.first_chunk().map_or(Seal::None, |bytes| Seal::Sha256(*bytes))),
         Err(Errno::NODATA) => Ok(Seal::None),

@@ -115,6 +115,18 @@ pub(crate) fn links_in_place_of_boot_and_var_are_followed_inside(initramfs: &mut
     Ok(())
 }
 
+/// The stateroot's `var` is bound over itself: where it is a link, over what that leads to on the physical root.
+pub(crate) fn a_link_in_place_of_var_is_followed_inside_a_read_only_sysroot(initramfs: &mut Initramfs) -> Result<()> {
+    let disk = &initramfs.disk;
+    std::fs::rename(disk.path("ostree/deploy/os/var"), disk.path("data"))?;
+    disk.link("ostree/deploy/os/var", "/data")?;
+    initramfs.configure("[sysroot]\nreadonly=true\n")?;
+    silent_success(&initramfs.run(["--systemd=yes", "/sysroot", &initramfs.disk.argument()])?)?;
+    let table = initramfs.mounts()?;
+    ensure!(table.contains("/sysroot/sysroot/data tmpfs of /data rw"), "{table}");
+    Ok(())
+}
+
 const READ_ONLY: &str = "/sysroot tmpfs of /DEPLOYMENT rw,relatime []\n\
      /sysroot/boot tmpfs of /boot rw,relatime []\n\
      /sysroot/etc tmpfs of /DEPLOYMENT/etc rw,relatime []\n\
@@ -321,13 +333,16 @@ pub(crate) fn check_config_says_what_would_stop_a_boot(initramfs: &mut Initramfs
     silent_success(&check()?)?;
     for (text, word) in [
         ("[sysroot]\nreadonly=maybe\n", "readonly = \"maybe\""),
-        ("[root]\ntransient=true\n", "needs composefs"),
+        ("[root]\ntransient=true\n[composefs]\nkernel-argument=ignore\n", "needs composefs"),
         ("[composefs]\nenabled=signed\n", "/etc/ostree/initramfs-root-binding.key"),
     ] {
         initramfs.configure(text)?;
         let outcome = check()?;
         ensure!(outcome.code == Some(1) && outcome.stderr.contains(word), "{text}: {outcome:?}");
     }
+    initramfs.configure("[root]\ntransient=true\n")?;
+    let outcome = check()?;
+    ensure!(outcome.code == Some(0) && outcome.stderr.contains("only ostree.prepare-root.composefs="), "{outcome:?}");
     // The key of RFC 8032's third test.
     let key = "/FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU=";
     initramfs.configure("[composefs]\nenabled=signed\nkeypath=/etc/keys\n")?;

@@ -22,12 +22,14 @@ const BRANCH: &str = "os/image";
 
 const COMMIT: &str = "ostree --repo=/target/ostree/repo commit --branch=os/image --tree=ref=os/stable --no-bindings \
                       --generate-composefs-metadata";
+/// A program that only its owner and user 12 may write: without the list everybody of the group might.
+const WITH_ACL: &str = "/run/fixture/tools/setfacl -m u:12:rw,g::- usr/bin/program";
 const DEPLOY: &str = "ostree admin deploy --sysroot=/target --os=os --karg=root=LABEL=root --karg=rw";
 
 /// A copy of a system with an image.
 pub(crate) fn machine() -> Result<Machine> {
     let install = format!("{COMMIT}\n{DEPLOY} {BRANCH}");
-    Story::named("image-of-commit").installed(install).staged(Guest::Forky)?.copy()
+    Story::named("image-of-commit").first_tree(WITH_ACL).installed(install).staged(Guest::Forky)?.copy()
 }
 
 /// The same, deployed as bootc does: a commit for the container is on top of the one that somebody has signed.
@@ -48,7 +50,7 @@ pub(crate) fn the_parent_of_a_containers_commit_may_be_the_signed_one() -> Resul
     inside_of(&machine_of_container()?, &binary, None, |initramfs| {
         initramfs.configure(SIGNED)?;
         initramfs.write(KEYS, Signer::number(1).key_file())?;
-        refused_boot(initramfs, &["cannot be verified", "is not signed: there is no"])?;
+        refused_boot(initramfs, &["cannot be verified", "neither it nor its parent"])?;
         Signer::number(2).sign(Path::new("/sysroot"), BRANCH)?;
         refused_boot(initramfs, &["cannot be verified", "none of its 1 signatures"])?;
         Signer::number(1).sign(Path::new("/sysroot"), BRANCH)?;
@@ -174,6 +176,58 @@ pub(crate) fn an_image_on_another_filesystem_is_mounted_by_a_loop_device(initram
     ensure!(initramfs.read("/trace")?.contains("LOOP_CONFIGURE"), "{}", initramfs.read("/trace")?);
     assert_eq!(initramfs.read("/sysroot/usr/bin/program")?, "program\n");
     ensure!(initramfs.read("/sysroot/etc/passwd")?.starts_with("root:"), "/etc is there");
+    Ok(())
+}
+
+/// Whoever can write to the disk can put a link there; what is bound over the stateroot's `var` stays on the physical root.
+pub(crate) fn a_link_on_the_disk_does_not_lead_into_the_image(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure(ENABLED)?;
+    initramfs.keep_disk()?;
+    let disk = &initramfs.disk;
+    for path in ["usr/bin/program", "sysroot/usr/bin/program"] {
+        disk.file(path, "planted\n")?;
+    }
+    let var = "ostree/deploy/os/var";
+    std::fs::rename(disk.path(var), disk.path("kept"))?;
+    for target in ["/usr", "../../../../usr", "../../../../../usr", "/"] {
+        disk.link(var, target)?;
+        let outcome = initramfs.boot()?;
+        if outcome.code == Some(0) {
+            assert_eq!(initramfs.read("/sysroot/usr/bin/program")?, "program\n", "{target}");
+            ensure!(std::fs::write("/sysroot/usr/new", "").is_err(), "{target}: /usr is writable");
+        }
+        initramfs.start_over()?;
+        initramfs.disk.remove(var)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn access_control_lists_in_the_image_count(initramfs: &mut Initramfs) -> Result<()> {
+    boots(initramfs, ENABLED)?;
+    let names = system::xattr::names(std::fs::File::open("/sysroot/usr/bin/program")?)?;
+    ensure!(names.iter().any(|name| name == b"system.posix_acl_access"), "{names:?}");
+    Ok(())
+}
+
+/// A run that failed late, or another boot by hand, may have left a link to another disk.
+pub(crate) fn a_disk_that_was_linked_before_is_not_kept(initramfs: &mut Initramfs) -> Result<()> {
+    std::fs::create_dir_all("/run/systemd")?;
+    std::os::unix::fs::symlink("/dev/block/9:9", "/run/systemd/volatile-root")?;
+    boots(initramfs, ENABLED)?;
+    let target = std::fs::read_link("/run/systemd/volatile-root")?;
+    ensure!(target != Path::new("/dev/block/9:9"), "{}", target.display());
+    Ok(())
+}
+
+/// The kernel mounts the image itself, unless it refuses to.
+pub(crate) fn no_loop_device_is_taken_where_none_is_needed(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure(ENABLED)?;
+    let calls = ["-o", "/trace", "-e", "trace=ioctl,fsconfig"];
+    let outcome = initramfs.strace(&calls, ["/sysroot", &initramfs.disk.argument()])?;
+    ensure!(outcome.code == Some(0), "{outcome:?}");
+    let trace = initramfs.read("/trace")?;
+    let refused = trace.lines().any(|line| line.contains("FSCONFIG_CMD_CREATE") && line.contains("= -1 "));
+    ensure!(refused || !trace.contains("LOOP_CONFIGURE"), "{trace}");
     Ok(())
 }
 

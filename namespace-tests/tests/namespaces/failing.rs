@@ -104,8 +104,15 @@ fn killed_at_any_system_call(ground: &Ground) -> Result<()> {
 
 /// Nothing that a run wrote before it was killed stays when the next one fails.
 pub(crate) fn killed_late_and_then_failing_nothing_is_left() -> Result<()> {
-    let ground = Ground::plain();
-    let last = calls(&ground)?.iter().filter(|name| *name == "move_mount").count();
+    killed_late_and_then_failing(&Ground::plain())
+}
+
+pub(crate) fn killed_late_with_an_image_and_then_failing_nothing_is_left() -> Result<()> {
+    killed_late_and_then_failing(&Ground::with_image()?)
+}
+
+fn killed_late_and_then_failing(ground: &Ground) -> Result<()> {
+    let last = calls(ground)?.iter().filter(|name| *name == "move_mount").count();
     let inject = format!("inject=move_mount:signal=SIGKILL:when={last}");
     ground.again(|initramfs| {
         initramfs.disk.link("ostree/dangling", "deploy/gone")?;
@@ -119,7 +126,9 @@ pub(crate) fn killed_late_and_then_failing_nothing_is_left() -> Result<()> {
         ensure!(outcome.code == Some(1) && outcome.stderr.contains("which does not exist"), "{outcome:?}");
         assert_eq!(initramfs.mounts()?, before);
         let left = listing(std::path::Path::new("/run"))?;
-        ensure!(!left.contains("booted") && !left.contains("transient"), "{left}");
+        for name in ["booted", "transient", "volatile-root"] {
+            ensure!(!left.contains(name), "{left}");
+        }
         ensure!(initramfs.boot()?.code == Some(0), "and then it boots");
         Ok(())
     })
@@ -160,7 +169,9 @@ fn whatever_call_fails(ground: &Ground) -> Result<()> {
             ensure!(outcome.stderr.contains("cannot boot: "), "{name} {n}: {outcome:?}");
             assert_eq!(initramfs.mounts()?, before, "{name} {n}: {}", outcome.stderr);
             let left = listing(std::path::Path::new("/run"))?;
-            ensure!(!left.contains("booted") && !left.contains("transient"), "{name} {n}: {left}");
+            for record in ["booted", "transient", "volatile-root"] {
+                ensure!(!left.contains(record), "{name} {n}: {left}");
+            }
             ensure!(initramfs.boot()?.code == Some(0), "{name} {n}: a second run");
             Ok(())
         })?;

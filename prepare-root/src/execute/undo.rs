@@ -9,6 +9,9 @@ use rustix::io::Errno;
 use system::dir;
 use system::mount::{self, Access};
 
+/// Below `/run`: by it systemd finds the disk behind a root that is an overlay.
+pub(super) const VOLATILE_ROOT: &str = "systemd/volatile-root";
+
 /// What was done so far and would be in the way.
 #[derive(Debug, Default)]
 pub(super) struct Done {
@@ -18,6 +21,8 @@ pub(super) struct Done {
     pub(super) lower: Option<String>,
     /// The physical root is nowhere but inside the new one; whether its mount was writable.
     pub(super) physical_root_inside: Option<bool>,
+    /// The link to the disk behind an image is made, and would lie.
+    pub(super) volatile_root: bool,
     /// `/run/ostree-booted` is written, and would lie.
     pub(super) booted_state: bool,
     /// The directory that `etc.transient` made, below `/run/ostree`.
@@ -30,6 +35,9 @@ impl Done {
     pub(super) fn undo(&mut self, run: &OwnedFd, physical_at: &Path) {
         if self.booted_state {
             let _ = dir::remove_file(run, "ostree-booted");
+        }
+        if self.volatile_root {
+            let _ = dir::remove_file(run, VOLATILE_ROOT);
         }
         if let Some(lower) = &self.lower {
             let _ = mount::detach(Path::new(lower));
@@ -58,6 +66,7 @@ fn remove_transient_etc(run: &OwnedFd, name: &str) {
 pub(crate) fn remove_records() {
     let Ok(run) = dir::open_root(Path::new("/run")) else { return };
     let _ = dir::remove_file(&run, "ostree-booted");
+    let _ = dir::remove_file(&run, VOLATILE_ROOT);
     let names = dir::names(&run, "ostree").unwrap_or_default();
     for name in names.iter().filter(|name| name.starts_with("transient-etc.")) {
         remove_transient_etc(&run, name);
