@@ -129,21 +129,26 @@ fn knows_no_such_option(error: &SystemError) -> bool {
     error.reason == Errno::INVAL && error.kernel.as_ref().is_none_or(|text| text.contains("Unknown parameter"))
 }
 
-/// Whether another overlay can be mounted on top of the one at `root`.
+/// Whether another overlay can be mounted on top of the one at `root`. A kernel that mounts an image from its file knows all options
+/// that are used here.
 fn can_be_stacked_on(root: &str) -> bool {
     let [usr, etc] = ["usr", "etc"].map(|name| format!("{root}/{name}"));
     let layers = [FsOption::Text("lowerdir+", &usr), FsOption::Text("lowerdir+", &etc)];
     let trial = mount::filesystem("overlay", "overlay", &layers, MountAttrFlags::MOUNT_ATTR_RDONLY);
-    // Only that error is about it: any other one is told when a real one is mounted.
-    !matches!(trial, Err(error) if error.reason == Errno::INVAL && !knows_no_such_option(&error))
+    // Only that error is about it, and the kernel says no more: any other one is told when a real one is mounted.
+    !matches!(trial, Err(error) if error.reason == Errno::INVAL)
 }
 
-/// The kernel says no more than that it knows no such option.
+/// The kernel says no more than that it knows no such option, or nothing.
 fn too_old(error: SystemError, verity: bool) -> SystemError {
     if !knows_no_such_option(&error) {
         return error;
     }
-    let needed = if verity { "verity=require needs Linux 6.6" } else { "data-only layers need Linux 6.5" };
+    let needed = if verity {
+        "verity=require needs Linux 6.6; on a newer one see dmesg"
+    } else {
+        "data-only layers need Linux 6.5; on a newer one see dmesg"
+    };
     let said = error.kernel.map(|text| format!("; {text}")).unwrap_or_default();
     SystemError { kernel: Some(format!("{needed}{said}")), ..error }
 }

@@ -231,6 +231,28 @@ pub(crate) fn no_loop_device_is_taken_where_none_is_needed(initramfs: &mut Initr
     Ok(())
 }
 
+/// A kernel that counts an image that is a file as a layer refuses an overlay on top: a made-up refusal of the trial, since this one
+/// does not.
+pub(crate) fn a_root_that_nothing_can_be_stacked_on_is_made_by_a_loop_device(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure(ENABLED)?;
+    initramfs.keep_disk()?;
+    let arguments = ["/sysroot".to_owned(), initramfs.disk.argument()];
+    let outcome = initramfs.strace(&["-o", "/calls", "-e", "trace=fsconfig"], &arguments)?;
+    ensure!(outcome.code == Some(0), "{outcome:?}");
+    let calls = initramfs.read("/calls")?;
+    let made = calls.lines().zip(1..).filter(|(line, _)| line.contains("FSCONFIG_CMD_CREATE"));
+    // Of the image, of the root, of the trial.
+    let (_, trial) = made.into_iter().nth(2).with_context(|| calls.clone())?;
+    let mounted = initramfs.mounts()?;
+    initramfs.start_over()?;
+    let inject = format!("inject=fsconfig:error=EINVAL:when={trial}");
+    let outcome = initramfs.strace(&["-o", "/trace", "-e", "trace=fsconfig,ioctl", "-e", &inject], &arguments)?;
+    let trace = initramfs.read("/trace")?;
+    ensure!(outcome.code == Some(0) && trace.contains("LOOP_CONFIGURE"), "{outcome:?}\n{trace}");
+    assert_eq!(initramfs.mounts()?, mounted);
+    Ok(())
+}
+
 const KEYS: &str = "/etc/ostree/initramfs-root-binding.key";
 const SIGNED: &str = "[composefs]\nenabled=signed\n";
 /// As far as a boot can get on a kernel without fs-verity: the signature is right.
