@@ -31,6 +31,8 @@ pub(crate) enum ComposefsError {
     NoImage { demanded: String },
     #[error("the deployment's image {IMAGE} should be a file: {found} is there")]
     NotAFile { found: &'static str },
+    #[error("a signature is demanded ({demanded}), and none was verified")]
+    NotVerified { demanded: String },
     #[error(
         "a signature is demanded ({demanded}), and the image {IMAGE} is not sealed with fs-verity: \
          it could be changed after it was looked at"
@@ -144,6 +146,9 @@ pub(crate) fn image_root(
         Some(signature) => {
             require_signed(facts.image.seal, &signature.digest, demanded)?;
             Some(signature.key_file.clone())
+        }
+        None if decision.mode == ComposefsMode::Signed => {
+            return Err(ComposefsError::NotVerified { demanded: demanded() });
         }
         None => None,
     };

@@ -145,6 +145,7 @@ fn about_image(error: &ComposefsError) -> &'static str {
         | ComposefsError::TransientWithoutImage(_)
         | ComposefsError::NotAFile { .. }
         | ComposefsError::OtherAlgorithm(_)
+        | ComposefsError::NotVerified { .. }
         | ComposefsError::WrongDigest { .. } => DEPLOY_AGAIN,
     }
 }

@@ -146,15 +146,18 @@ impl Request {
 
         let conf = early.clone().unwrap_or_default();
         let (mut deployment, recovery) =
-            find_deployment(&physical, &asked_for, &conf, &cmdline).map_err(|cause| match purpose {
-                Purpose::Boot if !physical.is_mounted() => Cause::NotMounted(physical.at.display().to_string()),
-                _ => cause,
-            })?;
+            find_deployment(&physical, &asked_for, may_recover(&conf, composefs_argument.as_deref())).map_err(
+                |cause| match purpose {
+                    Purpose::Boot if !physical.is_mounted() => Cause::NotMounted(physical.at.display().to_string()),
+                    _ => cause,
+                },
+            )?;
         let conf = match early {
             Some(conf) => conf,
             None => {
                 let conf = accept(crate::config::load(&deployment.directory), known)?;
-                if let Some(recovery) = recovery.as_ref().filter(|_| !may_recover(&conf, &cmdline)) {
+                if let Some(recovery) = recovery.as_ref().filter(|_| !may_recover(&conf, composefs_argument.as_deref()))
+                {
                     return Err(LookupError::Missing(format!("/{}", recovery.missing)).into());
                 }
                 conf
@@ -292,8 +295,7 @@ pub(crate) fn root_of_running_system(proc: &Proc) -> Result<Option<String>, Syst
 fn find_deployment(
     physical: &PhysicalRoot,
     asked_for: &BootTarget,
-    conf: &PrepareRootConf,
-    cmdline: &KernelCommandLine,
+    may_recover: bool,
 ) -> Result<(Deployment, Option<recovery::Recovery>), Cause> {
     let missing = match lookup::follow(physical, &asked_for.path) {
         Ok(deployment) => return Ok((deployment, None)),
@@ -301,7 +303,7 @@ fn find_deployment(
         Err(error) => error,
     };
     let link = asked_for.path.parse::<Bootlink>();
-    let (LookupError::Missing(path), Ok(link), true) = (&missing, link, may_recover(conf, cmdline)) else {
+    let (LookupError::Missing(path), Ok(link), true) = (&missing, link, may_recover) else {
         return Err(missing.into());
     };
     let candidates = lookup::candidates(physical, &link);
@@ -317,9 +319,9 @@ fn find_deployment(
     }
 }
 
-/// Until the deployment that is chosen can be verified, a signature must not be worked around by choosing another.
-fn may_recover(conf: &PrepareRootConf, cmdline: &KernelCommandLine) -> bool {
-    let signed = conf.composefs == ComposefsMode::Signed || cmdline.composefs().as_deref() == Some("signed");
+/// Where a signature is demanded, it must not be worked around by choosing another deployment.
+fn may_recover(conf: &PrepareRootConf, composefs_argument: Option<&str>) -> bool {
+    let signed = conf.composefs == ComposefsMode::Signed || composefs_argument == Some("signed");
     conf.boot_recover && !signed
 }
 
