@@ -25,6 +25,10 @@ const ENTRIES: &[Entry] = &[
     ("readonly-by-repository", |s| s.with_disk_changed_by(|root| Sysroot::at(root).set_repository_readonly())),
     ("transient-etc", |s| s.prepare_root_conf("[sysroot]\nreadonly=true\n[etc]\ntransient=true\n")),
     ("composefs", |s| s.prepare_root_conf("[composefs]\nenabled=yes\n")),
+    ("composefs-no-initramfs", |s| {
+        s.without_initramfs()
+            .with_disk_changed_by(|root| Sysroot::at(root).configure_deployment("[composefs]\nenabled=yes\n"))
+    }),
     ("composefs-btrfs", |s| {
         s.with_filesystem(Filesystem::BtrfsSubvolume).prepare_root_conf("[composefs]\nenabled=yes\n")
     }),

@@ -42,7 +42,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// One that does what a kernel without initramfs does: mounts the root and starts `init=`.
 pub fn that_is_none(rootfs: &Rootfs, filesystem: Filesystem) -> Result<Vec<u8>> {
     // overlay would be loaded by the kernel itself, by /sbin/modprobe, which a physical root does not have.
-    let drivers = ["virtio_blk", filesystem.name(), "overlay"];
+    let drivers = ["virtio_blk", filesystem.name(), "overlay", "erofs", "loop"];
     Ok(with_busybox(rootfs, &drivers)?.file("init", 0o755, NO_INITRAMFS_INIT.as_bytes()).finish())
 }
 

@@ -22,6 +22,13 @@ pub(crate) fn an_image_is_the_root(guest: Guest) -> Result<()> {
     both(guest, "composefs", &[""], is_an_image)
 }
 
+/// The peer has none there.
+pub(crate) fn an_image_is_the_root_without_an_initramfs(guest: Guest) -> Result<()> {
+    let report = scenario(guest, "composefs-no-initramfs")?.run()?;
+    is_well(&report)?;
+    is_an_image(&report)
+}
+
 /// Where `st_dev` is no device, systemd still finds the disk.
 pub(crate) fn an_image_on_btrfs_is_the_root(guest: Guest) -> Result<()> {
     // systemd remounts the root that fstab names, and cannot with an overlay: whoever changes to composefs takes it out.
