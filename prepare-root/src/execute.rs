@@ -63,6 +63,7 @@ pub(crate) fn execute(
         journal: None,
         new_run: None,
         new_root: None,
+        sysroot: None,
         transient_etc: None,
         init_arguments,
         done: Done::default(),
@@ -91,6 +92,8 @@ struct Executor<'a> {
     journal: Option<Journal>,
     new_run: Option<Detached>,
     new_root: Option<Detached>,
+    /// The copy of the physical root's mount that is in the new root.
+    sysroot: Option<Detached>,
     /// Name below `/run/ostree`.
     transient_etc: Option<String>,
     /// Arguments for init.
@@ -146,7 +149,11 @@ impl Executor<'_> {
                     mount::set_slave_and_shared(&mount).context("make slave and shared", &from)?;
                 }
                 self.attach(&mount, target).context("mount", format_args!("{from} on /{target}"))?;
-                mount.leave_attached();
+                if target == "sysroot" {
+                    self.sysroot = Some(mount);
+                } else {
+                    mount.leave_attached();
+                }
             }
             Step::Overlay { target, lower, upper, access } => {
                 let mut options = vec![("lowerdir", self.lower_layers(lower))];
@@ -289,17 +296,17 @@ impl Executor<'_> {
         mount::attach_at(new_root, CWD, sysroot).context("move the new root to", object)
     }
 
-    /// Mounts something on a path of the new root, which is never left: one name cannot, more are looked up inside. What is on
-    /// the physical root is looked up inside of that, as its source is: a link there must not lead to what is verified.
+    /// Mounts something on a name in the new root, or below the physical root that is mounted there. What is on that is looked up
+    /// inside of it, as its source is: a link there must not lead to what was verified.
     fn attach(&self, mount: impl AsFd, target: &str) -> Result<(), Errno> {
         let mount = mount.as_fd();
         let root = self.new_root.as_ref().ok_or(Errno::BADF)?;
-        let Some((first, rest)) = target.split_once('/') else {
+        let Some(path) = target.strip_prefix("sysroot/") else {
             return mount::attach_at(mount, root, target);
         };
-        let first = dir::open_directory(root, first)?;
-        let directory = dir::open_directory(&first, rest)?;
-        dir::leave_open(first);
+        // As PID 1 it is the physical root's own mount that moved there.
+        let physical = self.sysroot.as_ref().map_or(self.physical.as_fd(), AsFd::as_fd);
+        let directory = dir::open_directory(physical, path)?;
         let result = mount::attach(mount, &directory);
         dir::leave_open(directory);
         result
