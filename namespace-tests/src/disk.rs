@@ -87,7 +87,12 @@ impl Disk {
 
     /// Takes the immutable flag from the deployment's directory, which `ostree` gives it.
     pub fn make_deployment_mutable(&self) -> Result<()> {
-        let directory = std::fs::File::open(self.path(&self.deployment)).context("opening the deployment")?;
+        self.make_mutable(&self.deployment)
+    }
+
+    /// The same of another deployment.
+    pub fn make_mutable(&self, deployment: &str) -> Result<()> {
+        let directory = std::fs::File::open(self.path(deployment)).context("opening the deployment")?;
         system::tree::set_immutable(&directory, false).context("making the deployment mutable")
     }
 

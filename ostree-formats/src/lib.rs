@@ -15,6 +15,7 @@
 //! | [`booted_state`] | `/run/ostree-booted`, a GVariant |
 //! | [`staged_state`] | `/run/ostree/staged-deployment`, a GVariant |
 //! | [`commit`] | commit objects, a GVariant: their version |
+//! | [`file_object`] | what the checksum of a file's object is of |
 //! | [`bls`], [`entry_name`], [`version_order`] | boot loader entries, their file names, their order |
 //! | [`kargs`] | the kernel arguments of an entry |
 //! | [`os_release`] | what a tree calls itself |
@@ -27,6 +28,7 @@ pub mod cmdline;
 pub mod commit;
 pub mod deployment;
 pub mod entry_name;
+pub mod file_object;
 pub mod kargs;
 pub mod keyfile;
 pub mod mountinfo;

@@ -13,6 +13,12 @@ pub fn sysroot_readonly(bytes: &[u8]) -> bool {
     parsed.and_then(|k| boolean(k.get("sysroot", "readonly")?.value)).unwrap_or(false)
 }
 
+/// Whether objects are files with the owner, mode and attributes that their names are made from (`[core] mode`).
+pub fn is_bare(bytes: &[u8]) -> bool {
+    let parsed = Keyfile::parse_merging(bytes).ok();
+    parsed.is_some_and(|keyfile| keyfile.get("core", "mode").is_none_or(|entry| entry.value == "bare"))
+}
+
 /// `sysroot.bootloader`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bootloader {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use crate::verify::Request;
+
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -14,6 +16,8 @@ pub(crate) enum Command {
     Plan { sysroot: PathBuf, cmdline: Option<OsString>, systemd: Detection, json: bool },
     /// Look at the configuration of an initramfs that is being built in `root`.
     CheckConfig { root: PathBuf },
+    /// Find out whether deployments would boot verified.
+    Verify(Request),
     /// As PID 1: `/` is the physical root; the arguments are those of the kernel for init.
     Init { arguments: Vec<OsString> },
     /// Print and leave.
@@ -35,6 +39,7 @@ Turns a mounted physical root into the root of an OSTree deployment.
 
 ostree-prepare-root [OPTIONS] SYSROOT [KERNEL_CMDLINE]
 ostree-prepare-root --check-config ROOT
+ostree-prepare-root --verify [--keys FILE] SYSROOT [DEPLOYMENT]
 
   SYSROOT              where the physical root is mounted: /sysroot in an initramfs
   KERNEL_CMDLINE       instead of /proc/cmdline
@@ -43,6 +48,9 @@ ostree-prepare-root --check-config ROOT
   --json               with --plan: for machines
   --systemd=auto|yes|no  whether systemd will mount /var and /boot; auto looks for /run/systemd/system
   --check-config ROOT  check the configuration below ROOT, for whoever builds an initramfs
+  --verify             find out whether a deployment (CHECKSUM.SERIAL, its path, or a boot link), or each of them, would boot
+                       with its image, signature and objects as demanded; 0: yes, 1: no, 3: that cannot be told here
+  --keys FILE          with --verify: the trusted keys
   --help, --version
 
 As PID 1, unless it begins with an option that only looks, / is the physical root, and all arguments are for the
@@ -54,19 +62,22 @@ const VERSION: &str = concat!("ostree-prepare-root (firstroot) ", env!("CARGO_PK
 
 /// Whether an option says that nothing shall be done. Such a run may be process 1 of a container; init has no such options.
 pub(crate) fn only_looks(option: &OsStr) -> bool {
-    ["--check-config", "--plan", "--help", "--version"].iter().any(|known| option == *known)
+    ["--check-config", "--plan", "--verify", "--help", "--version"].iter().any(|known| option == *known)
 }
 
 /// Reads the arguments of a process that is not PID 1.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut positional, mut plan, mut json, mut systemd) = (Vec::new(), false, false, Detection::Auto);
+    let (mut verify, mut keys) = (false, None);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(Command::Print(HELP)),
             Long("version") => return Ok(Command::Print(VERSION)),
             Long("plan") => plan = true,
             Long("json") => json = true,
+            Long("verify") => verify = true,
+            Long("keys") => keys = Some(absolute(parser.value()?.string()?)?),
             Long("systemd") => systemd = detection(&parser.value()?.string()?)?,
             Long("check-config") => {
                 let root = PathBuf::from(parser.value()?);
@@ -82,14 +93,28 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
     if json && !plan {
         return Err("--json goes with --plan".into());
     }
+    if keys.is_some() && !verify {
+        return Err("--keys goes with --verify".into());
+    }
+    if plan && verify {
+        return Err("--plan and --verify are two things".into());
+    }
     let mut positional = positional.into_iter();
     let sysroot = PathBuf::from(positional.next().ok_or("SYSROOT is missing: where is the physical root mounted?")?);
+    if verify {
+        let deployment = positional.next().map(|word| word.string()).transpose()?;
+        return Ok(Command::Verify(Request { sysroot, deployment, keys }));
+    }
     let cmdline = positional.next();
     Ok(if plan {
         Command::Plan { sysroot, cmdline, systemd, json }
     } else {
         Command::Prepare { sysroot, cmdline, systemd }
     })
+}
+
+fn absolute(path: String) -> Result<String, lexopt::Error> {
+    if path.starts_with('/') { Ok(path) } else { Err(format!("--keys={path}: it is an absolute path").into()) }
 }
 
 fn detection(word: &str) -> Result<Detection, lexopt::Error> {
@@ -125,6 +150,9 @@ mod tests {
         for (arguments, message) in [
             (&[][..], "SYSROOT is missing: where is the physical root mounted?"),
             (&["/sysroot", "--json"], "--json goes with --plan"),
+            (&["/sysroot", "--keys=/key"], "--keys goes with --verify"),
+            (&["--verify", "--keys=key", "/sysroot"], "--keys=key: it is an absolute path"),
+            (&["--verify", "--plan", "/sysroot"], "--plan and --verify are two things"),
             (&["/sysroot", "a", "b"], "unexpected argument \"b\""),
             (&["--systemd=maybe", "/sysroot"], "--systemd=maybe: it is auto, yes or no"),
         ] {

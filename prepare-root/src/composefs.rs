@@ -156,7 +156,8 @@ pub(crate) fn image_root(
     Ok((Some(ImageRoot { verity: decision.verity, signed_by }), warning))
 }
 
-fn require_signed(seal: Seal, signed: &[u8], demanded: impl Fn() -> String) -> Result<(), ComposefsError> {
+/// Whether the image is the one that the signed commit says.
+pub(crate) fn require_signed(seal: Seal, signed: &[u8], demanded: impl Fn() -> String) -> Result<(), ComposefsError> {
     match seal {
         Seal::Sha256(digest) if digest == *signed => Ok(()),
         Seal::Sha256(digest) => {

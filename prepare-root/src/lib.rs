@@ -24,6 +24,7 @@ mod show;
 mod signature;
 mod step;
 mod survey;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ const SUCCESS: Status = 0;
 const FAILED: Status = 1;
 /// The program was called wrongly.
 const USAGE: Status = 2;
+/// Nobody here can tell whether a deployment is good.
+const UNKNOWN: Status = 3;
 
 /// Exit status.
 pub type Status = u8;
@@ -75,6 +78,7 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
         Command::Plan { sysroot, cmdline, systemd, json } => {
             show::plan(&Request { sysroot, cmdline, situation: run::situation(systemd) }, json)
         }
+        Command::Verify(request) => show::verdicts(&request),
         Command::CheckConfig { root } => show::findings(check_config::check(&root)),
         Command::Print(text) => show::print(text),
     }

@@ -7,9 +7,10 @@ use ostree_formats::deployment::{DeploymentId, DeploymentPath};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::dir::{self, Kind};
+use system::verity;
 
 use crate::composefs::IMAGE;
-use crate::facts::Found;
+use crate::facts::{Found, Seal};
 use crate::kernel;
 use crate::physical_root::PhysicalRoot;
 use crate::recovery::Candidates;
@@ -60,6 +61,17 @@ impl Deployment {
         let found = Found::from(dir::stat_fd(&image)?.kind);
         self.image = (found == Found::File).then_some(image);
         Ok(found)
+    }
+
+    /// What guards the image that is open, if one is.
+    pub(crate) fn seal_of_image(&self) -> Result<Seal, Errno> {
+        let Some(image) = &self.image else { return Ok(Seal::Missing) };
+        Ok(match verity::measure(image)? {
+            verity::Seal::Sha256(digest) => Seal::Sha256(digest),
+            verity::Seal::Other(algorithm) => Seal::Other(algorithm),
+            verity::Seal::None => Seal::Missing,
+            verity::Seal::Unsupported => Seal::Unsupported,
+        })
     }
 }
 

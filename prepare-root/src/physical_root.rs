@@ -16,7 +16,7 @@ use crate::failure::Cause;
 use crate::lookup::Deployment;
 
 /// A repository's configuration is a few lines.
-const REPO_CONFIG_LIMIT: u64 = 1 << 20;
+pub(crate) const REPO_CONFIG_LIMIT: u64 = 1 << 20;
 
 /// The root filesystem as the block device holds it.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The story of a boot, from top to bottom.
 
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use ostree_formats::mountinfo;
 use ostree_formats::prepare_root_conf::{ComposefsMode, OnFailure, Parsed, PrepareRootConf};
 use rustix::io::Errno;
 use system::proc::Proc;
-use system::{Context, SystemError, dir, mount, verity};
+use system::{Context, SystemError, dir, mount};
 
 use crate::args::Detection;
 use crate::composefs::{self, Decision, IMAGE};
@@ -101,7 +101,7 @@ impl Request {
 
     /// Says what that would do.
     pub(crate) fn show(&self, known: &mut Known) -> Result<Planned, Cause> {
-        let request = Request { sysroot: self.physical_root_of_running_system(), ..self.clone() };
+        let request = Request { sysroot: physical_root_of_running_system(&self.sysroot), ..self.clone() };
         request.plan(known, Purpose::Show)
     }
 
@@ -172,10 +172,12 @@ impl Request {
         let signature = if composefs.mode == ComposefsMode::Signed {
             // As PID 1 there is nothing but the deployment that keys could be in; the plan says whether that is accepted.
             let verified = match self.situation {
-                Situation::Pid1 => signature::verify(&physical, &deployment.path, &deployment.directory, key_file),
+                Situation::Pid1 => {
+                    signature::verify(&physical, &deployment.path, deployment.directory.as_fd(), key_file)
+                }
                 Situation::Systemd | Situation::Script => dir::open_root(Path::new("/"))
                     .map_err(|reason| VerifyError::KeysUnreadable { path: key_file.clone(), reason })
-                    .and_then(|root| signature::verify(&physical, &deployment.path, root, key_file)),
+                    .and_then(|root| signature::verify(&physical, &deployment.path, root.as_fd(), key_file)),
             };
             Some(
                 verified
@@ -191,15 +193,15 @@ impl Request {
             .map_err(|error| Cause::Plan { deployment: facts.deployment.path.clone(), error })?;
         Ok(Planned::Plan(Box::new(plan), physical, deployment))
     }
+}
 
-    /// `--plan /` of a system that runs: its physical root is at `/sysroot`.
-    fn physical_root_of_running_system(&self) -> PathBuf {
-        let prepared = Proc::open()
-            .map_err(Cause::from)
-            .and_then(|proc| PhysicalRoot::open(&self.sysroot, proc))
-            .and_then(|physical| Ok(prepared_already(&physical)?));
-        if matches!(prepared, Ok(Some(_))) { self.sysroot.join("sysroot") } else { self.sysroot.clone() }
-    }
+/// Of `/` in a system that runs the physical root is at `/sysroot`; else `sysroot` is it.
+pub(crate) fn physical_root_of_running_system(sysroot: &Path) -> PathBuf {
+    let prepared = Proc::open()
+        .map_err(Cause::from)
+        .and_then(|proc| PhysicalRoot::open(sysroot, proc))
+        .and_then(|physical| Ok(prepared_already(&physical)?));
+    if matches!(prepared, Ok(Some(_))) { sysroot.join("sysroot") } else { sysroot.to_owned() }
 }
 
 /// Why a plan is made.
@@ -217,15 +219,7 @@ fn image_facts(deployment: &mut Deployment, composefs: &Decision) -> Result<Imag
     }
     let path = format!("/{}/{IMAGE}", deployment.path);
     let found = deployment.open_image().context("open", &path)?;
-    let seal = match deployment.image.as_ref().filter(|_| composefs.verity) {
-        Some(image) => match verity::measure(image).context("measure", &path)? {
-            verity::Seal::Sha256(digest) => Seal::Sha256(digest),
-            verity::Seal::Other(algorithm) => Seal::Other(algorithm),
-            verity::Seal::None => Seal::Missing,
-            verity::Seal::Unsupported => Seal::Unsupported,
-        },
-        None => Seal::Missing,
-    };
+    let seal = if composefs.verity { deployment.seal_of_image().context("measure", &path)? } else { Seal::Missing };
     Ok(ImageFacts { found, seal })
 }
 

@@ -7,7 +7,8 @@ use crate::check_config::Findings;
 use crate::interrupted::Prepared;
 use crate::plan::MountPlan;
 use crate::run::{Known, Planned, Request};
-use crate::{FAILED, SUCCESS, Status};
+use crate::verify::{self, Finding, Verdict};
+use crate::{FAILED, SUCCESS, Status, UNKNOWN};
 
 /// Prints; a reader that went away is no success.
 pub(crate) fn print(text: &str) -> Status {
@@ -56,6 +57,30 @@ pub(crate) fn findings(result: Result<Findings, SystemError>) -> Status {
         log::error!("{error}");
     }
     if findings.errors.is_empty() { SUCCESS } else { FAILED }
+}
+
+/// `--verify`: a line for each deployment, and the worst of them as the status.
+pub(crate) fn verdicts(request: &verify::Request) -> Status {
+    let (mut bad, mut unknown, mut printed) = (false, false, SUCCESS);
+    let result = request.verify(|Verdict { deployment, result }| {
+        let verdict = match result {
+            Ok(reasons) => format!("good: {reasons}"),
+            Err(finding) if finding.is_certain() => format!("BAD: {finding}"),
+            Err(finding) => format!("cannot tell: {finding}"),
+        };
+        bad |= result.as_ref().is_err_and(Finding::is_certain);
+        unknown |= result.as_ref().is_err_and(|finding| !finding.is_certain());
+        printed = printed.max(print(&format!("/{deployment}: {verdict}\n")));
+    });
+    match result {
+        Err(cause) => {
+            failed(&cause);
+            UNKNOWN
+        }
+        Ok(()) if bad => FAILED,
+        Ok(()) if unknown => UNKNOWN,
+        Ok(()) => printed,
+    }
 }
 
 fn failed(error: &dyn std::fmt::Display) -> Status {

@@ -4,7 +4,7 @@
 //! looked at; of what is not signed, only that a commit is one of a container, which says where a signature may be, and only its
 //! own can be found there.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use ostree_formats::commit::{Commit, CommitError};
 use ostree_formats::deployment::{Checksum, DeploymentPath, hexadecimal};
@@ -59,7 +59,7 @@ pub(crate) enum VerifyError {
 pub(crate) fn verify(
     physical: &PhysicalRoot,
     deployment: &DeploymentPath,
-    keys_in: impl AsFd,
+    keys_in: BorrowedFd<'_>,
     key_file: &str,
 ) -> Result<SignatureFacts, VerifyError> {
     let keys = trusted_keys(keys_in, key_file)?;
@@ -94,6 +94,11 @@ pub(crate) fn verify(
         Ok(digest) => Ok(SignatureFacts { key_file: key_file.to_owned(), digest }),
         Err(_) => Err(VerifyError::DigestLength { commit: checksum, bytes: length }),
     }
+}
+
+/// What a commit says: of an object that is what its name says, whoever made it.
+pub(crate) fn commit(physical: &PhysicalRoot, checksum: &Checksum) -> Result<Commit, VerifyError> {
+    parse(checksum, &read_commit(physical, checksum)?)
 }
 
 /// The keys in a file below `root`.

@@ -69,10 +69,29 @@ pub fn root(image: impl AsFd, path: Option<&str>, place: &str, layers: &Layers<'
     match LoopDevice::read_only(image) {
         // A damaged image fails in both ways.
         Ok(device) => root_of(&device.path, acl, place, layers),
-        Err(reason) => {
-            let said = refused.kernel.map(|text| format!("{text}; ")).unwrap_or_default();
-            Err(SystemError { kernel: Some(format!("{said}and no loop device: {reason}")), ..refused })
-        }
+        Err(reason) => Err(without_loop_device(refused, reason)),
+    }
+}
+
+fn without_loop_device(refused: SystemError, reason: Errno) -> SystemError {
+    let said = refused.kernel.map(|text| format!("{text}; ")).unwrap_or_default();
+    SystemError { kernel: Some(format!("{said}and no loop device: {reason}")), ..refused }
+}
+
+/// The tree that an image is, without the content of its files and mounted nowhere: where that is, and how it is sealed, is in
+/// attributes of each file (`trusted.overlay.redirect`, `trusted.overlay.metacopy`).
+///
+/// # Errors
+/// What the kernel said of the image; `EPERM` for whoever may mount nothing.
+pub fn tree(image: impl AsFd) -> Result<Detached, SystemError> {
+    let image = image.as_fd();
+    let refused = match erofs(&format!("/proc/self/fd/{}", image.as_raw_fd()), false) {
+        Err(refused) if refused.reason != Errno::PERM => refused,
+        other => return other,
+    };
+    match LoopDevice::read_only(image) {
+        Ok(device) => erofs(&device.path, false),
+        Err(reason) => Err(without_loop_device(refused, reason)),
     }
 }
 
@@ -90,9 +109,13 @@ fn has_acls(image: BorrowedFd<'_>) -> Result<bool, Errno> {
 }
 
 /// `source` is the image: a file, or a block device.
-fn root_of(source: &str, acl: bool, place: &str, layers: &Layers<'_>) -> Result<Detached, SystemError> {
+fn erofs(source: &str, acl: bool) -> Result<Detached, SystemError> {
     let options = [FsOption::Flag("ro"), FsOption::Flag(if acl { "acl" } else { "noacl" })];
-    let lower = mount::filesystem("erofs", source, &options, MountAttrFlags::MOUNT_ATTR_RDONLY)?;
+    mount::filesystem("erofs", source, &options, MountAttrFlags::MOUNT_ATTR_RDONLY)
+}
+
+fn root_of(source: &str, acl: bool, place: &str, layers: &Layers<'_>) -> Result<Detached, SystemError> {
+    let lower = erofs(source, acl)?;
     mount::attach_at(&lower, CWD, Path::new(place)).context("mount the image at", place)?;
     let overlay = overlay(place, layers);
     mount::detach(Path::new(place)).context("unmount the image at", place)?;

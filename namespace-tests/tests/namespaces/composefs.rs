@@ -15,16 +15,16 @@ use qemu_tests::signer::Signer;
 use crate::bad_input::{refused, refused_boot};
 use crate::pid1;
 
-const ENABLED: &str = "[composefs]\nenabled=yes\n";
+pub(crate) const ENABLED: &str = "[composefs]\nenabled=yes\n";
 
 /// The branch whose commit says the digest of the image, and is deployed.
-const BRANCH: &str = "os/image";
+pub(crate) const BRANCH: &str = "os/image";
 
-const COMMIT: &str = "ostree --repo=/target/ostree/repo commit --branch=os/image --tree=ref=os/stable --no-bindings \
+pub(crate) const COMMIT: &str = "ostree --repo=/target/ostree/repo commit --branch=os/image --tree=ref=os/stable --no-bindings \
                       --generate-composefs-metadata";
 /// A program that only its owner and user 12 may write: without the list everybody of the group might.
 const WITH_ACL: &str = "/run/fixture/tools/setfacl -m u:12:rw,g::- usr/bin/program";
-const DEPLOY: &str = "ostree admin deploy --sysroot=/target --os=os --karg=root=LABEL=root --karg=rw";
+pub(crate) const DEPLOY: &str = "ostree admin deploy --sysroot=/target --os=os --karg=root=LABEL=root --karg=rw";
 
 /// A copy of a system with an image.
 pub(crate) fn machine() -> Result<Machine> {
@@ -72,7 +72,7 @@ fn boots(initramfs: &Initramfs, configuration: &str) -> Result<()> {
     Ok(())
 }
 
-fn image(initramfs: &Initramfs) -> String {
+pub(crate) fn image(initramfs: &Initramfs) -> String {
     format!("{}/.ostree.cfs", initramfs.disk.deployment)
 }
 
@@ -253,13 +253,13 @@ pub(crate) fn a_root_that_nothing_can_be_stacked_on_is_made_by_a_loop_device(ini
     Ok(())
 }
 
-const KEYS: &str = "/etc/ostree/initramfs-root-binding.key";
-const SIGNED: &str = "[composefs]\nenabled=signed\n";
+pub(crate) const KEYS: &str = "/etc/ostree/initramfs-root-binding.key";
+pub(crate) const SIGNED: &str = "[composefs]\nenabled=signed\n";
 /// As far as a boot can get on a kernel without fs-verity: the signature is right.
 const VERIFIED: &str = "or the kernel, has no fs-verity";
 
 /// The paths of the deployment's commit and of its signatures.
-fn objects(initramfs: &Initramfs) -> Result<[String; 2]> {
+pub(crate) fn objects(initramfs: &Initramfs) -> Result<[String; 2]> {
     let name = initramfs.disk.deployment.rsplit('/').next().unwrap_or_default();
     let commit: Checksum = name.split('.').next().unwrap_or_default().parse()?;
     Ok(["commit", "commitmeta"].map(|kind| commit.object(kind)))

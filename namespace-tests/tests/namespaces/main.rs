@@ -9,6 +9,7 @@ mod composefs;
 mod failing;
 mod pid1;
 mod recovery;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -158,6 +159,15 @@ fn main() -> ExitCode {
                 whatever_call_fails_with_an_image_the_physical_root_is_where_it_was,
             ),
         ),
+        images!(verify:
+            what_is_whole_is_good_and_nothing_is_touched,
+            every_deployment_is_looked_at_and_the_worst_counts,
+            an_object_that_is_not_what_it_was_is_named,
+            what_is_no_image_is_bad,
+            a_signature_that_is_demanded_is_looked_for,
+            what_cannot_be_told_here_is_said,
+        ),
+        of_guest(Guest::Forky, series!(verify: seals_that_cannot_be_seen_are_not_taken_for_broken_ones)),
         series!(failing:
             killed_at_any_system_call_a_second_run_succeeds,
             killed_late_and_then_failing_nothing_is_left,

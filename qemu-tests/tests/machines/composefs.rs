@@ -75,19 +75,48 @@ fn seal(mode: &str, then: &str) -> String {
     format!("mode={mode}\n{SEAL}\n{then}")
 }
 
-/// Signed and sealed it boots; an object that was changed since cannot be read, and all others can.
+/// `verify` says what `--verify` finds out about the deployment that was made.
+const VERIFY: &str = "
+    key=/run/trusted.key; mkdir -p /etc/ostree; printf '[composefs]\nenabled=signed\n' >/etc/ostree/prepare-root.conf
+    verify() { /usr/lib/ostree/ostree-prepare-root --verify --keys $key /sysroot $(basename $deployment) || echo status $?; }
+";
+
+/// Signed and sealed it boots; an object that was changed since cannot be read, and all others can. Before that boot it is told.
 pub(crate) fn what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_read(guest: Guest) -> Result<()> {
     let change = "
-        changed=$(object_of usr/share/common-licenses/GPL-3); unsealed=$(object_of usr/share/common-licenses/GPL-2)
-        cp -a $changed /sysroot/new; echo changed >>/sysroot/new; mv /sysroot/new $changed
-        cp -a $unsealed /sysroot/new; mv /sysroot/new $unsealed";
+        flipped=$(object_of usr/share/common-licenses/GPL-3); unsealed=$(object_of usr/share/common-licenses/GPL-2)
+        exchanged=$(object_of usr/share/common-licenses/Artistic)
+        verify
+        cp -al $exchanged /sysroot/kept; ln -f $unsealed $exchanged
+        verify; mv /sysroot/kept $exchanged
+        cp -al $unsealed /sysroot/kept; cp -a $unsealed /sysroot/new; mv /sysroot/new $unsealed
+        verify; mv $unsealed /sysroot/new; mv /sysroot/kept $unsealed
+        # Below its seal, on the disk.
+        disk=$(findmnt --noheadings --output=SOURCE --nofsroot /sysroot)
+        block=$(filefrag -v -b4096 $flipped | awk '$1 == \"0:\" { print $4 + 0 }')
+        dd if=$disk bs=4096 skip=$block count=1 iflag=direct of=/run/block
+        tr a-y b-z </run/block >/run/flipped
+        dd if=/run/flipped bs=4096 seek=$block oflag=direct conv=notrunc of=$disk
+        echo 3 >/proc/sys/vm/drop_caches
+        verify
+        mv /sysroot/new $unsealed";
+    let change = format!("echo '{}' >/run/trusted.key\n{VERIFY}\n{change}", Signer::number(1).key_file().trim_end());
     let read = "
         for file in GPL-3 GPL-2 LGPL-3; do
             if cat /usr/share/common-licenses/$file >/dev/null; then echo $file is read; fi
         done";
-    let reports = signed_by(1, guest)?.run_scripts(&[&seal("signed", change), read])?;
+    let reports = signed_by(1, guest)?.run_scripts(&[&seal("signed", &change), read])?;
     let [sealed, signed] = reports.as_slice() else { anyhow::bail!("two boots") };
-    ensure!(sealed.script_status()? == 0, "{}", sealed.script_output()?);
+    let told = sealed.script_output()?;
+    ensure!(sealed.script_status()? == 0, "{told}");
+    let verdicts: Vec<&str> = told.lines().filter(|line| line.contains(".1: ")).collect();
+    let [good, exchanged, unsealed, flipped] = verdicts.as_slice() else { anyhow::bail!("four verdicts: {told}") };
+    contains(good, "the image is sealed and is the one that was signed, by a key of /run/trusted.key; its ")?;
+    contains(good, "objects are sealed and unchanged")?;
+    contains(exchanged, "common-licenses/Artistic): it is sealed with another digest")?;
+    contains(unsealed, "common-licenses/GPL-2): it is not sealed")?;
+    contains(flipped, "common-licenses/GPL-3): it is sealed with fs-verity, and cannot be read: Input/output error")?;
+    ensure!(told.matches("status 1").count() == 3, "{told}");
     is_well(signed)?;
     is_an_image(signed)?;
     let booted = qemu_tests::booted_state::lines(&signed.booted_state()?).join("\n");

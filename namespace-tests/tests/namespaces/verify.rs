@@ -1,0 +1,208 @@
+//! `--verify`, on a disk that the guest's `ostree` has deployed on. This machine's kernel has no fs-verity: sealed objects are
+//! verified in whole machines.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use namespace_tests::finalize::Story;
+use namespace_tests::{Initramfs, Outcome, inside_of};
+use qemu_tests::guest::Guest;
+use qemu_tests::signer::Signer;
+
+use crate::composefs::{BRANCH, COMMIT, DEPLOY, ENABLED, KEYS, SIGNED, image, objects};
+
+const GOOD: i32 = 0;
+const BAD: i32 = 1;
+const CANNOT_TELL: i32 = 3;
+
+/// The name of the disk's deployment, as `ostree admin status` shows it.
+fn name(initramfs: &Initramfs) -> String {
+    initramfs.disk.deployment.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+fn verify(initramfs: &Initramfs) -> Result<Outcome> {
+    initramfs.run(["--verify", "/sysroot", &name(initramfs)])
+}
+
+fn says(outcome: &Outcome, code: i32, parts: &[&str]) -> Result<()> {
+    ensure!(outcome.code == Some(code), "not {code}: {outcome:?}");
+    for part in parts {
+        ensure!(outcome.stdout.contains(part), "no {part:?}: {outcome:?}");
+    }
+    Ok(())
+}
+
+/// The object that a file of the deployment is a link to: its path on the physical root.
+fn object_of(initramfs: &Initramfs, file: &str) -> Result<String> {
+    let inode = |path: &Path| Ok::<_, anyhow::Error>(std::os::unix::fs::MetadataExt::ino(&path.symlink_metadata()?));
+    let wanted = inode(&initramfs.disk.path(&format!("{}/{file}", initramfs.disk.deployment)))?;
+    for directory in std::fs::read_dir(initramfs.disk.path("ostree/repo/objects"))? {
+        for object in std::fs::read_dir(directory?.path())? {
+            let path = object?.path();
+            if inode(&path)? == wanted {
+                return Ok(path.strip_prefix("/sysroot")?.display().to_string());
+            }
+        }
+    }
+    anyhow::bail!("no object of {file}")
+}
+
+pub(crate) fn what_is_whole_is_good_and_nothing_is_touched(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure(ENABLED)?;
+    initramfs.make_disk_read_only()?;
+    let before = initramfs.mounts()?;
+    let outcome = verify(initramfs)?;
+    let said = ["[composefs] enabled = yes is met", "nobody vouches for the names", "objects are not sealed"];
+    says(&outcome, GOOD, &[&format!("/{}: good: ", initramfs.disk.deployment)])?;
+    says(&outcome, GOOD, &said)?;
+    ensure!(outcome.stderr.is_empty() && outcome.stdout.lines().count() == 1, "{outcome:?}");
+    assert_eq!(initramfs.mounts()?, before);
+    ensure!(std::fs::read_dir("/run")?.next().is_none(), "something is left in /run");
+    // However it is called, it is the same one.
+    let link = initramfs.disk.bootlink.clone();
+    for called in [initramfs.disk.deployment.clone(), format!("/{}", initramfs.disk.deployment), link] {
+        assert_eq!(initramfs.run(["--verify", "/sysroot", &called])?.stdout, outcome.stdout, "{called}");
+    }
+    Ok(())
+}
+
+pub(crate) fn every_deployment_is_looked_at_and_the_worst_counts(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure(ENABLED)?;
+    let outcome = initramfs.run(["--verify", "/sysroot"])?;
+    let other = outcome.stdout.lines().find(|line| !line.contains(&name(initramfs))).context("one deployment")?;
+    let other = other.split(": ").next().unwrap_or_default().to_owned();
+    ensure!(outcome.stdout.lines().count() == 2, "{outcome:?}");
+    let image = format!("{other}/.ostree.cfs");
+    initramfs.disk.make_mutable(&other)?;
+    if initramfs.disk.path(&image).exists() {
+        initramfs.disk.remove(&image)?;
+    }
+    let outcome = initramfs.run(["--verify", "/sysroot"])?;
+    says(&outcome, BAD, &[": good: ", &format!("{other}: BAD: composefs is demanded"), "has no image"])
+}
+
+/// The first of them is named, with the file that it is for.
+pub(crate) fn an_object_that_is_not_what_it_was_is_named(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure(ENABLED)?;
+    let object = object_of(initramfs, "usr/bin/program")?;
+    let disk = &initramfs.disk;
+    let path = disk.path(&object);
+    let (content, mode) = (std::fs::read(&path)?, std::fs::metadata(&path)?.permissions());
+    let changed = [content.as_slice(), b"#"].concat();
+    let spoil: [(&dyn Fn() -> Result<()>, &str); 6] = [
+        (&|| Ok(()), "it is missing"),
+        (
+            &|| disk.file(&object, &changed),
+            "its content, owner, mode or attributes are not those that it is named after",
+        ),
+        // Content as it was, and another mode.
+        (
+            &|| disk.file(&object, &content),
+            "its content, owner, mode or attributes are not those that it is named after",
+        ),
+        (&|| disk.link(&object, "/etc/passwd"), "it is no file"),
+        (&|| disk.directory(&object), "it is no file"),
+        (&|| Ok(nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR)?), "it is no file"),
+    ];
+    for (spoil, reason) in spoil {
+        disk.remove(&object)?;
+        spoil()?;
+        if path.is_file() {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode.mode() ^ 0o010))?;
+        }
+        says(&verify(initramfs)?, BAD, &[&format!("BAD: the object /{object} (/usr/bin/program): {reason}")])?;
+        if path.symlink_metadata().is_err() {
+            disk.file(&object, "")?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn what_is_no_image_is_bad(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure(ENABLED)?;
+    let (disk, path) = (&initramfs.disk, image(initramfs));
+    disk.make_deployment_mutable()?;
+    let whole = std::fs::read(disk.path(&path))?;
+    let half = whole.get(..whole.len() / 2).unwrap_or_default();
+    let huge = || Ok(std::fs::File::create(disk.path(&path))?.set_len(1 << 40)?);
+    let spoil: [(&dyn Fn() -> Result<()>, &str); 5] = [
+        (&|| disk.file(&path, ""), "cannot be mounted"),
+        (&|| disk.link(&path, "usr/bin/program"), "a symbolic link is there"),
+        (&|| disk.directory(&path), "a directory is there"),
+        (&|| disk.file(&path, half), "image .ostree.cfs"),
+        (&huge, "cannot be mounted"),
+    ];
+    for (spoil, reason) in spoil {
+        disk.remove(&path)?;
+        spoil()?;
+        says(&verify(initramfs)?, BAD, &[": BAD: ", reason])?;
+    }
+    Ok(())
+}
+
+pub(crate) fn a_signature_that_is_demanded_is_looked_for(initramfs: &mut Initramfs) -> Result<()> {
+    // The deployment's own configuration, of which its initramfs is made, is stricter than that of whoever looks.
+    initramfs.configure(ENABLED)?;
+    let own = format!("{}/usr/lib/ostree/prepare-root.conf", initramfs.disk.deployment);
+    initramfs.disk.file(&own, SIGNED)?;
+    says(&verify(initramfs)?, CANNOT_TELL, &[": cannot tell: the file of trusted keys", KEYS, "No such file"])?;
+    initramfs.write(KEYS, Signer::number(1).key_file())?;
+    let [commit, signatures] = objects(initramfs)?;
+    says(&verify(initramfs)?, BAD, &["BAD: the commit", "is not signed: there is no", &signatures])?;
+    Signer::number(2).sign(Path::new("/sysroot"), BRANCH)?;
+    says(&verify(initramfs)?, BAD, &["is not signed by a key of", KEYS])?;
+    // As far as it can be told on a kernel without fs-verity.
+    initramfs.write("/other.key", Signer::number(2).key_file())?;
+    let outcome = initramfs.run(["--verify", "--keys", "/other.key", "/sysroot", &name(initramfs)])?;
+    says(&outcome, CANNOT_TELL, &["enabled = signed in the deployment", "has no fs-verity"])?;
+    initramfs.disk.file(&commit, "")?;
+    says(&verify(initramfs)?, BAD, &["is damaged", &commit])
+}
+
+/// Nothing of the deployment is to blame.
+pub(crate) fn what_cannot_be_told_here_is_said(initramfs: &mut Initramfs) -> Result<()> {
+    says(&verify(initramfs)?, CANNOT_TELL, &["no image is demanded ([composefs] enabled = no)", "ostree fsck"])?;
+    initramfs.configure(ENABLED)?;
+    let mut unprivileged = initramfs.host_program("setpriv");
+    unprivileged.args(["--reuid=1000", "--regid=1000", "--clear-groups", "/usr/lib/ostree/ostree-prepare-root"]);
+    let output = unprivileged.args(["--verify", "/sysroot", &name(initramfs)]).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.code() == Some(CANNOT_TELL) && text.contains("Operation not permitted"), "{output:?}");
+    let no_erofs = ["-o", "/trace", "-e", "trace=fsopen", "-e", "inject=fsopen:error=ENODEV"];
+    let outcome = initramfs.strace(&no_erofs, ["--verify", "/sysroot", &name(initramfs)])?;
+    says(&outcome, CANNOT_TELL, &["cannot be mounted", "No such device"])?;
+    for wrong in ["abc.0", &"a".repeat(64), &format!("{}.7", "a".repeat(64)), "/etc"] {
+        let outcome = initramfs.run(["--verify", "/sysroot", wrong])?;
+        ensure!(outcome.code == Some(CANNOT_TELL) && !outcome.stderr.is_empty(), "{wrong}: {outcome:?}");
+    }
+    let outcome = initramfs.run(["--verify", "/usr"])?;
+    ensure!(outcome.code == Some(CANNOT_TELL) && outcome.stderr.contains("no directory /ostree"), "{outcome:?}");
+    Ok(())
+}
+
+/// An image with digests, on a filesystem of which nobody can tell whether a file is sealed: its objects are compared with their
+/// names all the same.
+pub(crate) fn seals_that_cannot_be_seen_are_not_taken_for_broken_ones() -> Result<()> {
+    let binary = crate::binary().context("FIRSTROOT_PREPARE_ROOT is not set")?;
+    let checkout = format!("cd /target && ostree --repo=ostree/repo checkout --composefs {BRANCH} with-digests");
+    let install = format!("{COMMIT}\n{DEPLOY} {BRANCH}\n{checkout}");
+    let machine = Story::named("image-with-digests").installed(install).staged(Guest::Forky)?.copy()?;
+    inside_of(&machine, &binary, None, |initramfs| {
+        initramfs.configure("[composefs]\nenabled=verity\n")?;
+        says(&verify(initramfs)?, BAD, &["it was made without fs-verity"])?;
+        let (disk, path) = (&initramfs.disk, image(initramfs));
+        disk.make_deployment_mutable()?;
+        std::fs::copy(disk.path("with-digests"), disk.path(&path))?;
+        let unseen = "have the content that they are named after, and whether they are sealed cannot be told";
+        says(&verify(initramfs)?, CANNOT_TELL, &[unseen])?;
+        initramfs.configure(ENABLED)?;
+        says(&verify(initramfs)?, GOOD, &["objects are not sealed"])?;
+        let object = object_of(initramfs, "usr/bin/program")?;
+        disk.remove(&object)?;
+        disk.file(&object, "other")?;
+        initramfs.configure("[composefs]\nenabled=verity\n")?;
+        says(&verify(initramfs)?, BAD, &[&object])
+    })
+}
