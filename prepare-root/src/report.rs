@@ -105,6 +105,9 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
         Cause::System(error) if error.reason == rustix::io::Errno::NODEV && error.operation == "mount" => {
             "the kernel lacks that filesystem, or its module is not in the initramfs"
         }
+        Cause::System(error) if error.reason == rustix::io::Errno::IO => {
+            "the disk fails, or what is on it was cut off or changed, an image for one"
+        }
         Cause::System(_) => "the kernel refused; see what it said (dmesg)",
         Cause::Verify { error, .. } => match **error {
             VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } => {
@@ -166,6 +169,16 @@ fn about_signature(error: &VerifyError) -> &'static str {
     }
 }
 
+/// Whether `--verify` could tell of another deployment that it boots.
+fn is_about_an_image(cause: &Cause) -> bool {
+    match cause {
+        Cause::Verify { .. } | Cause::Image { .. } => true,
+        Cause::System(error) => error.reason == rustix::io::Errno::IO,
+        Cause::Plan { error: PlanError::Composefs(error), .. } => about_image(error) == DEPLOY_AGAIN,
+        _ => false,
+    }
+}
+
 fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
     let sysroot = failure.sysroot.display();
     let mut actions = Vec::new();
@@ -194,6 +207,11 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
             actions.push("rebuild the initramfs with that module (dracut: add_drivers+=\" overlay \")".to_owned());
         }
         _ => {}
+    }
+    let by_hand = failure.situation != Situation::Pid1;
+    if by_hand && is_about_an_image(&failure.cause) {
+        actions
+            .push(format!("see which deployments are whole: /usr/lib/ostree/ostree-prepare-root --verify {sysroot}"));
     }
     let asked = failure.asked_for.as_ref().map(|target| target.path.as_str());
     let another = survey.boot_links.iter().map(|(link, _)| link).find(|link| Some(link.as_str()) != asked);

@@ -139,8 +139,10 @@ pub(crate) fn what_is_no_image_is_a_clear_error(initramfs: &mut Initramfs) -> Re
     initramfs.configure(ENABLED)?;
     disk.make_deployment_mutable()?;
     let whole = std::fs::read(disk.path(&path))?;
-    let spoil: [(&dyn Fn() -> Result<()>, &str); 6] = [
+    let cut = whole.get(..2_000).unwrap_or_default();
+    let spoil: [(&dyn Fn() -> Result<()>, &str); 7] = [
         (&|| Ok(()), "has no image .ostree.cfs"),
+        (&|| disk.file(&path, cut), "an image for one"),
         (&|| disk.link(&path, "usr/bin/program"), "a symbolic link is there"),
         (&|| disk.directory(&path), "a directory is there"),
         (
@@ -159,6 +161,29 @@ pub(crate) fn what_is_no_image_is_a_clear_error(initramfs: &mut Initramfs) -> Re
             disk.file(&path, "")?;
         }
     }
+    // Larger than all memory, of which the kernel reads only what it needs.
+    disk.remove(&path)?;
+    disk.file(&path, &whole)?;
+    std::fs::OpenOptions::new().write(true).open(disk.path(&path))?.set_len(1 << 40)?;
+    let outcome = initramfs.boot()?;
+    ensure!(outcome.code == Some(0) && initramfs.read("/sysroot/usr/bin/program")? == "program\n", "{outcome:?}");
+    Ok(())
+}
+
+/// Where there is an initramfs, what the disk says of it counts for nothing: neither its configuration nor its keys.
+pub(crate) fn configuration_and_keys_on_the_disk_count_for_nothing(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure(SIGNED)?;
+    initramfs.write(KEYS, Signer::number(1).key_file())?;
+    Signer::number(2).sign(Path::new("/sysroot"), BRANCH)?;
+    let deployment = initramfs.disk.deployment.clone();
+    for root in ["", &deployment, &format!("{deployment}/usr")] {
+        let disk = &initramfs.disk;
+        disk.file(&format!("{root}/etc/ostree/prepare-root.conf"), "[composefs]\nenabled=no\n")?;
+        disk.file(&format!("{root}/usr/lib/ostree/prepare-root.conf"), "[composefs]\nenabled=no\n")?;
+        disk.file(&format!("{root}/etc/ostree/prepare-root.conf.d/1.conf"), "[composefs]\nkernel-argument=allow\n")?;
+        disk.file(&format!("{root}{KEYS}"), Signer::number(2).key_file())?;
+    }
+    refused_boot(initramfs, &["is not signed by a key of", KEYS])?;
     Ok(())
 }
 
@@ -276,6 +301,7 @@ pub(crate) fn a_signature_by_one_of_the_keys_is_needed(initramfs: &mut Initramfs
     refused_boot(initramfs, &["is not signed: there is no", &signatures])?;
     bob.sign(Path::new("/sysroot"), BRANCH)?;
     refused_boot(initramfs, &["is not signed by a key of", KEYS, "none of its 1 signatures"])?;
+    // Which of the keys, and which of the signatures, does not matter.
     initramfs.write(KEYS, alice.key_file() + &bob.key_file())?;
     refused_boot(initramfs, &[VERIFIED])?;
     // The same, asked for by the command line alone.

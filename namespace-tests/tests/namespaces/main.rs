@@ -132,6 +132,7 @@ fn main() -> ExitCode {
             a_second_run_says_that_an_image_is_prepared_already,
             a_plan_of_an_image_changes_nothing,
             what_is_no_image_is_a_clear_error,
+            configuration_and_keys_on_the_disk_count_for_nothing,
             an_image_on_another_filesystem_is_mounted_by_a_loop_device,
             a_link_on_the_disk_does_not_lead_into_the_image,
             access_control_lists_in_the_image_count,

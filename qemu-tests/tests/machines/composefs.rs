@@ -75,6 +75,20 @@ fn seal(mode: &str, then: &str) -> String {
     format!("mode={mode}\n{SEAL}\n{then}")
 }
 
+/// `flip FILE` changes a bit of a file's first block on the disk, below its seal.
+const FLIP: &str = "
+    flip() {
+        disk=$(findmnt --noheadings --output=SOURCE --nofsroot /sysroot)
+        block=$(filefrag -v -b4096 $1 | awk '$1 == \"0:\" { print $4 + 0 }')
+        dd if=$disk bs=4096 skip=$block count=1 iflag=direct of=/run/block status=none
+        # In the middle, where an image has its header, too.
+        byte=$(od -An -tu1 -j1030 -N1 /run/block)
+        printf \"\\\\$(printf %03o $((byte ^ 1)))\" | dd of=/run/block bs=1 seek=1030 conv=notrunc status=none
+        dd if=/run/block bs=4096 seek=$block oflag=direct conv=notrunc of=$disk status=none
+        echo 3 >/proc/sys/vm/drop_caches
+    }
+";
+
 /// `verify` says what `--verify` finds out about the deployment that was made.
 const VERIFY: &str = "
     key=/run/trusted.key; mkdir -p /etc/ostree; printf '[composefs]\nenabled=signed\n' >/etc/ostree/prepare-root.conf
@@ -91,16 +105,11 @@ pub(crate) fn what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_rea
         verify; mv /sysroot/kept $exchanged
         cp -al $unsealed /sysroot/kept; cp -a $unsealed /sysroot/new; mv /sysroot/new $unsealed
         verify; mv $unsealed /sysroot/new; mv /sysroot/kept $unsealed
-        # Below its seal, on the disk.
-        disk=$(findmnt --noheadings --output=SOURCE --nofsroot /sysroot)
-        block=$(filefrag -v -b4096 $flipped | awk '$1 == \"0:\" { print $4 + 0 }')
-        dd if=$disk bs=4096 skip=$block count=1 iflag=direct of=/run/block
-        tr a-y b-z </run/block >/run/flipped
-        dd if=/run/flipped bs=4096 seek=$block oflag=direct conv=notrunc of=$disk
-        echo 3 >/proc/sys/vm/drop_caches
+        flip $flipped
         verify
         mv /sysroot/new $unsealed";
-    let change = format!("echo '{}' >/run/trusted.key\n{VERIFY}\n{change}", Signer::number(1).key_file().trim_end());
+    let change =
+        format!("echo '{}' >/run/trusted.key\n{VERIFY}\n{FLIP}\n{change}", Signer::number(1).key_file().trim_end());
     let read = "
         for file in GPL-3 GPL-2 LGPL-3; do
             if cat /usr/share/common-licenses/$file >/dev/null; then echo $file is read; fi
@@ -155,4 +164,54 @@ pub(crate) fn an_image_of_another_commit_is_refused(guest: Guest) -> Result<()> 
         chattr -i $deployment $other; mv $deployment/.ostree.cfs $deployment/kept; mv $other/.ostree.cfs $deployment/";
     let reasons = ["is not the one that was signed: its digest is", "exchanged"];
     is_refused(&signed_by(1, guest)?, exchange, &reasons)
+}
+
+/// One bit below its seal, on the disk: the kernel gives out nothing of that block.
+pub(crate) fn an_image_that_was_changed_below_its_seal_is_refused(guest: Guest) -> Result<()> {
+    let flip = format!("{FLIP}\nflip $deployment/.ostree.cfs");
+    is_refused(&signed_by(1, guest)?, &flip, &["composefs image of the deployment", "cannot be mounted"])
+}
+
+/// A small tree and its image, on a disk that is only a directory. Each image of `$images` is verified, and booted where nobody sees it.
+const FUZZ: &str = "
+    set -e
+    tree=/var/tmp/tree; mkdir -p $tree/usr/etc $tree/usr/bin $tree/etc $tree/sysroot $tree/var
+    for n in $(seq 30); do seq $n 300 >$tree/usr/bin/$n; ln -s $n $tree/usr/etc/$n; done
+    disk=/var/tmp/disk; repo=$disk/ostree/repo; mkdir -p $repo
+    ostree --repo=$repo init --mode=bare
+    commit=$(ostree --repo=$repo commit --branch=fuzz --tree=dir=$tree --no-bindings)
+    deployment=$disk/ostree/deploy/os/deploy/$commit.0; mkdir -p ${deployment%/*} $disk/ostree/deploy/os/var
+    ostree --repo=$repo checkout -H fuzz $deployment
+    cd $deployment; ostree --repo=$repo checkout --composefs fuzz .ostree.cfs
+    mkdir -p etc/ostree; printf '[composefs]\nenabled=yes\n' | tee etc/ostree/prepare-root.conf >/etc/ostree/prepare-root.conf
+    link=ostree/boot.0/os/$(printf '%064d' 0); mkdir -p $disk/$link; ln -s ../../../deploy/os/deploy/$commit.0 $disk/$link/0
+    program=/usr/lib/ostree/ostree-prepare-root
+    try() {
+        verdict=0; timeout 60 $program --verify $disk $commit.0 >/run/told 2>&1 || verdict=$?
+        boot=0; timeout 60 unshare --mount sh -c \"
+            mount -t tmpfs run /run && mount --bind $disk $disk && $program --systemd=no $disk ostree=/$link/0\" >>/run/told 2>&1 || boot=$?
+        echo \"verdict $verdict boot $boot\"
+        case $verdict$boot in [013][01]) ;; *) cat /run/told; exit 1 ;; esac
+        if grep -q panicked /run/told; then cat /run/told; exit 1; fi
+    }
+    echo whole: $(try)
+    cp .ostree.cfs /run/whole; size=$(stat -c %s /run/whole)
+    # Most of it is the header, inodes and names: the same images each time.
+    for n in $(seq 100); do
+        cp /run/whole .ostree.cfs
+        for k in 1 2 3 4; do
+            at=$(( (n * 7919 + k * 104729 + n * n * k * 31) % size )); if [ $k = 1 ]; then at=$(( 1024 + n )); fi
+            printf \"\\\\$(printf %03o $(( (n * 37 + k * 101) % 256 )))\" | dd of=.ostree.cfs bs=1 seek=$at conv=notrunc status=none
+        done
+        try
+    done | sort | uniq -c
+    if dmesg | grep -E 'BUG:|Oops|general protection'; then exit 1; fi";
+
+/// Whatever is in an image, neither program nor kernel falls over it.
+pub(crate) fn images_of_a_fuzzer_are_booted_or_refused(guest: Guest) -> Result<()> {
+    let report = scenario(guest, "ext4")?.run_script(FUZZ)?;
+    let output = report.script_output()?;
+    ensure!(report.script_status()? == 0, "{output}");
+    contains(&output, "whole: verdict 0 boot 0")?;
+    contains(&output, "verdict 1 boot 1")
 }

@@ -95,6 +95,8 @@ fn main() -> ExitCode {
         what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_read,
         a_signature_of_somebody_else_is_refused,
         an_image_of_another_commit_is_refused,
+        an_image_that_was_changed_below_its_seal_is_refused,
+        images_of_a_fuzzer_are_booted_or_refused,
     ))
     .chain(stories!(soft_reboot on forky => what_is_finalized_comes_up_in_a_soft_reboot))
     .chain(stories!(failing on both =>
