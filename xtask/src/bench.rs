@@ -2,6 +2,7 @@
 
 mod calls;
 mod contestant;
+mod disk;
 mod disk_image;
 mod finalize;
 mod initramfs_size;
@@ -11,6 +12,7 @@ mod shutdown;
 mod stage;
 mod table;
 mod time;
+mod verification;
 
 use std::str::FromStr;
 
@@ -30,6 +32,8 @@ pub(crate) use memory::{MEASURE, measure};
 pub(crate) enum Part {
     /// At boot.
     PrepareRoot,
+    /// Before a boot.
+    Verify,
     /// At shutdown.
     Finalize,
     /// The same in a whole machine.
@@ -42,9 +46,10 @@ impl FromStr for Part {
     fn from_str(name: &str) -> Result<Part> {
         match name {
             "prepare-root" => Ok(Part::PrepareRoot),
+            "verify" => Ok(Part::Verify),
             "finalize" => Ok(Part::Finalize),
             "shutdown" => Ok(Part::Shutdown),
-            other => bail!("there is no part {other:?} to measure: prepare-root, finalize, shutdown"),
+            other => bail!("there is no part {other:?} to measure: prepare-root, verify, finalize, shutdown"),
         }
     }
 }
@@ -71,6 +76,9 @@ pub(crate) fn bench(only: Option<Part>) -> Result<()> {
         for guest in &guests {
             print(&prepare_root::figures(*guest, &programs)?);
         }
+    }
+    if is_wanted(Part::Verify) && guests.contains(&Guest::Forky) {
+        print(&verification::figures(&binary::build(binary::PREPARE_ROOT)?)?);
     }
     if is_wanted(Part::Finalize) {
         let finalizer = binary::build(binary::FINALIZE_STAGED)?;

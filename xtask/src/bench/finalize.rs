@@ -1,6 +1,5 @@
 //! Finalization, on disks on which the guest's own `ostree` staged an update.
 
-mod disk;
 mod run;
 mod system;
 mod trace;
@@ -12,9 +11,10 @@ use anyhow::{Context, Result};
 use namespace_tests::finalize::Contestant;
 use qemu_tests::guest::Guest;
 
-use self::run::{Bed, Entrant, Memory};
+use self::run::{Bed, Entrant};
 use self::system::System;
 use self::trace::Times;
+use super::disk::Memory;
 use super::table::{Comparison, Goal, Section, Unit};
 use super::time::median;
 

@@ -1,31 +1,21 @@
 //! One finalization, on a fresh copy of a disk.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use namespace_tests::finalize::{Contestant, Finalized, Machine};
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use qemu_tests::cache::Cache;
 use qemu_tests::guest::Guest;
 use qemu_tests::host;
 
-use super::disk::Disk;
 use super::system::System;
 use super::trace::{self, Times};
 use crate::bench::MEASURE;
+use crate::bench::disk::{Disk, Memory};
 use crate::bench::memory::Measured;
 use crate::workspace::run;
-
-/// What is in memory when it begins. The programs themselves always are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Memory {
-    /// All files of the disk.
-    Warm,
-    /// Nothing of the disk, neither in the cache of its filesystem nor in that of its image.
-    Cold,
-}
 
 /// Whose program, and what ran before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,9 +100,9 @@ impl Bed {
         let read = if memory == Memory::Warm { READ_DISK } else { "" };
         fs::write(machine.directory().join("before.sh"), format!("{LOAD_PROGRAMS}{read}{script}exec \"$@\"\n"))
             .context("writing what runs before")?;
-        let root = Disk::of(&written_out(machine.root_image(), memory)?)?;
+        let root = Disk::of(&machine.root_image(), memory)?;
         let boot = machine.boot_image();
-        let boot = if boot.exists() { Some(Disk::of(&written_out(boot, memory)?)?) } else { None };
+        let boot = if boot.exists() { Some(Disk::of(&boot, memory)?) } else { None };
         machine.move_to(root.volume(), boot.as_ref().map(Disk::volume));
         let starter = format!("sh /run/fixture/machine/before.sh {starter}");
         let finalized = machine.finalize_under(entrant.contestant, &starter)?;
@@ -130,16 +120,6 @@ impl Bed {
         }
         Ok(())
     }
-}
-
-/// Nothing of the image is left to be written, and if it is to be cold, to be read from memory.
-fn written_out(image: PathBuf, memory: Memory) -> Result<PathBuf> {
-    let file = File::open(&image).with_context(|| format!("opening {}", image.display()))?;
-    file.sync_all().with_context(|| format!("writing out {}", image.display()))?;
-    if memory == Memory::Cold {
-        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).context("emptying the cache")?;
-    }
-    Ok(image)
 }
 
 fn journal_of(image: &Path, megabytes: &str) -> Result<()> {
