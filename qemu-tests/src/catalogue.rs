@@ -36,6 +36,12 @@ const ENTRIES: &[Entry] = &[
     ("composefs-sealed", |s| {
         s.with_filesystem(Filesystem::Ext4WithBoot).prepare_root_conf("[composefs]\nenabled=yes\n")
     }),
+    // Nothing is sealed in the first boot.
+    ("composefs-verity", |s| {
+        s.with_filesystem(Filesystem::Ext4WithBoot)
+            .prepare_root_conf("[composefs]\nenabled=verity\n")
+            .with_disk_changed_by(|root| Sysroot::at(root).append_kernel_argument("ostree.prepare-root.composefs=no"))
+    }),
     ("composefs-transient", |s| {
         s.prepare_root_conf("[composefs]\nenabled=yes\n[root]\ntransient=true\n[etc]\ntransient=true\n")
     }),

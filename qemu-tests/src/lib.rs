@@ -29,6 +29,7 @@ pub mod package;
 pub mod report;
 pub mod rootfs;
 pub mod scenario;
+pub mod sealing;
 pub mod signer;
 pub mod small_initramfs;
 pub mod staging;

@@ -39,6 +39,21 @@ impl<'a> Sysroot<'a> {
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     }
 
+    /// Appends a kernel argument to each boot loader entry.
+    pub fn append_kernel_argument(&self, argument: &str) -> Result<()> {
+        let entries = self.root.join("boot/loader/entries");
+        for entry in fs::read_dir(&entries).with_context(|| format!("listing {}", entries.display()))? {
+            let path = entry.with_context(|| format!("listing {}", entries.display()))?.path();
+            let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+            let lines = text.lines().map(|line| match line.starts_with("options ") {
+                true => format!("{line} {argument}\n"),
+                false => format!("{line}\n"),
+            });
+            fs::write(&path, lines.collect::<String>()).with_context(|| format!("writing {}", path.display()))?;
+        }
+        Ok(())
+    }
+
     /// Writes the deployment's `/etc/fstab`.
     pub fn write_fstab(&self, text: &str) -> Result<()> {
         fs::write(self.deployment()?.join("etc/fstab"), text).context("writing fstab")

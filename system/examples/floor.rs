@@ -17,7 +17,8 @@ system::entry_point!(run);
 fn run(arguments: Vec<OsString>) -> u8 {
     let has = |option: &str| arguments.iter().any(|argument| argument == option);
     let Some(deployment) = arguments.first() else { return 2 };
-    let wanted = Wanted { boot: has("--boot"), read_only: has("--read-only"), image: has("--image") };
+    let wanted =
+        Wanted { boot: has("--boot"), read_only: has("--read-only"), image: has("--image"), verity: has("--verity") };
     u8::from(mounts(Path::new(deployment), wanted).is_err())
 }
 
@@ -27,26 +28,27 @@ struct Wanted {
     boot: bool,
     read_only: bool,
     image: bool,
+    verity: bool,
 }
 
 /// Where the peer mounts the image meanwhile: the mount table shows it.
 const LOWER: &str = "/run/ostree/.private/cfsroot-lower";
 
-fn image_root(deployment: &OwnedFd) -> Result<Detached, Errno> {
+fn image_root(deployment: &OwnedFd, verity: bool) -> Result<Detached, Errno> {
     for directory in ["/run/ostree", "/run/ostree/.private", LOWER] {
         rustix::fs::mkdir(directory, Mode::RWXU)?;
     }
     let image = open(deployment, ".ostree.cfs", OFlags::RDONLY | OFlags::NOFOLLOW)?;
-    let layers = Layers { objects: "/sysroot/ostree/repo/objects", upper: None, verity: false, read_only: true };
+    let layers = Layers { objects: "/sysroot/ostree/repo/objects", upper: None, verity, read_only: true };
     image::root(image, None, LOWER, &layers).map_err(|error| error.reason)
 }
 
 fn mounts(path: &Path, wanted: Wanted) -> Result<(), Errno> {
-    let Wanted { boot, read_only, image } = wanted;
+    let Wanted { boot, read_only, image, verity } = wanted;
     let physical = open_root(Path::new("/sysroot"))?;
     let deployment = open_directory(&physical, path)?;
     mount::make_all_private()?;
-    let root = if image { image_root(&deployment)? } else { mount::clone(&deployment)? };
+    let root = if image { image_root(&deployment, verity)? } else { mount::clone(&deployment)? };
     // Any directory will do until it moves to its place: here no new one is needed.
     mount::attach_at(&root, CWD, "/run")?;
     if boot {

@@ -9,6 +9,7 @@ mod initramfs_size;
 mod memory;
 mod prepare_root;
 mod shutdown;
+mod signed;
 mod stage;
 mod table;
 mod time;
@@ -32,6 +33,8 @@ pub(crate) use memory::{MEASURE, measure};
 pub(crate) enum Part {
     /// At boot.
     PrepareRoot,
+    /// The same with seals and signatures, in a whole machine.
+    Signed,
     /// Before a boot.
     Verify,
     /// At shutdown.
@@ -46,10 +49,11 @@ impl FromStr for Part {
     fn from_str(name: &str) -> Result<Part> {
         match name {
             "prepare-root" => Ok(Part::PrepareRoot),
+            "signed" => Ok(Part::Signed),
             "verify" => Ok(Part::Verify),
             "finalize" => Ok(Part::Finalize),
             "shutdown" => Ok(Part::Shutdown),
-            other => bail!("there is no part {other:?} to measure: prepare-root, verify, finalize, shutdown"),
+            other => bail!("there is no part {other:?} to measure: prepare-root, signed, verify, finalize, shutdown"),
         }
     }
 }
@@ -76,6 +80,9 @@ pub(crate) fn bench(only: Option<Part>) -> Result<()> {
         for guest in &guests {
             print(&prepare_root::figures(*guest, &programs)?);
         }
+    }
+    if is_wanted(Part::Signed) && guests.contains(&Guest::Forky) {
+        print(&signed::figures(Guest::Forky)?);
     }
     if is_wanted(Part::Verify) && guests.contains(&Guest::Forky) {
         print(&verification::figures(&binary::build(binary::PREPARE_ROOT)?)?);

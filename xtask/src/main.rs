@@ -17,7 +17,7 @@ use lexopt::prelude::*;
 const HELP: &str = "\
 cargo xtask boot [--scenario NAME] [--interactive]   make a system, boot it, show what happened
 cargo xtask test [--fast] [--all-power-cuts]         everything; --fast leaves out the whole machines
-cargo xtask bench [--only prepare-root|verify|finalize|shutdown]
+cargo xtask bench [--only prepare-root|signed|verify|finalize|shutdown]
                                                     figures, against the peer in the same run
 cargo xtask build                                    the static binaries
 cargo xtask install DESTDIR [--dracut-module NAME]   everything where a distribution expects it

@@ -60,6 +60,11 @@ static CASES: &[Case] = &[
     with_image("image", "[composefs]\nenabled=yes\n"),
     with_image("image_maybe", "[composefs]\nenabled=maybe\n"),
     with_image("image_unused", ""),
+    with_image("image_with_verity", "[composefs]\nenabled=verity\n"),
+    Case {
+        arguments: "ostree.prepare-root.composefs=maybe",
+        ..with_image("image_by_argument_over_verity", "[composefs]\nenabled=verity\n")
+    },
     with_image("image_with_sysroot_writable", "[composefs]\nenabled=yes\n[sysroot]\nreadonly=false\n"),
     with_image("image_with_etc_transient", "[composefs]\nenabled=yes\n[etc]\ntransient=true\n"),
     with_image("image_with_root_transient", "[composefs]\nenabled=yes\n[root]\ntransient=true\n"),

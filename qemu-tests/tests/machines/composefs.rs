@@ -4,12 +4,11 @@ use anyhow::{Context, Result, ensure};
 use qemu_tests::guest::Guest;
 use qemu_tests::report::Report;
 use qemu_tests::scenario::Scenario;
+use qemu_tests::sealing::{KEYS, SIGNED, seal, signed_by};
 use qemu_tests::signer::Signer;
 
 use crate::beside_the_peer::both;
 use crate::{contains, is_well, scenario};
-
-const KEYS: &str = "etc/ostree/initramfs-root-binding.key";
 
 fn is_an_image(report: &Report) -> Result<()> {
     let table = report.mount_table()?;
@@ -51,28 +50,14 @@ pub(crate) fn root_and_etc_are_transient(guest: Guest) -> Result<()> {
     })
 }
 
-/// The commit is signed before the first boot, in which its files are sealed and it is deployed again.
-fn signed_by(number: u8, guest: Guest) -> Result<Scenario> {
-    let sign = move |root: &std::path::Path| Signer::number(number).sign(root, "firstroot/guest");
-    Ok(scenario(guest, "composefs-sealed")?
-        .with_disk_changed_by(sign)
-        .initramfs_file(KEYS, &Signer::number(1).key_file()))
-}
-
-/// Seals, deploys, and lets the next boot demand `$mode`.
-const SEAL: &str = "
-    set -e
-    ostree --repo=/sysroot/ostree/repo config set ex-integrity.fsverity maybe
-    mount -o remount,rw /sysroot
-    ostree admin post-copy
-    ostree admin deploy --os=default --karg-append=ostree.prepare-root.composefs=$mode firstroot/guest
-    deployment=$(ls -d /sysroot/ostree/deploy/default/deploy/*.1)
-    # Of a file of the deployment, its object: the one with the same inode.
-    object_of() { find /sysroot/ostree/repo/objects -samefile $deployment/$1; }
-";
-
-fn seal(mode: &str, then: &str) -> String {
-    format!("mode={mode}\n{SEAL}\n{then}")
+/// The peer takes that from the configuration only.
+pub(crate) fn sealed_objects_are_demanded(guest: Guest) -> Result<()> {
+    let sealed = seal("--karg-delete=ostree.prepare-root.composefs=no", "");
+    both(guest, "composefs-verity", &[&sealed, ""], |report| {
+        is_an_image(report)?;
+        contains(&report.mount_table()?.at("/").context("no mount at /")?.to_string(), "verity=require")?;
+        contains(&qemu_tests::booted_state::lines(&report.booted_state()?).join("\n"), "composefs.verity = true")
+    })
 }
 
 /// `flip FILE` changes a bit of a file's first block on the disk, below its seal.
@@ -114,7 +99,7 @@ pub(crate) fn what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_rea
         for file in GPL-3 GPL-2 LGPL-3; do
             if cat /usr/share/common-licenses/$file >/dev/null; then echo $file is read; fi
         done";
-    let reports = signed_by(1, guest)?.run_scripts(&[&seal("signed", &change), read])?;
+    let reports = signed_by(1, guest)?.run_scripts(&[&seal(SIGNED, &change), read])?;
     let [sealed, signed] = reports.as_slice() else { anyhow::bail!("two boots") };
     let told = sealed.script_output()?;
     ensure!(sealed.script_status()? == 0, "{told}");
@@ -141,7 +126,7 @@ pub(crate) fn what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_rea
 
 /// Nothing of the disk boots that nobody trusted has signed for, and the console says why.
 fn is_refused(scenario: &Scenario, then: &str, reasons: &[&str]) -> Result<()> {
-    let reports = scenario.run_scripts(&[&seal("signed", then), ""])?;
+    let reports = scenario.run_scripts(&[&seal(SIGNED, then), ""])?;
     let [sealed, refused] = reports.as_slice() else { anyhow::bail!("two boots") };
     ensure!(sealed.script_status()? == 0, "{}", sealed.script_output()?);
     ensure!(!refused.came_up(), "it came up");

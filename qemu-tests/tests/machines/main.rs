@@ -92,6 +92,7 @@ fn main() -> ExitCode {
         an_image_is_the_root_without_an_initramfs,
         an_image_on_btrfs_is_the_root,
         root_and_etc_are_transient,
+        sealed_objects_are_demanded,
         what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_read,
         a_signature_of_somebody_else_is_refused,
         an_image_of_another_commit_is_refused,

@@ -23,13 +23,20 @@ pub(crate) enum Configuration {
     SysrootReadOnly,
     /// `composefs.enabled = yes`.
     Image,
+    /// `composefs.enabled = verity`.
+    ImageWithVerity,
 }
 
 impl Configuration {
     /// Those that are measured beside a guest's `ostree`: an older one makes no images.
     pub(crate) fn of(guest: Guest) -> &'static [Configuration] {
         match guest {
-            Guest::Forky => &[Configuration::Plain, Configuration::SysrootReadOnly, Configuration::Image],
+            Guest::Forky => &[
+                Configuration::Plain,
+                Configuration::SysrootReadOnly,
+                Configuration::Image,
+                Configuration::ImageWithVerity,
+            ],
             Guest::Bookworm | Guest::Trixie => &[Configuration::Plain, Configuration::SysrootReadOnly],
         }
     }
@@ -40,6 +47,7 @@ impl Configuration {
             Configuration::Plain => "plain",
             Configuration::SysrootReadOnly => "sysroot.readonly",
             Configuration::Image => "composefs",
+            Configuration::ImageWithVerity => "composefs with verity",
         }
     }
 
@@ -48,7 +56,13 @@ impl Configuration {
             Configuration::Plain => None,
             Configuration::SysrootReadOnly => Some("[sysroot]\nreadonly=true\n"),
             Configuration::Image => Some("[composefs]\nenabled=yes\n"),
+            Configuration::ImageWithVerity => Some("[composefs]\nenabled=verity\n"),
         }
+    }
+
+    /// Whether the root is an image.
+    pub(crate) fn is_image(self) -> bool {
+        matches!(self, Configuration::Image | Configuration::ImageWithVerity)
     }
 }
 
@@ -85,7 +99,7 @@ pub(crate) fn enter<T: Send>(
         initramfs.set_kernel_command_line(&format!("root=LABEL=x rw quiet {}\n", initramfs.disk.argument()))?;
         story(&Stage { initramfs, configuration, boot_is_mounted })
     };
-    if configuration == Configuration::Image {
+    if configuration.is_image() {
         let machine = Story::named("bench-image").staged(rootfs.guest())?.copy()?;
         return inside_of(&machine, &programs.ours, Some(&peer), set);
     }
@@ -130,8 +144,11 @@ impl Stage<'_> {
                 if self.configuration != Configuration::Plain {
                     floor.push("--read-only".to_owned());
                 }
-                if self.configuration == Configuration::Image {
+                if self.configuration.is_image() {
                     floor.push("--image".to_owned());
+                }
+                if self.configuration == Configuration::ImageWithVerity {
+                    floor.push("--verity".to_owned());
                 }
                 floor
             }
@@ -149,6 +166,10 @@ impl Stage<'_> {
         let mut words = starter.iter().copied().chain(own.iter().map(String::as_str));
         let mut command = Command::new(words.next().context("a program has a name")?);
         command.args(words).env_clear().stdin(Stdio::null()).stdout(Stdio::null());
+        if self.configuration == Configuration::ImageWithVerity {
+            // That the image is not sealed is said each time.
+            command.stderr(Stdio::null());
+        }
         Ok(command)
     }
 

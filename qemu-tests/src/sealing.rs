@@ -1,0 +1,44 @@
+//! Deployments that are sealed in the guest, and a disk whose commit somebody has signed.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::catalogue;
+use crate::guest::Guest;
+use crate::scenario::Scenario;
+use crate::signer::Signer;
+
+/// Where an initramfs has the keys that it trusts.
+pub const KEYS: &str = "etc/ostree/initramfs-root-binding.key";
+
+/// The branch that is deployed.
+pub const BRANCH: &str = "firstroot/guest";
+
+/// The next boot demands a signature.
+pub const SIGNED: &str = "--karg-append=ostree.prepare-root.composefs=signed";
+
+const SEAL: &str = "
+    set -e
+    ostree --repo=/sysroot/ostree/repo config set ex-integrity.fsverity maybe
+    mount -o remount,rw /sysroot
+    ostree admin post-copy
+    ostree admin deploy --os=default $arguments $branch
+    deployment=$(ls -d /sysroot/ostree/deploy/default/deploy/*.1)
+    # Of a file of the deployment, its object: the one with the same inode.
+    object_of() { find /sysroot/ostree/repo/objects -samefile $deployment/$1; }
+";
+
+/// A script that seals all objects and deploys again, with `arguments` of `ostree admin deploy`, and goes on with `then`, where
+/// `$deployment` is the new one, and `object_of FILE` the object of one of its files.
+pub fn seal(arguments: &str, then: &str) -> String {
+    format!("arguments={arguments}\nbranch={BRANCH}\n{SEAL}\n{then}")
+}
+
+/// The commit is signed before the first boot, in which it is to be sealed; the initramfs trusts the signer with the number 1.
+pub fn signed_by(number: u8, guest: Guest) -> Result<Scenario> {
+    let sign = move |root: &Path| Signer::number(number).sign(root, BRANCH);
+    Ok(catalogue::scenario(&format!("{guest}:composefs-sealed"))?
+        .with_disk_changed_by(sign)
+        .initramfs_file(KEYS, &Signer::number(1).key_file()))
+}

@@ -1,0 +1,63 @@
+//! What a demanded signature adds: the same sealed deployment prepared in each mode, in a whole machine, since this kernel may have no
+//! fs-verity.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use qemu_tests::guest::Guest;
+use qemu_tests::sealing::{KEYS, SIGNED, seal, signed_by};
+use qemu_tests::signer::Signer;
+
+use super::table::{Comparison, Goal, Section, Unit};
+use super::time::median;
+
+/// Runs of each mode, in turn.
+const RUNS: usize = 41;
+
+/// Prepares the physical root once more where nobody sees it, as in an initramfs: with a `/run` of its own.
+const MEASURE: &str = r"
+    set -e
+    export link=$(tr ' ' '\n' </proc/cmdline | grep ^ostree=)
+    mkdir -p /etc/ostree
+    for run in $(seq $runs); do
+        for mode in yes verity signed; do
+            printf '[composefs]\nenabled=%s\n' $mode >/etc/ostree/prepare-root.conf
+            unshare --mount bash -c '
+                mount -t tmpfs run /run && mount --bind /sysroot /mnt
+                begin=${EPOCHREALTIME/./}
+                /usr/lib/ostree/ostree-prepare-root --systemd=yes /mnt $link || exit
+                echo $0 $((${EPOCHREALTIME/./} - begin))' $mode
+        done
+    done
+";
+
+/// Figures of our program alone: Debian's is built without Ed25519.
+pub(crate) fn figures(guest: Guest) -> Result<Section> {
+    let key = format!("mkdir -p /etc/ostree; echo '{}' >/{KEYS}", Signer::number(1).key_file().trim_end());
+    let measure = format!("{key}\nruns={RUNS}\n{MEASURE}");
+    let reports = signed_by(1, guest)?.run_scripts(&[&seal(SIGNED, ""), &measure])?;
+    let [sealed, measured] = reports.as_slice() else { anyhow::bail!("two boots") };
+    ensure!(sealed.script_status()? == 0, "sealing: {}", sealed.script_output()?);
+    let output = measured.script_output()?;
+    ensure!(measured.script_status()? == 0, "{output}");
+    let [yes, verity, signed] = ["yes", "verity", "signed"].map(|mode| time(&output, mode));
+    let beside = |what: &str, ours, peer| Comparison {
+        what: what.to_owned(),
+        unit: Unit::Seconds,
+        ours,
+        peer,
+        goal: Goal::Note(String::new()),
+    };
+    let comparisons = vec![
+        beside("verity; in place of the peer: yes", verity?, yes?),
+        beside("signed; in place of the peer: yes", signed?, time(&output, "yes")?),
+    ];
+    Ok(Section { title: format!("sealed and signed, {guest}, emulated"), comparisons })
+}
+
+fn time(output: &str, mode: &str) -> Result<f64> {
+    let times = output.lines().filter_map(|line| line.strip_prefix(mode)?.trim().parse().ok());
+    let times: Vec<Duration> = times.map(Duration::from_micros).collect();
+    ensure!(times.len() == RUNS, "{} runs of {mode}: {output}", times.len());
+    median(times).with_context(|| mode.to_owned())
+}
