@@ -31,7 +31,7 @@ pub(crate) fn check(root: &Path) -> Result<Findings, SystemError> {
         // What the kernel command line may still switch on is no error.
         let by_argument = parsed.conf.composefs_kernel_argument != KernelArgumentPolicy::Ignore;
         match possible {
-            Err(error @ ComposefsError::TransientWithoutComposefs(_)) if by_argument => {
+            Err(error @ ComposefsError::TransientWithoutComposefs { .. }) if by_argument => {
                 warnings.push(format!("{error}: only ostree.prepare-root.composefs= on the command line can do that"));
             }
             other => errors.extend(other.err().map(|error| error.to_string())),

@@ -23,8 +23,8 @@ pub(crate) enum ComposefsError {
          the disk ([composefs] unverified-init = yes accepts that)"
     )]
     SignedWithoutInitramfs(String),
-    #[error("[root] {0} needs composefs, which is not enabled")]
-    TransientWithoutComposefs(&'static str),
+    #[error("[root] {key} needs composefs, which is off ({off})")]
+    TransientWithoutComposefs { key: &'static str, off: String },
     #[error("[root] {0} needs composefs, and the deployment has no image {IMAGE}")]
     TransientWithoutImage(&'static str),
     #[error("composefs is demanded ({demanded}), and the deployment has no image {IMAGE}")]
@@ -98,7 +98,9 @@ pub(crate) fn decide(conf: &PrepareRootConf, argument: Option<&str>) -> Result<D
 /// What a configuration demands that cannot be had at all, whatever is on the disk.
 pub(crate) fn require_possible(conf: &PrepareRootConf, decision: &Decision) -> Result<(), ComposefsError> {
     match transient(conf) {
-        Some(key) if decision.mode == ComposefsMode::No => Err(ComposefsError::TransientWithoutComposefs(key)),
+        Some(key) if decision.mode == ComposefsMode::No => {
+            Err(ComposefsError::TransientWithoutComposefs { key, off: decision.source.clone() })
+        }
         _ => Ok(()),
     }
 }

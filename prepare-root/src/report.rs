@@ -139,7 +139,7 @@ fn about_image(error: &ComposefsError) -> &'static str {
         ComposefsError::BadArgument(_)
         | ComposefsError::Weaker { .. }
         | ComposefsError::SignedWithoutInitramfs(_)
-        | ComposefsError::TransientWithoutComposefs(_) => REBUILD,
+        | ComposefsError::TransientWithoutComposefs { .. } => REBUILD,
         ComposefsError::NotSealed { .. } | ComposefsError::NoVerity { .. } => {
             "boot an older entry, set ex-integrity.fsverity=yes in ostree/repo/config, on ext4 with the feature `verity`, run \
              `ostree admin post-copy`, and deploy again"

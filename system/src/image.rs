@@ -1,8 +1,7 @@
 //! A composefs image as a root: an EROFS that has names, modes and small files, under an overlay that takes the content of the
 //! others from a directory of objects (Documentation/filesystems/{erofs,overlayfs}.rst).
 //!
-//! Needs data-only layers of overlayfs (Linux 6.5), and for objects that are checked when read `verity=require` (6.6). What older
-//! kernels need instead is tried, here and nowhere else; whether something is there is learnt by trying, never from a version.
+//! Needs data-only layers of overlayfs (Linux 6.5), and for objects that are checked when read `verity=require` (6.6). Whether something is there is learnt by trying, never from a version.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
@@ -13,6 +12,7 @@ use rustix::mount::MountAttrFlags;
 
 use crate::loop_device::LoopDevice;
 use crate::mount::{self, Detached, FsOption};
+use crate::mount_compat;
 use crate::{Context, SystemError};
 
 /// Upper layer of the overlay, both absolute paths.
@@ -137,19 +137,12 @@ fn overlay(image: &str, layers: &Layers<'_>) -> Result<Detached, SystemError> {
         mount::filesystem("overlay", "composefs", &[options.as_slice(), layers].concat(), attributes)
     };
     match with_layers(&[FsOption::Text("lowerdir+", image), FsOption::Text("datadir+", objects)]) {
-        Err(error) if knows_no_such_option(&error) => {
-            // Before 6.7 both are one option, in which colons separate. Not tested: no guest has such a kernel.
-            let escaped = |path: &str| path.replace('\\', "\\\\").replace(':', "\\:");
-            let layers = format!("{}::{}", escaped(image), escaped(objects));
-            with_layers(&[FsOption::Text("lowerdir", &layers)]).map_err(|error| too_old(error, verity))
+        Err(error) if mount_compat::knows_no_such_option(&error) => {
+            let layers = mount_compat::layers_in_one_option(image, objects);
+            with_layers(&[FsOption::Text("lowerdir", &layers)]).map_err(|error| mount_compat::too_old(error, verity))
         }
         other => other,
     }
-}
-
-/// A kernel that still has the older interface for overlays says nothing at all.
-fn knows_no_such_option(error: &SystemError) -> bool {
-    error.reason == Errno::INVAL && error.kernel.as_ref().is_none_or(|text| text.contains("Unknown parameter"))
 }
 
 /// Whether another overlay can be mounted on top of the one at `root`. A kernel that mounts an image from its file knows all options
@@ -160,18 +153,4 @@ fn can_be_stacked_on(root: &str) -> bool {
     let trial = mount::filesystem("overlay", "overlay", &layers, MountAttrFlags::MOUNT_ATTR_RDONLY);
     // Only that error is about it, and the kernel says no more: any other one is told when a real one is mounted.
     !matches!(trial, Err(error) if error.reason == Errno::INVAL)
-}
-
-/// The kernel says no more than that it knows no such option, or nothing.
-fn too_old(error: SystemError, verity: bool) -> SystemError {
-    if !knows_no_such_option(&error) {
-        return error;
-    }
-    let needed = if verity {
-        "verity=require needs Linux 6.6; on a newer one see dmesg"
-    } else {
-        "data-only layers need Linux 6.5; on a newer one see dmesg"
-    };
-    let said = error.kernel.map(|text| format!("; {text}")).unwrap_or_default();
-    SystemError { kernel: Some(format!("{needed}{said}")), ..error }
 }

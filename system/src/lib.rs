@@ -15,6 +15,7 @@ pub mod lock;
 pub mod log;
 mod loop_device;
 pub mod mount;
+mod mount_compat;
 pub mod notify;
 pub mod output;
 pub mod power;

@@ -278,6 +278,29 @@ pub(crate) fn a_root_that_nothing_can_be_stacked_on_is_made_by_a_loop_device(ini
     Ok(())
 }
 
+/// A kernel between 6.5 and 6.6 has the two layers in one option: a made-up refusal of the newer one, since this kernel has both.
+pub(crate) fn what_older_kernels_need_is_tried(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure(ENABLED)?;
+    initramfs.keep_disk()?;
+    let arguments = ["/sysroot".to_owned(), initramfs.disk.argument()];
+    let outcome = initramfs.strace(&["-o", "/calls", "-e", "trace=fsconfig"], &arguments)?;
+    ensure!(outcome.code == Some(0), "{outcome:?}");
+    let (calls, mounted) = (initramfs.read("/calls")?, initramfs.mounts()?);
+    let newer = calls.lines().zip(1..).find(|(line, _)| line.contains("\"lowerdir+\""));
+    let (_, newer) = newer.with_context(|| calls.clone())?;
+    initramfs.start_over()?;
+    let refuse = format!("inject=fsconfig:error=EINVAL:when={newer}");
+    let trace = ["-s", "300", "-o", "/trace", "-e", "trace=fsconfig", "-e", &refuse];
+    let outcome = initramfs.strace(&trace, &arguments)?;
+    ensure!(outcome.code == Some(0), "{outcome:?}");
+    ensure!(initramfs.read("/trace")?.contains("cfsroot-lower::/"), "{}", initramfs.read("/trace")?);
+    // The two layers are shown as they were given.
+    let as_given = |table: &str| table.replace("lowerdir+=", "lowerdir=").replace(" datadir+=", "::");
+    assert_eq!(as_given(&initramfs.mounts()?), as_given(&mounted));
+    assert_eq!(initramfs.read("/sysroot/usr/bin/program")?, "program\n");
+    Ok(())
+}
+
 pub(crate) const KEYS: &str = "/etc/ostree/initramfs-root-binding.key";
 pub(crate) const SIGNED: &str = "[composefs]\nenabled=signed\n";
 /// As far as a boot can get on a kernel without fs-verity: the signature is right.

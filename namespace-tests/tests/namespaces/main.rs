@@ -139,6 +139,7 @@ fn main() -> ExitCode {
             a_disk_that_was_linked_before_is_not_kept,
             no_loop_device_is_taken_where_none_is_needed,
             a_root_that_nothing_can_be_stacked_on_is_made_by_a_loop_device,
+            what_older_kernels_need_is_tried,
             a_signature_by_one_of_the_keys_is_needed,
             no_damage_passes_for_a_signature,
             a_deployment_that_is_renamed_is_another_commits,
