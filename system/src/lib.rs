@@ -20,7 +20,6 @@ pub mod notify;
 pub mod output;
 pub mod power;
 pub mod proc;
-pub mod signals;
 pub mod sync;
 pub mod tree;
 pub mod verity;

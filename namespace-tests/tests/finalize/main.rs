@@ -86,6 +86,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         an_interruption_is_reported_at_the_next_boot,
         a_stamp_of_what_is_booted_is_no_failure,
         a_soft_reboot_is_finished_beside_a_stamp,
+        who_holds_boot_ends_by_the_first_signal,
     ));
     // What is ours alone is the same with each guest.
     if guest == Guest::Trixie {

@@ -56,3 +56,15 @@ pub(crate) fn a_soft_reboot_is_finished_beside_a_stamp(guest: Guest) -> Result<(
     );
     Ok(())
 }
+
+/// At a soft reboot SIGKILL follows SIGTERM at once: a unit counts as failed whose process has not ended by the first.
+pub(crate) fn who_holds_boot_ends_by_the_first_signal(guest: Guest) -> Result<()> {
+    let outcome = staged(guest)?.run(
+        "set +e; for program in /usr/lib/ostree/ostree-finalize-staged 'ostree admin finalize-staged'; do
+            $program --hold & until readlink /proc/$!/fd/* | grep --quiet '^/boot$'; do kill -0 $! || break; done
+            kill -TERM $!; kill -KILL $!; wait $!; echo $?
+         done",
+    )?;
+    ensure!(outcome.stdout == "143\n143\n", "{outcome:?}");
+    Ok(())
+}
