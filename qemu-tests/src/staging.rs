@@ -9,7 +9,8 @@ kver=$(uname -r)
 unit=ostree-finalize-staged-prepare
 repo=/sysroot/ostree/repo
 
-# A commit that is the booted one with another version, a file in /etc, and another initramfs (zeros after its end).
+# A commit that is the booted one with another version, a file in /etc, and another initramfs (zeros after its end). Its checksum
+# is the same on each machine.
 commit() {
     tree=/var/tmp/tree-$1
     mkdir -p "$tree/usr/etc" "$tree/usr/lib/modules/$kver"
@@ -17,7 +18,7 @@ commit() {
     cp "/usr/lib/modules/$kver/initramfs.img" "$tree/usr/lib/modules/$kver/"
     head -c $((512 * $1)) /dev/zero >>"$tree/usr/lib/modules/$kver/initramfs.img"
     ostree --repo=$repo commit --branch="firstroot/$1" --tree=ref=firstroot/guest --tree=dir="$tree" \
-        --add-metadata-string=version="$1" --no-bindings
+        --add-metadata-string=version="$1" --no-bindings --timestamp='2025-02-01 00:00:00 +0000'
     rm -r "$tree"
 }
 stage() {

@@ -99,7 +99,10 @@ fn main() -> ExitCode {
         an_image_that_was_changed_below_its_seal_is_refused,
         images_of_a_fuzzer_are_booted_or_refused,
     ))
-    .chain(stories!(soft_reboot on forky => what_is_finalized_comes_up_in_a_soft_reboot))
+    .chain(stories!(soft_reboot on forky =>
+        what_is_booted_and_what_is_finalized_comes_up_as_after_the_peer,
+        a_separate_boot_is_mounted_again,
+    ))
     .chain(stories!(failing on both =>
         a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell,
     ))
