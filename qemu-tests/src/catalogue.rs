@@ -32,6 +32,9 @@ const ENTRIES: &[Entry] = &[
     ("composefs-btrfs", |s| {
         s.with_filesystem(Filesystem::BtrfsSubvolume).prepare_root_conf("[composefs]\nenabled=yes\n")
     }),
+    ("composefs-btrfs-two-disks", |s| {
+        s.with_filesystem(Filesystem::BtrfsSubvolume).with_spare_disk().prepare_root_conf("[composefs]\nenabled=yes\n")
+    }),
     // Its /boot cannot be sealed, so that this machine's kernel, which knows no seals, reads kernels from it.
     ("composefs-sealed", |s| {
         s.with_filesystem(Filesystem::Ext4WithBoot).prepare_root_conf("[composefs]\nenabled=yes\n")

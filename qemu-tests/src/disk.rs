@@ -172,6 +172,18 @@ impl Disks {
         result
     }
 
+    /// Mounts what a boot loader reads while `work` runs with the path of `/boot`. The physical root stays as it is where it is another
+    /// filesystem: of several disks this machine would have to know all.
+    pub(crate) fn boot_mounted<T>(&self, work: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+        if !self.filesystem.has_boot_disk() {
+            return self.mounted(|root| work(&root.join("boot")));
+        }
+        let boot = Mounted::new(&self.boot_image(), "loop")?;
+        let result = work(boot.path());
+        boot.unmount()?;
+        result
+    }
+
     fn root_image(&self) -> PathBuf {
         self.directory.join("root.img")
     }

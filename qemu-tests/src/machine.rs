@@ -93,6 +93,8 @@ pub(crate) struct Machine {
     pub(crate) without_arguments: Vec<String>,
     /// How many bytes can be written to `/boot`'s own disk in a second.
     pub(crate) boot_writes: Option<u64>,
+    /// The image of one more disk.
+    pub(crate) spare_disk: Option<PathBuf>,
     pub(crate) busybox: PathBuf,
     pub(crate) cache: crate::cache::Cache,
 }
@@ -159,13 +161,12 @@ impl Machine {
     fn prepare(&self, script: &str, arguments: &[&str]) -> Result<Qemu> {
         let bzimage = self.directory.join("vmlinuz");
         let initramfs = self.directory.join("initramfs.img");
-        let entry = self.disks.mounted(|root| {
-            let boot = root.join("boot");
-            let entry = BootEntry::default_of(&boot)?;
-            copy(&inside(&boot, &entry.linux), &bzimage)?;
+        let entry = self.disks.boot_mounted(|boot| {
+            let entry = BootEntry::default_of(boot)?;
+            copy(&inside(boot, &entry.linux), &bzimage)?;
             match (&self.initramfs, entry.initrd.first()) {
                 (Initramfs::OfEntry, first) => {
-                    copy(&inside(&boot, first.context("the boot loader entry has no initrd")?), &initramfs)?;
+                    copy(&inside(boot, first.context("the boot loader entry has no initrd")?), &initramfs)?;
                 }
                 (Initramfs::File(file) | Initramfs::None(file), _) => copy(file, &initramfs)?,
             }
@@ -213,12 +214,13 @@ impl Machine {
         File::create(&report).and_then(|file| file.set_len(REPORT_SIZE)).context("creating the report's disk")?;
         let system = self.disks.images().into_iter().zip(["root", "boot"]);
         let own = [(script_image, "script"), (report, "report")];
+        let spare = self.spare_disk.clone().map(|image| (image, "spare"));
         let device = |(image, serial): (PathBuf, &str)| DiskDevice {
             image,
             serial: serial.to_owned(),
             writes: self.boot_writes.filter(|_| serial == "boot"),
         };
-        Ok(system.chain(own).map(device).collect())
+        Ok(system.chain(own).chain(spare).map(device).collect())
     }
 }
 

@@ -19,6 +19,8 @@ use crate::report::Report;
 use crate::small_initramfs;
 use crate::tree::Tree;
 
+const SPARE_SIZE: u64 = 1 << 30;
+
 /// How a deployment's root is prepared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -47,6 +49,7 @@ pub struct Scenario {
     kernel_arguments: Vec<String>,
     without_arguments: Vec<String>,
     boot_writes: Option<u64>,
+    spare_disk: bool,
     change: Option<Change>,
 }
 
@@ -64,6 +67,7 @@ impl Scenario {
             kernel_arguments: Vec::new(),
             without_arguments: Vec::new(),
             boot_writes: None,
+            spare_disk: false,
             change: None,
         }
     }
@@ -151,6 +155,13 @@ impl Scenario {
         self
     }
 
+    /// One more disk, with nothing on it: `/dev/disk/by-id/virtio-spare`.
+    #[must_use]
+    pub fn with_spare_disk(mut self) -> Scenario {
+        self.spare_disk = true;
+        self
+    }
+
     /// Changes the disk before the first boot; `change` gets the path of the physical root.
     #[must_use]
     pub fn with_disk_changed_by(mut self, change: impl Fn(&Path) -> Result<()> + 'static) -> Scenario {
@@ -227,6 +238,7 @@ impl Scenario {
             kernel_arguments: self.kernel_arguments.clone(),
             without_arguments: self.without_arguments.clone(),
             boot_writes: self.boot_writes,
+            spare_disk: self.spare_disk.then(|| empty_disk(&directory)).transpose()?,
             busybox: tree.rootfs().path().join("usr/bin/busybox"),
             cache,
         };
@@ -277,6 +289,12 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}, {}, {})", self.name, self.guest, self.filesystem, self.provider.name())
     }
+}
+
+fn empty_disk(directory: &Path) -> Result<PathBuf> {
+    let image = directory.join("spare.img");
+    fs::File::create(&image).and_then(|file| file.set_len(SPARE_SIZE)).context("creating the spare disk")?;
+    Ok(image)
 }
 
 /// A suffix, so that two tests with one scenario keep a log each.

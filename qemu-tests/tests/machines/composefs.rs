@@ -28,12 +28,28 @@ pub(crate) fn an_image_is_the_root_without_an_initramfs(guest: Guest) -> Result<
     is_an_image(&report)
 }
 
+/// systemd remounts the root that fstab names, and cannot with an overlay: whoever changes to composefs takes it out.
+const TAKE_ROOT_OUT: &str = "sed -i '\\# / #d' /etc/fstab";
+
 /// Where `st_dev` is no device, systemd still finds the disk.
 pub(crate) fn an_image_on_btrfs_is_the_root(guest: Guest) -> Result<()> {
-    // systemd remounts the root that fstab names, and cannot with an overlay: whoever changes to composefs takes it out.
-    both(guest, "composefs-btrfs", &["sed -i '\\# / #d' /etc/fstab", ""], |report| {
+    both(guest, "composefs-btrfs", &[TAKE_ROOT_OUT, ""], |report| {
         is_an_image(report)?;
         contains(&report.text("volatile-root")?, "/dev/block/")
+    })
+}
+
+/// Of several disks none is the root's.
+pub(crate) fn an_image_on_a_btrfs_of_two_disks_is_the_root(guest: Guest) -> Result<()> {
+    let add_disk = format!(
+        "set -e; {TAKE_ROOT_OUT}; mount -o remount,rw /sysroot; btrfs device add /dev/disk/by-id/virtio-spare /sysroot"
+    );
+    both(guest, "composefs-btrfs-two-disks", &[&add_disk, "btrfs filesystem show /sysroot"], |report| {
+        is_an_image(report)?;
+        contains(&report.script_output()?, "Total devices 2 ")?;
+        let link = report.text("volatile-root")?;
+        ensure!(link.is_empty(), "{link}");
+        Ok(())
     })
 }
 
