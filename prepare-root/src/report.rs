@@ -124,7 +124,10 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
         Cause::Image { error, .. } if error.reason == rustix::io::Errno::NODEV => {
             "the kernel lacks EROFS or overlayfs, or the module is not in the initramfs"
         }
-        Cause::Image { .. } => "the image is damaged, or the kernel cannot mount it; see what it said",
+        Cause::Image { error, .. } if error.reason == rustix::io::Errno::OPNOTSUPP => {
+            "the kernel is too old for composefs images"
+        }
+        Cause::Image { .. } => "the image is damaged, or the kernel cannot mount it; see what it said (dmesg)",
         Cause::Exec { .. } => "the deployment's /sbin/init is damaged, or for another machine",
     }
     .to_owned()
@@ -203,6 +206,11 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
                 "rebuild the initramfs with these modules (dracut: add_drivers+=\" erofs overlay loop \")".to_owned(),
             );
         }
+        Cause::Image { error, .. } if error.reason == rustix::io::Errno::OPNOTSUPP => actions.push(
+            "boot an entry with a newer kernel, or this one without its image: ostree.prepare-root.composefs=no on the kernel \
+             command line"
+                .to_owned(),
+        ),
         Cause::System(error) if error.reason == rustix::io::Errno::NODEV => {
             actions.push("rebuild the initramfs with that module (dracut: add_drivers+=\" overlay \")".to_owned());
         }

@@ -1,4 +1,5 @@
-//! What older kernels need instead of the mount options that are used, for whoever was refused those: nobody asks for a version.
+//! What older kernels need instead of the mount options that are used, for whoever was refused those. A version is asked for only to say
+//! what is missing, never to decide.
 
 use rustix::io::Errno;
 
@@ -16,23 +17,37 @@ pub(crate) fn layers_in_one_option(image: &str, objects: &str) -> String {
     format!("{}::{}", escaped(image), escaped(objects))
 }
 
-/// Says which kernels know the options of an overlay that this one has refused in both forms.
+/// Says which kernels know the options of an overlay that this one has refused in both forms: it says no more than that it knows no such
+/// option, or nothing. A newer one has other reasons, and keeps its errno; an older one that boots an image all the same has got what it
+/// needs from its distribution.
 pub(crate) fn too_old(error: SystemError, verity: bool) -> SystemError {
     if !knows_no_such_option(&error) {
         return error;
     }
-    let needed = if verity {
-        "verity=require needs Linux 6.6; on a newer one see dmesg"
-    } else {
-        "data-only layers need Linux 6.5; on a newer one see dmesg"
-    };
-    let said = error.kernel.map(|text| format!("; {text}")).unwrap_or_default();
-    SystemError { kernel: Some(format!("{needed}{said}")), ..error }
+    let (what, needed) = if verity { ("verity=require", (6, 6)) } else { ("data-only layers", (6, 5)) };
+    let running = rustix::system::uname();
+    let release = running.release().to_string_lossy();
+    let object = format!("an overlay with {what} (from Linux {}.{} on; this is {release})", needed.0, needed.1);
+    let is_older = version(&release).is_some_and(|version| version < needed);
+    SystemError { object, reason: if is_older { Errno::OPNOTSUPP } else { error.reason }, ..error }
+}
+
+/// Major and minor number of a kernel's release.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_release_begins_with_its_version() {
+        assert_eq!(version("6.1.0-50-cloud-amd64"), Some((6, 1)));
+        assert_eq!(version("6.12"), Some((6, 12)));
+        assert_eq!(version("next"), None);
+    }
 
     #[test]
     fn what_separates_layers_is_escaped_in_their_paths() {

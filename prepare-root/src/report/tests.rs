@@ -90,6 +90,11 @@ fn every_cause_has_something_to_do() {
         reason: Errno::NODEV,
         kernel: Some("overlay: said so".into()),
     };
+    let too_old = SystemError {
+        object: "an overlay with data-only layers (from Linux 6.5 on; this is 6.1)".into(),
+        reason: Errno::OPNOTSUPP,
+        ..overlay.clone()
+    };
     let causes = [
         (Cause::Configuration(prepare_root_conf::parse(Some(&bad), &[]).errors), "/etc/ostree/prepare-root.conf"),
         (Cause::NotOstree("/sysroot".into()), "/sysroot"),
@@ -111,6 +116,7 @@ fn every_cause_has_something_to_do() {
             "/x.commit is damaged: its checksum is cc",
         ),
         (Cause::Image { deployment: deployment(), error: Box::new(overlay.clone()) }, DEPLOYMENT),
+        (Cause::Image { deployment: deployment(), error: Box::new(too_old) }, "(from Linux 6.5 on; this is 6.1)"),
         (overlay.into(), "(kernel: overlay: said so)"),
         (Cause::Exec { init: "/sbin/init", reason: Errno::NOEXEC }, "/sbin/init"),
     ];
