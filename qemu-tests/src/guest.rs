@@ -5,7 +5,7 @@ use std::fmt;
 /// A release of Debian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Guest {
-    /// Debian 12, for its dracut (059).
+    /// Debian 12, for its dracut (059) and its kernel (6.1).
     Bookworm,
     /// Debian 13: the main guest. ostree 2025.2, dracut 106.
     Trixie,

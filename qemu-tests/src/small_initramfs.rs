@@ -17,7 +17,8 @@ const NO_INITRAMFS_INIT: &str = include_str!("../guest/no-initramfs-init.sh");
 /// A prepare-root in an initramfs without systemd, whose script calls it. `package` is ours; without it, it is the peer's
 /// with its libraries.
 pub fn of_a_script(rootfs: &Rootfs, package: Option<&Package>) -> Result<Vec<u8>> {
-    let drivers = ["virtio_blk", "xfs", "btrfs", "overlay"];
+    // virtio_pci is a module in Debian 12, and built in later.
+    let drivers = ["virtio_pci", "virtio_blk", "xfs", "btrfs", "overlay", "erofs", "loop"];
     let mut archive = with_busybox(rootfs, &drivers)?;
     let libraries = if package.is_some() { Vec::new() } else { libraries_of(rootfs)? };
     for library in libraries {
