@@ -19,11 +19,13 @@ done
 
 mode=ro
 flags=
+ram=no
 for argument in $(cat /proc/cmdline); do
     case $argument in
         root=*) root=${argument#root=} ;;
         rootflags=*) flags=,${argument#rootflags=} ;;
         rw) mode=rw ;;
+        toram) ram=yes ;;
     esac
 done
 for _ in 1 2 3 4 5 6 7 8 9 10; do
@@ -31,6 +33,14 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
     sleep 1
 done
 mount -o "$mode$flags" "$device" /sysroot || fail "cannot mount $root"
+if [ $ram = yes ]; then
+    # A live system, whose medium can be taken out.
+    mkdir /ram
+    mount -t tmpfs -o mode=0755 ram /ram
+    cp -a /sysroot/. /ram || fail "cannot copy $root"
+    umount /sysroot
+    mount --move /ram /sysroot
+fi
 
 /usr/lib/ostree/ostree-prepare-root /sysroot || fail "prepare-root has failed"
 

@@ -52,6 +52,10 @@ const ENTRIES: &[Entry] = &[
     ("boot-not-mounted", |s| s.initramfs_file(WHO_MOUNTS_BOOT, "[boot]\nmount=no\n")),
     ("dracut-without-systemd", Scenario::in_an_initramfs_without_systemd),
     ("script-initramfs", Scenario::in_a_script_initramfs),
+    // The kernel mounts no image from a file in a tmpfs.
+    ("composefs-in-memory", |s| {
+        s.in_a_script_initramfs().kernel_arguments(["toram"]).prepare_root_conf("[composefs]\nenabled=yes\n")
+    }),
     ("no-initramfs", Scenario::without_initramfs),
     ("no-initramfs-readonly", |s| {
         s.without_initramfs()

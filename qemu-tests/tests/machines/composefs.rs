@@ -53,6 +53,18 @@ pub(crate) fn an_image_on_a_btrfs_of_two_disks_is_the_root(guest: Guest) -> Resu
     })
 }
 
+/// A live system in memory, where the kernel does not mount the image itself; another overlay fits on top.
+pub(crate) fn an_image_on_a_loop_device_is_the_root(guest: Guest) -> Result<()> {
+    let script = "set -e; cat /sys/block/loop0/loop/backing_file /usr/share/common-licenses/GPL-3
+        ostree admin unlock; echo new >/usr/new";
+    let report = scenario(guest, "composefs-in-memory")?.run_script(script)?;
+    is_well(&report)?;
+    is_an_image(&report)?;
+    ensure!(report.script_status()? == 0, "{}", report.script_output()?);
+    contains(&report.script_output()?, "/.ostree.cfs\n")?;
+    contains(&report.script_output()?, "GNU GENERAL PUBLIC LICENSE")
+}
+
 /// What is written in the first boot is gone in the second; and an ordinary user sees the root.
 pub(crate) fn root_and_etc_are_transient(guest: Guest) -> Result<()> {
     let scripts = [

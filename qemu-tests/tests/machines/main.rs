@@ -94,6 +94,7 @@ fn main() -> ExitCode {
         an_image_is_the_root_without_an_initramfs,
         an_image_on_btrfs_is_the_root,
         an_image_on_a_btrfs_of_two_disks_is_the_root,
+        an_image_on_a_loop_device_is_the_root,
         root_and_etc_are_transient,
         sealed_objects_are_demanded,
         what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_read,
