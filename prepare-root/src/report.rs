@@ -207,8 +207,8 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
             );
         }
         Cause::Image { error, .. } if error.reason == rustix::io::Errno::OPNOTSUPP => actions.push(
-            "boot an entry with a newer kernel, or this one without its image: ostree.prepare-root.composefs=no on the kernel \
-             command line"
+            "boot an entry with a newer kernel; without its image, so that nothing is verified, this one boots with \
+             ostree.prepare-root.composefs=no"
                 .to_owned(),
         ),
         Cause::System(error) if error.reason == rustix::io::Errno::NODEV => {
