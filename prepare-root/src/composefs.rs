@@ -3,7 +3,7 @@
 use ostree_formats::deployment::{DeploymentPath, hexadecimal};
 use ostree_formats::prepare_root_conf::{ComposefsMode, KernelArgumentPolicy, PrepareRootConf};
 
-use crate::facts::{Facts, Found, Seal, Situation};
+use crate::facts::{Facts, Found, Lack, Seal, Situation};
 
 /// The image in a deployment directory, as libostree names it.
 pub(crate) const IMAGE: &str = ".ostree.cfs";
@@ -38,8 +38,8 @@ pub(crate) enum ComposefsError {
          it could be changed after it was looked at"
     )]
     NotSealed { demanded: String },
-    #[error("a signature is demanded ({demanded}), and the image's filesystem, or the kernel, has no fs-verity")]
-    NoVerity { demanded: String },
+    #[error("a signature is demanded ({demanded}), and {}", .lack.describe())]
+    NoVerity { demanded: String, lack: Lack },
     #[error("the image {IMAGE} is sealed with the hash algorithm number {0}, and only SHA-256 (1) is signed")]
     OtherAlgorithm(u16),
     #[error("the image {IMAGE} is not the one that was signed: its digest is {found}, the commit says {signed}")]
@@ -167,7 +167,7 @@ pub(crate) fn require_signed(seal: Seal, signed: &[u8], demanded: impl Fn() -> S
         }
         Seal::Other(algorithm) => Err(ComposefsError::OtherAlgorithm(algorithm)),
         Seal::Missing => Err(ComposefsError::NotSealed { demanded: demanded() }),
-        Seal::Unsupported => Err(ComposefsError::NoVerity { demanded: demanded() }),
+        Seal::Unsupported(lack) => Err(ComposefsError::NoVerity { demanded: demanded(), lack }),
     }
 }
 
@@ -180,9 +180,9 @@ fn unsealed(seal: Seal, deployment: &DeploymentPath) -> Option<String> {
             "{image} is not sealed with fs-verity, so names and modes in it can be changed: set ex-integrity.fsverity=yes \
              in ostree/repo/config, run `ostree admin post-copy`, and deploy again"
         )),
-        Seal::Unsupported => Some(format!(
-            "{image} cannot be sealed, nor can objects, and with that demanded none can be read: the filesystem has no fs-verity \
-             (`tune2fs -O verity` gives an ext4 the feature), or the kernel has none"
+        Seal::Unsupported(lack) => Some(format!(
+            "{image} cannot be sealed, nor can objects, and with that demanded none can be read: {}",
+            lack.describe()
         )),
     }
 }

@@ -59,8 +59,34 @@ pub(crate) enum Seal {
     /// It is not sealed.
     #[default]
     Missing,
-    /// Its filesystem, or the kernel, has no fs-verity.
-    Unsupported,
+    /// It cannot be sealed: this has no fs-verity.
+    Unsupported(Lack),
+}
+
+/// What it is that has no fs-verity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Lack {
+    /// The kernel was built without.
+    Kernel,
+    /// The kernel has it, and the filesystem not.
+    Filesystem,
+    /// One of them.
+    Unknown,
+}
+
+impl Lack {
+    /// As the beginning of a sentence.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Lack::Kernel => "this kernel has no fs-verity",
+            Lack::Filesystem => "the filesystem has no fs-verity (`tune2fs -O verity` gives an ext4 the feature)",
+            Lack::Unknown => {
+                "this kernel, or the filesystem, has no fs-verity (`tune2fs -O verity` gives an ext4 the feature)"
+            }
+        }
+    }
 }
 
 /// The deployment's composefs image; only looked for when one may be wanted.

@@ -10,7 +10,7 @@ use system::dir::{self, Kind};
 use system::verity;
 
 use crate::composefs::IMAGE;
-use crate::facts::{Found, Seal};
+use crate::facts::{Found, Lack, Seal};
 use crate::kernel;
 use crate::physical_root::PhysicalRoot;
 use crate::recovery::Candidates;
@@ -70,7 +70,11 @@ impl Deployment {
             verity::Seal::Sha256(digest) => Seal::Sha256(digest),
             verity::Seal::Other(algorithm) => Seal::Other(algorithm),
             verity::Seal::None => Seal::Missing,
-            verity::Seal::Unsupported => Seal::Unsupported,
+            verity::Seal::Unsupported => Seal::Unsupported(match verity::lack() {
+                verity::Lack::Kernel => Lack::Kernel,
+                verity::Lack::Filesystem => Lack::Filesystem,
+                verity::Lack::Unknown => Lack::Unknown,
+            }),
         })
     }
 }

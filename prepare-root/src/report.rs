@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::composefs::ComposefsError;
-use crate::facts::Situation;
+use crate::facts::{Lack, Situation};
 use crate::failure::{Cause, Failure};
 use crate::lookup::LookupError;
 use crate::plan::PlanError;
@@ -89,8 +89,14 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
             PlanError::Composefs(ComposefsError::WrongDigest { .. }) => {
                 "the image was changed or exchanged, or belongs to another deployment"
             }
-            PlanError::Composefs(ComposefsError::NotSealed { .. } | ComposefsError::NoVerity { .. }) => {
+            PlanError::Composefs(ComposefsError::NotSealed { .. }) => {
                 "the deployment was made before fs-verity was configured (ex-integrity.fsverity in ostree/repo/config)"
+            }
+            PlanError::Composefs(ComposefsError::NoVerity { lack: Lack::Kernel, .. }) => {
+                "a kernel of another build than the system was made for"
+            }
+            PlanError::Composefs(ComposefsError::NoVerity { .. }) => {
+                "the filesystem was made without that feature, before a signature was demanded"
             }
             PlanError::Composefs(ComposefsError::NotAFile { .. } | ComposefsError::OtherAlgorithm(_)) => {
                 "the image was not made by ostree"
@@ -143,6 +149,7 @@ fn about_image(error: &ComposefsError) -> &'static str {
         | ComposefsError::Weaker { .. }
         | ComposefsError::SignedWithoutInitramfs(_)
         | ComposefsError::TransientWithoutComposefs { .. } => REBUILD,
+        ComposefsError::NoVerity { lack: Lack::Kernel, .. } => "boot an entry whose kernel has it (CONFIG_FS_VERITY)",
         ComposefsError::NotSealed { .. } | ComposefsError::NoVerity { .. } => {
             "boot an older entry, set ex-integrity.fsverity=yes in ostree/repo/config, on ext4 with the feature `verity`, run \
              `ostree admin post-copy`, and deploy again"

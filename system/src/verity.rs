@@ -19,6 +19,29 @@ pub enum Seal {
     Unsupported,
 }
 
+/// What it is that has no fs-verity, where a file cannot be sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// The kernel was built without.
+    Kernel,
+    /// The kernel has it, so it is the filesystem's type, or its features.
+    Filesystem,
+    /// One of them.
+    Unknown,
+}
+
+/// Asks the drivers of filesystems what they were built with (Documentation/ABI/testing/sysfs-fs-ext4): the ioctl says the same for
+/// both.
+pub fn lack() -> Lack {
+    let exists = |path: String| rustix::fs::access(path, rustix::fs::Access::EXISTS).is_ok();
+    let known = ["ext4", "btrfs", "f2fs"].into_iter().filter(|fstype| exists(format!("/sys/fs/{fstype}/features")));
+    match known.map(|fstype| exists(format!("/sys/fs/{fstype}/features/verity"))).reduce(|one, other| one || other) {
+        Some(true) => Lack::Filesystem,
+        Some(false) => Lack::Kernel,
+        None => Lack::Unknown,
+    }
+}
+
 /// `FS_VERITY_HASH_ALG_SHA256` of `<linux/fsverity.h>`.
 const SHA256: u16 = 1;
 /// The longest digest there is.

@@ -304,7 +304,7 @@ pub(crate) fn what_older_kernels_need_is_tried(initramfs: &mut Initramfs) -> Res
 pub(crate) const KEYS: &str = "/etc/ostree/initramfs-root-binding.key";
 pub(crate) const SIGNED: &str = "[composefs]\nenabled=signed\n";
 /// As far as a boot can get on a kernel without fs-verity: the signature is right.
-const VERIFIED: &str = "or the kernel, has no fs-verity";
+const VERIFIED: &str = "this kernel, or the filesystem, has no fs-verity";
 
 /// The paths of the deployment's commit and of its signatures.
 pub(crate) fn objects(initramfs: &Initramfs) -> Result<[String; 2]> {
@@ -327,6 +327,13 @@ pub(crate) fn a_signature_by_one_of_the_keys_is_needed(initramfs: &mut Initramfs
     // Which of the keys, and which of the signatures, does not matter.
     initramfs.write(KEYS, alice.key_file() + &bob.key_file())?;
     refused_boot(initramfs, &[VERIFIED])?;
+    // Where it can be told which of them, it is.
+    std::fs::create_dir("/sys")?;
+    nix::mount::mount(Some("sys"), "/sys", Some("sysfs"), nix::mount::MsFlags::empty(), None::<&str>)?;
+    if !Path::new("/sys/fs/ext4/features/verity").exists() {
+        refused_boot(initramfs, &["and this kernel has no fs-verity", "whose kernel has it"])?;
+    }
+    initramfs.unmount("/sys")?;
     // The same, asked for by the command line alone.
     initramfs.configure("")?;
     let line = format!("{} ostree.prepare-root.composefs=signed", initramfs.disk.argument());

@@ -208,6 +208,11 @@ const FUZZ: &str = "
         if grep -q panicked /run/told; then cat /run/told; exit 1; fi
     }
     echo whole: $(try)
+    # Sealed is nothing: here it could be, and in memory not.
+    cp -a $disk /run/copy
+    for place in $disk /run/copy; do
+        $program --plan $place \"ostree=/$link/0 ostree.prepare-root.composefs=verity\" | grep ^warning: | cut -c 1-400
+    done
     cp .ostree.cfs /run/whole; size=$(stat -c %s /run/whole)
     # Most of it is the header, inodes and names: the same images each time.
     for n in $(seq 100); do
@@ -226,5 +231,10 @@ pub(crate) fn images_of_a_fuzzer_are_booted_or_refused(guest: Guest) -> Result<(
     let output = report.script_output()?;
     ensure!(report.script_status()? == 0, "{output}");
     contains(&output, "whole: verdict 0 boot 0")?;
+    contains(
+        &output,
+        "is not sealed with fs-verity, so names and modes in it can be changed: set ex-integrity.fsverity=yes",
+    )?;
+    contains(&output, "none can be read: the filesystem has no fs-verity")?;
     contains(&output, "verdict 1 boot 1")
 }
