@@ -68,7 +68,7 @@ pub(crate) fn only_looks(option: &OsStr) -> bool {
 /// Reads the arguments of a process that is not PID 1.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(arguments);
-    let (mut positional, mut plan, mut json, mut systemd) = (Vec::new(), false, false, Detection::Auto);
+    let (mut positional, mut plan, mut json, mut systemd) = (Vec::new(), false, false, None);
     let (mut verify, mut keys) = (false, None);
     while let Some(argument) = parser.next()? {
         match argument {
@@ -78,7 +78,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             Long("json") => json = true,
             Long("verify") => verify = true,
             Long("keys") => keys = Some(absolute(parser.value()?.string()?)?),
-            Long("systemd") => systemd = detection(&parser.value()?.string()?)?,
+            Long("systemd") => systemd = Some(detection(&parser.value()?.string()?)?),
             Long("check-config") => {
                 let root = PathBuf::from(parser.value()?);
                 return match parser.next()? {
@@ -101,6 +101,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
     }
     let mut positional = positional.into_iter();
     let sysroot = PathBuf::from(positional.next().ok_or("SYSROOT is missing: where is the physical root mounted?")?);
+    if verify && systemd.is_some() {
+        return Err("--systemd says nothing to --verify".into());
+    }
+    let systemd = systemd.unwrap_or_default();
     if verify {
         let deployment = positional.next().map(|word| word.string()).transpose()?;
         return Ok(Command::Verify(Request { sysroot, deployment, keys }));
@@ -151,6 +155,7 @@ mod tests {
             (&[][..], "SYSROOT is missing: where is the physical root mounted?"),
             (&["/sysroot", "--json"], "--json goes with --plan"),
             (&["/sysroot", "--keys=/key"], "--keys goes with --verify"),
+            (&["--verify", "--systemd=no", "/sysroot"], "--systemd says nothing to --verify"),
             (&["--verify", "--keys=key", "/sysroot"], "--keys=key: it is an absolute path"),
             (&["--verify", "--plan", "/sysroot"], "--plan and --verify are two things"),
             (&["/sysroot", "a", "b"], "unexpected argument \"b\""),

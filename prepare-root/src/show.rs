@@ -61,7 +61,7 @@ pub(crate) fn findings(result: Result<Findings, SystemError>) -> Status {
 
 /// `--verify`: a line for each deployment, and the worst of them as the status.
 pub(crate) fn verdicts(request: &verify::Request) -> Status {
-    let (mut bad, mut unknown, mut printed) = (false, false, SUCCESS);
+    let (mut bad, mut unknown, mut printed) = (false, false, true);
     let result = request.verify(|Verdict { deployment, result }| {
         let verdict = match result {
             Ok(reasons) => format!("good: {reasons}"),
@@ -70,7 +70,7 @@ pub(crate) fn verdicts(request: &verify::Request) -> Status {
         };
         bad |= result.as_ref().is_err_and(Finding::is_certain);
         unknown |= result.as_ref().is_err_and(|finding| !finding.is_certain());
-        printed = printed.max(print(&format!("/{deployment}: {verdict}\n")));
+        printed &= print(&printable(&format!("/{deployment}: {verdict}"))) == SUCCESS;
     });
     match result {
         Err(cause) => {
@@ -78,9 +78,16 @@ pub(crate) fn verdicts(request: &verify::Request) -> Status {
             UNKNOWN
         }
         Ok(()) if bad => FAILED,
-        Ok(()) if unknown => UNKNOWN,
-        Ok(()) => printed,
+        // Who was not told of a verdict has none.
+        Ok(()) if unknown || !printed => UNKNOWN,
+        Ok(()) => SUCCESS,
     }
+}
+
+/// One line, whatever the names are that a disk has in it.
+fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).chain(["\n".to_owned()]).collect()
 }
 
 fn failed(error: &dyn std::fmt::Display) -> Status {

@@ -3,6 +3,7 @@
 //! Only reads; an image is mounted where nobody else sees it.
 
 mod all_objects;
+mod content;
 mod demand;
 mod finding;
 mod image_objects;
@@ -12,9 +13,11 @@ mod object;
 use std::path::PathBuf;
 
 use ostree_formats::cmdline::KernelCommandLine;
-use ostree_formats::deployment::{DeploymentId, DeploymentPath};
+use ostree_formats::deployment::{DeploymentId, DeploymentPath, Stateroot};
+use rustix::fs::OFlags;
+use system::dir::{self, Kind};
 use system::proc::Proc;
-use system::{Context, dir};
+use system::{Context, tree};
 
 use crate::failure::Cause;
 use crate::lookup;
@@ -55,28 +58,22 @@ impl Request {
     /// What stands in the way of any verdict.
     pub(crate) fn verify(&self, mut say: impl FnMut(&Verdict)) -> Result<(), NoVerdict> {
         let proc = Proc::open().map_err(Cause::from)?;
-        let argument =
-            proc.command_line().ok().as_deref().map(KernelCommandLine::new).and_then(|line| line.composefs());
-        let demand = Demand::of_this_system(argument)?;
+        let argument = KernelCommandLine::new(proc.command_line().map_err(Cause::from)?).composefs();
+        let demand = Demand::of_this_system(argument, self.keys.clone())?;
         let physical = PhysicalRoot::open(&run::physical_root_of_running_system(&self.sysroot), proc)?;
         if !physical.has_ostree() {
             return Err(Cause::NotOstree(physical.at.display().to_string()).into());
         }
         let deployments = self.deployments(&physical)?;
         for deployment in deployments {
-            let result = judge::judge(&physical, &deployment, &demand, self.keys.as_deref());
+            let result = judge::judge(&physical, &deployment, &demand);
             say(&Verdict { deployment, result });
         }
         Ok(())
     }
 
     fn deployments(&self, physical: &PhysicalRoot) -> Result<Vec<DeploymentPath>, NoVerdict> {
-        let all = || {
-            let stateroots =
-                dir::names(physical, "ostree/deploy").context("list", "/ostree/deploy").map_err(Cause::from)?;
-            let of = |stateroot: &String| lookup::deployments_of(physical, stateroot);
-            Ok::<_, Cause>(stateroots.iter().flat_map(of).collect::<Vec<_>>())
-        };
+        let all = || all_deployments(physical);
         let Some(asked) = &self.deployment else {
             return match all()? {
                 none if none.is_empty() => Err(NoVerdict::NoDeployment),
@@ -94,4 +91,25 @@ impl Request {
         }
         Ok(vec![lookup::follow(physical, asked).map_err(Cause::from)?.path])
     }
+}
+
+/// Those of all stateroots. One that cannot be listed is an error, since its deployments would be passed over.
+fn all_deployments(physical: &PhysicalRoot) -> Result<Vec<DeploymentPath>, NoVerdict> {
+    let list = |path: &str| {
+        let directory = dir::open(physical, path, OFlags::RDONLY | OFlags::DIRECTORY);
+        directory.and_then(tree::entries).context("list", format_args!("/{path}")).map_err(Cause::from)
+    };
+    let mut deployments = Vec::new();
+    // As with libostree links are none.
+    for (name, _) in list("ostree/deploy")?.into_iter().filter(|(_, kind)| *kind == Kind::Directory) {
+        let Some(stateroot) = String::from_utf8(name).ok().and_then(|name| name.parse::<Stateroot>().ok()) else {
+            continue;
+        };
+        for (name, _) in list(&format!("ostree/deploy/{stateroot}/deploy"))? {
+            if let Some(id) = String::from_utf8(name).ok().and_then(|name| name.parse::<DeploymentId>().ok()) {
+                deployments.push(DeploymentPath { stateroot: stateroot.clone(), id });
+            }
+        }
+    }
+    Ok(deployments)
 }

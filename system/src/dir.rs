@@ -86,6 +86,15 @@ fn open_in(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, 
     }
 }
 
+/// Opens `path` below `root`, by no link, not even at its end, and on the same mount.
+///
+/// # Errors
+/// As `openat2(2)`: `ELOOP` for a link, `EXDEV` where something is mounted on the way.
+pub fn open_plainly(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    rustix::fs::openat2(root, path.as_ref(), flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+}
+
 /// Opens a directory inside `root`, only to look things up in it or mount on it.
 ///
 /// # Errors

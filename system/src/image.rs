@@ -85,12 +85,15 @@ fn without_loop_device(refused: SystemError, reason: Errno) -> SystemError {
 /// What the kernel said of the image; `EPERM` for whoever may mount nothing.
 pub fn tree(image: impl AsFd) -> Result<Detached, SystemError> {
     let image = image.as_fd();
-    let refused = match erofs(&format!("/proc/self/fd/{}", image.as_raw_fd()), false) {
+    // Only to be looked at.
+    let harmless =
+        MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let refused = match erofs(&format!("/proc/self/fd/{}", image.as_raw_fd()), false, harmless) {
         Err(refused) if refused.reason != Errno::PERM => refused,
         other => return other,
     };
     match LoopDevice::read_only(image) {
-        Ok(device) => erofs(&device.path, false),
+        Ok(device) => erofs(&device.path, false, harmless),
         Err(reason) => Err(without_loop_device(refused, reason)),
     }
 }
@@ -109,13 +112,13 @@ fn has_acls(image: BorrowedFd<'_>) -> Result<bool, Errno> {
 }
 
 /// `source` is the image: a file, or a block device.
-fn erofs(source: &str, acl: bool) -> Result<Detached, SystemError> {
+fn erofs(source: &str, acl: bool, further: MountAttrFlags) -> Result<Detached, SystemError> {
     let options = [FsOption::Flag("ro"), FsOption::Flag(if acl { "acl" } else { "noacl" })];
-    mount::filesystem("erofs", source, &options, MountAttrFlags::MOUNT_ATTR_RDONLY)
+    mount::filesystem("erofs", source, &options, MountAttrFlags::MOUNT_ATTR_RDONLY | further)
 }
 
 fn root_of(source: &str, acl: bool, place: &str, layers: &Layers<'_>) -> Result<Detached, SystemError> {
-    let lower = erofs(source, acl)?;
+    let lower = erofs(source, acl, MountAttrFlags::empty())?;
     mount::attach_at(&lower, CWD, Path::new(place)).context("mount the image at", place)?;
     let overlay = overlay(place, layers);
     mount::detach(Path::new(place)).context("unmount the image at", place)?;

@@ -49,6 +49,15 @@ pub fn entries(directory: impl AsFd) -> Result<Vec<(Vec<u8>, Kind)>, Errno> {
     Ok(entries)
 }
 
+/// What the inode of a name is, links not followed: a directory could say something else.
+///
+/// # Errors
+/// As `statx(2)`.
+pub fn kind_of(directory: impl AsFd, name: &[u8]) -> Result<Kind, Errno> {
+    let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(kind(FileType::from_raw_mode(stat.st_mode)))
+}
+
 /// What a file type is, of those that are told apart here.
 pub fn kind(file_type: FileType) -> Kind {
     match file_type {

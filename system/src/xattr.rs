@@ -33,6 +33,18 @@ pub fn get(fd: impl AsFd, name: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
     }
 }
 
+/// The same where a filesystem that has no attributes at all is an error.
+///
+/// # Errors
+/// As `fgetxattr(2)`, but for `ENODATA`.
+pub fn require(fd: impl AsFd, name: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
+    match grow(|buffer| rustix::fs::fgetxattr(&fd, name, buffer)) {
+        Ok(value) => Ok(Some(value)),
+        Err(Errno::NODATA) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Sets an attribute.
 ///
 /// # Errors

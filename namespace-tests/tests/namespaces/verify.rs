@@ -102,7 +102,7 @@ pub(crate) fn an_object_that_is_not_what_it_was_is_named(initramfs: &mut Initram
             &|| disk.file(&object, &content),
             "its content, owner, mode or attributes are not those that it is named after",
         ),
-        (&|| disk.link(&object, "/etc/passwd"), "it is no file"),
+        (&|| disk.link(&object, "/etc/passwd"), "a symbolic link is there, or on the way to it"),
         (&|| disk.directory(&object), "it is no file"),
         (&|| Ok(nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR)?), "it is no file"),
     ];
@@ -126,20 +126,102 @@ pub(crate) fn what_is_no_image_is_bad(initramfs: &mut Initramfs) -> Result<()> {
     disk.make_deployment_mutable()?;
     let whole = std::fs::read(disk.path(&path))?;
     let half = whole.get(..whole.len() / 2).unwrap_or_default();
-    let huge = || Ok(std::fs::File::create(disk.path(&path))?.set_len(1 << 40)?);
-    let spoil: [(&dyn Fn() -> Result<()>, &str); 5] = [
+    let spoil: [(&dyn Fn() -> Result<()>, &str); 4] = [
         (&|| disk.file(&path, ""), "cannot be mounted"),
         (&|| disk.link(&path, "usr/bin/program"), "a symbolic link is there"),
         (&|| disk.directory(&path), "a directory is there"),
         (&|| disk.file(&path, half), "image .ostree.cfs"),
-        (&huge, "cannot be mounted"),
     ];
     for (spoil, reason) in spoil {
         disk.remove(&path)?;
         spoil()?;
         says(&verify(initramfs)?, BAD, &[": BAD: ", reason])?;
     }
+    disk.remove(&path)?;
+    std::fs::File::create(disk.path(&path))?.set_len(1 << 40)?;
+    says(&verify(initramfs)?, CANNOT_TELL, &["has 1099511627776 bytes"])
+}
+
+/// What boots is more than the image: what a plan refuses, and what lies over it.
+pub(crate) fn what_would_not_boot_is_bad_whatever_the_image_is(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure(ENABLED)?;
+    let disk = &initramfs.disk;
+    disk.make_deployment_mutable()?;
+    let inside = |name: &str| format!("{}/{name}", disk.deployment);
+    disk.directory(&inside(".usr-ovl-work"))?;
+    says(&verify(initramfs)?, BAD, &["no directory .usr-ovl-upper"])?;
+    disk.directory(&inside(".usr-ovl-upper"))?;
+    says(&verify(initramfs)?, CANNOT_TELL, &["a hotfix (.usr-ovl-upper) lies over its /usr"])?;
+    disk.remove(&inside(".usr-ovl-work"))?;
+    says(&verify(initramfs)?, GOOD, &[])?;
+    // One that is staged has none yet, maybe; the tree's own becomes it.
+    std::fs::rename(disk.path(&inside("etc")), disk.path("etc"))?;
+    says(&verify(initramfs)?, GOOD, &[])?;
+    disk.remove(&inside("sysroot"))?;
+    says(&verify(initramfs)?, BAD, &["no directory sysroot"])
+}
+
+/// Overlayfs follows no link in its layers, and neither is one followed here.
+pub(crate) fn objects_are_looked_up_as_the_kernel_does(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure(ENABLED)?;
+    let object = object_of(initramfs, "usr/bin/program")?;
+    let (directory, _) = object.rsplit_once('/').context("no directory")?;
+    let disk = &initramfs.disk;
+    std::fs::rename(disk.path(directory), disk.path("elsewhere"))?;
+    disk.link(directory, "../../../elsewhere")?;
+    says(&verify(initramfs)?, BAD, &["a symbolic link is there, or on the way to it"])?;
+    disk.remove(directory)?;
+    disk.directory(directory)?;
+    let bind = nix::mount::MsFlags::MS_BIND;
+    nix::mount::mount(Some(&disk.path("elsewhere")), &disk.path(directory), None::<&str>, bind, None::<&str>)?;
+    says(&verify(initramfs)?, CANNOT_TELL, &["it cannot be opened"])
+}
+
+/// No deployment is passed over because its directory cannot be listed; nobody is told "good" whom nobody told.
+pub(crate) fn what_was_not_looked_at_or_not_said_is_not_good(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure(ENABLED)?;
+    let mut full = std::process::Command::new("/usr/lib/ostree/ostree-prepare-root");
+    full.args(["--verify", "/sysroot", &name(initramfs)]).stdout(std::fs::File::create("/dev/full")?);
+    ensure!(full.status()?.code() == Some(CANNOT_TELL), "it could not print");
+    initramfs.disk.file("ostree/deploy/other/deploy", "")?;
+    let outcome = initramfs.run(["--verify", "/sysroot"])?;
+    ensure!(outcome.code == Some(CANNOT_TELL), "{outcome:?}");
+    ensure!(outcome.stderr.contains("cannot list /ostree/deploy/other/deploy"), "{outcome:?}");
     Ok(())
+}
+
+/// What a disk says is shown as one line without anything that a terminal obeys.
+pub(crate) fn names_on_a_disk_do_not_talk_to_the_terminal(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure(ENABLED)?;
+    let own = format!("{}/usr/lib/ostree/prepare-root.conf", initramfs.disk.deployment);
+    initramfs.disk.file(&own, "[composefs]\nenabled=\u{1b}[31m/x: good: forged\n")?;
+    let outcome = verify(initramfs)?;
+    says(&outcome, BAD, &["its configuration stops a boot", "forged"])?;
+    ensure!(outcome.stdout.lines().count() == 1 && !outcome.stdout.contains('\u{1b}'), "{outcome:?}");
+    Ok(())
+}
+
+/// Keys that are named, and a kernel argument, make it stricter and never weaker; a deployment names no keys for itself.
+pub(crate) fn nothing_makes_a_demand_weaker(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.configure("[composefs]\nenabled=verity\n")?;
+    for argument in ["yes", "no"] {
+        initramfs.set_kernel_command_line(&format!("quiet ostree.prepare-root.composefs={argument}\n"))?;
+        says(&verify(initramfs)?, BAD, &["it was made without fs-verity"])?;
+        initramfs.unmount("/proc/cmdline")?;
+    }
+    initramfs.configure(ENABLED)?;
+    initramfs.set_kernel_command_line("ostree.prepare-root.composefs=nonsense\n")?;
+    says(&verify(initramfs)?, CANNOT_TELL, &["composefs=nonsense"])?;
+    initramfs.unmount("/proc/cmdline")?;
+    initramfs.write("/mine.key", Signer::number(1).key_file())?;
+    let with_keys = ["--verify", "--keys", "/mine.key", "/sysroot", &name(initramfs)];
+    says(&initramfs.run(with_keys)?, BAD, &["is not signed"])?;
+    // Its own key, by which it is signed.
+    Signer::number(2).sign(Path::new("/sysroot"), BRANCH)?;
+    let own = format!("{}/usr/lib/ostree/prepare-root.conf", initramfs.disk.deployment);
+    initramfs.disk.file("own.key", Signer::number(2).key_file())?;
+    initramfs.disk.file(&own, format!("{SIGNED}keypath=/sysroot/own.key\n"))?;
+    says(&verify(initramfs)?, CANNOT_TELL, &["the file of trusted keys", KEYS])
 }
 
 pub(crate) fn a_signature_that_is_demanded_is_looked_for(initramfs: &mut Initramfs) -> Result<()> {
@@ -195,7 +277,7 @@ pub(crate) fn seals_that_cannot_be_seen_are_not_taken_for_broken_ones() -> Resul
         let (disk, path) = (&initramfs.disk, image(initramfs));
         disk.make_deployment_mutable()?;
         std::fs::copy(disk.path("with-digests"), disk.path(&path))?;
-        let unseen = "have the content that they are named after, and whether they are sealed cannot be told";
+        let unseen = "have the content that they are named after, and none is sealed: this kernel, or the filesystem";
         says(&verify(initramfs)?, CANNOT_TELL, &[unseen])?;
         initramfs.configure(ENABLED)?;
         says(&verify(initramfs)?, GOOD, &["objects are not sealed"])?;

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use super::content;
 use super::image_objects::ImageObject;
 use super::object::{self, ObjectFault, Proof, Rule};
 
@@ -12,7 +13,6 @@ use super::object::{self, ObjectFault, Proof, Rule};
 const TELL_EVERY: Duration = Duration::from_secs(5);
 /// Far below the number of files that a process may have open.
 const ASKED_FOR: usize = 64;
-const BUFFER: usize = 128 << 10;
 
 /// What was found of objects that are all right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,7 +34,7 @@ pub(crate) fn check<'a>(
 ) -> Result<Checked, (&'a ImageObject, ObjectFault)> {
     let mut coming = objects.iter();
     let mut asked_for: VecDeque<(&ImageObject, Result<OwnedFd, ObjectFault>)> = VecDeque::with_capacity(ASKED_FOR);
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; content::PIECE];
     let mut checked = Checked::default();
     let mut told = Instant::now();
     loop {

@@ -1,9 +1,9 @@
-//! What a boot of a deployment will demand: what the system here demands, or the deployment's own configuration, of which its
-//! initramfs was made, if that is stricter.
+//! What is demanded of a deployment: what the system here demands, what the deployment's own configuration does, of which its initramfs
+//! was made, and what the kernel was told; of each the stricter. Nothing makes it weaker: a boot may be told less, and the next one not.
 
 use std::path::Path;
 
-use ostree_formats::prepare_root_conf::{Parsed, PrepareRootConf};
+use ostree_formats::prepare_root_conf::{ComposefsMode, KernelArgumentPolicy, Parsed, PrepareRootConf};
 use system::{Context, dir};
 
 use crate::composefs::{self, Decision};
@@ -16,66 +16,97 @@ use super::Finding;
 #[derive(Debug, Clone)]
 pub(crate) struct Demand {
     conf: PrepareRootConf,
+    /// What the kernel was told.
     argument: Option<String>,
+    /// Somebody named a file of keys, and so wants a signature.
+    keys: Option<String>,
 }
 
 impl Demand {
-    /// Reads the configuration at `/`; `argument` is the kernel's.
-    pub(crate) fn of_this_system(argument: Option<String>) -> Result<Demand, Cause> {
+    /// Reads the configuration at `/`.
+    pub(crate) fn of_this_system(argument: Option<String>, keys: Option<String>) -> Result<Demand, Cause> {
         let root = dir::open_root(Path::new("/")).context("open", "/")?;
         let Parsed { conf, errors, .. } = config::load(&root);
-        if errors.is_empty() { Ok(Demand { conf, argument }) } else { Err(Cause::Configuration(errors)) }
+        if errors.is_empty() { Ok(Demand { conf, argument, keys }) } else { Err(Cause::Configuration(errors)) }
     }
 
-    /// The stricter of this and of what a deployment demands of itself, and the file of keys that goes with it.
-    pub(crate) fn and_of(&self, own: Parsed) -> Result<(Decision, String), Finding> {
-        if let Some(error) = own.errors.into_iter().next() {
-            return Err(Finding::Configuration(error));
+    /// The file of trusted keys: never one that a deployment names, which would vouch for itself.
+    pub(crate) fn keys(&self) -> &str {
+        self.keys.as_deref().unwrap_or(&self.conf.composefs_keypath)
+    }
+
+    /// Adds what a deployment demands of itself.
+    pub(crate) fn and_of(&self, own: &Parsed) -> Result<Decision, Finding> {
+        if let Some(error) = own.errors.first() {
+            return Err(Finding::Configuration(error.clone()));
         }
-        let here = composefs::decide(&self.conf, self.argument.as_deref())?;
-        let own_demand = composefs::decide(&own.conf, self.argument.as_deref())?;
-        Ok(if own_demand.mode > here.mode {
-            (
-                Decision { source: format!("{} in the deployment", own_demand.source), ..own_demand },
-                own.conf.composefs_keypath,
-            )
-        } else {
-            (here, self.conf.composefs_keypath.clone())
+        let of_own = self.of(&own.conf)?;
+        let of_own = Decision { source: format!("{} in the deployment", of_own.source), ..of_own };
+        let here = self.of(&self.conf)?;
+        let stricter = if of_own.mode > here.mode { of_own } else { here };
+        Ok(match &self.keys {
+            Some(keys) if stricter.mode < ComposefsMode::Signed => {
+                Decision { mode: ComposefsMode::Signed, verity: true, source: format!("--keys {keys}"), warning: None }
+            }
+            _ => stricter,
         })
+    }
+
+    fn of(&self, conf: &PrepareRootConf) -> Result<Decision, Finding> {
+        let counts = |argument: &&str| {
+            let stronger = ComposefsMode::from_value(argument).is_none_or(|mode| mode > conf.composefs);
+            stronger && conf.composefs_kernel_argument != KernelArgumentPolicy::Ignore
+        };
+        Ok(composefs::decide(conf, self.argument.as_deref().filter(counts))?)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ostree_formats::prepare_root_conf::ComposefsMode::{self, No, Signed, Verity, Yes};
+    use ostree_formats::prepare_root_conf::ComposefsMode::{No, Signed, Verity, Yes};
 
-    fn demanded(here: ComposefsMode, own: ComposefsMode, argument: Option<&str>) -> (ComposefsMode, String, String) {
-        let conf = |composefs, keypath: &str| PrepareRootConf {
-            composefs,
-            composefs_keypath: keypath.to_owned(),
-            ..PrepareRootConf::default()
-        };
-        let demand = Demand { conf: conf(here, "/here"), argument: argument.map(str::to_owned) };
-        let own = Parsed { conf: conf(own, "/own"), errors: Vec::new(), warnings: Vec::new() };
-        let (decision, keys) = demand.and_of(own).unwrap();
-        (decision.mode, decision.source, keys)
+    fn demand(here: ComposefsMode, argument: Option<&str>, keys: Option<&str>) -> Demand {
+        let conf =
+            PrepareRootConf { composefs: here, composefs_keypath: "/here".to_owned(), ..PrepareRootConf::default() };
+        Demand { conf, argument: argument.map(str::to_owned), keys: keys.map(str::to_owned) }
+    }
+
+    fn own(mode: ComposefsMode) -> Parsed {
+        let conf =
+            PrepareRootConf { composefs: mode, composefs_keypath: "/own".to_owned(), ..PrepareRootConf::default() };
+        Parsed { conf, errors: Vec::new(), warnings: Vec::new() }
     }
 
     #[test]
     fn the_stricter_one_counts_and_is_named() {
-        let (mode, source, keys) = demanded(Yes, Signed, None);
-        assert_eq!(
-            (mode, source.as_str(), keys.as_str()),
-            (Signed, "[composefs] enabled = signed in the deployment", "/own")
-        );
-        let (mode, source, keys) = demanded(Signed, Verity, None);
-        assert_eq!((mode, source.as_str(), keys.as_str()), (Signed, "[composefs] enabled = signed", "/here"));
+        for (here, of_own, expected, source) in [
+            (Yes, Signed, Signed, "[composefs] enabled = signed in the deployment"),
+            (Signed, Verity, Signed, "[composefs] enabled = signed"),
+            (No, Verity, Verity, "[composefs] enabled = verity in the deployment"),
+        ] {
+            let decision = demand(here, None, None).and_of(&own(of_own)).unwrap();
+            assert_eq!((decision.mode, decision.verity, decision.source.as_str()), (expected, true, source));
+        }
     }
 
     #[test]
-    fn the_kernel_argument_counts_as_at_boot() {
-        assert_eq!(demanded(Signed, Signed, Some("yes")).0, Yes);
-        assert_eq!(demanded(No, No, Some("verity")).0, Verity);
+    fn the_kernel_argument_only_makes_it_stricter() {
+        for (argument, here, of_own, expected) in
+            [("yes", Signed, No, Signed), ("yes", No, Verity, Verity), ("verity", No, No, Verity), ("no", No, Yes, Yes)]
+        {
+            let decision = demand(here, Some(argument), None).and_of(&own(of_own)).unwrap();
+            assert_eq!((decision.mode, decision.verity), (expected, expected >= Verity), "{argument}");
+        }
+        let bad = demand(No, Some("bogus"), None).and_of(&own(Yes)).unwrap_err();
+        assert!(!bad.is_certain(), "{bad}");
+    }
+
+    #[test]
+    fn keys_that_are_named_demand_a_signature_and_are_never_the_deployments() {
+        let decision = demand(No, None, Some("/mine")).and_of(&own(Yes)).unwrap();
+        assert_eq!((decision.mode, decision.source.as_str()), (Signed, "--keys /mine"));
+        assert_eq!(demand(No, None, Some("/mine")).keys(), "/mine");
+        assert_eq!(demand(No, None, None).keys(), "/here");
     }
 }

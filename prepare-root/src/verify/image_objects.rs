@@ -12,6 +12,8 @@ use rustix::io::Errno;
 use system::dir::{self, Kind};
 use system::{tree, xattr};
 
+use crate::facts::Found;
+
 /// One object, and the first file that needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageObject {
@@ -31,8 +33,10 @@ pub(crate) enum ListError {
     NoObject(PathBuf, String),
     #[error("/{path} in it has a digest that is not SHA-256", path = .0.display())]
     OtherDigest(PathBuf),
-    #[error("its directories go round in a circle")]
-    Circle,
+    #[error("/{path} in it is {found}, and its directory says otherwise", path = .0.display(), found = .1.describe())]
+    OtherKind(PathBuf, Found),
+    #[error("there are more names in it than it has room for, or than any system has")]
+    TooMany,
 }
 
 /// Layout of overlayfs' `struct ovl_metacopy`: version, length of all, flags, hash algorithm, digest.
@@ -42,6 +46,8 @@ const METACOPY_SHA256: u8 = 1;
 
 /// A name in a directory takes at least that much of an image.
 const BYTES_OF_NAME: u64 = 12;
+/// Ten times the largest systems, and no more than memory holds.
+const MOST_NAMES: u64 = 4_000_000;
 
 /// All objects, each once, by name. `size` is the image's, and bounds how much there can be in it.
 pub(crate) fn list(image: impl AsFd, size: u64) -> Result<Vec<ImageObject>, ListError> {
@@ -59,15 +65,20 @@ pub(crate) fn list(image: impl AsFd, size: u64) -> Result<Vec<ImageObject>, List
             .map_err(unreadable(&path))?;
         for (name, kind) in tree::entries(&directory).map_err(unreadable(&path))? {
             names += 1;
-            if names > size / BYTES_OF_NAME {
-                return Err(ListError::Circle);
+            if names > MOST_NAMES.min(size / BYTES_OF_NAME) {
+                return Err(ListError::TooMany);
             }
             let path = path.join(OsStr::from_bytes(&name));
+            // What counts when the system runs is what the inode says, and a device is not to be opened.
+            let found = tree::kind_of(&directory, &name).map_err(unreadable(&path))?;
+            if found != kind {
+                return Err(ListError::OtherKind(path, found.into()));
+            }
             match kind {
                 Kind::Directory => directories.push(path),
                 Kind::File => {
                     let file = tree::open_file(&directory, &name).map_err(unreadable(&path))?;
-                    let attribute = |name: &str| xattr::get(&file, name.as_bytes()).map_err(unreadable(&path));
+                    let attribute = |name: &str| xattr::require(&file, name.as_bytes()).map_err(unreadable(&path));
                     let (metacopy, redirect) =
                         (attribute("trusted.overlay.metacopy")?, attribute("trusted.overlay.redirect")?);
                     if let Some(metacopy) = metacopy {

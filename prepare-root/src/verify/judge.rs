@@ -1,111 +1,181 @@
-//! Whether one deployment would boot verified, in the order of a boot: keys and signature of its commit, then the image that the
-//! commit vouches for, then the objects that the image demands.
+//! Whether one deployment would boot verified, in the order of a boot: keys and signature of its commit, the plan that would be made,
+//! with all that it refuses, then the image, then the objects that it demands.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use ostree_formats::cmdline::{Asked, BootTarget};
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::prepare_root_conf::ComposefsMode;
 use ostree_formats::repo_config;
-use system::{Context, dir, image};
+use rustix::io::Errno;
+use system::{Context, SystemError, dir, image};
 
-use crate::composefs::{self, ComposefsError, Decision, IMAGE};
+use crate::composefs::{Decision, IMAGE};
 use crate::config;
-use crate::facts::{Found, Seal};
+use crate::facts::{Facts, Found, ImageFacts, Seal, SignatureFacts, Situation};
 use crate::lookup::Deployment;
 use crate::physical_root::{PhysicalRoot, REPO_CONFIG_LIMIT};
+use crate::plan::{self, Resolved};
 use crate::signature::{self, VerifyError};
 
 use super::all_objects::{self, Checked};
+use super::content;
 use super::demand::Demand;
 use super::object::Rule;
 use super::{Finding, OBJECTS, image_objects};
 
+/// Names and modes of a million files have some 200 MB. A sparse file can be of any size.
+const LARGEST_IMAGE: u64 = 4 << 30;
+
 /// What is right about the deployment, or what is not.
-pub(crate) fn judge(
-    physical: &PhysicalRoot,
-    path: &DeploymentPath,
-    demand: &Demand,
-    keys: Option<&str>,
-) -> Result<String, Finding> {
+pub(crate) fn judge(physical: &PhysicalRoot, path: &DeploymentPath, demand: &Demand) -> Result<String, Finding> {
     let shown = format!("/{path}");
+    let of_image = format!("{shown}/{IMAGE}");
     let directory = dir::open_directory(physical, path.to_string()).context("open", &shown)?;
     let mut deployment = Deployment { path: path.clone(), directory, image: None };
-    let (decision, configured_keys) = demand.and_of(config::load(&deployment.directory))?;
-    let found = deployment.open_image().context("open", format_args!("{shown}/{IMAGE}"))?;
-    let Some(file) = require_image(&deployment, found, &decision)? else { return Err(Finding::NoImage) };
-    let seal = deployment.seal_of_image().context("measure", format_args!("{shown}/{IMAGE}"))?;
-    let of_image = vouched(physical, path, &decision, seal, keys.unwrap_or(&configured_keys))?;
+    let own = config::load(&deployment.directory);
+    let decision = demand.and_of(&own)?;
+    if decision.mode == ComposefsMode::No {
+        return Err(Finding::NotEnabled);
+    }
+    let found = deployment.open_image().context("open", &of_image)?;
+    if found == Found::Nothing && decision.mode == ComposefsMode::Maybe {
+        return Err(Finding::NoImage);
+    }
+    let seal = deployment.seal_of_image().context("measure", &of_image)?;
+    let signature = verified(physical, path, &decision, demand.keys())?;
+    let by_commit = if signature.is_none() { digest_of_commit(physical, path)? } else { None };
 
-    let size = dir::stat_fd(file).context("look at", format_args!("{shown}/{IMAGE}"))?.size;
-    let tree = image::tree(file).map_err(Finding::Image)?;
+    let image = ImageFacts { found, seal };
+    let facts = physical.facts(Situation::Systemd, &deployment, &own.conf, decision.mode, image, signature)?;
+    let facts = as_finalized(facts, &deployment);
+    let asked_for = BootTarget { path: shown.clone(), asked: Asked::Ostree, argument: String::new() };
+    plan::plan(&own.conf, decision.clone(), Resolved { asked_for, recovery: None }, &facts)?;
+    if facts.deployment.hotfix_work != Found::Nothing && facts.signature.is_none() {
+        return Err(Finding::Hotfix);
+    }
+    let vouched = vouched(&facts, by_commit.as_deref())?;
+    let Some(file) = &deployment.image else { return Err(Finding::NoImage) };
+
+    let size = dir::stat_fd(file).context("look at", &of_image)?.size;
+    if size > LARGEST_IMAGE {
+        return Err(Finding::ImageTooLarge(size));
+    }
+    content::read_from_disk(file, &mut vec![0; content::PIECE], |_| ()).map_err(Finding::ImageContent)?;
+    let tree = image::tree(file).map_err(|error| Finding::Image { error, known: vouched.is_certain })?;
     let objects = image_objects::list(&tree, size)?;
-    let directory = dir::open_directory(physical, OBJECTS).context("open", format_args!("/{OBJECTS}"))?;
-    let config = dir::read(physical, "ostree/repo/config", REPO_CONFIG_LIMIT).unwrap_or_default();
-    let rule = Rule { verity: decision.verity, bare: repo_config::is_bare(&config) };
+    let checked = check_objects(physical, &shown, &objects, decision.verity).map_err(|finding| {
+        // What is cleaned up meanwhile is not damaged.
+        let is_there = dir::open_directory(physical, path.to_string()).is_ok();
+        if is_there { finding } else { Finding::Gone }
+    })?;
+    if checked.without_verity
+        && decision.verity
+        && let Seal::Unsupported(lack) = seal
+    {
+        return Err(Finding::NoVerity { objects: checked.objects, lack });
+    }
+    Ok(format!("{} is met: {}; {}", decision.source, vouched.words, of_objects(checked)))
+}
+
+/// Who has signed, where that is demanded.
+fn verified(
+    physical: &PhysicalRoot,
+    path: &DeploymentPath,
+    decision: &Decision,
+    keys: &str,
+) -> Result<Option<SignatureFacts>, Finding> {
+    if decision.mode != ComposefsMode::Signed {
+        return Ok(None);
+    }
+    let root = dir::open_root(Path::new("/"))
+        .map_err(|reason| VerifyError::KeysUnreadable { path: keys.to_owned(), reason })?;
+    Ok(Some(signature::verify(physical, path, root.as_fd(), keys)?))
+}
+
+/// What the commit says of its image. A boot that demands no signature does not look at it, so it may be gone.
+fn digest_of_commit(physical: &PhysicalRoot, path: &DeploymentPath) -> Result<Option<Vec<u8>>, Finding> {
+    match signature::commit(physical, &path.id.commit) {
+        Ok(commit) => Ok(commit.composefs_digest),
+        Err(VerifyError::CommitUnreadable { reason: Errno::NOENT | Errno::FBIG, .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A deployment that is staged may have no `/etc` yet: finalization makes it of the tree's own.
+fn as_finalized(facts: Facts, deployment: &Deployment) -> Facts {
+    let mut facts = facts;
+    if facts.deployment.etc == Found::Nothing && dir::open_directory(&deployment.directory, "usr/etc").is_ok() {
+        facts.deployment.etc = Found::Directory;
+    }
+    facts
+}
+
+/// Who vouches for the image.
+struct Vouched {
+    words: String,
+    /// The image is what it was made as.
+    is_certain: bool,
+}
+
+fn vouched(facts: &Facts, by_commit: Option<&[u8]>) -> Result<Vouched, Finding> {
+    let certainly = |words: String| Ok(Vouched { words, is_certain: true });
+    // The plan has compared that.
+    if let Some(SignatureFacts { key_file, .. }) = &facts.signature {
+        return certainly(format!("the image is sealed and is the one that was signed, by a key of {key_file}"));
+    }
+    let unknown = |words: &str| Ok(Vouched { words: words.to_owned(), is_certain: false });
+    match (facts.image.seal, by_commit) {
+        (Seal::Sha256(found), Some(wanted)) if found == *wanted => {
+            certainly("the image is sealed and is that of its commit".to_owned())
+        }
+        (Seal::Sha256(found), Some(wanted)) => Err(Finding::OtherImage { found, wanted: wanted.to_vec() }),
+        (Seal::Sha256(_) | Seal::Other(_), _) => {
+            unknown("the image is sealed, and its commit does not say which it is")
+        }
+        (Seal::Missing | Seal::Unsupported(_), _) => {
+            unknown("the image is not sealed: nobody vouches for the names and modes in it")
+        }
+    }
+}
+
+fn check_objects(
+    physical: &PhysicalRoot,
+    shown: &str,
+    objects: &[image_objects::ImageObject],
+    verity: bool,
+) -> Result<Checked, Finding> {
+    let directory = open_objects(physical)?;
+    let config = dir::read(physical, "ostree/repo/config", REPO_CONFIG_LIMIT);
+    let rule = Rule { verity, bare: config.is_ok_and(|bytes| repo_config::is_bare(&bytes)) };
     let tell = |so_far: Checked| {
         log::info!("{shown}: {} of {} objects read, {} MB", so_far.objects, objects.len(), so_far.bytes / 1_000_000);
     };
-    let checked = all_objects::check(directory.as_fd(), &objects, rule, tell).map_err(|(object, fault)| {
+    all_objects::check(directory.as_fd(), objects, rule, tell).map_err(|(object, fault)| {
         let (name, file) = (object.name.object("file"), object.file.display().to_string());
         Finding::Object { object: format!("/{name}"), file, fault }
-    })?;
-    if checked.without_verity && decision.verity {
-        return Err(Finding::NoVerity { objects: checked.objects });
-    }
-    Ok(summary(&decision, &of_image, checked))
+    })
 }
 
-/// The image, where one will be the root.
-fn require_image<'a>(
-    deployment: &'a Deployment,
-    found: Found,
-    decision: &Decision,
-) -> Result<Option<&'a std::os::fd::OwnedFd>, Finding> {
-    match (found, decision.mode) {
-        (_, ComposefsMode::No) => Err(Finding::NotEnabled),
-        (Found::Nothing, ComposefsMode::Maybe) => Ok(None),
-        (Found::Nothing, _) => Err(ComposefsError::NoImage { demanded: decision.source.clone() }.into()),
-        (Found::File, _) => Ok(deployment.image.as_ref()),
-        (found, _) => Err(ComposefsError::NotAFile { found: found.describe() }.into()),
-    }
+fn open_objects(physical: &PhysicalRoot) -> Result<OwnedFd, SystemError> {
+    dir::open_directory(physical, OBJECTS).context("open", format_args!("/{OBJECTS}"))
 }
 
-/// Who vouches for the image, in words.
-fn vouched(
-    physical: &PhysicalRoot,
-    path: &DeploymentPath,
-    decision: &Decision,
-    seal: Seal,
-    keys: &str,
-) -> Result<String, Finding> {
-    if decision.mode == ComposefsMode::Signed {
-        let root = dir::open_root(Path::new("/"))
-            .map_err(|reason| VerifyError::KeysUnreadable { path: keys.to_owned(), reason })?;
-        let signature = signature::verify(physical, path, root.as_fd(), keys)?;
-        composefs::require_signed(seal, &signature.digest, || decision.source.clone())?;
-        return Ok(format!("the image is sealed and is the one that was signed, by a key of {keys}"));
-    }
-    let wanted = signature::commit(physical, &path.id.commit)?.composefs_digest;
-    match (seal, wanted) {
-        (Seal::Sha256(found), Some(wanted)) if found == *wanted => {
-            Ok("the image is sealed and is that of its commit".to_owned())
-        }
-        (Seal::Sha256(found), Some(wanted)) => Err(Finding::OtherImage { found, wanted }),
-        (Seal::Sha256(_), None) => Ok("the image is sealed, and its commit says of none which it is".to_owned()),
-        _ => Ok("the image is not sealed: nobody vouches for the names and modes in it".to_owned()),
-    }
-}
-
-fn summary(decision: &Decision, of_image: &str, checked: Checked) -> String {
+fn of_objects(checked: Checked) -> String {
     let Checked { objects, sealed, bytes, .. } = checked;
-    let unsealed = objects - sealed;
-    let of_objects = match (sealed, unsealed) {
-        (_, 0) => format!("its {objects} objects are sealed and unchanged"),
-        (0, _) => format!("its {objects} objects are not sealed, and have the content that they are named after"),
-        _ => format!(
-            "of its objects {sealed} are sealed and unchanged, {unsealed} are not sealed and have the content that they are named after"
+    let megabytes = bytes / 1_000_000;
+    match (sealed, objects - sealed) {
+        (0, 0) => "it needs no objects".to_owned(),
+        (_, 0) => format!("its {objects} objects are sealed and unchanged ({megabytes} MB)"),
+        (0, _) => {
+            format!(
+                "its {objects} objects are not sealed, and have the content that they are named after ({megabytes} MB)"
+            )
+        }
+        (_, unsealed) => format!(
+            "of its objects {sealed} are sealed and unchanged, {unsealed} are not sealed and have the content that they are named \
+             after ({megabytes} MB)"
         ),
-    };
-    format!("{} is met: {of_image}; {of_objects} ({} MB)", decision.source, bytes / 1_000_000)
+    }
 }

@@ -3,18 +3,18 @@
 //! One that is sealed with the digest in the image is read to its end: the kernel compares each block. What is not sealed is compared
 //! with its name, the checksum of its header and content, which the image says, too.
 
-use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use ostree_formats::deployment::hexadecimal;
 use ostree_formats::file_object::FileHeader;
-use rustix::fs::{Advice, OFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use system::dir::{self, Kind};
 use system::verity::{self, Seal};
 use system::xattr;
 
+use super::content;
 use super::image_objects::ImageObject;
 
 /// What is wrong with an object.
@@ -24,6 +24,8 @@ pub(crate) enum ObjectFault {
     Missing,
     #[error("it is no file")]
     NotAFile,
+    #[error("a symbolic link is there, or on the way to it")]
+    Link,
     #[error("it cannot be opened: {0}")]
     Closed(Errno),
     #[error("it cannot be read: {0}")]
@@ -39,6 +41,11 @@ pub(crate) enum ObjectFault {
     #[error("its content, owner, mode or attributes are not those that it is named after")]
     Changed,
     #[error(
+        "its content, owner, mode or attributes are not those that it is named after; or its SELinux label is one that this system \
+         does not know, and shows as another"
+    )]
+    ChangedOrLabelled,
+    #[error(
         "it is not sealed, and the repository is not of the mode \"bare\", in which it can be compared with its name"
     )]
     NotBare,
@@ -47,10 +54,13 @@ pub(crate) enum ObjectFault {
 impl ObjectFault {
     /// Not the object's fault, but that of who looks.
     pub(crate) fn is_doubt(&self) -> bool {
-        matches!(
-            self,
-            ObjectFault::NotBare | ObjectFault::Closed(Errno::ACCESS | Errno::PERM | Errno::MFILE | Errno::NFILE)
-        )
+        match self {
+            ObjectFault::NotBare | ObjectFault::ChangedOrLabelled => true,
+            ObjectFault::Closed(reason) | ObjectFault::Unreadable(reason) | ObjectFault::Broken(reason) => {
+                !content::is_damage(*reason)
+            }
+            _ => false,
+        }
     }
 }
 
@@ -72,25 +82,23 @@ pub(crate) enum Proof {
     NameWithoutVerity,
 }
 
-/// So much of a large one is asked for; while it is read the kernel goes on by itself.
-const BEGINNING: NonZero<u64> = NonZero::<u64>::MIN.saturating_add((1 << 20) - 1);
-
-/// Opens an object, below the directory of objects, and lets the disk begin.
+/// Opens an object, below the directory of objects, and lets the disk begin. As overlayfs does, it follows no link on the way, and
+/// crosses no mount.
 pub(crate) fn ask_for(objects: BorrowedFd<'_>, object: &ImageObject) -> Result<OwnedFd, ObjectFault> {
     let path = object.name.object("file");
     let path = path.strip_prefix(super::OBJECTS).unwrap_or(&path);
     // What is in its place may be a fifo.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = dir::open(objects, path, flags).map_err(|reason| match reason {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = dir::open_plainly(objects, path, flags).map_err(|reason| match reason {
         Errno::NOENT => ObjectFault::Missing,
-        Errno::LOOP | Errno::NXIO | Errno::NOTDIR => ObjectFault::NotAFile,
+        Errno::LOOP => ObjectFault::Link,
+        Errno::NXIO | Errno::NOTDIR => ObjectFault::NotAFile,
         reason => ObjectFault::Closed(reason),
     })?;
     if dir::stat_fd(&file).map_err(ObjectFault::Unreadable)?.kind != Kind::File {
         return Err(ObjectFault::NotAFile);
     }
-    // Only an advice: whether it was of use shows when the file is read.
-    let _ = rustix::fs::fadvise(&file, 0, Some(BEGINNING), Advice::WillNeed);
+    content::ask_for(&file);
     Ok(file)
 }
 
@@ -104,7 +112,7 @@ pub(crate) fn check(
     let seal = verity::measure(&file).map_err(ObjectFault::Unreadable)?;
     match (object.digest, seal) {
         (Some(wanted), Seal::Sha256(found)) if wanted == found => {
-            let bytes = read(&file, buffer, |_| ()).map_err(ObjectFault::Broken)?;
+            let bytes = content::read(&file, buffer, |_| ()).map_err(ObjectFault::Broken)?;
             return Ok((Proof::Seal, bytes));
         }
         (None, _) if rule.verity => return Err(ObjectFault::NoDigest),
@@ -121,12 +129,23 @@ pub(crate) fn check(
     if !rule.bare {
         return Err(ObjectFault::NotBare);
     }
-    let mut hash = Sha256::new_with_prefix(header(&file).map_err(ObjectFault::Unreadable)?.to_bytes());
-    let bytes = read(&file, buffer, |content| hash.update(content)).map_err(ObjectFault::Unreadable)?;
+    let header = header(&file).map_err(ObjectFault::Unreadable)?;
+    let mut hash = Sha256::new_with_prefix(header.to_bytes());
+    let bytes = content::read(&file, buffer, |content| hash.update(content)).map_err(ObjectFault::Unreadable)?;
     if hexadecimal(&hash.finalize()) != object.name.as_str() {
-        return Err(ObjectFault::Changed);
+        let is_labelled = header.xattrs.iter().any(|(name, _)| name == b"security.selinux");
+        return Err(if is_labelled && shows_other_labels() {
+            ObjectFault::ChangedOrLabelled
+        } else {
+            ObjectFault::Changed
+        });
     }
     Ok((if seal == Seal::Unsupported { Proof::NameWithoutVerity } else { Proof::Name }, bytes))
+}
+
+/// A label that the policy of the system here does not know, as that of a newer tree has, is shown as another one.
+fn shows_other_labels() -> bool {
+    rustix::fs::access("/sys/fs/selinux/enforce", rustix::fs::Access::EXISTS).is_ok()
 }
 
 fn header(file: impl AsFd) -> Result<FileHeader, Errno> {
@@ -138,18 +157,4 @@ fn header(file: impl AsFd) -> Result<FileHeader, Errno> {
         }
     }
     Ok(FileHeader { uid: stat.st_uid, gid: stat.st_gid, mode: stat.st_mode, xattrs })
-}
-
-/// Reads a file to its end; how long it is.
-fn read(file: impl AsFd, buffer: &mut [u8], mut take: impl FnMut(&[u8])) -> Result<u64, Errno> {
-    let mut bytes = 0;
-    loop {
-        match rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut *buffer))? {
-            0 => return Ok(bytes),
-            length => {
-                take(buffer.get(..length).unwrap_or_default());
-                bytes += length as u64;
-            }
-        }
-    }
 }
