@@ -133,7 +133,7 @@ pub(crate) fn what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_rea
     let [sealed, signed] = reports.as_slice() else { anyhow::bail!("two boots") };
     let told = sealed.script_output()?;
     ensure!(sealed.script_status()? == 0, "{told}");
-    let verdicts: Vec<&str> = told.lines().filter(|line| line.contains(".1: ")).collect();
+    let verdicts: Vec<&str> = told.lines().filter(|line| line.starts_with("/ostree/deploy/")).collect();
     let [good, exchanged, unsealed, image, flipped] = verdicts.as_slice() else {
         anyhow::bail!("five verdicts: {told}")
     };
