@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use qemu_tests::guest::Guest;
 use qemu_tests::report::Report;
 use qemu_tests::scenario::Scenario;
-use qemu_tests::sealing::{KEYS, SIGNED, seal, signed_by};
+use qemu_tests::sealing::{KEYS, NEWER, SIGNED, seal, signed_by, signed_twice};
 use qemu_tests::signer::Signer;
 
 use crate::beside_the_peer::both;
@@ -171,17 +171,15 @@ pub(crate) fn a_signature_of_somebody_else_is_refused(guest: Guest) -> Result<()
     is_refused(&signed_by(2, guest)?, "", &["cannot be verified: the commit", "is not signed by a key of /etc/ostree/"])
 }
 
-/// Sealed and whole, but of another commit.
-pub(crate) fn an_image_of_another_commit_is_refused(guest: Guest) -> Result<()> {
-    let exchange = "
-        tree=/var/tmp/tree; mkdir -p $tree/usr/etc; echo other >$tree/usr/etc/other
-        ostree --repo=/sysroot/ostree/repo commit --branch=firstroot/other --tree=ref=firstroot/guest --tree=dir=$tree \
-            --generate-composefs-metadata --no-bindings
-        ostree admin deploy --os=default --retain --not-as-default firstroot/other
-        other=$(ls -d /sysroot/ostree/deploy/default/deploy/$(ostree rev-parse firstroot/other).0)
-        chattr -i $deployment $other; mv $deployment/.ostree.cfs $deployment/kept; mv $other/.ostree.cfs $deployment/";
+/// Sealed and whole, and of a commit that is signed as well: it boots as that commit's deployment, and as no other one.
+pub(crate) fn an_image_of_an_older_signed_commit_is_refused(guest: Guest) -> Result<()> {
+    let exchange = format!(
+        "ostree admin deploy --os=default --retain {SIGNED} {NEWER}
+         newer=$(ls -d /sysroot/ostree/deploy/default/deploy/$(ostree rev-parse {NEWER}).0)
+         chattr -i $deployment $newer; mv $newer/.ostree.cfs $newer/kept; ln $deployment/.ostree.cfs $newer/.ostree.cfs"
+    );
     let reasons = ["is not the one that was signed: its digest is", "exchanged"];
-    is_refused(&signed_by(1, guest)?, exchange, &reasons)
+    is_refused(&signed_twice(guest)?, &exchange, &reasons)
 }
 
 /// One bit below its seal, on the disk: the kernel gives out nothing of that block.

@@ -99,7 +99,7 @@ fn main() -> ExitCode {
         sealed_objects_are_demanded,
         what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_read,
         a_signature_of_somebody_else_is_refused,
-        an_image_of_another_commit_is_refused,
+        an_image_of_an_older_signed_commit_is_refused,
         an_image_that_was_changed_below_its_seal_is_refused,
         images_of_a_fuzzer_are_booted_or_refused,
     ))
