@@ -169,12 +169,17 @@ fn main() -> ExitCode {
             what_would_not_boot_is_bad_whatever_the_image_is,
             objects_are_looked_up_as_the_kernel_does,
             what_was_not_looked_at_or_not_said_is_not_good,
-            names_on_a_disk_do_not_talk_to_the_terminal,
             nothing_makes_a_demand_weaker,
             a_signature_that_is_demanded_is_looked_for,
             what_cannot_be_told_here_is_said,
         ),
-        of_guest(Guest::Forky, series!(verify: seals_that_cannot_be_seen_are_not_taken_for_broken_ones)),
+        of_guest(
+            Guest::Forky,
+            series!(verify:
+                seals_that_cannot_be_seen_are_not_taken_for_broken_ones,
+                names_on_a_disk_do_not_talk_to_the_terminal,
+            ),
+        ),
         series!(failing:
             killed_at_any_system_call_a_second_run_succeeds,
             killed_late_and_then_failing_nothing_is_left,

@@ -190,17 +190,6 @@ pub(crate) fn what_was_not_looked_at_or_not_said_is_not_good(initramfs: &mut Ini
     Ok(())
 }
 
-/// What a disk says is shown as one line without anything that a terminal obeys.
-pub(crate) fn names_on_a_disk_do_not_talk_to_the_terminal(initramfs: &mut Initramfs) -> Result<()> {
-    initramfs.configure(ENABLED)?;
-    let own = format!("{}/usr/lib/ostree/prepare-root.conf", initramfs.disk.deployment);
-    initramfs.disk.file(&own, "[composefs]\nenabled=\u{1b}[31m/x: good: forged\n")?;
-    let outcome = verify(initramfs)?;
-    says(&outcome, BAD, &["its configuration stops a boot", "forged"])?;
-    ensure!(outcome.stdout.lines().count() == 1 && !outcome.stdout.contains('\u{1b}'), "{outcome:?}");
-    Ok(())
-}
-
 /// Keys that are named, and a kernel argument, make it stricter and never weaker; a deployment names no keys for itself.
 pub(crate) fn nothing_makes_a_demand_weaker(initramfs: &mut Initramfs) -> Result<()> {
     initramfs.configure("[composefs]\nenabled=verity\n")?;
@@ -262,6 +251,24 @@ pub(crate) fn what_cannot_be_told_here_is_said(initramfs: &mut Initramfs) -> Res
     let outcome = initramfs.run(["--verify", "/usr"])?;
     ensure!(outcome.code == Some(CANNOT_TELL) && outcome.stderr.contains("no directory /ostree"), "{outcome:?}");
     Ok(())
+}
+
+/// A file whose name forges a verdict and colours it. What a disk says is shown as one line, without anything that a terminal obeys.
+pub(crate) fn names_on_a_disk_do_not_talk_to_the_terminal() -> Result<()> {
+    const ODD: &str = "usr/bin/a\n x: good: all is well\u{1b}[31m";
+    let binary = crate::binary().context("FIRSTROOT_PREPARE_ROOT is not set")?;
+    let tree = format!("echo odd >'{ODD}'");
+    let install = format!("{COMMIT}\n{DEPLOY} {BRANCH}");
+    let machine =
+        Story::named("image-with-odd-name").first_tree(tree).installed(install).staged(Guest::Forky)?.copy()?;
+    inside_of(&machine, &binary, None, |initramfs| {
+        initramfs.configure(ENABLED)?;
+        initramfs.disk.remove(&object_of(initramfs, ODD)?)?;
+        let outcome = verify(initramfs)?;
+        says(&outcome, BAD, &["it is missing", "usr/bin/a\\n x: good: all is well\\u{1b}[31m"])?;
+        ensure!(outcome.stdout.lines().count() == 1, "{outcome:?}");
+        Ok(())
+    })
 }
 
 /// An image with digests, on a filesystem of which nobody can tell whether a file is sealed: its objects are compared with their
