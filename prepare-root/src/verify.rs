@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use ostree_formats::cmdline::KernelCommandLine;
 use ostree_formats::deployment::{DeploymentId, DeploymentPath, Stateroot};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use system::dir::{self, Kind};
 use system::proc::Proc;
 use system::{Context, tree};
@@ -43,10 +44,10 @@ pub(crate) struct Request {
 /// What stands in the way of any verdict.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoVerdict {
-    #[error("there is no deployment on it")]
-    NoDeployment,
-    #[error("there is no deployment {0} on it")]
-    NoSuchDeployment(String),
+    #[error("there is no deployment on the physical root at {0}")]
+    NoDeployment(String),
+    #[error("there is no deployment {asked} on the physical root at {at}")]
+    NoSuchDeployment { asked: String, at: String },
     #[error("{0}")]
     Cause(#[from] Cause),
 }
@@ -74,9 +75,10 @@ impl Request {
 
     fn deployments(&self, physical: &PhysicalRoot) -> Result<Vec<DeploymentPath>, NoVerdict> {
         let all = || all_deployments(physical);
+        let at = || physical.at.display().to_string();
         let Some(asked) = &self.deployment else {
             return match all()? {
-                none if none.is_empty() => Err(NoVerdict::NoDeployment),
+                none if none.is_empty() => Err(NoVerdict::NoDeployment(at())),
                 all => Ok(all),
             };
         };
@@ -87,17 +89,21 @@ impl Request {
         if let (Ok(id), false) = (id, asked.contains('/')) {
             let mut all = all()?;
             all.retain(|path| path.id == id);
-            return if all.is_empty() { Err(NoVerdict::NoSuchDeployment(asked.clone())) } else { Ok(all) };
+            if all.is_empty() {
+                return Err(NoVerdict::NoSuchDeployment { asked: asked.clone(), at: at() });
+            }
+            return Ok(all);
         }
         Ok(vec![lookup::follow(physical, asked).map_err(Cause::from)?.path])
     }
 }
 
-/// Those of all stateroots. One that cannot be listed is an error, since its deployments would be passed over.
+/// Those of all stateroots. One that cannot be listed is an error, since its deployments would be passed over; one in which nothing
+/// was deployed yet has no directory for it.
 fn all_deployments(physical: &PhysicalRoot) -> Result<Vec<DeploymentPath>, NoVerdict> {
-    let list = |path: &str| {
-        let directory = dir::open(physical, path, OFlags::RDONLY | OFlags::DIRECTORY);
-        directory.and_then(tree::entries).context("list", format_args!("/{path}")).map_err(Cause::from)
+    let list = |path: &str| match dir::open(physical, path, OFlags::RDONLY | OFlags::DIRECTORY) {
+        Err(Errno::NOENT) => Ok(Vec::new()),
+        directory => directory.and_then(tree::entries).context("list", format_args!("/{path}")).map_err(Cause::from),
     };
     let mut deployments = Vec::new();
     // As with libostree links are none.

@@ -183,6 +183,10 @@ pub(crate) fn what_was_not_looked_at_or_not_said_is_not_good(initramfs: &mut Ini
     let mut full = std::process::Command::new("/usr/lib/ostree/ostree-prepare-root");
     full.args(["--verify", "/sysroot", &name(initramfs)]).stdout(std::fs::File::create("/dev/full")?);
     ensure!(full.status()?.code() == Some(CANNOT_TELL), "it could not print");
+    // One in which nothing was deployed yet is no reason.
+    initramfs.disk.directory("ostree/deploy/empty/var")?;
+    let outcome = initramfs.run(["--verify", "/sysroot"])?;
+    ensure!(outcome.code == Some(GOOD) && outcome.stderr.is_empty(), "{outcome:?}");
     initramfs.disk.file("ostree/deploy/other/deploy", "")?;
     let outcome = initramfs.run(["--verify", "/sysroot"])?;
     ensure!(outcome.code == Some(CANNOT_TELL), "{outcome:?}");

@@ -13,7 +13,7 @@ use system::{Context, SystemError, dir, image};
 
 use crate::composefs::{Decision, IMAGE};
 use crate::config;
-use crate::facts::{Facts, Found, ImageFacts, Seal, SignatureFacts, Situation};
+use crate::facts::{Facts, Found, ImageFacts, Lack, Seal, SignatureFacts, Situation};
 use crate::lookup::Deployment;
 use crate::physical_root::{PhysicalRoot, REPO_CONFIG_LIMIT};
 use crate::plan::{self, Resolved};
@@ -70,10 +70,9 @@ pub(crate) fn judge(physical: &PhysicalRoot, path: &DeploymentPath, demand: &Dem
         let is_there = dir::open_directory(physical, path.to_string()).is_ok();
         if is_there { finding } else { Finding::Gone }
     })?;
-    if checked.without_verity
-        && decision.verity
-        && let Seal::Unsupported(lack) = seal
-    {
+    if checked.without_verity && decision.verity {
+        // Where the image can be sealed, the kernel can: objects are elsewhere.
+        let lack = if let Seal::Unsupported(lack) = seal { lack } else { Lack::Filesystem };
         return Err(Finding::NoVerity { objects: checked.objects, lack });
     }
     Ok(format!("{} is met: {}; {}", decision.source, vouched.words, of_objects(checked)))
