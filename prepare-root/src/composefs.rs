@@ -159,7 +159,7 @@ pub(crate) fn image_root(
 }
 
 /// Whether the image is the one that the signed commit says.
-pub(crate) fn require_signed(seal: Seal, signed: &[u8], demanded: impl Fn() -> String) -> Result<(), ComposefsError> {
+fn require_signed(seal: Seal, signed: &[u8], demanded: impl Fn() -> String) -> Result<(), ComposefsError> {
     match seal {
         Seal::Sha256(digest) if digest == *signed => Ok(()),
         Seal::Sha256(digest) => {

@@ -182,7 +182,9 @@ fn about_signature(error: &VerifyError) -> &'static str {
 /// Whether `--verify` could tell of another deployment that it boots.
 fn is_about_an_image(cause: &Cause) -> bool {
     match cause {
-        Cause::Verify { .. } | Cause::Image { .. } => true,
+        Cause::Verify { .. } => true,
+        // What a kernel lacks, no deployment is to blame for.
+        Cause::Image { error, .. } => !matches!(error.reason, rustix::io::Errno::NODEV | rustix::io::Errno::OPNOTSUPP),
         Cause::System(error) => error.reason == rustix::io::Errno::IO,
         Cause::Plan { error: PlanError::Composefs(error), .. } => about_image(error) == DEPLOY_AGAIN,
         _ => false,
@@ -215,7 +217,7 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
         }
         Cause::Image { error, .. } if error.reason == rustix::io::Errno::OPNOTSUPP => actions.push(
             "boot an entry with a newer kernel; without its image, so that nothing is verified, this one boots with \
-             ostree.prepare-root.composefs=no"
+             ostree.prepare-root.composefs=no, unless [composefs] kernel-argument forbids that"
                 .to_owned(),
         ),
         Cause::System(error) if error.reason == rustix::io::Errno::NODEV => {
