@@ -1,11 +1,13 @@
 //! Directory trees: what is in a directory, by names of any bytes, and removing all of it.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::dir::Kind;
+use crate::dir::{self, Kind};
 
 /// Opens the directory `name` in `directory` for reading; a link is not followed.
 ///
@@ -99,8 +101,7 @@ fn remove_in(directory: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
         Err(error) => return Err(error),
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    let inner = match rustix::fs::openat2(directory, name, flags, Mode::empty(), resolve) {
+    let inner = match dir::open_plainly(directory, OsStr::from_bytes(name), flags) {
         Err(Errno::NOENT) => return Ok(()),
         other => other?,
     };

@@ -21,19 +21,18 @@ pub fn names(fd: impl AsFd) -> Result<Vec<Vec<u8>>, Errno> {
     Ok(list.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
 }
 
-/// The value of an attribute; `None`: it has none of that name.
+/// The value of an attribute; `None`: it has none of that name, or its filesystem has no attributes.
 ///
 /// # Errors
 /// As `fgetxattr(2)`.
 pub fn get(fd: impl AsFd, name: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
-    match grow(|buffer| rustix::fs::fgetxattr(&fd, name, buffer)) {
-        Ok(value) => Ok(Some(value)),
-        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
-        Err(error) => Err(error),
+    match require(fd, name) {
+        Err(Errno::OPNOTSUPP) => Ok(None),
+        other => other,
     }
 }
 
-/// The same where a filesystem that has no attributes at all is an error.
+/// The same where a filesystem that has no attributes is an error.
 ///
 /// # Errors
 /// As `fgetxattr(2)`, but for `ENODATA`.
