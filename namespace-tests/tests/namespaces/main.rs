@@ -9,6 +9,7 @@ mod composefs;
 mod failing;
 mod pid1;
 mod recovery;
+mod signed;
 mod verify;
 
 use std::path::PathBuf;
@@ -132,7 +133,6 @@ fn main() -> ExitCode {
             a_second_run_says_that_an_image_is_prepared_already,
             a_plan_of_an_image_changes_nothing,
             what_is_no_image_is_a_clear_error,
-            configuration_and_keys_on_the_disk_count_for_nothing,
             an_image_on_another_filesystem_is_mounted_by_a_loop_device,
             a_link_on_the_disk_does_not_lead_into_the_image,
             access_control_lists_in_the_image_count,
@@ -140,15 +140,10 @@ fn main() -> ExitCode {
             no_loop_device_is_taken_where_none_is_needed,
             a_root_that_nothing_can_be_stacked_on_is_made_by_a_loop_device,
             what_older_kernels_need_is_tried,
-            a_signature_by_one_of_the_keys_is_needed,
-            no_damage_passes_for_a_signature,
-            a_deployment_that_is_renamed_is_another_commits,
-            the_command_line_weakens_only_what_it_may,
         ),
         of_guest(
             Guest::Forky,
             series!(composefs:
-                the_parent_of_a_containers_commit_may_be_the_signed_one,
                 without_an_initramfs_the_root_is_the_image_too,
                 without_an_initramfs_a_signature_vouches_for_nothing,
             ),
@@ -160,6 +155,13 @@ fn main() -> ExitCode {
                 killed_late_with_an_image_and_then_failing_nothing_is_left,
                 whatever_call_fails_with_an_image_the_physical_root_is_where_it_was,
             ),
+        ),
+        images!(signed:
+            a_signature_by_one_of_the_keys_is_needed,
+            configuration_and_keys_on_the_disk_count_for_nothing,
+            no_damage_passes_for_a_signature,
+            a_deployment_that_is_renamed_is_another_commits,
+            the_command_line_weakens_only_what_it_may,
         ),
         images!(verify:
             what_is_whole_is_good_and_nothing_is_touched,
@@ -173,6 +175,7 @@ fn main() -> ExitCode {
             a_signature_that_is_demanded_is_looked_for,
             what_cannot_be_told_here_is_said,
         ),
+        of_guest(Guest::Forky, series!(signed: the_parent_of_a_containers_commit_may_be_the_signed_one)),
         of_guest(
             Guest::Forky,
             series!(verify:

@@ -11,7 +11,8 @@ use namespace_tests::{Initramfs, Outcome, inside_of};
 use qemu_tests::guest::Guest;
 use qemu_tests::signer::Signer;
 
-use crate::composefs::{BRANCH, COMMIT, DEPLOY, ENABLED, KEYS, SIGNED, image, objects};
+use crate::composefs::{BRANCH, COMMIT, DEPLOY, ENABLED, image};
+use crate::signed::{KEYS, SIGNED, objects};
 
 const GOOD: i32 = 0;
 const BAD: i32 = 1;
