@@ -122,7 +122,11 @@ fn version(stat: &Stat) -> (i64, i64, i64, i64) {
     (stat.st_ctime, stat.st_mtime, stat.st_ctime_nsec as i64, stat.st_size)
 }
 
-fn owner_and_mode(stat: &Stat, target: BorrowedFd<'_>) -> Result<(), Errno> {
+/// Gives `target` the owner and mode that `stat` tells of.
+///
+/// # Errors
+/// As `fchown(2)` and `fchmod(2)`.
+pub fn owner_and_mode(stat: &Stat, target: BorrowedFd<'_>) -> Result<(), Errno> {
     let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
     let own = rustix::fs::fstat(target)?;
     if (own.st_uid, own.st_gid) != (stat.st_uid, stat.st_gid) {

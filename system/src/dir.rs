@@ -249,6 +249,24 @@ pub fn replace_volatile_file(fd: impl AsFd, name: &str, bytes: &[u8], mode: u16)
     result
 }
 
+/// Gives the file `name` in `fd` this content, durably: after a power cut it has the old or the new one, whole.
+///
+/// # Errors
+/// As `open(2)`, `write(2)`, `fsync(2)`, `rename(2)`; the new file is removed again, where the rename has not happened.
+pub fn replace_file(fd: impl AsFd, name: &str, bytes: &[u8], mode: u16) -> Result<(), Errno> {
+    let temporary = format!(".{name}.new");
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&fd, &temporary, flags, Mode::from_raw_mode(mode.into()))?;
+    write_all(&file, bytes)
+        .and_then(|()| rustix::fs::fsync(&file))
+        .and_then(|()| rustix::fs::renameat(&fd, &temporary, &fd, name))
+        .inspect_err(|_| {
+            // The error that is being returned says more than one about the clean-up would.
+            let _ = rustix::fs::unlinkat(&fd, &temporary, AtFlags::empty());
+        })?;
+    rustix::fs::fsync(&fd)
+}
+
 /// Removes the file `name` from `fd`; that there is none is no error.
 ///
 /// # Errors
