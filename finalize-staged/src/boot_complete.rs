@@ -31,7 +31,10 @@ pub(crate) fn boot_complete() -> Result<Report, Error> {
         Ok(roots) => stamp::remove(&roots),
         Err(error) => log::warn!("{error}: {} stays, and will be reported again", stamp::PATH),
     }
-    let is_booted = stamp::target(&text).is_some_and(|target| sysroot::is_the_booted_one(&roots, &target));
+    let is_booted = match stamp::target(&text) {
+        Some(target) => sysroot::is_the_booted_one(&roots, &target)?,
+        None => false,
+    };
     if is_booted {
         log::info!("{} was left by a run that had put the update in place: it is removed", stamp::PATH);
         return Ok(Report::Nothing);

@@ -18,7 +18,6 @@ use crate::kernel_layout::{self, BootFile, KernelLayout};
 use crate::prepared::{self, Prepared};
 use crate::roots::Roots;
 use crate::staged::RunOstree;
-use crate::sysroot::is_there;
 
 /// What has to be done for one directory in `/boot/ostree`.
 #[derive(Debug, Clone, Serialize)]
@@ -88,13 +87,18 @@ pub(crate) fn survey(roots: &Roots, run: Option<&RunOstree>, plan: &BootPlan) ->
         files.installs.extend(survey_one(roots, run, &directory, listed, thorough)?);
     }
     for checksum in &plan.overlays {
-        if is_there(&roots.boot, "ostree")
-            && dir::open(&roots.boot, format!("ostree/{}", overlay_file(checksum)), OFlags::PATH).is_ok()
-        {
-            continue;
+        let path = format!("ostree/{}", overlay_file(checksum));
+        match dir::open(&roots.boot, &path, OFlags::PATH) {
+            Ok(_) => continue,
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error).context("look at", format_args!("/boot/{path}"))?,
         }
-        let staged = run.and_then(RunOstree::staged_initrds);
-        let stat = staged.and_then(|staged| dir::stat_name(staged, checksum.as_str()).ok().flatten());
+        let staged = run.map(RunOstree::staged_initrds).transpose()?.flatten();
+        let stat = match staged {
+            Some(staged) => dir::stat_name(staged, checksum.as_str())
+                .context("look at", format_args!("/run/ostree/staged-initrds/{checksum}"))?,
+            None => None,
+        };
         let stat = stat.filter(|stat| stat.kind == Kind::File);
         let stat = stat.ok_or_else(|| Error::OverlayMissing(checksum.to_string()))?;
         files.overlays.push(Overlay { checksum: checksum.clone(), bytes: stat.size });
@@ -109,7 +113,8 @@ fn survey_one(
     listed: &Listed,
     thorough: bool,
 ) -> Result<Option<Install>, Error> {
-    let layout = &listed.deployment.kernel;
+    // Of a damaged deployment nothing can be installed.
+    let Some(layout) = listed.deployment.kernel() else { return Ok(None) };
     let source = kernel_layout::open_directory(roots, &listed.deployment.path, layout)?;
     let install = |files: Vec<BootFile>, way: Way| -> Result<Option<Install>, Error> {
         let costs = roots.boot_is_separate && way != Way::Prepared;
@@ -146,7 +151,7 @@ fn survey_one(
         return Ok(None);
     }
     // Which of the two is damaged?
-    match kernel_layout::check(&source, &listed.deployment) {
+    match kernel_layout::check(&source, &listed.deployment, layout) {
         Err(Error::KernelDamaged { deployment, .. }) if !thorough => {
             log::warn!(
                 "/{deployment} has another kernel than /boot/ostree/{directory}, and a damaged one: nothing is replaced"

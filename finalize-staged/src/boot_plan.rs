@@ -8,9 +8,10 @@ use ostree_formats::kargs::KernelArguments;
 use ostree_formats::repo_config::RepoConfig;
 use serde::Serialize;
 
+use crate::deployment::{Deployment, Tree, TreeFacts};
 use crate::deployment_list::{self, Listed};
-use crate::error::Error;
-use crate::sysroot::{Deployment, Foreign, Sysroot};
+use crate::foreign::{self, Fate};
+use crate::sysroot::Sysroot;
 
 /// What a deployment without an initramfs boots with.
 const PREPARE_ROOT: &str = "/usr/lib/ostree/ostree-prepare-root";
@@ -47,8 +48,8 @@ pub(crate) struct BootPlan {
     pub(crate) list: Vec<Listed>,
     /// With [`Swap::Loader`].
     pub(crate) entries: Vec<Written>,
-    /// Files of others, with [`Swap::Loader`].
-    pub(crate) kept: Vec<Foreign>,
+    /// What becomes of the files of others, with [`Swap::Loader`].
+    pub(crate) foreign: Fate,
     /// The boot links.
     pub(crate) links: Vec<Written>,
     /// Overlay initrds that must be in `/boot`.
@@ -56,27 +57,39 @@ pub(crate) struct BootPlan {
 }
 
 /// Plans `list` for a disk that is as `sysroot` says.
-pub(crate) fn plan(sysroot: &Sysroot, list: Vec<Listed>) -> Result<BootPlan, Error> {
-    let swap = if needs_new_entries(sysroot, &list) { Swap::Loader } else { Swap::Bootlinks };
+pub(crate) fn plan(sysroot: &Sysroot, list: Vec<Listed>) -> BootPlan {
+    // With the boot links alone the bootversion stays, and with it most links of entries that others wrote.
+    let links_only = fate(sysroot, &list, sysroot.bootversion, &[]);
+    let new_entries = needs_new_entries(sysroot, &list) || links_only.needs_new_entries();
+    let swap = if new_entries { Swap::Loader } else { Swap::Bootlinks };
     let (bootversion, subbootversion) = match swap {
         // As libostree begins: of the other bootversion there is nothing, or what an interrupted run has left.
         Swap::Loader => (sysroot.bootversion.other(), BootVersion::One),
         Swap::Bootlinks => (sysroot.bootversion, sysroot.subbootversion.other()),
     };
-    let (entries, kept) = match swap {
+    let (entries, foreign) = match swap {
         Swap::Loader => {
-            let entries = entries(&list, bootversion, sysroot)?;
-            let kept = keep(&sysroot.foreign, &entries);
-            (entries, kept)
+            let entries = entries(&list, bootversion, sysroot);
+            let foreign = fate(sysroot, &list, bootversion, &entries);
+            (entries, foreign)
         }
-        Swap::Bootlinks => (Vec::new(), Vec::new()),
+        Swap::Bootlinks => (Vec::new(), Fate::default()),
     };
     let links = list.iter().map(|listed| bootlink(listed, bootversion)).collect();
     let mut overlays: Vec<Checksum> =
         list.iter().flat_map(|listed| listed.deployment.overlay_initrds.iter().cloned()).collect();
     overlays.sort_unstable();
     overlays.dedup();
-    Ok(BootPlan { swap, bootversion, subbootversion, list, entries, kept, links, overlays })
+    BootPlan { swap, bootversion, subbootversion, list, entries, foreign, links, overlays }
+}
+
+/// What becomes of the files of others when `list` counts under `bootversion`, with `entries` beside them.
+fn fate(sysroot: &Sysroot, list: &[Listed], bootversion: BootVersion, entries: &[Written]) -> Fate {
+    let bootlink = |path: &_| {
+        let listed = list.iter().find(|listed| listed.deployment.path == *path);
+        listed.map(|listed| listed.bootlink(bootversion))
+    };
+    foreign::decide(&sysroot.foreign, bootlink, |path| entries.iter().any(|entry| entry.path == path))
 }
 
 /// Whether anything that a boot loader reads is to be different.
@@ -107,15 +120,15 @@ fn bootlink(listed: &Listed, bootversion: BootVersion) -> Written {
     }
 }
 
-fn entries(list: &[Listed], bootversion: BootVersion, sysroot: &Sysroot) -> Result<Vec<Written>, Error> {
+fn entries(list: &[Listed], bootversion: BootVersion, sysroot: &Sysroot) -> Vec<Written> {
     let first = list.first().map(|listed| &listed.deployment.path.stateroot);
     let several_stateroots = list.iter().any(|listed| Some(&listed.deployment.path.stateroot) != first);
     let entry = |(index, listed): (usize, &Listed)| {
         let place = Place { index, of: list.len(), several_stateroots };
-        Ok(Written {
+        Written {
             path: format!("entries/{}", entry_name(listed, place, sysroot)),
-            content: entry(listed, place, bootversion, &sysroot.config)?.to_text(),
-        })
+            content: entry(listed, place, bootversion, &sysroot.config).to_text(),
+        }
     };
     list.iter().enumerate().map(entry).collect()
 }
@@ -148,16 +161,32 @@ fn entry_name(listed: &Listed, place: Place, sysroot: &Sysroot) -> EntryName {
     EntryName { number: place.number(), stateroot: sysroot.names_have_stateroot.then_some(stateroot), tries }
 }
 
-fn entry(listed: &Listed, place: Place, bootversion: BootVersion, config: &RepoConfig) -> Result<BlsEntry, Error> {
+fn entry(listed: &Listed, place: Place, bootversion: BootVersion, config: &RepoConfig) -> BlsEntry {
     let deployment = &listed.deployment;
     let mut entry = deployment.entry.clone();
-    entry.set("title", &title(deployment, place)?);
     entry.set("version", &place.number().to_string());
+    // Of a damaged deployment the rest stays as it is: there is nothing to make it from.
+    if let Tree::Read(facts) = &deployment.tree {
+        set_files(&mut entry, deployment, facts, config);
+        entry.set("title", &title(deployment, &facts.title, place));
+    }
+    entry.set("options", &options(listed, bootversion).to_string());
+    if place.index > 0 {
+        for (key, value) in &config.bls_append_except_default {
+            entry.set(key, value);
+        }
+    }
+    entry
+}
+
+/// Kernel, initramfs and what belongs to them.
+fn set_files(entry: &mut BlsEntry, deployment: &Deployment, facts: &TreeFacts, config: &RepoConfig) {
     let prefix = if config.bootprefix { "/boot" } else { "" };
     let directory = format!("/ostree/{}", boot_directory(deployment));
     let in_boot = |name: &str| format!("{prefix}{directory}/{name}");
-    let kernel = &deployment.kernel;
+    let kernel = &facts.kernel;
     entry.set("linux", &in_boot(&kernel.kernel.target));
+    let administrators: Vec<String> = deployment.initrds_of_the_administrator().map(str::to_owned).collect();
     entry.remove("initrd");
     if let Some(initramfs) = &kernel.initramfs {
         entry.push("initrd", &in_boot(&initramfs.target));
@@ -165,6 +194,7 @@ fn entry(listed: &Listed, place: Place, bootversion: BootVersion, config: &RepoC
             entry.push("initrd", &format!("{prefix}/ostree/{}", overlay_file(overlay)));
         }
     }
+    administrators.iter().for_each(|path| entry.push("initrd", path));
     match &kernel.devicetree {
         Some(tree) if tree.is_directory => entry.set("fdtdir", &in_boot(&tree.target)),
         Some(tree) => entry.set("devicetree", &in_boot(&tree.target)),
@@ -182,13 +212,6 @@ fn entry(listed: &Listed, place: Place, bootversion: BootVersion, config: &RepoC
             }
         }
     }
-    entry.set("options", &options(listed, bootversion).to_string());
-    if place.index > 0 {
-        for (key, value) in &config.bls_append_except_default {
-            entry.set(key, value);
-        }
-    }
-    Ok(entry)
 }
 
 /// The name of the directory of a deployment's kernel in `boot/ostree`.
@@ -201,38 +224,26 @@ pub(crate) fn overlay_file(checksum: &Checksum) -> String {
     format!("initramfs-overlays/{checksum}.img")
 }
 
-fn title(deployment: &Deployment, place: Place) -> Result<String, Error> {
-    let name = deployment.title.as_deref().ok_or_else(|| Error::NoTitle(deployment.path.clone()))?;
+fn title(deployment: &Deployment, name: &str, place: Place) -> String {
     let version = deployment.version.as_deref().filter(|version| !version.is_empty() && !name.contains(version));
     let version = version.map(|version| format!(" {version}")).unwrap_or_default();
     let stateroot = if place.several_stateroots { format!("{}:", deployment.path.stateroot) } else { String::new() };
-    Ok(format!("{name}{version} (ostree:{stateroot}{})", place.index))
+    format!("{name}{version} (ostree:{stateroot}{})", place.index)
 }
 
 fn options(listed: &Listed, bootversion: BootVersion) -> KernelArguments {
     let link = listed.bootlink(bootversion);
     let mut kargs = listed.deployment.kargs.clone();
-    if listed.deployment.kernel.initramfs.is_none() {
-        kargs.set("init", &format!("/{link}{PREPARE_ROOT}"));
-    } else if kargs.get("init").is_some_and(|init| init.starts_with("/ostree/boot.") && init.ends_with(PREPARE_ROOT)) {
+    let has_our_init =
+        kargs.get("init").is_some_and(|init| init.starts_with("/ostree/boot.") && init.ends_with(PREPARE_ROOT));
+    match listed.deployment.kernel().map(|kernel| kernel.initramfs.is_some()) {
+        Some(false) => kargs.set("init", &format!("/{link}{PREPARE_ROOT}")),
         // Of an older deployment that had no initramfs.
-        kargs.remove("init");
+        Some(true) if has_our_init => kargs.remove("init"),
+        // Of a damaged one, whose entry says what it needs.
+        None if has_our_init => kargs.set("init", &format!("/{link}{PREPARE_ROOT}")),
+        Some(true) | None => {}
     }
     kargs.set("ostree", &format!("/{link}"));
     kargs
-}
-
-/// Files of others, under names that ours do not have.
-fn keep(foreign: &[Foreign], entries: &[Written]) -> Vec<Foreign> {
-    let keep = |file: &Foreign| {
-        let mut path = file.path.clone();
-        while entries.iter().any(|entry| entry.path == path) {
-            path = match path.rsplit_once('/') {
-                Some((directory, name)) => format!("{directory}/other-{name}"),
-                None => format!("other-{path}"),
-            };
-        }
-        Foreign { path, content: file.content.clone() }
-    };
-    foreign.iter().map(keep).collect()
 }

@@ -12,7 +12,9 @@ use system::dir::{self, Kind};
 use system::{Context, SystemError, tree};
 
 use crate::boot_plan::{boot_directory, overlay_file};
+use crate::deployment::identity;
 use crate::deployment_list::Listed;
+use crate::foreign::NamedInBoot;
 use crate::prepared::{self, is_kernel_directory};
 use crate::roots::Roots;
 use crate::stamp;
@@ -27,7 +29,9 @@ pub(crate) struct Current {
     pub(crate) subbootversion: BootVersion,
     /// The list.
     pub(crate) list: Vec<Listed>,
-    /// Whether the list is known to lack what may be in use: then no deployment is removed.
+    /// What boot loader entries of others name in `boot/ostree`: it stays.
+    pub(crate) named_by_others: NamedInBoot,
+    /// Whether the list is known to lack what may be in use: then no deployment and nothing in `boot/ostree` is removed.
     pub(crate) is_incomplete: bool,
     /// Device and inode of the deployment that a prepared soft reboot has mounted.
     pub(crate) next_root: Option<(u64, u64)>,
@@ -63,20 +67,14 @@ pub(crate) fn clean(roots: &Roots, current: &Current) {
         log::warn!("{error}");
     }
     clean_boot(roots, current);
-    match find(roots) {
-        Ok(mut found) => {
-            if current.is_incomplete {
-                log::warn!("no deployment is removed: an entry led nowhere, and what it was about may still be wanted");
-                found.deployments.clear();
-                found.backing.clear();
-            }
-            let is_next = |path: &DeploymentPath| {
-                current.next_root.is_some() && crate::sysroot::identity_of(roots, path) == current.next_root
-            };
-            found.deployments.retain(|path| !is_next(path));
-            remove_all(&roots.sysroot, "/", &removals(&found, current).sysroot);
-        }
-        // Who does not see everything does not know what is in use.
+    if current.is_incomplete {
+        log::warn!(
+            "no deployment and no kernel is removed: an entry led nowhere, and what it was about may still be wanted"
+        );
+    }
+    // An incomplete picture of the disk does not tell what is in use.
+    match find(roots, Unreadable::IsAnError).and_then(|found| without_next_root(roots, found, current)) {
+        Ok(found) => remove_all(&roots.sysroot, "/", &removals(&found, current).sysroot),
         Err(error) => log::warn!("nothing is removed: {error}"),
     }
     if let Err(error) = write_refs(&roots.sysroot, current) {
@@ -88,7 +86,7 @@ pub(crate) fn clean(roots: &Roots, current: &Current) {
 
 /// The part in `/boot`: what makes room there.
 pub(crate) fn clean_boot(roots: &Roots, current: &Current) {
-    match find(roots) {
+    match find(roots, Unreadable::IsAnError) {
         Ok(found) => remove_all(&roots.boot, "/boot/", &removals(&found, current).boot),
         Err(error) => log::warn!("nothing is removed from /boot: {error}"),
     }
@@ -107,11 +105,32 @@ fn remove_all(root: &OwnedFd, shown: &str, paths: &[String]) {
     }
 }
 
+/// The deployment that a prepared soft reboot has mounted stays.
+fn without_next_root(roots: &Roots, mut found: Found, current: &Current) -> Result<Found, SystemError> {
+    let Some(next) = current.next_root else { return Ok(found) };
+    for path in found.deployments.clone() {
+        if identity(roots, &path)? == Some(next) {
+            found.deployments.remove(&path);
+            found.backing.remove(&path);
+        }
+    }
+    Ok(found)
+}
+
+/// What a directory is that may not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// For a run that acts.
+    IsAnError,
+    /// For `--plan` without root, which says what it can.
+    IsEmpty,
+}
+
 /// Reads the names.
-pub(crate) fn find(roots: &Roots) -> Result<Found, SystemError> {
+pub(crate) fn find(roots: &Roots, unreadable: Unreadable) -> Result<Found, SystemError> {
     let names = |root: &OwnedFd, path: &str, shown: &str| match dir::names(root, path) {
-        // What is not for everybody's eyes is root's to remove, and root sees it.
-        Err(Errno::NOENT | Errno::ACCESS) => Ok(Vec::new()),
+        Err(Errno::NOENT) => Ok(Vec::new()),
+        Err(Errno::ACCESS) if unreadable == Unreadable::IsEmpty => Ok(Vec::new()),
         other => other.context("list", format_args!("{shown}{path}")),
     };
     let boot = names(&roots.boot, ".", "/boot/")?;
@@ -122,9 +141,11 @@ pub(crate) fn find(roots: &Roots) -> Result<Found, SystemError> {
     for stateroot in names(&roots.sysroot, "ostree/deploy", "/sysroot/")? {
         let Ok(stateroot) = stateroot.parse::<Stateroot>() else { continue };
         let link = format!("ostree/deploy/{stateroot}/current");
-        let opened = dir::open(&roots.sysroot, &link, OFlags::PATH | OFlags::NOFOLLOW).and_then(dir::stat_fd);
-        if opened.is_ok_and(|stat| stat.kind == Kind::Link) {
-            current.push(link);
+        match dir::open(&roots.sysroot, &link, OFlags::PATH | OFlags::NOFOLLOW).and_then(dir::stat_fd) {
+            Ok(stat) if stat.kind == Kind::Link => current.push(link),
+            // A file beside the stateroots is none of ours.
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+            Err(error) => return Err(error).context("look at", format_args!("/sysroot/{link}")),
         }
         for (place, list) in [("deploy", &mut deployments), ("backing", &mut backing)] {
             let path = format!("ostree/deploy/{stateroot}/{place}");
@@ -154,18 +175,20 @@ pub(crate) fn removals(found: &Found, current: &Current) -> Removals {
     let mut removals = Removals::default();
     let old_loader = ["loader.tmp".to_owned(), format!("loader.{other}"), xfs_directory::ASIDE.to_owned()];
     removals.boot.extend(found.boot.iter().filter(|name| old_loader.contains(name)).cloned());
+    let may_be_used = |path: &str| current.is_incomplete || current.named_by_others.has(path);
     let unused = |name: &&String| {
         let interrupted = name.strip_suffix(".new").is_some_and(is_kernel_directory);
         prepared::is_one(name)
             || interrupted
             || *name == stamp::NEW
-            || (is_kernel_directory(name) && !kernels.contains(*name))
+            || (is_kernel_directory(name) && !kernels.contains(*name) && !may_be_used(name))
     };
     removals.boot.extend(found.boot_ostree.iter().filter(unused).map(|name| format!("ostree/{name}")));
     let overlay = |name: &String| format!("initramfs-overlays/{name}");
     let unused = |name: &&String| {
         let interrupted = name.starts_with('.') && name.ends_with(".img.new");
-        interrupted || (name.ends_with(".img") && !overlays.contains(&overlay(name)))
+        let used = || overlays.contains(&overlay(name)) || may_be_used(&overlay(name));
+        interrupted || (name.ends_with(".img") && !used())
     };
     removals.boot.extend(found.overlays.iter().filter(unused).map(|name| format!("ostree/{}", overlay(name))));
 
@@ -181,11 +204,12 @@ pub(crate) fn removals(found: &Found, current: &Current) -> Removals {
         .sysroot
         .extend(found.ostree.iter().filter(|name| old_links.contains(name)).map(|name| format!("ostree/{name}")));
     removals.sysroot.extend(found.current.iter().cloned());
-    for path in found.deployments.iter().filter(|path| !listed.contains(path)) {
+    let goes = |path: &&DeploymentPath| !current.is_incomplete && !listed.contains(path);
+    for path in found.deployments.iter().filter(goes) {
         // The origin goes last: with it a deployment that could not be removed whole is still known as one.
         removals.sysroot.extend([path.to_string(), path.origin_file()]);
     }
-    let unused = found.backing.iter().filter(|path| !listed.contains(path));
+    let unused = found.backing.iter().filter(goes);
     removals.sysroot.extend(unused.map(|path| format!("ostree/deploy/{}/backing/{}", path.stateroot, path.id)));
     removals
 }
@@ -219,10 +243,15 @@ fn write_refs(sysroot: &OwnedFd, current: &Current) -> Result<(), SystemError> {
     for (index, listed) in current.list.iter().enumerate() {
         let name = index.to_string();
         let content = format!("{}\n", listed.deployment.path.id.commit);
-        let same = dir::read_no_link(&directory, &name, 1 << 10).is_ok_and(|bytes| bytes == content.as_bytes());
+        let shown = shown(&format!("{wanted}/{name}"));
+        let same = match dir::read_no_link(&directory, &name, 1 << 10) {
+            Ok(bytes) => bytes == content.as_bytes(),
+            // No ref, or something else in its place.
+            Err(Errno::NOENT | Errno::LOOP | Errno::FBIG | Errno::INVAL | Errno::ISDIR) => false,
+            Err(error) => return Err(error).context("read", shown),
+        };
         if !same {
-            dir::replace_volatile_file(&directory, &name, content.as_bytes(), 0o644)
-                .context("write", shown(&format!("{wanted}/{name}")))?;
+            dir::replace_file(&directory, &name, content.as_bytes(), 0o644).context("write", shown)?;
         }
         names.insert(name);
     }
@@ -234,8 +263,10 @@ fn write_refs(sysroot: &OwnedFd, current: &Current) -> Result<(), SystemError> {
     // Of the other three sets the files go, and their directories stay, as libostree leaves them.
     for (version, sub) in [(n, s.other()), (n.other(), s), (n.other(), s.other())] {
         let set = format!("ostree/{version}/{sub}");
-        if let Ok(directory) = dir::open(&heads, &set, OFlags::RDONLY | OFlags::DIRECTORY) {
-            tree::empty(directory).context("remove the refs in", shown(&set))?;
+        match dir::open(&heads, &set, OFlags::RDONLY | OFlags::DIRECTORY) {
+            Ok(directory) => tree::empty(directory).context("remove the refs in", shown(&set))?,
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error).context("open", shown(&set)),
         }
     }
     Ok(())
@@ -275,6 +306,7 @@ mod tests {
             bootversion: BootVersion::One,
             subbootversion: BootVersion::One,
             list: Vec::new(),
+            named_by_others: NamedInBoot::default(),
             is_incomplete: false,
             next_root: None,
         };

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use ostree_formats::bootlink::{BootVersion, Bootlink};
 use ostree_formats::deployment::DeploymentPath;
 
-use crate::sysroot::{Deployment, Sysroot};
+use crate::deployment::Deployment;
+use crate::sysroot::Sysroot;
 
 /// A deployment in a list, with what its place in it decides.
 #[derive(Debug, Clone)]

@@ -45,6 +45,7 @@ pub(crate) fn stamp(roots: &Roots) -> Result<(), SystemError> {
     if sabotage::is_on("no-sync") {
         return Ok(());
     }
-    let directory = system::tree::open(&roots.boot, b"ostree").context("open", "/boot/ostree")?;
+    // Without the directory there is no stamp.
+    let Some(directory) = roots.boot_ostree()? else { return Ok(()) };
     rustix::fs::fsync(directory).context("write out", "/boot/ostree")
 }

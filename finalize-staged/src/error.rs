@@ -41,6 +41,22 @@ pub(crate) enum Error {
         /// Both possible targets.
         wanted: String,
     },
+    /// A link that every libostree from upstream makes is something else.
+    #[error("{link} is no link: this sysroot has a layout that firstroot does not know")]
+    UnknownLayout {
+        /// Its path.
+        link: String,
+    },
+    /// What a prepared soft reboot has written.
+    #[error(
+        "{path} is damaged: {reason}; the deployment of the prepared soft reboot is not known. Remove that file, or reboot"
+    )]
+    NextRoot {
+        /// The file.
+        path: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A boot loader entry of ours that cannot be read.
     #[error("cannot read the boot loader entry {path}: {reason}; repair or remove it")]
     Entry {

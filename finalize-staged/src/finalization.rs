@@ -12,6 +12,7 @@ use system::{Context, dir};
 
 use crate::boot_files::{self, BootFiles};
 use crate::boot_plan::{self, BootPlan};
+use crate::deployment::{self, Deployment};
 use crate::deployment_list;
 use crate::error::Error;
 use crate::etc_merge::path::EtcPath;
@@ -19,7 +20,7 @@ use crate::etc_merge::plan::{self as etc_plan, EtcMergePlan};
 use crate::etc_merge::scan::{self, Skipped, Trees};
 use crate::roots::Roots;
 use crate::staged::RunOstree;
-use crate::sysroot::{self, Deployment, Sysroot};
+use crate::sysroot::Sysroot;
 
 /// Keys of a boot loader entry that are ours to write.
 const OWN_KEYS: [&str; 9] =
@@ -72,13 +73,17 @@ pub(crate) fn plan(
         None => None,
     };
     let target = target(roots, staged, merge)?;
-    let reset_etc = used || !sysroot::is_there(&directory, "etc");
+    let has_etc = deployment::is_there(&directory, "etc").context("look at", format_args!("/{path}/etc"))?;
+    let reset_etc = used || !has_etc;
     let etc = match merge {
         Some(merge) => Some(etc_merge(roots, merge, &target.path, reset_etc, lenient)?),
         None => None,
     };
-    let list = deployment_list::with_target(sysroot, target, staged.merge_deployment.as_ref());
-    let boot = boot_plan::plan(sysroot, list)?;
+    let mut list = deployment_list::with_target(sysroot, target, staged.merge_deployment.as_ref());
+    for listed in list.iter_mut().skip(1) {
+        listed.deployment.read_tree_of_one_that_stays(roots)?;
+    }
+    let boot = boot_plan::plan(sysroot, list);
     let files = boot_files::survey(roots, run, &boot)?;
     Ok(Finalization { target: path.clone(), etc, reset_etc, boot, files })
 }
@@ -86,8 +91,9 @@ pub(crate) fn plan(
 /// The staged deployment as one of a list.
 fn target(roots: &Roots, staged: &StagedState, merge: Option<&Deployment>) -> Result<Deployment, Error> {
     let mut warnings = Vec::new();
-    let deployment =
-        sysroot::read(roots, staged.target.deployment.clone(), staged.target.bootcsum.clone(), &mut warnings)?;
+    let (path, bootcsum) = (staged.target.deployment.clone(), staged.target.bootcsum.clone());
+    let mut deployment = Deployment::read(roots, path, bootcsum, &mut warnings)?;
+    deployment.read_tree(roots)?;
     for warning in warnings {
         log::warn!("{warning}");
     }

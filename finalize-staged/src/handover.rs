@@ -1,88 +1,133 @@
 //! What is not ours to finalize: recognised before anything is changed, and left to `ostree`.
 
 use std::ffi::OsString;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::repo_config::{Bootloader, RepoConfig};
 use rustix::fs::OFlags;
-use system::dir;
+use rustix::io::Errno;
+use system::{Context, SystemError, dir};
 
 use crate::error::Error;
 use crate::roots::Roots;
+use crate::sysroot::{self, Sysroot};
 
 /// Who does what we do not.
 const PROGRAM: &str = "/usr/bin/ostree";
 
 const LIMIT: u64 = 1 << 20;
 
-/// Why this is not ours; `None`: it is.
-pub(crate) fn reason(roots: &Roots, config: &RepoConfig, target: &DeploymentPath) -> Option<String> {
-    boot_loader(roots, config).or_else(|| selinux(roots, target))
+/// The sysroot, if it is ours to finalize; else why it is not.
+///
+/// An error stops before anything is changed: what cannot be read is not taken for something that is not there.
+pub(crate) fn sysroot_or_reason(roots: &Roots, target: &DeploymentPath) -> Result<Result<Sysroot, String>, Error> {
+    let config = sysroot::repo_config(roots)?;
+    if let Some(reason) = boot_loader(roots, &config)? {
+        return Ok(Err(reason));
+    }
+    if let Some(reason) = selinux(roots, target)? {
+        return Ok(Err(reason));
+    }
+    match Sysroot::load(roots) {
+        Ok(sysroot) => Ok(Ok(sysroot)),
+        Err(error @ Error::UnknownLayout { .. }) => Ok(Err(error.to_string())),
+        Err(error) => Err(error),
+    }
 }
 
 /// A boot loader that needs a file of its own.
-fn boot_loader(roots: &Roots, config: &RepoConfig) -> Option<String> {
+fn boot_loader(roots: &Roots, config: &RepoConfig) -> Result<Option<String>, SystemError> {
     let found = match config.bootloader {
-        Bootloader::None => return None,
-        Bootloader::Auto => probe(roots)?,
+        Bootloader::None => return Ok(None),
+        Bootloader::Auto => probe(&roots.mounted_boot)?,
         configured => {
-            return Some(format!(
-                "the boot loader is {configured} (sysroot.bootloader), which needs a file of its own"
-            ));
+            let reason = format!("the boot loader is {configured} (sysroot.bootloader), which needs a file of its own");
+            return Ok(Some(reason));
         }
     };
-    Some(format!("{found} belongs to a boot loader that needs a file of its own (sysroot.bootloader is auto)"))
+    let why = "belongs to a boot loader that needs a file of its own (sysroot.bootloader is auto)";
+    Ok(found.map(|found| format!("{found} {why}")))
 }
 
-/// Which file tells of such a boot loader, as libostree looks for them.
-fn probe(roots: &Roots) -> Option<String> {
-    let boot = &roots.boot;
-    let there = |path: &str, flags: OFlags| dir::open(boot, path, OFlags::PATH | flags).is_ok();
-    if there("syslinux/syslinux.cfg", OFlags::NOFOLLOW) {
-        return Some("/boot/syslinux/syslinux.cfg".to_owned());
+/// Which file tells of such a boot loader, as libostree looks for them: in `/boot` as it is mounted, with the ESP below it.
+fn probe(boot: &OwnedFd) -> Result<Option<String>, SystemError> {
+    if is_there(boot, "syslinux/syslinux.cfg", OFlags::NOFOLLOW)? {
+        return Ok(Some("/boot/syslinux/syslinux.cfg".to_owned()));
     }
-    if !bootupd_has_static_configs(boot) {
-        for path in ["grub/grub.cfg", "grub2/grub.cfg"] {
-            if there(path, OFlags::empty()) {
-                return Some(format!("/boot/{path}"));
+    if !bootupd_has_static_configs(boot)? {
+        let mut candidates = vec!["grub/grub.cfg".to_owned(), "grub2/grub.cfg".to_owned()];
+        let vendors = names_if_there(boot, "efi/EFI", "/boot/efi/EFI")?;
+        // libostree passes over the directory of removable media, too.
+        let vendors = vendors.iter().filter(|vendor| *vendor != "BOOT");
+        candidates.extend(vendors.map(|vendor| format!("efi/EFI/{vendor}/grub.cfg")));
+        for path in candidates {
+            if is_there(boot, &path, OFlags::empty())? {
+                return Ok(Some(format!("/boot/{path}")));
             }
         }
-        let vendors = dir::names(boot, "efi/EFI").unwrap_or_default();
-        let efi = vendors.iter().map(|vendor| format!("efi/EFI/{vendor}/grub.cfg"));
-        if let Some(path) = efi.into_iter().find(|path| there(path, OFlags::empty())) {
-            return Some(format!("/boot/{path}"));
-        }
     }
-    there("loader/uEnv.txt", OFlags::NOFOLLOW).then(|| "/boot/loader/uEnv.txt".to_owned())
+    Ok(is_there(boot, "loader/uEnv.txt", OFlags::NOFOLLOW)?.then(|| "/boot/loader/uEnv.txt".to_owned()))
+}
+
+fn is_there(boot: &OwnedFd, path: &str, flags: OFlags) -> Result<bool, SystemError> {
+    match dir::open(boot, path, OFlags::PATH | flags) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        Err(error) => Err(error).context("look at", format_args!("/boot/{path}")),
+    }
+}
+
+fn names_if_there(root: impl AsFd, path: &str, shown: &str) -> Result<Vec<String>, SystemError> {
+    match dir::names(root, path) {
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(Vec::new()),
+        other => other.context("list", shown),
+    }
 }
 
 /// bootupd's GRUB reads boot loader entries itself.
-fn bootupd_has_static_configs(boot: impl AsFd) -> bool {
-    let state = dir::read(boot, "bootupd-state.json", LIMIT).unwrap_or_default();
+fn bootupd_has_static_configs(boot: &OwnedFd) -> Result<bool, SystemError> {
+    const STATE: &str = "bootupd-state.json";
+    let state = match dir::read(boot, STATE, LIMIT) {
+        // One that is so large is not bootupd's, and says nothing.
+        Err(Errno::NOENT | Errno::FBIG) => return Ok(false),
+        other => other.context("read", format_args!("/boot/{STATE}"))?,
+    };
+    // One that is damaged says nothing, either; then a grub.cfg is left to ostree.
     let state = serde_json::from_slice::<serde_json::Value>(&state).unwrap_or_default();
-    state.get("static-configs").is_some_and(|value| !value.is_null())
+    Ok(state.get("static-configs").is_some_and(|value| !value.is_null()))
 }
 
 /// A tree with an SELinux policy needs labels that only that policy knows.
-fn selinux(roots: &Roots, target: &DeploymentPath) -> Option<String> {
-    let deployment = dir::open_directory(&roots.sysroot, target.to_string()).ok()?;
+fn selinux(roots: &Roots, target: &DeploymentPath) -> Result<Option<String>, SystemError> {
+    let deployment = match dir::open_directory(&roots.sysroot, target.to_string()) {
+        // That it is not there is told when it is read.
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        other => other.context("open", format_args!("/{target}"))?,
+    };
     for etc in ["etc", "usr/etc"] {
-        let config = dir::read(&deployment, format!("{etc}/selinux/config"), LIMIT);
-        let Ok(config) = config else { continue };
+        let path = format!("{etc}/selinux/config");
+        let config = match dir::read(&deployment, &path, LIMIT) {
+            Err(Errno::NOENT | Errno::NOTDIR) => continue,
+            Err(Errno::FBIG) => return Ok(Some(format!("/{target}/{path} is larger than any that firstroot reads"))),
+            other => other.context("read", format_args!("/{target}/{path}"))?,
+        };
         let config = String::from_utf8_lossy(&config);
         let value = |key: &str| config.lines().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='));
         if value("SELINUX").is_some_and(|mode| mode.trim() == "disabled") {
-            return None;
+            return Ok(None);
         }
         let Some(policy) = value("SELINUXTYPE").map(str::trim) else { continue };
-        let has_policy = ["etc", "usr/etc"].iter().any(|etc| {
-            let files = dir::names(&deployment, format!("{etc}/selinux/{policy}/policy")).unwrap_or_default();
-            files.iter().any(|name| name.starts_with("policy."))
-        });
-        return has_policy.then(|| format!("the staged deployment has the SELinux policy {policy:?}"));
+        for etc in ["etc", "usr/etc"] {
+            let path = format!("{etc}/selinux/{policy}/policy");
+            let files = names_if_there(&deployment, &path, &format!("/{target}/{path}"))?;
+            if files.iter().any(|name| name.starts_with("policy.")) {
+                return Ok(Some(format!("the staged deployment has the SELinux policy {policy:?}")));
+            }
+        }
+        return Ok(None);
     }
-    None
+    Ok(None)
 }
 
 /// Whether there is somebody to leave it to.

@@ -131,8 +131,9 @@ fn install_overlay(parent: &OwnedFd, run: Option<&RunOstree>, overlay: &Overlay)
     dir::make(parent, directory, 0o755).context("make", shown(directory))?;
     let directory_fd = tree::open(parent, directory.as_bytes()).context("open", shown(directory))?;
     let new = format!(".{name}.new");
-    let staged = run.and_then(RunOstree::staged_initrds).ok_or(Errno::NOENT);
+    let staged = run.map(RunOstree::staged_initrds).transpose()?.flatten();
     staged
+        .ok_or(Errno::NOENT)
         .and_then(|staged| {
             tree::remove(&directory_fd, new.as_bytes())?;
             let source = tree::open_file(staged, overlay.checksum.as_str().as_bytes())?;
@@ -199,6 +200,9 @@ fn put_directory(source: &OwnedFd, directory: &OwnedFd, target: &str) -> Result<
 
 /// `/boot/ostree`, made if it is not there.
 pub(crate) fn boot_ostree(roots: &Roots) -> Result<OwnedFd, SystemError> {
+    if let Some(directory) = roots.boot_ostree()? {
+        return Ok(directory);
+    }
     dir::make(&roots.boot, "ostree", 0o755).context("make", "/boot/ostree")?;
     tree::open(&roots.boot, b"ostree").context("open", "/boot/ostree")
 }

@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use system::dir::{self, Kind};
 use system::{Context, SystemError, tree};
 
+use crate::deployment::{self, Deployment};
 use crate::error::Error;
 use crate::roots::Roots;
-use crate::sysroot::{Deployment, open_deployment};
 
 /// A file, or a directory tree, that is installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -154,14 +154,14 @@ fn kind_of(deployment: impl AsFd, path: &str) -> Result<Option<Kind>, Errno> {
 }
 
 /// Whether a deployment's kernel and initramfs are those that its bootcsum promises.
-pub(crate) fn check(source: &OwnedFd, deployment: &Deployment) -> Result<(), Error> {
+pub(crate) fn check(source: &OwnedFd, deployment: &Deployment, kernel: &KernelLayout) -> Result<(), Error> {
     // Older layouts have the checksum in their names, whatever it was made from.
-    if checksum_in(&deployment.kernel.kernel.source).is_some() {
+    if checksum_in(&kernel.kernel.source).is_some() {
         return Ok(());
     }
     let mut hash = Sha256::new();
-    for file in deployment.kernel.hashed() {
-        let shown = format_args!("/{}/{}/{}", deployment.path, deployment.kernel.directory, file.source);
+    for file in kernel.hashed() {
+        let shown = format_args!("/{}/{}/{}", deployment.path, kernel.directory, file.source);
         add(&mut hash, source, &file.source).context("read", shown)?;
     }
     let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -193,7 +193,7 @@ pub(crate) fn open_directory(
     deployment: &DeploymentPath,
     layout: &KernelLayout,
 ) -> Result<OwnedFd, SystemError> {
-    let (opened, directory) = (open_deployment(roots, deployment)?, &layout.directory);
+    let (opened, directory) = (deployment::open(roots, deployment)?, &layout.directory);
     dir::open(opened, directory, OFlags::RDONLY | OFlags::DIRECTORY)
         .context("open", format_args!("/{deployment}/{directory}"))
 }

@@ -4,12 +4,14 @@
 //! finalization: conflicts in `/etc`, room, the boot loader, the kernel's checksum. Writes no entries and no links, removes
 //! nothing but what it made itself, and does not take the lock of the sysroot: finalization never waits for it.
 
+use ostree_formats::staged_state::StagedState;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::{Context, SystemError, dir, tree};
 
 use crate::boot_files::{self, Install, Way};
 use crate::boot_plan::boot_directory;
+use crate::deployment::Deployment;
 use crate::deployment_list;
 use crate::error::Error;
 use crate::finalization::{self, Finalization};
@@ -19,7 +21,7 @@ use crate::room::{self, Room};
 use crate::roots::Roots;
 use crate::run::{refuse_conflicts, require_booted_and_root, say_why_not};
 use crate::staged::{Found, RunOstree};
-use crate::sysroot::{Deployment, Sysroot};
+use crate::sysroot::Sysroot;
 use crate::{handover, install, xfs_directory};
 
 /// Prepares what is staged. An error is what finalization would fail with.
@@ -40,17 +42,15 @@ pub(crate) fn prepare() -> Result<(), Error> {
     if roots.boot_is_fat()? {
         return Err(Error::BootOnFat);
     }
-    let sysroot = Sysroot::load(&roots)?;
-    if let Some(reason) = handover::reason(&roots, &sysroot.config, &staged.target.deployment) {
-        if !handover::is_possible() {
-            return Err(handover::nobody(reason));
+    let sysroot = match handover::sysroot_or_reason(&roots, &staged.target.deployment)? {
+        Ok(sysroot) => sysroot,
+        Err(reason) if handover::is_possible() => {
+            log::info!("{reason}: finalization will be left to ostree");
+            return Ok(());
         }
-        log::info!("{reason}: finalization will be left to ostree");
-        return Ok(());
-    }
-    for warning in &sysroot.warnings {
-        log::warn!("{warning}");
-    }
+        Err(reason) => return Err(handover::nobody(reason)),
+    };
+    sysroot.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     remove_what_was_prepared_for_others(
         &roots,
         &sysroot,
@@ -58,6 +58,7 @@ pub(crate) fn prepare() -> Result<(), Error> {
         staged.target.bootcsum.as_str(),
     );
     let plan = finalization::plan(&roots, Some(&run), &sysroot, &staged, used, false)?;
+    plan.boot.foreign.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let target = plan.boot.list.first().map(|listed| listed.deployment.clone());
     if let Some(target) = &target {
         check_kernel(&roots, target)?;
@@ -68,7 +69,8 @@ pub(crate) fn prepare() -> Result<(), Error> {
     }
     // What the staged deployment consists of: the less of it there is to be written out at shutdown, the better.
     rustix::fs::syncfs(&roots.sysroot).context("write out", "the physical root")?;
-    warn_of_damage(&roots, &sysroot);
+    warn_of_damage(&roots, &plan);
+    warn_of_what_stays_behind(&sysroot, &staged);
     refuse_conflicts(&plan)?;
     log::info!("/{} is prepared: shutdown will merge /etc and make it the default", plan.target);
     Ok(())
@@ -133,13 +135,15 @@ fn remove_what_was_prepared_for_others(roots: &Roots, sysroot: &Sysroot, statero
 
 /// The files must be those that the name promises: it is by this name that a boot link is found again.
 fn check_kernel(roots: &Roots, target: &Deployment) -> Result<(), Error> {
-    let source = kernel_layout::open_directory(roots, &target.path, &target.kernel)?;
-    kernel_layout::check(&source, target)
+    // It has been read: without a kernel there is no plan.
+    let Some(kernel) = target.kernel() else { return Err(Error::NoKernel(target.path.clone())) };
+    let source = kernel_layout::open_directory(roots, &target.path, kernel)?;
+    kernel_layout::check(&source, target, kernel)
 }
 
 /// A damaged kernel of a deployment that one would go back to is found before one wants to.
-fn warn_of_damage(roots: &Roots, sysroot: &Sysroot) {
-    for deployment in &sysroot.deployments {
+fn warn_of_damage(roots: &Roots, plan: &Finalization) {
+    for deployment in plan.boot.list.iter().skip(1).map(|listed| &listed.deployment) {
         let directory = boot_directory(deployment);
         let damaged = damaged_files(roots, deployment, &directory).unwrap_or_default();
         for file in damaged {
@@ -151,10 +155,23 @@ fn warn_of_damage(roots: &Roots, sysroot: &Sysroot) {
     }
 }
 
+/// What the administrator added to the entry of the deployment whose `/etc` is carried over: a new entry does not get it.
+fn warn_of_what_stays_behind(sysroot: &Sysroot, staged: &StagedState) {
+    let merge = staged.merge_deployment.as_ref().and_then(|path| sysroot.find(path));
+    for path in merge.iter().flat_map(|deployment| deployment.initrds_of_the_administrator()) {
+        log::warn!(
+            "the entry of /{} has the line \"initrd {path}\", which libostree did not write: the new entry will not have it. \
+             Stage the update with --overlay-initrd to load a file with every new kernel",
+            staged.target.deployment
+        );
+    }
+}
+
 fn damaged_files(roots: &Roots, deployment: &Deployment, directory: &str) -> Result<Vec<String>, SystemError> {
-    let source = kernel_layout::open_directory(roots, &deployment.path, &deployment.kernel)?;
+    let Some(kernel) = deployment.kernel() else { return Ok(Vec::new()) };
+    let source = kernel_layout::open_directory(roots, &deployment.path, kernel)?;
     let there = dir::open(&roots.boot, format!("ostree/{directory}"), OFlags::RDONLY | OFlags::DIRECTORY)
         .context("open", directory)?;
-    let damaged = deployment.kernel.files().filter(|file| !boot_files::same(&source, &there, file).unwrap_or(true));
+    let damaged = kernel.files().filter(|file| !boot_files::same(&source, &there, file).unwrap_or(true));
     Ok(damaged.map(|file| file.target.clone()).collect())
 }

@@ -8,7 +8,7 @@ use system::dir::{self, Kind};
 use system::{Context, SystemError};
 
 use crate::boot_files::BootFiles;
-use crate::cleanup::{self, Current};
+use crate::cleanup::{self, Current, Unreadable};
 use crate::deployment_list::Listed;
 use crate::roots::Roots;
 
@@ -41,7 +41,7 @@ pub(crate) fn look(roots: &Roots, files: &BootFiles, keeping: &Current) -> Resul
     if needed <= available {
         return Ok(Room::Enough);
     }
-    let going = cleanup::removals(&cleanup::find(roots)?, keeping).boot;
+    let going = cleanup::removals(&cleanup::find(roots, Unreadable::IsAnError)?, keeping).boot;
     let freed: u64 = going.iter().map(|path| size(&roots.boot, path).unwrap_or(0)).sum();
     let available = available + freed;
     Ok(if needed <= available { Room::AfterRemoving } else { Room::Lacking { needed, available } })

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use system::dir::{self, Stat};
+use system::dir;
 use system::{Context, SystemError, mount};
 
 use crate::error::Error;
@@ -28,19 +28,24 @@ pub(crate) struct Roots {
     /// Whether that is a filesystem of its own. If not, it is reached through the physical root, so that hard links between
     /// the two are possible: the `/boot` of a booted system is another mount of the same directory.
     pub(crate) boot_is_separate: bool,
-    /// `/boot` outside of the namespace of ours, so that an automounted one stays: when it goes, so does every unit that requires it.
-    _in_use: Option<OwnedFd>,
+    /// `/boot` as it is mounted in the system, with all that is mounted below it: the physical root's directory shows none of that. Held
+    /// open, it also keeps an automounted `/boot` from going away, and with it every unit that requires it.
+    pub(crate) mounted_boot: OwnedFd,
 }
 
 impl Roots {
     /// Opens both, as they are.
     pub(crate) fn open() -> Result<Self, SystemError> {
+        Self::open_beside(open(BOOT)?)
+    }
+
+    fn open_beside(mounted_boot: OwnedFd) -> Result<Self, SystemError> {
         let sysroot = open(SYSROOT)?;
         let boot = open(BOOT)?;
         let root = dir::stat_fd(&sysroot).context("look at", SYSROOT)?;
         let separate = dir::stat_fd(&boot).context("look at", BOOT)?.device != root.device;
         let boot = if separate { boot } else { boot_of_the_physical_root(&sysroot)? };
-        Ok(Self { sysroot, boot, boot_is_separate: separate, _in_use: None })
+        Ok(Self { sysroot, boot, boot_is_separate: separate, mounted_boot })
     }
 
     /// Opens both in a private mount namespace in which they can be written to, whatever they are outside. An automounted
@@ -50,10 +55,16 @@ impl Roots {
         let outside = open(BOOT)?;
         mount::enter_private_namespace().context("enter", "a mount namespace of its own")?;
         make_writable(SYSROOT)?;
-        if Path::new(BOOT).exists() {
-            make_writable(BOOT)?;
+        make_writable(BOOT)?;
+        Ok(Self::open_beside(outside)?)
+    }
+
+    /// Opens `/boot/ostree`, which may be a link; `None`: it is not there.
+    pub(crate) fn boot_ostree(&self) -> Result<Option<OwnedFd>, SystemError> {
+        match dir::open(&self.boot, "ostree", OFlags::RDONLY | OFlags::DIRECTORY) {
+            Err(Errno::NOENT) => Ok(None),
+            other => other.map(Some).context("open", "/boot/ostree"),
         }
-        Ok(Self { _in_use: Some(outside), ..Self::open()? })
     }
 
     /// Whether `/boot` is FAT, on which nothing of this works.
@@ -79,7 +90,7 @@ fn make_writable(path: &str) -> Result<(), SystemError> {
     if !read_only(&directory)? {
         return Ok(());
     }
-    if matches!(dir::stat_fd(&directory), Ok(Stat { mount_root: true, .. })) {
+    if dir::stat_fd(&directory).context("look at", path)?.mount_root {
         mount::set_access(directory.as_fd(), mount::Access::Writable).context("make writable", path)?;
     }
     // A mount can be made writable, and its filesystem still refuse.

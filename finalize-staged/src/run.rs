@@ -9,6 +9,7 @@ use system::lock::{Lock, Lockable};
 use system::{Context, SystemError, dir, tree};
 
 use crate::cleanup;
+use crate::deployment;
 use crate::deployment_list;
 use crate::error::Error;
 use crate::etc_merge::execute;
@@ -18,7 +19,7 @@ use crate::room::{self, Room};
 use crate::roots::Roots;
 use crate::staged::{Circumstances, Found, RunOstree};
 use crate::stamp::{self, Stamp};
-use crate::sysroot::{self, Sysroot, open_deployment};
+use crate::sysroot::{self, Sysroot};
 use crate::transaction::{self, Swapped};
 use crate::{boot_plan, durability, handover, messages, seal, xfs_directory};
 
@@ -49,7 +50,7 @@ pub(crate) fn finalize(lock_timeout: Duration) -> Result<(), Error> {
 
 /// What all that changes something begins with.
 pub(crate) fn require_booted_and_root() -> Result<(), Error> {
-    if !sysroot::is_booted() {
+    if !sysroot::is_booted()? {
         return Err(Error::NotBooted);
     }
     if !rustix::process::geteuid().is_root() {
@@ -81,15 +82,14 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     if roots.boot_is_fat()? {
         return Err(Error::BootOnFat);
     }
-    let sysroot = Sysroot::load(roots);
-    if let Ok(config) = sysroot.as_ref().map(|sysroot| &sysroot.config)
-        && let Some(reason) = handover::reason(roots, config, &staged.target.deployment)
-    {
-        // Whoever takes over looks for it where it was announced.
-        run.give_back()?;
-        return Err(handover::hand_over(reason));
-    }
-    let sysroot = sysroot?;
+    let sysroot = match handover::sysroot_or_reason(roots, &staged.target.deployment)? {
+        Ok(sysroot) => sysroot,
+        Err(reason) => {
+            // `ostree` looks for the staged deployment where it was announced.
+            run.give_back()?;
+            return Err(handover::hand_over(reason));
+        }
+    };
     for warning in &sysroot.warnings {
         log::warn!("{warning}");
     }
@@ -107,6 +107,7 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     messages::finalizing(target);
     let plan = finalization::plan(roots, Some(run), &sysroot, &staged, used, false)?;
     report_skipped(&plan);
+    plan.boot.foreign.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     refuse_conflicts(&plan)?;
     xfs_directory::keep_out_of_its_inode(roots);
     let mut stamp = Stamp::write(roots, target, "merging /etc");
@@ -185,7 +186,7 @@ fn resume(
         if now == circumstances.after {
             return Ok(Resume::Swapped);
         }
-        let is_there = open_deployment(roots, &staged.target.deployment).is_ok();
+        let is_there = deployment::identity(roots, &staged.target.deployment)?.is_some();
         if is_there && sysroot.fingerprint() == circumstances.before {
             return Ok(Resume::Again);
         }
@@ -254,7 +255,7 @@ fn make_room(
         cleanup::clean_boot(roots, &current(&sysroot, keeping.clone()));
     } else {
         log::info!("/boot is nearly full: removing {} first, which this update replaces", going.join(", "));
-        let smaller = boot_plan::plan(&sysroot, keeping)?;
+        let smaller = boot_plan::plan(&sysroot, keeping);
         let mut room_stamp = Stamp::write(roots, &plan.target, "making room in /boot");
         let swapped = transaction::run(roots, Some(run), &smaller, &Default::default(), progress, &mut room_stamp)?;
         messages::complete(&sysroot, &smaller);
@@ -294,15 +295,15 @@ fn circumstances_of(sysroot: &Sysroot, plan: &Finalization) -> Circumstances {
 /// The new deployment's `/etc`.
 fn merge(roots: &Roots, plan: &Finalization, progress: &mut Progress) -> Result<(), SystemError> {
     progress.enter(Phase::Merge);
-    let deployment = open_deployment(roots, &plan.target)?;
+    let directory = deployment::open(roots, &plan.target)?;
     if plan.reset_etc {
-        tree::set_immutable(&deployment, false).context("make changeable", format_args!("/{}", plan.target))?;
-        execute::reset(&deployment, &format!("/{}", plan.target))?;
+        tree::set_immutable(&directory, false).context("make changeable", format_args!("/{}", plan.target))?;
+        execute::reset(&directory, &format!("/{}", plan.target))?;
     }
     let Some(etc) = &plan.etc else { return Ok(()) };
     messages::merging(etc);
-    let machine = open_deployment(roots, &etc.from)
+    let machine = deployment::open(roots, &etc.from)
         .and_then(|from| tree::open(from, b"etc").context("open", format_args!("/{}/etc", etc.from)))?;
-    let new = tree::open(&deployment, b"etc").context("open", format_args!("/{}/etc", plan.target))?;
+    let new = tree::open(&directory, b"etc").context("open", format_args!("/{}/etc", plan.target))?;
     execute::execute(&etc.plan, machine, new, || progress.step())
 }

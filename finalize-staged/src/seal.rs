@@ -5,15 +5,16 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use system::{Context, SystemError, dir, tree};
 
+use crate::deployment;
 use crate::messages;
 use crate::roots::Roots;
-use crate::sysroot::{Sysroot, open_deployment};
+use crate::sysroot::Sysroot;
 
 /// The rest of what makes it a deployment to boot.
 pub(crate) fn seal(roots: &Roots, sysroot: &Sysroot, target: &DeploymentPath) -> Result<(), SystemError> {
-    let deployment = open_deployment(roots, target)?;
+    let directory = deployment::open(roots, target)?;
     // systemd's ConditionNeedsUpdate= is to see that /usr has changed.
-    tree::open(&deployment, b"etc")
+    tree::open(&directory, b"etc")
         .and_then(|etc| dir::remove_file(etc, ".updated"))
         .context("remove", format_args!("/{target}/etc/.updated"))?;
     let var = if target.stateroot == sysroot.booted.stateroot {
@@ -29,7 +30,7 @@ pub(crate) fn seal(roots: &Roots, sysroot: &Sysroot, target: &DeploymentPath) ->
     }
     mark_var(roots, target)?;
     make_backing(roots, target)?;
-    tree::set_immutable(&deployment, true).context("make immutable", format_args!("/{target}"))
+    tree::set_immutable(&directory, true).context("make immutable", format_args!("/{target}"))
 }
 
 /// libostree's mark of a stateroot whose `/var` has been labelled once. Trees with a policy are not ours, so there is nothing to
@@ -56,7 +57,7 @@ fn make_backing(roots: &Roots, target: &DeploymentPath) -> Result<(), SystemErro
     let root = format!("ostree/deploy/{}", target.stateroot);
     let stateroot = dir::open(&roots.sysroot, &root, OFlags::RDONLY | OFlags::DIRECTORY)
         .context("open", format_args!("/{root}"))?;
-    let mode = dir::stat_fd(open_deployment(roots, target)?).context("look at", format_args!("/{target}"))?.mode;
+    let mode = dir::stat_fd(deployment::open(roots, target)?).context("look at", format_args!("/{target}"))?.mode;
     let backing = format!("backing/{}", target.id);
     let transient = format!("{backing}/root-transient");
     let directories = [

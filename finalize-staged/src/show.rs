@@ -3,17 +3,19 @@
 
 use std::fmt::Write;
 
+use rustix::io::Errno;
 use serde::Serialize;
 use system::output;
 
 use crate::Status;
 use crate::boot_files::BootFiles;
 use crate::boot_plan::{Swap, Written};
-use crate::cleanup;
+use crate::cleanup::{self, Unreadable};
 use crate::error::Error;
 use crate::etc_merge::path::EtcPath;
 use crate::etc_merge::plan::Conflict;
 use crate::finalization::{self, Finalization};
+use crate::foreign::LoaderPath;
 use crate::handover;
 use crate::roots::Roots;
 use crate::staged::{Found, RunOstree};
@@ -67,7 +69,7 @@ pub(crate) fn show(json: bool) -> Status {
 }
 
 fn look() -> Result<Shown, Error> {
-    if !sysroot::is_booted() {
+    if !sysroot::is_booted()? {
         return Err(Error::NotBooted);
     }
     let mut shown = Shown {
@@ -99,13 +101,20 @@ fn look() -> Result<Shown, Error> {
     if roots.boot_is_fat()? {
         return Err(Error::BootOnFat);
     }
-    let sysroot = Sysroot::load(&roots)?;
-    shown.warnings.clone_from(&sysroot.warnings);
-    shown.left_to_ostree = handover::reason(&roots, &sysroot.config, &staged.target.deployment);
-    if shown.left_to_ostree.is_some() {
-        return Ok(shown);
-    }
     let lenient = !rustix::process::geteuid().is_root();
+    let sysroot = match handover::sysroot_or_reason(&roots, &staged.target.deployment) {
+        Ok(Ok(sysroot)) => sysroot,
+        Ok(Err(reason)) => {
+            shown.left_to_ostree = Some(reason);
+            return Ok(shown);
+        }
+        Err(Error::System(error)) if lenient && error.reason == Errno::ACCESS => {
+            shown.warnings.push(format!("{error}: only root sees whether this is left to ostree"));
+            Sysroot::load(&roots)?
+        }
+        Err(error) => return Err(error),
+    };
+    shown.warnings.extend(sysroot.warnings.iter().cloned());
     let plan = finalization::plan(&roots, Some(&run), &sysroot, &staged, used, lenient)?;
     fill(&mut shown, &roots, &sysroot, plan)?;
     Ok(shown)
@@ -127,10 +136,14 @@ fn fill(shown: &mut Shown, roots: &Roots, sysroot: &Sysroot, plan: Finalization)
         let names = sysroot.deployments.iter().filter_map(|deployment| deployment.entry_name.as_ref());
         let gone = |name: &String| !boot.entries.iter().any(|entry| entry.path == *name);
         shown.dropped_entries = names.map(|name| format!("entries/{name}")).filter(gone).collect();
+        shown.dropped_entries.extend(boot.foreign.dropped.iter().map(LoaderPath::relative));
     }
+    shown.warnings.extend(boot.foreign.warnings.iter().cloned());
     shown.deployments = boot.list.iter().map(|listed| format!("/{}", listed.deployment.path)).collect();
+    let is_root = rustix::process::geteuid().is_root();
+    let unreadable = if is_root { Unreadable::IsAnError } else { Unreadable::IsEmpty };
     let current = sysroot.current(boot.bootversion, boot.subbootversion, boot.list);
-    let removed = cleanup::removals(&cleanup::find(roots)?, &current).sysroot;
+    let removed = cleanup::removals(&cleanup::find(roots, unreadable)?, &current).sysroot;
     shown.removed_deployments = removed
         .into_iter()
         .filter(|path| path.parse::<ostree_formats::deployment::DeploymentPath>().is_ok())

@@ -118,8 +118,11 @@ impl RunOstree {
     }
 
     /// The directory of overlay initrds that were staged, if there is one.
-    pub(crate) fn staged_initrds(&self) -> Option<OwnedFd> {
-        dir::open_directory(&self.0, "staged-initrds").ok()
+    pub(crate) fn staged_initrds(&self) -> Result<Option<OwnedFd>, SystemError> {
+        match dir::open_directory(&self.0, "staged-initrds") {
+            Err(Errno::NOENT) => Ok(None),
+            other => other.map(Some).context("open", format_args!("{RUN_OSTREE}/staged-initrds")),
+        }
     }
 
     /// The directory itself.

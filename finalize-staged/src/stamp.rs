@@ -110,12 +110,12 @@ fn sync(file: &OwnedFd) -> Result<(), Errno> {
 
 /// Removes it, if it is there.
 pub(crate) fn remove(roots: &Roots) {
-    let removed = match tree::open(&roots.boot, b"ostree") {
-        Ok(directory) => dir::remove_file(directory, NAME),
-        Err(Errno::NOENT) => Ok(()),
+    let removed = match roots.boot_ostree() {
+        Ok(Some(directory)) => dir::remove_file(directory, NAME).context("remove", PATH),
+        Ok(None) => Ok(()),
         Err(error) => Err(error),
     };
-    if let Err(error) = removed.context("remove", PATH) {
+    if let Err(error) = removed {
         log::warn!("{error}: the next boot will report a failure that was none");
     }
 }

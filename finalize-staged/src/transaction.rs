@@ -23,6 +23,7 @@ use crate::boot_files::BootFiles;
 use crate::boot_plan::{BootPlan, Swap, Written};
 use crate::durability;
 use crate::install;
+use crate::kept_files;
 use crate::progress::{Phase, Progress};
 use crate::roots::Roots;
 use crate::sabotage;
@@ -83,9 +84,11 @@ fn write(
     progress: &mut Progress,
     stamp: &mut Stamp,
 ) -> Result<(), SystemError> {
-    let leftovers =
-        [dir::stat_name(&roots.boot, "loader.tmp"), dir::stat_name(open_ostree(roots)?, &temporary(&link(plan)))];
-    if leftovers.iter().any(|leftover| matches!(leftover, Ok(Some(_)))) {
+    let in_boot = dir::stat_name(&roots.boot, "loader.tmp").context("look at", "/boot/loader.tmp")?;
+    let name = temporary(&link(plan));
+    let in_ostree =
+        dir::stat_name(open_ostree(roots)?, &name).context("look at", format_args!("/sysroot/ostree/{name}"))?;
+    if in_boot.or(in_ostree).is_some() {
         // A run that was killed may have swapped: what is written over below is what the disk may still call current.
         durability::everything(roots)?;
     }
@@ -217,11 +220,10 @@ fn write_entries(roots: &Roots, plan: &BootPlan) -> Result<(), SystemError> {
     // So that paths with and without `/boot` lead to the same file.
     rustix::fs::symlinkat(".", &roots.boot, "boot").or_else(exists_already).context("make the link", "/boot/boot")?;
     let loader = tree::open(&roots.boot, name.as_bytes()).context("open", &shown)?;
-    let own = plan.entries.iter().map(|entry| (&entry.path, entry.content.as_bytes()));
-    let kept = plan.kept.iter().map(|file| (&file.path, file.content.as_slice()));
-    for (path, content) in own.chain(kept) {
-        write_file(&loader, path, content).context("write", format_args!("{shown}/{path}"))?;
+    for Written { path, content } in &plan.entries {
+        write_file(&loader, path, content.as_bytes()).context("write", format_args!("{shown}/{path}"))?;
     }
+    kept_files::keep(roots, &loader, &plan.foreign.kept);
     Ok(())
 }
 
@@ -285,7 +287,7 @@ fn take_back(roots: &Roots, plan: &BootPlan, files: &BootFiles) {
         remove(roots.boot.as_fd(), &temporary("loader"));
         remove(roots.boot.as_fd(), &loader_directory(plan));
     }
-    if let Ok(directory) = tree::open(&roots.boot, b"ostree") {
+    if let Ok(Some(directory)) = roots.boot_ostree() {
         let new = files.installs.iter().filter(|install| install.way != crate::boot_files::Way::Repair);
         for install in new {
             remove(directory.as_fd(), &install.directory);

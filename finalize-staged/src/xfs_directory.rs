@@ -78,7 +78,7 @@ fn copy_aside(roots: &Roots, ostree: &OwnedFd) -> Result<(), SystemError> {
 }
 
 /// Gives everything in `from` a second name in `to`.
-fn link_all(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
+pub(crate) fn link_all(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
     copy::directory_attributes(from, to)?;
     for (name, kind) in tree::entries(from)? {
         match kind {

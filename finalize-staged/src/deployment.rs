@@ -1,0 +1,175 @@
+//! A deployment with a boot loader entry: what the entry and the commit say of it, and what its tree has. Only reads.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use ostree_formats::bls::BlsEntry;
+use ostree_formats::bootlink::Bootcsum;
+use ostree_formats::commit::Commit;
+use ostree_formats::deployment::{Checksum, DeploymentPath};
+use ostree_formats::entry_name::EntryName;
+use ostree_formats::kargs::KernelArguments;
+use ostree_formats::origin;
+use ostree_formats::os_release::OsRelease;
+use rustix::fs::{AtFlags, OFlags};
+use rustix::io::Errno;
+use system::dir;
+use system::{Context, SystemError};
+
+use crate::error::Error;
+use crate::kernel_layout::{self, KernelLayout};
+use crate::roots::{Roots, read_if_there};
+
+const CONFIG_LIMIT: u64 = 1 << 20;
+const COMMIT_LIMIT: u64 = 128 << 20;
+
+/// A deployment, with what its boot loader entry needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Deployment {
+    /// Where it is.
+    pub(crate) path: DeploymentPath,
+    /// Of its kernel.
+    pub(crate) bootcsum: Bootcsum,
+    /// Its entry as it is, or of a new one the keys that it has besides ours.
+    pub(crate) entry: BlsEntry,
+    /// `None`: it has no entry yet.
+    pub(crate) entry_name: Option<EntryName>,
+    /// Its kernel arguments.
+    pub(crate) kargs: KernelArguments,
+    /// Initramfs that are loaded after its own.
+    pub(crate) overlay_initrds: Vec<Checksum>,
+    /// The administrator has pinned it: no update removes it.
+    pub(crate) pinned: bool,
+    /// The commit's `version`; lost with a commit object that cannot be read.
+    pub(crate) version: Option<String>,
+    /// What its directory holds, once that has been read.
+    pub(crate) tree: Tree,
+}
+
+/// What the directory of a deployment holds. A deployment that this update removes need not be whole, so it is read only of those that
+/// stay.
+#[derive(Debug, Clone)]
+pub(crate) enum Tree {
+    /// Nothing was read yet.
+    NotRead,
+    /// What an entry is made from.
+    Read(Box<TreeFacts>),
+    /// There is no kernel, or no name for the menu: the entry that the deployment has stays as it is.
+    Damaged,
+}
+
+/// What an entry is made from.
+#[derive(Debug, Clone)]
+pub(crate) struct TreeFacts {
+    /// The name in the menu.
+    pub(crate) title: String,
+    /// What it boots with.
+    pub(crate) kernel: KernelLayout,
+}
+
+impl Deployment {
+    /// What it boots with, if that has been read and is there.
+    pub(crate) fn kernel(&self) -> Option<&KernelLayout> {
+        match &self.tree {
+            Tree::Read(facts) => Some(&facts.kernel),
+            Tree::NotRead | Tree::Damaged => None,
+        }
+    }
+
+    /// Paths of `initrd` lines that neither libostree nor we wrote.
+    pub(crate) fn initrds_of_the_administrator(&self) -> impl Iterator<Item = &str> {
+        let own = format!("/ostree/{}-{}/", self.path.stateroot, self.bootcsum);
+        self.entry
+            .values("initrd")
+            .filter(move |path| !path.contains(&own) && !path.contains("/ostree/initramfs-overlays/"))
+    }
+
+    /// Reads what origin and commit say of the deployment at `path`; its entry and its tree are the caller's.
+    pub(crate) fn read(
+        roots: &Roots,
+        path: DeploymentPath,
+        bootcsum: Bootcsum,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, Error> {
+        let origin_file = path.origin_file();
+        let pinned = match read_if_there(&roots.sysroot, &"", &origin_file, CONFIG_LIMIT)? {
+            Some(bytes) => {
+                origin::is_pinned(&bytes).map_err(|reason| Error::Origin { path: format!("/{origin_file}"), reason })?
+            }
+            None => false,
+        };
+        let version = commit_version(roots, &path.id.commit).unwrap_or_else(|reason| {
+            let commit = &path.id.commit;
+            warnings.push(format!("the commit {commit} cannot be read: {reason}; its version is not in the title"));
+            None
+        });
+        Ok(Self {
+            path,
+            bootcsum,
+            entry: BlsEntry::default(),
+            entry_name: None,
+            kargs: KernelArguments::parse(""),
+            overlay_initrds: Vec::new(),
+            pinned,
+            version,
+            tree: Tree::NotRead,
+        })
+    }
+
+    /// Reads what its tree has.
+    ///
+    /// A deployment that has no kernel, or no name for the menu, is an error here.
+    pub(crate) fn read_tree(&mut self, roots: &Roots) -> Result<(), Error> {
+        let directory = open(roots, &self.path)?;
+        let kernel = kernel_layout::find(&directory, &self.path)?;
+        let shown = format!("/{}", self.path);
+        let os_release = match read_if_there(&directory, &shown, "usr/lib/os-release", CONFIG_LIMIT)? {
+            Some(bytes) => Some(bytes),
+            None => read_if_there(&directory, &shown, "etc/os-release", CONFIG_LIMIT)?,
+        };
+        let os_release = OsRelease::parse(&String::from_utf8_lossy(&os_release.unwrap_or_default()));
+        let title = os_release.title().ok_or_else(|| Error::NoTitle(self.path.clone()))?.to_owned();
+        self.tree = Tree::Read(Box::new(TreeFacts { title, kernel }));
+        Ok(())
+    }
+
+    /// The same of a deployment that has an entry already, and stays: if its tree is damaged, that is a warning, and the entry stays.
+    pub(crate) fn read_tree_of_one_that_stays(&mut self, roots: &Roots) -> Result<(), Error> {
+        match self.read_tree(roots) {
+            Err(error @ (Error::NoKernel(_) | Error::KernelMismatch { .. } | Error::NoTitle(_))) => {
+                log::warn!("{error}: the boot loader entry that it has stays as it is, and may not boot");
+                self.tree = Tree::Damaged;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+fn commit_version(roots: &Roots, commit: &Checksum) -> Result<Option<String>, String> {
+    let bytes = dir::read(&roots.sysroot, commit.object("commit"), COMMIT_LIMIT).map_err(|error| error.to_string())?;
+    Commit::parse(&bytes).map(|commit| commit.version).map_err(|error| error.to_string())
+}
+
+/// Opens a deployment's directory.
+pub(crate) fn open(roots: &Roots, path: &DeploymentPath) -> Result<OwnedFd, SystemError> {
+    dir::open(&roots.sysroot, path.to_string(), OFlags::RDONLY | OFlags::DIRECTORY)
+        .context("open", format_args!("/{path}"))
+}
+
+/// Device and inode of a deployment's directory; `None`: it is not there.
+pub(crate) fn identity(roots: &Roots, path: &DeploymentPath) -> Result<Option<(u64, u64)>, SystemError> {
+    let stat = match dir::open_directory(&roots.sysroot, path.to_string()) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        other => other.and_then(dir::stat_fd).context("look at", format_args!("/{path}"))?,
+    };
+    Ok(Some((stat.device, stat.inode)))
+}
+
+/// Whether `name` is in `directory`, as what it is.
+pub(crate) fn is_there(directory: impl AsFd, name: &str) -> Result<bool, Errno> {
+    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

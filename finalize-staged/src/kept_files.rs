@@ -1,0 +1,76 @@
+//! Gives the files of others their place in the new `loader.N`: acts.
+//!
+//! None of them is read into memory, and none of them is a reason to fail: what cannot be kept is a warning.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use system::copy::{self, Copier};
+use system::dir::{self, Kind, write_all};
+use system::{Context, SystemError, tree};
+
+use crate::foreign::{Kept, LoaderPath};
+use crate::roots::Roots;
+use crate::xfs_directory::link_all;
+
+/// Puts `kept` into `new`, a directory of entries that does not count yet, beside the one that does.
+pub(crate) fn keep(roots: &Roots, new: &OwnedFd, kept: &[Kept]) {
+    let old = dir::open(&roots.boot, "loader", OFlags::RDONLY | OFlags::DIRECTORY).context("open", "/boot/loader");
+    for file in kept {
+        let (Kept::AsItIs { from, .. } | Kept::Relinked { from, .. }) = file;
+        let old = old.as_ref().map_err(Clone::clone);
+        if let Err(error) = old.and_then(|old| keep_one(old, new, file)) {
+            log::warn!("{error}: {from}, which libostree did not write, is not there after this update");
+        }
+    }
+}
+
+fn keep_one(old: &OwnedFd, new: &OwnedFd, kept: &Kept) -> Result<(), SystemError> {
+    match kept {
+        Kept::AsItIs { from, to } => {
+            let (old, new) = (directory(old, from)?, directory(new, to)?);
+            second_name(&old, from.name(), &new, to.name()).context("keep", from)
+        }
+        Kept::Relinked { from, to, content } => {
+            let (old, new) = (directory(old, from)?, directory(new, to)?);
+            rewrite(&old, from.name(), &new, to.name(), content).context("rewrite", from)
+        }
+    }
+}
+
+/// The directory that a path is in.
+fn directory(loader: &OwnedFd, path: &LoaderPath) -> Result<OwnedFd, SystemError> {
+    let name = if path.is_in_entries() { "entries" } else { "." };
+    dir::open(loader, name, OFlags::RDONLY | OFlags::DIRECTORY).context("open", format_args!("the directory of {path}"))
+}
+
+/// A hard link, so that content, mode, owner, times and attributes are what they were; a copy where another filesystem is mounted there.
+fn second_name(old: &OwnedFd, from: &[u8], new: &OwnedFd, to: &[u8]) -> Result<(), Errno> {
+    match tree::kind_of(old, from) {
+        // Removed since the plan was made.
+        Err(Errno::NOENT) => return Ok(()),
+        Ok(Kind::Directory) => {
+            rustix::fs::mkdirat(new, to, Mode::from_raw_mode(0o700))?;
+            return link_all(&tree::open(old, from)?, &tree::open(new, to)?);
+        }
+        Ok(Kind::Link) => return copy::link(old, from, new, to),
+        Ok(Kind::File | Kind::Other) => {}
+        Err(error) => return Err(error),
+    }
+    match rustix::fs::linkat(old, from, new, to, AtFlags::empty()) {
+        Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => {
+            Copier::default().file(tree::open_file(old, from)?, new, to).map(drop)
+        }
+        other => other,
+    }
+}
+
+/// Another content, with the owner and mode that the file has.
+fn rewrite(old: &OwnedFd, from: &[u8], new: &OwnedFd, to: &[u8], content: &[u8]) -> Result<(), Errno> {
+    let stat = rustix::fs::statat(old, from, AtFlags::SYMLINK_NOFOLLOW)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(new, to, flags, Mode::from_raw_mode(0o600))?;
+    write_all(&file, content)?;
+    copy::owner_and_mode(&stat, file.as_fd())
+}
