@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod beside_the_peer;
+mod boot_of_others;
 mod differences;
 mod fixture;
 mod next_boot;
@@ -108,6 +109,17 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             a_boot_on_fat_is_refused_by_name,
             a_disk_that_stays_read_only,
             an_entry_with_an_odd_name_is_one_of_the_list,
+        ));
+        trials.extend(with_guest!(guest, missing.or(no_binary), boot_of_others:
+            grub_on_an_esp_below_boot_is_seen,
+            kernels_of_others_stay,
+            with_an_incomplete_list_no_kernel_goes,
+            entries_that_lead_here_follow_their_deployment,
+            whatever_is_kept_stays_what_it_is,
+            what_cannot_be_kept_is_a_warning,
+            a_damaged_deployment_does_not_block_the_update,
+            an_unknown_layout_is_left_to_ostree,
+            a_link_and_further_lines_are_followed,
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), restart:
             killed_at_any_call_with_a_separate_boot,
