@@ -97,7 +97,7 @@ impl Deployment {
             }
             None => false,
         };
-        let version = commit_version(roots, &path.id.commit).unwrap_or_else(|reason| {
+        let version = commit_version(roots, &path.id.commit)?.unwrap_or_else(|reason| {
             let commit = &path.id.commit;
             warnings.push(format!("the commit {commit} cannot be read: {reason}; its version is not in the title"));
             None
@@ -145,9 +145,14 @@ impl Deployment {
     }
 }
 
-fn commit_version(roots: &Roots, commit: &Checksum) -> Result<Option<String>, String> {
-    let bytes = dir::read(&roots.sysroot, commit.object("commit"), COMMIT_LIMIT).map_err(|error| error.to_string())?;
-    Commit::parse(&bytes).map(|commit| commit.version).map_err(|error| error.to_string())
+/// The version in a commit, or what is wrong with a commit that is missing or damaged.
+fn commit_version(roots: &Roots, commit: &Checksum) -> Result<Result<Option<String>, String>, SystemError> {
+    let path = commit.object("commit");
+    match dir::read(&roots.sysroot, &path, COMMIT_LIMIT) {
+        Ok(bytes) => Ok(Commit::parse(&bytes).map(|commit| commit.version).map_err(|error| error.to_string())),
+        Err(error @ (Errno::NOENT | Errno::FBIG | Errno::ISDIR | Errno::INVAL)) => Ok(Err(error.to_string())),
+        Err(error) => Err(error).context("read", format_args!("/{path}")),
+    }
 }
 
 /// Opens a deployment's directory.

@@ -111,6 +111,13 @@ pub(crate) static FOREIGN_ENTRIES: Difference = Difference {
     with: BOTH,
 };
 
+/// The peer keeps every directory whose bootcsum is in use, whatever its stateroot.
+pub(crate) static KERNEL_OF_ANOTHER_STATEROOT: Difference = Difference {
+    name: "kernel-of-another-stateroot",
+    accepts: |found| found.path.starts_with("boot/ostree/os-") && found.is_only_the_peers(),
+    with: BOTH,
+};
+
 /// The peer does not look at what is there.
 pub(crate) static DAMAGED_KERNEL: Difference = Difference {
     name: "damaged-kernel",

@@ -12,6 +12,7 @@ mod fixture;
 mod next_boot;
 mod ours;
 mod prepare;
+mod reading_errors;
 mod restart;
 mod sabotage;
 mod scenario;
@@ -109,6 +110,10 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             a_boot_on_fat_is_refused_by_name,
             a_disk_that_stays_read_only,
             an_entry_with_an_odd_name_is_one_of_the_list,
+        ));
+        trials.extend(with_guest!(guest, missing.or(no_binary), reading_errors:
+            a_plan_is_whole_or_an_error,
+            a_finalization_is_whole_or_an_error,
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), boot_of_others:
             grub_on_an_esp_below_boot_is_seen,

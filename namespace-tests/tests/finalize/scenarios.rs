@@ -1,6 +1,7 @@
 //! The stories at whose end ours and the peer leave the same, but for named differences. One more is a few lines.
 
 mod arguments;
+mod container_images;
 mod etc_changes;
 mod etc_kinds;
 mod kernels;
@@ -10,5 +11,6 @@ use crate::scenario::Scenario;
 
 /// All of them.
 pub(crate) fn all() -> Vec<Scenario> {
-    [lists::all(), arguments::all(), kernels::all(), etc_changes::all(), etc_kinds::all()].concat()
+    [lists::all(), arguments::all(), kernels::all(), etc_changes::all(), etc_kinds::all(), container_images::all()]
+        .concat()
 }

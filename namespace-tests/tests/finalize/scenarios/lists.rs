@@ -81,6 +81,12 @@ pub(crate) fn all() -> Vec<Scenario> {
         ),
         Scenario::of(update("foreign-entries").then("echo 'title Windows' >/boot/loader/entries/windows.conf").stage("os/next"))
             .differs(&differences::FOREIGN_ENTRIES),
+        Scenario::of(
+            updated_kernels("a-kernel-that-another-stateroot-uses")
+                .installed(OTHER)
+                .stage("os/c"),
+        )
+        .differs(&differences::KERNEL_OF_ANOTHER_STATEROOT),
         Scenario::of(update("damaged-staged-file").stage("os/next").then("echo nothing >/run/ostree/staged-deployment"))
             .differs(&differences::DAMAGED_STAGED_FILE),
         Scenario::of(update("cut-staged-file").stage("os/next").then("truncate -s 50 /run/ostree/staged-deployment"))
