@@ -195,26 +195,14 @@ fn read_opened(file: OwnedFd, limit: u64) -> Result<Vec<u8>, Errno> {
 /// What files without a size are read by.
 const PAGE: usize = 4096;
 
-/// The names in a directory inside `root`, sorted, without `.` and `..`, and without those that are no UTF-8.
+/// The names in a directory inside `root`, sorted, without `.` and `..`, and without those that are no UTF-8; see
+/// [`crate::tree::entries`].
 ///
 /// # Errors
-/// As [`open`] and `getdents64(2)`.
+/// As [`open`] and [`crate::tree::entries`].
 pub fn names(root: impl AsFd, path: impl AsRef<Path>) -> Result<Vec<String>, Errno> {
-    names_in(open(root, path, OFlags::RDONLY | OFlags::DIRECTORY)?)
-}
-
-fn names_in(directory: OwnedFd) -> Result<Vec<String>, Errno> {
-    let mut names = Vec::new();
-    for entry in rustix::fs::Dir::new(directory)? {
-        if let Ok(name) = entry?.file_name().to_str()
-            && name != "."
-            && name != ".."
-        {
-            names.push(name.to_owned());
-        }
-    }
-    names.sort_unstable();
-    Ok(names)
+    let entries = crate::listing::entries(open(root, path, OFlags::RDONLY | OFlags::DIRECTORY)?)?;
+    Ok(entries.into_iter().filter_map(|(name, _)| String::from_utf8(name).ok()).collect())
 }
 
 /// Makes the directory `path` below `fd`, whose parents only this program makes; that it exists is no error.

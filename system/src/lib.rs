@@ -11,6 +11,7 @@ pub mod exec;
 pub mod image;
 pub mod journal;
 pub mod limits;
+mod listing;
 pub mod lock;
 pub mod log;
 mod loop_device;

@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::dir::{self, Kind};
+pub use crate::listing::{Entry, entries, look_up};
 
 /// Opens the directory `name` in `directory` for reading; a link is not followed.
 ///
@@ -25,30 +26,6 @@ pub fn open(directory: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
 pub fn open_file(directory: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     rustix::fs::openat(directory, name, flags, Mode::empty())
-}
-
-/// What is in an open directory, sorted by name, without `.` and `..`.
-///
-/// # Errors
-/// As `getdents64(2)`, and `statx(2)` where the filesystem does not say what a name is.
-pub fn entries(directory: impl AsFd) -> Result<Vec<(Vec<u8>, Kind)>, Errno> {
-    let directory = directory.as_fd();
-    let mut entries = Vec::new();
-    for entry in rustix::fs::Dir::read_from(directory)? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name == b"." || name == b".." {
-            continue;
-        }
-        let mut file_type = entry.file_type();
-        if file_type == FileType::Unknown {
-            let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            file_type = FileType::from_raw_mode(stat.st_mode);
-        }
-        entries.push((name.to_vec(), kind(file_type)));
-    }
-    entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    Ok(entries)
 }
 
 /// What the inode of a name is, links not followed: a directory could say something else.

@@ -1,0 +1,169 @@
+//! Lists of directories that other programs write to.
+//!
+//! A single pass of `getdents64(2)` is no proof of absence. On btrfs, and on tmpfs since Linux 6.6, a name that is replaced by a
+//! rename gets a new place in its directory, and a pass that has begun before the rename does not see the new place.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
+use rustix::io::Errno;
+
+use crate::dir::Kind;
+use crate::tree::kind;
+
+/// How often a directory that keeps changing is listed.
+const PASSES: usize = 12;
+/// One call of `getdents64(2)` is atomic towards renames: with this much room nearly every directory is one call.
+const BUFFER: usize = 64 << 10;
+
+/// A name of any bytes, and what it is.
+pub type Entry = (Vec<u8>, Kind);
+
+/// What is in an open directory, sorted by name, without `.` and `..`. A name that is there during the whole call is not missed,
+/// even if it is replaced by renames all the time: the directory is listed until two passes agree and it did not change meanwhile.
+/// If it never stops to change, every name that any pass saw is looked up by itself.
+///
+/// A name can vanish, or be another kind of file, as soon as this returns. And a single name has to be looked up before it is
+/// said to be absent: names that are added and renamed without a pause can escape every pass.
+///
+/// # Errors
+/// As `getdents64(2)`, and `statx(2)` where the filesystem does not say what a name is, or where the directory keeps changing.
+pub fn entries(directory: impl AsFd) -> Result<Vec<Entry>, Errno> {
+    settled(directory.as_fd(), pass)
+}
+
+/// [`entries`], with the way to make one pass.
+fn settled(
+    directory: BorrowedFd<'_>,
+    mut pass: impl FnMut(BorrowedFd<'_>) -> Result<Vec<Entry>, Errno>,
+) -> Result<Vec<Entry>, Errno> {
+    let mut before = version(directory)?;
+    let mut last = pass(directory)?;
+    let mut seen: Vec<Entry> = Vec::new();
+    for _ in 1..PASSES {
+        let next = pass(directory)?;
+        let after = version(directory)?;
+        let is_quiet = next == last && before == after;
+        if is_quiet && seen.is_empty() {
+            return Ok(next);
+        }
+        seen.append(&mut last);
+        (before, last) = (after, next);
+        if is_quiet {
+            break;
+        }
+    }
+    seen.append(&mut last);
+    seen.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    seen.dedup_by(|(one, _), (other, _)| one == other);
+    let mut there = Vec::with_capacity(seen.len());
+    for (name, _) in seen {
+        if let Some(kind) = look_up(directory, &name)? {
+            there.push((name, kind));
+        }
+    }
+    Ok(there)
+}
+
+/// What a name is, links not followed; `None`: it is not there.
+///
+/// # Errors
+/// As `statx(2)`, but for `ENOENT`.
+pub fn look_up(directory: impl AsFd, name: &[u8]) -> Result<Option<Kind>, Errno> {
+    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(kind(FileType::from_raw_mode(stat.st_mode)))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What changes with every change of a directory, as exactly as its filesystem measures time.
+fn version(directory: BorrowedFd<'_>) -> Result<(i64, i64), Errno> {
+    let stat: Stat = rustix::fs::fstat(directory)?;
+    Ok((stat.st_ctime, stat.st_ctime_nsec as i64))
+}
+
+/// One pass. The directory is opened anew for it: btrfs decides at that moment up to which place a pass looks.
+fn pass(directory: BorrowedFd<'_>) -> Result<Vec<Entry>, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(directory, ".", flags, Mode::empty())?;
+    let mut buffer: Vec<u8> = Vec::with_capacity(BUFFER);
+    let mut entries = Vec::new();
+    let mut raw = RawDir::new(opened, buffer.spare_capacity_mut() as &mut [MaybeUninit<u8>]);
+    while let Some(entry) = raw.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name == b"." || name == b".." {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            FileType::Unknown => match look_up(directory, name)? {
+                Some(kind) => kind,
+                None => continue,
+            },
+            known => kind(known),
+        };
+        entries.push((name.to_vec(), kind));
+    }
+    entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory_with(names: &[&str]) -> (tempfile::TempDir, std::fs::File) {
+        let directory = tempfile::tempdir().unwrap();
+        names.iter().for_each(|name| std::fs::write(directory.path().join(name), "").unwrap());
+        let opened = std::fs::File::open(directory.path()).unwrap();
+        (directory, opened)
+    }
+
+    fn names(entries: &[Entry]) -> Vec<&str> {
+        entries.iter().map(|(name, _)| std::str::from_utf8(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_name_that_one_pass_misses_is_there() {
+        let (_directory, opened) = directory_with(&["group", "passwd", "shadow"]);
+        for missing in 0..2 {
+            let mut count = 0;
+            let found = settled(opened.as_fd(), |directory| {
+                let mut entries = pass(directory)?;
+                if count == missing {
+                    entries.retain(|(name, _)| name != b"shadow");
+                }
+                count += 1;
+                Ok(entries)
+            });
+            assert_eq!(names(&found.unwrap()), ["group", "passwd", "shadow"], "missed by pass {missing}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_never_settles_has_what_any_pass_saw_and_is_there() {
+        let (directory, opened) = directory_with(&["passwd", "shadow"]);
+        let mut count = 0;
+        let found = settled(opened.as_fd(), |opened| {
+            count += 1;
+            let new = directory.path().join(format!("new{count}"));
+            std::fs::write(&new, "").unwrap();
+            let mut entries = pass(opened)?;
+            std::fs::rename(new, directory.path().join("passwd")).unwrap();
+            // Seen once only, early on.
+            entries.retain(|(name, _)| name != b"shadow" || count == 2);
+            Ok(entries)
+        });
+        assert_eq!(names(&found.unwrap()), ["passwd", "shadow"]);
+        assert_eq!(count, PASSES);
+    }
+
+    #[test]
+    fn a_large_directory_is_listed_whole() {
+        let many: Vec<String> = (0..5000).map(|number| format!("{number:05}-{}", "x".repeat(40))).collect();
+        let (_directory, opened) = directory_with(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(names(&entries(&opened).unwrap()), many);
+    }
+}
