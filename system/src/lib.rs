@@ -21,6 +21,7 @@ pub mod notify;
 pub mod output;
 pub mod power;
 pub mod proc;
+mod removal;
 pub mod sync;
 pub mod tree;
 pub mod verity;

@@ -84,8 +84,8 @@ fn version(directory: BorrowedFd<'_>) -> Result<(i64, i64), Errno> {
     Ok((stat.st_ctime, stat.st_ctime_nsec as i64))
 }
 
-/// One pass. The directory is opened anew for it: btrfs decides at that moment up to which place a pass looks.
-fn pass(directory: BorrowedFd<'_>) -> Result<Vec<Entry>, Errno> {
+/// One pass, which can miss a name. The directory is opened anew for it: btrfs decides at that moment up to which place a pass looks.
+pub(crate) fn pass(directory: BorrowedFd<'_>) -> Result<Vec<Entry>, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(directory, ".", flags, Mode::empty())?;
     let mut buffer: Vec<u8> = Vec::with_capacity(BUFFER);

@@ -1,14 +1,13 @@
 //! Directory trees: what is in a directory, by names of any bytes, and removing all of it.
 
-use std::ffi::OsStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::dir::{self, Kind};
+use crate::dir::Kind;
 pub use crate::listing::{Entry, entries, look_up};
+pub use crate::removal::{empty, remove};
 
 /// Opens the directory `name` in `directory` for reading; a link is not followed.
 ///
@@ -47,74 +46,24 @@ pub fn kind(file_type: FileType) -> Kind {
     }
 }
 
-/// Removes `name` from `directory`, with all that is in it, links not followed, immutable or not; that it is not there is no
-/// error. What is mounted below is an error, and stays.
-///
-/// # Errors
-/// As the system calls; part of it may be gone then.
-pub fn remove(directory: impl AsFd, name: &[u8]) -> Result<(), Errno> {
-    remove_in(directory.as_fd(), name)
-}
-
-fn remove_in(directory: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
-    match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::ISDIR) => {}
-        Err(Errno::PERM) => {
-            // Immutable, itself or its directory.
-            set_immutable(directory, false)?;
-            let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            // Opening a device can do something.
-            if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
-                set_immutable(open_file(directory, name)?, false)?;
-            }
-            match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => return Ok(()),
-                // POSIX' word for a directory, where Linux says EISDIR.
-                Err(Errno::ISDIR | Errno::PERM) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(error) => return Err(error),
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let inner = match dir::open_plainly(directory, OsStr::from_bytes(name), flags) {
-        Err(Errno::NOENT) => return Ok(()),
-        other => other?,
-    };
-    empty(&inner)?;
-    match rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR) {
-        Err(Errno::NOENT) => Ok(()),
-        Err(Errno::PERM) => {
-            set_immutable(&inner, false)?;
-            rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR)
-        }
-        other => other,
-    }
-}
-
-/// Removes all that is in an open directory, and keeps it.
-///
-/// # Errors
-/// As [`remove`].
-pub fn empty(directory: impl AsFd) -> Result<(), Errno> {
-    let directory = directory.as_fd();
-    for (name, _) in entries(directory)? {
-        remove_in(directory, &name)?;
-    }
-    Ok(())
-}
-
 /// Sets or clears the immutable flag of what is open (chattr(1)); a filesystem without such flags has nothing to set or clear.
 ///
 /// # Errors
 /// As `ioctl(FS_IOC_SETFLAGS)`.
 pub fn set_immutable(file: impl AsFd, immutable: bool) -> Result<(), Errno> {
+    let change = |flags: IFlags| {
+        if immutable { flags | IFlags::IMMUTABLE } else { flags.difference(IFlags::IMMUTABLE) }
+    };
+    change_flags(file, change)
+}
+
+/// Changes the flags of what is open; a filesystem without such flags has nothing to change.
+pub(crate) fn change_flags(file: impl AsFd, change: impl FnOnce(IFlags) -> IFlags) -> Result<(), Errno> {
     let flags = match rustix::fs::ioctl_getflags(&file) {
         Err(Errno::NOTTY | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
         other => other?,
     };
-    let wanted = if immutable { flags | IFlags::IMMUTABLE } else { flags.difference(IFlags::IMMUTABLE) };
+    let wanted = change(flags);
     if wanted == flags { Ok(()) } else { rustix::fs::ioctl_setflags(&file, wanted) }
 }
 
