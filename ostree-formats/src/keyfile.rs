@@ -3,8 +3,8 @@
 //! INI crates speak other dialects (quotes, inline comments, nesting); what `libostree` reads with `GKeyFile` must mean
 //! the same here. See "Key-value file parser" in GLib's reference.
 //!
-//! One rule is stricter than GLib's: a group that is opened twice is an error. GLib merges the two, and the half that an
-//! administrator looks at is then not the one that counts.
+//! A group may be opened more than once: GLib merges all of that name, and of a key that stands twice in a group the last
+//! one counts. Files that were extended with `>>` depend on that.
 
 /// What makes a text no key file. `line` counts from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,16 +42,6 @@ pub enum KeyfileError {
         /// The key.
         key: String,
     },
-    /// The same group twice.
-    #[error("line {line}: group [{name}] was opened in line {first} already")]
-    DuplicateGroup {
-        /// The second time.
-        line: usize,
-        /// The first time.
-        first: usize,
-        /// The group.
-        name: String,
-    },
 }
 
 /// One `key=value`, with white space around both taken off and no escapes undone.
@@ -65,7 +55,7 @@ pub struct Entry<'a> {
     pub line: usize,
 }
 
-/// One `[group]` with its entries in their order.
+/// One `[group]` with the entries up to the next, in their order. The same name may come again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group<'a> {
     /// The name.
@@ -89,24 +79,6 @@ impl<'a> Keyfile<'a> {
     /// # Errors
     /// See [`KeyfileError`]; nothing is skipped silently.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, KeyfileError> {
-        let keyfile = Self::parse_merging(bytes)?;
-        for (index, group) in keyfile.groups.iter().enumerate() {
-            if let Some(earlier) = keyfile.groups.iter().take(index).find(|earlier| earlier.name == group.name) {
-                return Err(KeyfileError::DuplicateGroup {
-                    line: group.line,
-                    first: earlier.line,
-                    name: group.name.to_owned(),
-                });
-            }
-        }
-        Ok(keyfile)
-    }
-
-    /// The same where a group may be opened more than once, as in GLib: for files that others write.
-    ///
-    /// # Errors
-    /// See [`KeyfileError`].
-    pub fn parse_merging(bytes: &'a [u8]) -> Result<Self, KeyfileError> {
         let text = std::str::from_utf8(bytes).map_err(|_| KeyfileError::NotUtf8)?;
         let mut groups: Vec<Group<'a>> = Vec::new();
         for (line, raw) in (1..).zip(text.split('\n')) {
@@ -199,7 +171,8 @@ fn is_key(key: &str) -> bool {
     !name.is_empty() && !name.contains(']') && !name.starts_with(is_space) && !name.ends_with(is_space)
 }
 
-fn shorten(text: &str) -> String {
+/// The beginning of a text that is too long for a message.
+pub(crate) fn shorten(text: &str) -> String {
     const LONGEST: usize = 60;
     if text.chars().count() <= LONGEST { text.to_owned() } else { text.chars().take(LONGEST).chain(['…']).collect() }
 }
@@ -225,6 +198,12 @@ mod tests {
     #[test]
     fn the_last_of_two_keys_counts() {
         assert_eq!(get("[a]\nk=1\nk=2\n", "a", "k"), Some("2"));
+    }
+
+    #[test]
+    fn groups_of_one_name_are_one_group() {
+        let text = "[a]\nk=1\nonly=first\n[b]\nk=other\n[a]\nk=2\n";
+        assert_eq!((get(text, "a", "k"), get(text, "a", "only")), (Some("2"), Some("first")));
     }
 
     #[test]
@@ -266,7 +245,6 @@ mod tests {
         for (text, message) in [
             ("[a]\nnonsense\n", r#"line 2: "nonsense" is neither a [group], nor a key=value, nor a comment"#),
             ("k=v\n", r#"line 1: key "k" stands before the first [group]"#),
-            ("[a]\n[b]\n[a]\n", "line 3: group [a] was opened in line 1 already"),
             ("[a]\nk=\0\n", "line 2: a NUL byte"),
             ("[]\n", r#"line 1: "" cannot be the name of a group"#),
             ("[a]\n=v\n", r#"line 2: "=v" is neither a [group], nor a key=value, nor a comment"#),

@@ -18,7 +18,7 @@ pub fn followed(bytes: &[u8]) -> Option<String> {
 /// # Errors
 /// Of a file that cannot be read nobody knows.
 pub fn is_pinned(bytes: &[u8]) -> Result<bool, KeyfileError> {
-    let keyfile = Keyfile::parse_merging(bytes)?;
+    let keyfile = Keyfile::parse(bytes)?;
     let pinned = keyfile.get("libostree-transient", "pinned");
     Ok(pinned.and_then(|entry| boolean(entry.value)).unwrap_or(false))
 }

@@ -10,7 +10,9 @@ mod error;
 mod keys;
 mod layers;
 
-use crate::keyfile::Keyfile;
+use std::collections::BTreeMap;
+
+use crate::keyfile::{Entry, Keyfile, shorten};
 use serde::Serialize;
 
 pub use error::{ConfError, Problem};
@@ -173,31 +175,77 @@ enum FileKind {
     DropIn,
 }
 
+/// So many unknown names of a file are warned about one by one; the console has room for no more.
+const MOST_UNKNOWN: usize = 20;
+
+/// What one file says of one key.
+struct Given<'f, 't> {
+    /// The last line of the file with that key: what counts, as in GLib.
+    counts: &'f Entry<'t>,
+    /// The last line before it with another value.
+    differs: Option<&'f Entry<'t>>,
+}
+
+impl<'f, 't> Given<'f, 't> {
+    fn first(entry: &'f Entry<'t>) -> Self {
+        Self { counts: entry, differs: None }
+    }
+
+    fn replace(&mut self, later: &'f Entry<'t>) {
+        if self.counts.value.trim_end() != later.value.trim_end() {
+            self.differs = Some(self.counts);
+        }
+        self.counts = later;
+    }
+}
+
 impl Parsed {
     fn apply(&mut self, file: &ConfigFile, kind: FileKind) {
         let keyfile = match Keyfile::parse(&file.bytes) {
             Ok(keyfile) => keyfile,
             Err(error) => return self.error(file, Problem::Syntax(error)),
         };
+        let mut unknown = 0;
+        let mut known: BTreeMap<usize, Given<'_, '_>> = BTreeMap::new();
         for group in &keyfile.groups {
             if !KNOWN.iter().any(|known| known.group == group.name) {
-                let nearest = keys::nearest(group.name, KNOWN.iter().map(|known| known.group));
-                self.warn(
-                    file,
-                    format!("line {}: unknown group [{}]{}", group.line, group.name, did_you_mean(nearest)),
-                );
+                unknown += 1;
+                if unknown <= MOST_UNKNOWN {
+                    let nearest = keys::nearest(group.name, KNOWN.iter().map(|known| known.group));
+                    let what = format!("unknown group [{}]", shorten(group.name));
+                    self.warn(file, format!("line {}: {what}{}", group.line, did_you_mean(nearest)));
+                }
                 continue;
             }
             for entry in &group.entries {
-                let in_group = || KNOWN.iter().filter(|known| known.group == group.name);
-                let Some(known) = in_group().find(|known| known.key == entry.key) else {
-                    let nearest = keys::nearest(entry.key, in_group().map(|known| known.key));
-                    let what = format!("unknown key {:?} in [{}]", entry.key, group.name);
-                    self.warn(file, format!("line {}: {what}{}", entry.line, did_you_mean(nearest)));
+                if let Some(index) = KNOWN.iter().position(|known| known.group == group.name && known.key == entry.key)
+                {
+                    known.entry(index).and_modify(|given| given.replace(entry)).or_insert(Given::first(entry));
                     continue;
-                };
-                self.set(file, kind, known, entry.value, entry.line);
+                }
+                unknown += 1;
+                if unknown <= MOST_UNKNOWN {
+                    let keys = KNOWN.iter().filter(|known| known.group == group.name).map(|known| known.key);
+                    let what = format!("unknown key {:?} in [{}]", shorten(entry.key), group.name);
+                    let nearest = did_you_mean(keys::nearest(entry.key, keys));
+                    self.warn(file, format!("line {}: {what}{nearest}", entry.line));
+                }
             }
+        }
+        if unknown > MOST_UNKNOWN {
+            self.warn(file, format!("{} more unknown groups and keys", unknown - MOST_UNKNOWN));
+        }
+        let mut known: Vec<_> =
+            known.into_iter().filter_map(|(index, given)| Some((KNOWN.get(index)?, given))).collect();
+        known.sort_by_key(|(_, given)| given.counts.line);
+        for (known, Given { counts, differs }) in known {
+            if let Some(earlier) = differs {
+                let (key, group) = (known.key, known.group);
+                let both =
+                    format!("{:?}, and line {} says {:?}", shorten(counts.value), earlier.line, shorten(earlier.value));
+                self.warn(file, format!("line {}: [{group}] {key} = {both}; the later line counts", counts.line));
+            }
+            self.set(file, kind, known, counts.value, counts.line);
         }
     }
 
@@ -213,7 +261,7 @@ impl Parsed {
             Setter::Word(set) => set(conf, value.trim_end()),
         };
         if understood.is_none() {
-            self.error(file, Problem::Value { line, group, key, value: value.to_owned(), expected: known.expected });
+            self.error(file, Problem::Value { line, group, key, value: shorten(value), expected: known.expected });
         }
     }
 

@@ -9,13 +9,13 @@ use crate::keyfile::{Keyfile, KeyfileError, boolean, string_list};
 /// A file that is damaged, or a value that is no boolean, counts as "not said": this is an old fallback on a disk that
 /// nobody vouches for, and libostree boots on here, too.
 pub fn sysroot_readonly(bytes: &[u8]) -> bool {
-    let parsed = Keyfile::parse_merging(bytes).ok();
+    let parsed = Keyfile::parse(bytes).ok();
     parsed.and_then(|k| boolean(k.get("sysroot", "readonly")?.value)).unwrap_or(false)
 }
 
 /// Whether objects are files with the owner, mode and attributes that their names are made from (`[core] mode`).
 pub fn is_bare(bytes: &[u8]) -> bool {
-    let parsed = Keyfile::parse_merging(bytes).ok();
+    let parsed = Keyfile::parse(bytes).ok();
     parsed.is_some_and(|keyfile| keyfile.get("core", "mode").is_none_or(|entry| entry.value == "bare"))
 }
 
@@ -92,7 +92,7 @@ impl RepoConfig {
     /// # Errors
     /// See [`RepoConfigError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, RepoConfigError> {
-        let keyfile = Keyfile::parse_merging(bytes)?;
+        let keyfile = Keyfile::parse(bytes)?;
         let get = |key: &'static str| keyfile.get("sysroot", key).map(|entry| entry.value);
         let wrong = |key, value: &str, wanted| RepoConfigError::Value { key, value: value.to_owned(), wanted };
         let bootloader = get("bootloader").unwrap_or("auto");

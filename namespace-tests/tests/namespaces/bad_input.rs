@@ -110,7 +110,6 @@ pub(crate) fn each_bad_configuration_is_a_clear_error(initramfs: &mut Initramfs)
     for (text, word) in [
         (&b"[sysroot]\nreadonly=yes\n"[..], "[sysroot] readonly = \"yes\" is not one of true, false, 1, 0"),
         (b"[root]\ntransient=true\ntransient-ro=true\n", "exclude each other"),
-        (b"[etc]\n[sysroot]\n[etc]\n", "group [etc] was opened in line 1 already"),
         (b"[etc]\ntransient=tr\0ue\n", "a NUL byte"),
         (b"[etc]\ntransient=\xff\n", "not UTF-8"),
         (b"nonsense\n", "is neither a [group], nor a key=value, nor a comment"),

@@ -33,11 +33,19 @@ const fn arranged(name: &'static str, arrange: fn(&Initramfs) -> Result<()>) -> 
     Case { arrange, ..configured(name, "") }
 }
 
+/// As recipes of Fedora's and bootc's leave it, which append with `>>`.
+const APPENDED: &str = "[composefs]\nenabled = maybe\n[sysroot]\nreadonly = true\n[sysroot]\nreadonly = true\n[composefs]\nenabled = maybe\n";
+
 static CASES: &[Case] = &[
     configured("plain", ""),
     configured("sysroot_readonly", "[sysroot]\nreadonly=true\n"),
     configured("sysroot_readonly_as_1", "[sysroot]\nreadonly=1  \n"),
     configured("etc_transient_and_sysroot_readonly", "[etc]\ntransient=true\n[sysroot]\nreadonly=true\n"),
+    configured("groups_that_stand_twice", APPENDED),
+    configured(
+        "of_two_values_the_later_counts",
+        "[sysroot]\nreadonly=x\n[etc]\n[sysroot]\nreadonly=false\nreadonly=true\n",
+    ),
     configured("composefs_maybe_without_image", "[composefs]\nenabled=maybe\n"),
     configured("a_typing_mistake", "[sysroot]\nread-only=true\n"),
     arranged("repository_readonly", |i| i.disk.file("ostree/repo/config", "[sysroot]\nreadonly=true\n")),
@@ -58,6 +66,10 @@ static CASES: &[Case] = &[
         arguments: "",
     },
     with_image("image", "[composefs]\nenabled=yes\n"),
+    with_image(
+        "image_of_groups_that_stand_twice",
+        "[composefs]\nenabled = no\n[sysroot]\nreadonly = true\n[composefs]\nenabled = yes\n",
+    ),
     with_image("image_maybe", "[composefs]\nenabled=maybe\n"),
     with_image("image_unused", ""),
     with_image("image_with_verity", "[composefs]\nenabled=verity\n"),

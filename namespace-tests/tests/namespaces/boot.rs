@@ -359,6 +359,10 @@ pub(crate) fn check_config_says_what_would_stop_a_boot(initramfs: &mut Initramfs
         initramfs.write("/etc/keys", keys)?;
         silent_success(&check()?)?;
     }
+    initramfs.configure("[etc]\ntransient=no\n[sysroot]\n[etc]\ntransient=true\n")?;
+    let outcome = check()?;
+    let warning = "line 5: [etc] transient = \"true\", and line 2 says \"no\"; the later line counts";
+    ensure!(outcome.code == Some(0) && outcome.stderr.contains(warning), "{outcome:?}");
     initramfs.configure("")?;
     initramfs.write("/etc/ostree/prepare-root.conf.d/10.conf", "[sysroot]\nreadonly=true\n")?;
     let outcome = check()?;

@@ -105,6 +105,11 @@ pub(super) fn yes_no(value: &str) -> Option<bool> {
 
 /// The known name that a typing mistake most likely meant: at most two edits, and no more than half of the word.
 pub(super) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // So long is no known name, however it is mistyped; the comparison takes time for each character.
+    const LONGEST: usize = 100;
+    if wrong.len() > LONGEST {
+        return None;
+    }
     let limit = 2.min(wrong.chars().count() / 2);
     let rated = known.map(|name| (edits(wrong, name), name)).filter(|(edits, _)| *edits <= limit);
     rated.min_by_key(|(edits, _)| *edits).map(|(_, name)| name)

@@ -93,6 +93,37 @@ fn an_unknown_name_is_a_warning_with_the_nearest_known_one() {
 }
 
 #[test]
+fn a_group_that_stands_twice_is_one_group() {
+    let appended =
+        main_file("[composefs]\nenabled=yes\n[sysroot]\nreadonly=true\n[sysroot]\nreadonly = true \n[composefs]\n");
+    assert_eq!((&appended.errors, &appended.warnings), (&vec![], &vec![]));
+    assert_eq!((appended.conf.composefs, appended.conf.sysroot_readonly), (ComposefsMode::Yes, Some(true)));
+}
+
+#[test]
+fn of_two_values_the_later_counts_and_both_lines_are_named() {
+    let parsed =
+        main_file("[etc]\ntransient=maybe\n[sysroot]\nreadonly=false\n[etc]\ntransient=true\ntransient=true\n");
+    // What does not count is not judged: libostree does not see it.
+    assert_eq!(parsed.errors, []);
+    assert!(parsed.conf.etc_transient);
+    assert_eq!(
+        parsed.warnings,
+        [
+            r#"/etc/ostree/prepare-root.conf: line 7: [etc] transient = "true", and line 2 says "maybe"; the later line counts"#
+        ]
+    );
+}
+
+#[test]
+fn a_file_full_of_unknown_names_does_not_fill_the_console() {
+    let text: String = (0..50).map(|n| format!("[g{n}]\nk=v\n[etc]\nk{n}=v\n")).collect();
+    let parsed = main_file(&text);
+    assert_eq!(parsed.warnings.len(), 21);
+    assert!(parsed.warnings.last().unwrap().ends_with(": 80 more unknown groups and keys"));
+}
+
+#[test]
 fn drop_ins_count_over_the_main_file_and_later_over_earlier() {
     let parsed = parse(
         Some(&file("main", "[boot]\nmount=no\nrecover=no\n")),
