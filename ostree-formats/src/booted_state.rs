@@ -3,11 +3,10 @@
 //! A GVariant `a{sv}`, little-endian on the architectures this runs on, with the keys and their order of libostree
 //! 2026.4, so that the file is equal byte for byte where the facts are.
 
-use std::io::Write;
-
-use gvariant::aligned_bytes::copy_to_align;
-use gvariant::{Marker, SerializeTo, Structure, Variant, VariantWrap, gv};
 use serde::Serialize;
+
+use crate::variant::reader::{Dictionary, boolean, text, two_numbers};
+use crate::variant::{Damaged, writer};
 
 /// A composefs root that was mounted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,13 +55,16 @@ impl BootedState {
         if let Some(directory) = &self.transient_etc {
             entries.push(("transient-etc", Value::Text(directory)));
         }
-        gv!("a{sv}").serialize_to_vec(&entries)
+        writer::dictionary(entries.into_iter().map(|(key, value)| (key, value.to_bytes())))
     }
 }
 
 /// Why bytes are no `/run/ostree-booted`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BootedStateError {
+    /// Cut off, or of another type.
+    #[error("it is cut off, or no GVariant of type a{{sv}}")]
+    NotADictionary,
     /// A key that must be there is not, or has another type.
     #[error("the key {0:?} is missing, or its value has another type")]
     Missing(&'static str),
@@ -76,17 +78,13 @@ impl BootedState {
     /// # Errors
     /// See [`BootedStateError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BootedStateError> {
-        let aligned = copy_to_align(bytes);
-        let dictionary = gv!("a{sv}").cast(aligned.as_ref());
-        let value = |wanted: &str| {
-            let mut entries = dictionary.iter().map(|entry| entry.to_tuple());
-            entries.find(|(key, _)| key.to_str() == wanted).map(|(_, value)| value)
-        };
-        let boolean = |key: &'static str| value(key)?.get(gv!("b")).map(|on| on.to_bool());
-        let text = |key: &'static str| value(key)?.get(gv!("s")).map(|text| text.to_str().to_owned());
+        let dictionary = Dictionary::new(bytes).map_err(|Damaged| BootedStateError::NotADictionary)?;
+        let of_type = |key, kind| dictionary.get(key)?.of_type(kind);
+        let boolean = |key: &'static str| boolean(of_type(key, "b")?).ok();
+        let text = |key: &'static str| text(of_type(key, "s")?).ok().map(str::to_owned);
         const BACKING: &str = "backing-root-device-inode";
-        let backing = value(BACKING).and_then(|value| value.get(gv!("(tt)")));
-        let (device, inode) = backing.map(|pair| pair.to_tuple()).ok_or(BootedStateError::Missing(BACKING))?;
+        let backing = of_type(BACKING, "(tt)").and_then(|pair| two_numbers(pair).ok());
+        let (device, inode) = backing.ok_or(BootedStateError::Missing(BACKING))?;
         let root_transient_ro = boolean("root.transient-ro").unwrap_or(false);
         let root_transient = boolean("root.transient").ok_or(BootedStateError::Missing("root.transient"))?;
         let composefs = (boolean("composefs") == Some(true)).then(|| ComposefsState {
@@ -94,8 +92,8 @@ impl BootedState {
             signed_by: text("composefs.signed"),
         });
         Ok(Self {
-            device: *device,
-            inode: *inode,
+            device,
+            inode,
             root_transient: root_transient && !root_transient_ro,
             root_transient_ro,
             composefs,
@@ -112,12 +110,14 @@ enum Value<'a> {
     DeviceInode(u64, u64),
 }
 
-impl SerializeTo<Variant> for Value<'_> {
-    fn serialize(self, out: &mut impl Write) -> std::io::Result<usize> {
+impl Value<'_> {
+    fn to_bytes(self) -> Vec<u8> {
         match self {
-            Value::Bool(value) => VariantWrap(gv!("b"), &value).serialize(out),
-            Value::Text(value) => VariantWrap(gv!("s"), value).serialize(out),
-            Value::DeviceInode(device, inode) => VariantWrap(gv!("(tt)"), &(device, inode)).serialize(out),
+            Value::Bool(on) => writer::value("b", &writer::boolean(on)),
+            Value::Text(text) => writer::value("s", &writer::text_bytes(text)),
+            Value::DeviceInode(device, inode) => {
+                writer::value("(tt)", writer::two_numbers(device, inode).as_flattened())
+            }
         }
     }
 }

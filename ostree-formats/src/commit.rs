@@ -1,9 +1,8 @@
 //! Commit objects: `(a{sv}aya(say)sstayay)` of metadata, parent, related objects, subject, body, time, and two checksums.
 
-use gvariant::aligned_bytes::copy_to_align;
-use gvariant::{Marker, Structure, gv};
-
 use crate::deployment::Checksum;
+use crate::variant::Damaged;
+use crate::variant::reader::{Array, Dictionary, Tuple, pair, text};
 
 /// Why bytes are no commit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,57 +32,55 @@ impl Commit {
     /// See [`CommitError`].
     pub fn parse(bytes: &[u8]) -> Result<Commit, CommitError> {
         const CHECKSUM: usize = 32;
-        let aligned = copy_to_align(bytes);
-        let commit = gv!("(a{sv}aya(say)sstayay)").cast(aligned.as_ref());
-        let (metadata, parent, related, subject, body, time, dirtree, dirmeta) = commit.to_tuple();
-        if dirtree.len() != CHECKSUM || dirmeta.len() != CHECKSUM {
+        let members = Members::of(bytes).map_err(|Damaged| CommitError::NotACommit)?;
+        if members.dirtree.len() != CHECKSUM || members.dirmeta.len() != CHECKSUM {
             return Err(CommitError::NotACommit);
         }
-        let entry = metadata.iter().map(|entry| entry.to_tuple());
-        let entries: Vec<_> = entry.map(|(key, value)| (key.to_str(), value)).collect();
-        let related: Vec<_> = related.iter().map(|object| object.to_tuple()).collect();
-        let related: Vec<_> = related.iter().map(|(name, checksum)| (name.to_str(), *checksum)).collect();
-        // Damaged GVariants read as default values. What would not be written as it was found is damaged.
-        let written = gv!("(a{sv}aya(say)sstayay)").serialize_to_vec(&(
-            &entries,
-            parent,
-            &related,
-            subject.to_str(),
-            body.to_str(),
-            time,
-            dirtree,
-            dirmeta,
-        ));
-        if written != bytes {
-            return Err(CommitError::NotACommit);
-        }
-        let value = |wanted: &str| entries.iter().find(|(key, _)| *key == wanted).map(|(_, value)| *value);
-        let version = match value("version").and_then(|value| Some((value, value.get(gv!("s"))?.to_str()))) {
-            Some((value, text)) if <[u8]>::eq(value.split().1, &gv!("s").serialize_to_vec(text)) => {
-                Some(text.to_owned())
-            }
-            Some(_) => return Err(CommitError::NotACommit),
-            None => None,
+        let of_type = |key, kind| members.metadata.get(key)?.of_type(kind);
+        let version = match of_type("version", "s").map(text).transpose() {
+            Ok(version) => version.map(str::to_owned),
+            Err(Damaged) => return Err(CommitError::NotACommit),
         };
-        let digest = value("ostree.composefs.digest.v0").and_then(|value| value.get(gv!("ay")));
-        let composefs_digest = digest.map(<[u8]>::to_vec);
-        let parent = match parent {
+        let parent = match members.parent {
             [] => None,
             bytes => Some(Checksum::from_bytes(bytes).ok_or(CommitError::NotACommit)?),
         };
         Ok(Commit {
             version,
             parent,
-            composefs_digest,
-            of_container: value("ostree.container.image-config").is_some_and(|value| value.get(gv!("s")).is_some()),
+            composefs_digest: of_type("ostree.composefs.digest.v0", "ay").map(<[u8]>::to_vec),
+            of_container: of_type("ostree.container.image-config", "s").is_some(),
         })
+    }
+}
+
+/// What is asked of a commit object, as it lies in the bytes.
+struct Members<'a> {
+    metadata: Dictionary<'a>,
+    parent: &'a [u8],
+    dirtree: &'a [u8],
+    dirmeta: &'a [u8],
+}
+
+impl<'a> Members<'a> {
+    fn of(bytes: &'a [u8]) -> Result<Self, Damaged> {
+        const TIME: usize = 8;
+        let mut commit = Tuple::new(bytes, 7)?;
+        let metadata = Dictionary::new(commit.variable(8)?)?;
+        let parent = commit.variable(1)?;
+        let related = Array::new(commit.variable(1)?, 1)?;
+        related.iter().try_for_each(|object| text(pair(object, 1)?.0).map(|_| ()))?;
+        let _subject = text(commit.variable(1)?)?;
+        let _body = text(commit.variable(1)?)?;
+        commit.fixed(TIME)?;
+        Ok(Self { metadata, parent, dirtree: commit.variable(1)?, dirmeta: commit.variable(1)? })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gvariant::{SerializeTo, Variant, VariantWrap};
+    use gvariant::{Marker, SerializeTo, Variant, VariantWrap, gv};
     use proptest::prelude::*;
 
     /// Written by `ostree commit --add-metadata-string=version=42.1`.

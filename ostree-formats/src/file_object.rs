@@ -1,7 +1,7 @@
 //! The checksum of a file's object, by which a repository finds it: SHA-256 of a header, a GVariant `(uuuusa(ayay))` of owner, mode
 //! and extended attributes, and of the content behind it.
 
-use gvariant::{Marker, gv};
+use crate::variant::writer::{Container, text_bytes};
 
 /// What a header says of a regular file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,18 +23,35 @@ impl FileHeader {
         xattrs.sort_unstable();
         // A name is a C string there.
         xattrs.iter_mut().for_each(|(name, _)| name.push(0));
-        let xattrs: Vec<(&[u8], &[u8])> =
-            xattrs.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+        let pair =
+            |(name, value): &(Vec<u8>, Vec<u8>)| Container::default().variable(1, name).variable(1, value).tuple();
+        let xattrs = xattrs.iter().fold(Container::default(), |array, xattr| array.variable(1, &pair(xattr))).array();
         let no_device = 0u32;
-        let header = gv!("(uuuusa(ayay))").serialize_to_vec(&(
-            self.uid.to_be(),
-            self.gid.to_be(),
-            self.mode.to_be(),
-            no_device,
-            "",
-            &xattrs,
-        ));
+        let numbers = [self.uid, self.gid, self.mode, no_device].into_iter();
+        let header = numbers.fold(Container::default(), |header, number| header.fixed(&number.to_be_bytes()));
+        let header = header.variable(1, &text_bytes("")).variable(1, &xattrs).tuple();
         let length = u32::try_from(header.len()).unwrap_or(u32::MAX);
         [&length.to_be_bytes(), &[0u8; 4], header.as_slice()].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FileHeader;
+    use gvariant::{Marker, gv};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn equal_to_another_serializer(uid: u32, gid: u32, mode: u32, xattrs: Vec<(Vec<u8>, Vec<u8>)>) {
+            let header = FileHeader { uid, gid, mode, xattrs };
+            let mut xattrs = header.xattrs.clone();
+            xattrs.sort_unstable();
+            xattrs.iter_mut().for_each(|(name, _)| name.push(0));
+            let xattrs: Vec<(&[u8], &[u8])> = xattrs.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+            let numbers = (uid.to_be(), gid.to_be(), mode.to_be());
+            let other = gv!("(uuuusa(ayay))").serialize_to_vec(&(numbers.0, numbers.1, numbers.2, 0u32, "", &xattrs));
+            prop_assert_eq!(&header.to_bytes()[8..], other);
+        }
     }
 }

@@ -38,4 +38,5 @@ pub mod prepare_root_conf;
 pub mod repo_config;
 pub mod signature;
 pub mod staged_state;
+mod variant;
 pub mod version_order;

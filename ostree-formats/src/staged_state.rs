@@ -1,13 +1,11 @@
 //! `/run/ostree/staged-deployment`: what waits for shutdown. A GVariant `a{sv}`, written by `ostree`, `rpm-ostree` and `bootc`.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-
-use gvariant::aligned_bytes::copy_to_align;
-use gvariant::{Marker, SerializeTo, Structure, Variant, VariantWrap, gv};
 
 use crate::bootlink::Bootcsum;
 use crate::deployment::{Checksum, DeploymentPath, NameError};
+use crate::variant::reader::{self, Dictionary};
+use crate::variant::{Damaged, writer};
 
 /// The deployment that is to become bootable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,51 +63,27 @@ pub enum StagedStateError {
     },
 }
 
-/// The entries of an `a{sv}`, whose type only its macro can name.
-macro_rules! entries {
-    ($dictionary:expr) => {
-        $dictionary
-            .iter()
-            .map(|entry| {
-                let (key, value) = entry.to_tuple();
-                (key.to_str(), value)
-            })
-            .collect()
-    };
+/// The value of a key, read as what it has to be: `kind`.
+fn value<'a, T>(
+    of: Dictionary<'a>,
+    key: &'static str,
+    kind: &'static str,
+    read: impl FnOnce(&'a [u8]) -> Result<T, Damaged>,
+) -> Result<Option<T>, StagedStateError> {
+    let Some(value) = of.get(key) else { return Ok(None) };
+    let bytes = value.of_type(kind).ok_or(StagedStateError::Type { key, wanted: kind })?;
+    read(bytes).map(Some).map_err(|Damaged| StagedStateError::Damaged(key))
 }
 
-/// A dictionary within the file, as values.
-struct Dictionary<'a> {
-    entries: Vec<(&'a str, &'a Variant)>,
+fn text<'a>(of: Dictionary<'a>, key: &'static str) -> Result<&'a str, StagedStateError> {
+    value(of, key, "s", reader::text)?.ok_or(StagedStateError::Missing(key))
 }
 
-impl<'a> Dictionary<'a> {
-    /// The one that is the value of a key.
-    fn nested(&self, key: &'static str) -> Result<Option<Self>, StagedStateError> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        let dictionary = value.get(gv!("a{sv}")).ok_or(StagedStateError::Type { key, wanted: "a{sv}" })?;
-        let entries: Vec<_> = entries!(dictionary);
-        undamaged(key, value, &gv!("a{sv}").serialize_to_vec(&entries))?;
-        Ok(Some(Self { entries }))
-    }
-
-    fn get(&self, key: &str) -> Option<&'a Variant> {
-        self.entries.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
-    }
-
-    fn text(&self, key: &'static str) -> Result<&'a str, StagedStateError> {
-        let value = self.get(key).ok_or(StagedStateError::Missing(key))?;
-        let text = value.get(gv!("s")).ok_or(StagedStateError::Type { key, wanted: "s" })?.to_str();
-        undamaged(key, value, &gv!("s").serialize_to_vec(text))?;
-        Ok(text)
-    }
-
-    fn deployment(&self) -> Result<DeploymentPath, StagedStateError> {
-        Ok(DeploymentPath {
-            stateroot: self.text("osname")?.parse().map_err(|reason| named("osname", reason))?,
-            id: self.text("name")?.parse().map_err(|reason| named("name", reason))?,
-        })
-    }
+fn deployment(of: Dictionary<'_>) -> Result<DeploymentPath, StagedStateError> {
+    Ok(DeploymentPath {
+        stateroot: text(of, "osname")?.parse().map_err(|reason| named("osname", reason))?,
+        id: text(of, "name")?.parse().map_err(|reason| named("name", reason))?,
+    })
 }
 
 impl StagedState {
@@ -118,57 +92,22 @@ impl StagedState {
     /// # Errors
     /// See [`StagedStateError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StagedStateError> {
-        let aligned = copy_to_align(bytes);
-        let whole = gv!("a{sv}").cast(aligned.as_ref());
-        let whole = Dictionary { entries: entries!(whole) };
-        // GVariant gives default values for what is damaged. A dictionary that is not what would be written for its own
-        // entries is damaged.
-        if gv!("a{sv}").serialize_to_vec(&whole.entries) != bytes {
-            return Err(StagedStateError::NotADictionary);
-        }
-        let target = whole.nested("target")?.ok_or(StagedStateError::Missing("target"))?;
-        let bootcsum = target.text("bootcsum")?.parse();
+        let whole = Dictionary::new(bytes).map_err(|Damaged| StagedStateError::NotADictionary)?;
+        let target = value(whole, "target", "a{sv}", Dictionary::new)?.ok_or(StagedStateError::Missing("target"))?;
+        let bootcsum = text(target, "bootcsum")?.parse();
         let bootcsum = bootcsum.map_err(|reason: NameError| named("bootcsum", reason))?;
-        let merge = whole.nested("merge-deployment")?.map(|merge| merge.deployment());
-        let list = |key: &'static str| -> Result<Option<Vec<String>>, StagedStateError> {
-            let Some(value) = whole.get(key) else { return Ok(None) };
-            let words = value.get(gv!("as")).ok_or(StagedStateError::Type { key, wanted: "as" })?;
-            let words: Vec<String> = words.iter().map(|word| word.to_str().to_owned()).collect();
-            undamaged(key, value, &gv!("as").serialize_to_vec(&words))?;
-            Ok(Some(words))
-        };
-        let checksum = |text: &String| text.parse().map_err(|reason| named("overlay-initrds", reason));
-        let extra = match whole.get("bootconfig-extra") {
-            Some(value) => {
-                let wrong = StagedStateError::Type { key: "bootconfig-extra", wanted: "a{ss}" };
-                let pairs = value.get(gv!("a{ss}")).ok_or(wrong)?;
-                let pair = pairs.iter().map(|pair| pair.to_tuple());
-                let pairs: Vec<_> = pair.map(|(key, value)| (key.to_str(), value.to_str())).collect();
-                undamaged("bootconfig-extra", value, &gv!("a{ss}").serialize_to_vec(&pairs))?;
-                pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
-            }
-            None => BTreeMap::new(),
-        };
-        let locked = match whole.get("locked") {
-            Some(value) => {
-                let wrong = StagedStateError::Type { key: "locked", wanted: "b" };
-                let locked = value.get(gv!("b")).ok_or(wrong)?.to_bool();
-                undamaged("locked", value, &gv!("b").serialize_to_vec(&locked))?;
-                locked
-            }
-            None => false,
-        };
+        let merge = value(whole, "merge-deployment", "a{sv}", Dictionary::new)?;
+        let extra = value(whole, "bootconfig-extra", "a{ss}", reader::text_pairs)?.unwrap_or_default();
+        let kargs = value(whole, "kargs", "as", reader::texts)?;
+        let overlays = value(whole, "overlay-initrds", "as", reader::texts)?.unwrap_or_default();
+        let checksum = |text: &str| text.parse().map_err(|reason| named("overlay-initrds", reason));
         Ok(Self {
-            target: StagedTarget { deployment: target.deployment()?, bootcsum },
-            merge_deployment: merge.transpose()?,
-            kargs: list("kargs")?,
-            overlay_initrds: list("overlay-initrds")?
-                .unwrap_or_default()
-                .iter()
-                .map(checksum)
-                .collect::<Result<_, _>>()?,
-            bootconfig_extra: extra,
-            locked,
+            target: StagedTarget { deployment: deployment(target)?, bootcsum },
+            merge_deployment: merge.map(deployment).transpose()?,
+            kargs: kargs.map(|kargs| kargs.into_iter().map(str::to_owned).collect()),
+            overlay_initrds: overlays.into_iter().map(checksum).collect::<Result<_, _>>()?,
+            bootconfig_extra: extra.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            locked: value(whole, "locked", "b", reader::boolean)?.unwrap_or(false),
         })
     }
 
@@ -197,15 +136,8 @@ impl StagedState {
         if !extra.is_empty() {
             entries.push(("bootconfig-extra", Value::Pairs(&extra)));
         }
-        gv!("a{sv}").serialize_to_vec(&entries)
+        writer::dictionary(entries.iter().map(|(key, value)| (*key, value.to_bytes())))
     }
-}
-
-/// GVariant reads what is damaged as default values, in each value anew: an argument with a NUL in it as an empty one. What
-/// would not be written as it was found is damaged.
-fn undamaged(key: &'static str, value: &Variant, written: &[u8]) -> Result<(), StagedStateError> {
-    let found: &[u8] = value.split().1;
-    if found == written { Ok(()) } else { Err(StagedStateError::Damaged(key)) }
 }
 
 /// What a dictionary names a deployment by.
@@ -226,14 +158,17 @@ enum Value<'a> {
     Dictionary(&'a [(&'a str, Value<'a>)]),
 }
 
-impl SerializeTo<Variant> for Value<'_> {
-    fn serialize(self, out: &mut impl Write) -> std::io::Result<usize> {
+impl Value<'_> {
+    fn to_bytes(self) -> Vec<u8> {
         match self {
-            Value::Bool(value) => VariantWrap(gv!("b"), &value).serialize(out),
-            Value::Text(value) => VariantWrap(gv!("s"), value).serialize(out),
-            Value::Words(words) => VariantWrap(gv!("as"), words).serialize(out),
-            Value::Pairs(pairs) => VariantWrap(gv!("a{ss}"), pairs).serialize(out),
-            Value::Dictionary(entries) => VariantWrap(gv!("a{sv}"), entries).serialize(out),
+            Value::Bool(on) => writer::value("b", &writer::boolean(on)),
+            Value::Text(text) => writer::value("s", &writer::text_bytes(text)),
+            Value::Words(words) => writer::value("as", &writer::texts(words)),
+            Value::Pairs(pairs) => writer::value("a{ss}", &writer::text_pairs(pairs.iter().copied())),
+            Value::Dictionary(entries) => {
+                let entries = entries.iter().map(|(key, value)| (*key, value.to_bytes()));
+                writer::value("a{sv}", &writer::dictionary(entries))
+            }
         }
     }
 }

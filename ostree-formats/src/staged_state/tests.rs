@@ -70,6 +70,10 @@ fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
+fn dictionary(entries: &[(&str, Value<'_>)]) -> Vec<u8> {
+    writer::dictionary(entries.iter().map(|(key, value)| (*key, value.to_bytes())))
+}
+
 fn read(hex: &str) -> StagedState {
     StagedState::from_bytes(&bytes(hex)).unwrap()
 }
@@ -111,9 +115,7 @@ fn a_damaged_argument_is_an_error_and_not_an_empty_one() {
 
 #[test]
 fn errors_name_the_key() {
-    let with = |entries: &[(&str, Value<'_>)]| {
-        StagedState::from_bytes(&gv!("a{sv}").serialize_to_vec(entries)).unwrap_err().to_string()
-    };
+    let with = |entries: &[(&str, Value<'_>)]| StagedState::from_bytes(&dictionary(entries)).unwrap_err().to_string();
     assert_eq!(with(&[]), "the key \"target\" is missing");
     assert_eq!(with(&[("target", Value::Bool(true))]), "the value of the key \"target\" is not of type a{sv}");
     let named = |id: &str, stateroot: &str| {
@@ -141,7 +143,7 @@ fn unknown_keys_are_passed_over() {
     let target = [("name", Value::Text(&id)), ("osname", Value::Text(stateroot)), ("bootcsum", Value::Text(sum))];
     let words = ["x".to_owned()];
     let entries = [("of-the-future", Value::Words(&words)), ("target", Value::Dictionary(&target))];
-    assert_eq!(StagedState::from_bytes(&gv!("a{sv}").serialize_to_vec(&entries[..])), Ok(state));
+    assert_eq!(StagedState::from_bytes(&dictionary(&entries)), Ok(state));
 }
 
 proptest! {
