@@ -1,5 +1,9 @@
 //! Boot Loader Specification entries of type 1 (uapi-group.org, "The Boot Loader Specification").
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::keyfile::shorten;
+
 /// An entry: its fields in their order. Comments and empty lines are not kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BlsEntry {
@@ -15,6 +19,37 @@ pub enum BlsError {
     /// A byte that no boot loader reads over.
     #[error("line {0}: a NUL byte")]
     Nul(usize),
+}
+
+/// What can be no field of an entry: as a line it would read as another one, or as several.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FieldError {
+    /// The key is empty, begins as a comment does, or has white space or a control character in it.
+    #[error("{0:?} cannot be a key of a boot loader entry")]
+    Key(String),
+    /// The value has a line break in it.
+    #[error("the value of the key {0:?} has a line break in it")]
+    Value(String),
+}
+
+/// Whether a key and a value of another origin than an entry can be a field of one.
+///
+/// # Errors
+/// See [`FieldError`].
+pub fn check_field(key: &str, value: &str) -> Result<(), FieldError> {
+    if key.is_empty() || key.starts_with('#') || key.contains(is_no_key) {
+        return Err(FieldError::Key(shorten(key)));
+    }
+    if value.contains(breaks_line) { Err(FieldError::Value(shorten(key))) } else { Ok(()) }
+}
+
+fn is_no_key(c: char) -> bool {
+    c.is_whitespace() || c.is_control()
+}
+
+/// Where a boot loader, or any reader of text, may begin a new line.
+fn breaks_line(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\0' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
 /// Keys that stand first, in the order in which libostree writes them.
@@ -43,27 +78,45 @@ impl BlsEntry {
     }
 
     /// The value of a key; of one that stands twice the last, as in libostree. Of `initrd`, which may stand more than once, the
-    /// first.
+    /// first. For `options` see [`BlsEntry::all_options`].
     pub fn get(&self, key: &str) -> Option<&str> {
         if key == "initrd" { self.values(key).next() } else { self.values(key).last() }
     }
 
-    /// All values of a key: `initrd` may stand more than once.
+    /// All values of a key: `initrd` and `options` may stand more than once.
     pub fn values(&self, key: &str) -> impl Iterator<Item = &str> {
         self.fields.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
+    /// The kernel arguments. Of several lines `options` all count, one behind another, as boot loaders take them.
+    pub fn all_options(&self) -> String {
+        self.values("options").collect::<Vec<_>>().join(" ")
+    }
+
     /// Gives a key one value, in its place if it is there.
     pub fn set(&mut self, key: &str, value: &str) {
-        let mut new = Some(value.to_owned());
+        self.set_all([(key, value)]);
+    }
+
+    /// Gives each of these keys one value, the last that is given: in its place if it is there, else at the end.
+    pub fn set_all<'a>(&mut self, fields: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        let numbered = (0..).zip(fields).map(|(number, (key, value)): (usize, _)| (key, (number, Some(value))));
+        let mut new: BTreeMap<&str, (usize, Option<&str>)> = numbered.collect();
         self.fields.retain_mut(|(name, old)| {
-            if name != key {
-                return true;
-            }
+            let Some((_, value)) = new.get_mut(name.as_str()) else { return true };
             // The first keeps its place, the others go.
-            new.take().map(|new| *old = new).is_some()
+            value.take().map(|value| value.clone_into(old)).is_some()
         });
-        self.fields.extend(new.map(|value| (key.to_owned(), value)));
+        let mut added: Vec<_> =
+            new.into_iter().filter_map(|(key, (number, value))| Some((number, key, value?))).collect();
+        added.sort_unstable();
+        self.fields.extend(added.into_iter().map(|(_, key, value)| (key.to_owned(), value.to_owned())));
+    }
+
+    /// Whether every field of another entry is a field of this one.
+    pub fn has_all(&self, other: &Self) -> bool {
+        let fields: BTreeSet<&(String, String)> = self.fields.iter().collect();
+        other.fields.iter().all(|field| fields.contains(field))
     }
 
     /// Adds one more value of a key.
@@ -83,12 +136,17 @@ impl BlsEntry {
 
     /// The text, as libostree writes it: some keys first, the others in their own order.
     ///
-    /// Line ends within a key or a value become spaces: what somebody else wrote must not add a line.
+    /// A field is one line, and the line of its own key, whatever is in it: line breaks in a value become spaces, and what
+    /// cannot be in a key becomes `_`.
     pub fn to_text(&self) -> String {
         let first = FIRST.iter().flat_map(|key| self.fields.iter().filter(move |(name, _)| name == key));
         let rest = self.fields.iter().filter(|(name, _)| !FIRST.contains(&name.as_str()));
-        let on_one_line = |text: &str| text.replace(['\n', '\r', '\0'], " ");
-        first.chain(rest).map(|(key, value)| format!("{} {}\n", on_one_line(key), on_one_line(value))).collect()
+        let line = |(key, value): &(String, String)| {
+            // Neither a comment, nor no key at all.
+            let mark = if key.is_empty() || key.starts_with('#') { "_" } else { "" };
+            format!("{mark}{} {}\n", key.replace(is_no_key, "_"), value.replace(breaks_line, " "))
+        };
+        first.chain(rest).map(line).collect()
     }
 }
 
@@ -125,10 +183,47 @@ mod tests {
     }
 
     #[test]
-    fn a_value_cannot_add_a_line() {
+    fn neither_a_value_nor_a_key_can_add_a_line_or_be_another_key() {
         let mut entry = BlsEntry::default();
         entry.set("x-note", "a\nlinux /other");
-        assert_eq!(entry.to_text(), "x-note a linux /other\n");
+        entry.set("options\rx", "init=/bin/sh");
+        entry.set("options\u{85}", "init=/bin/sh");
+        assert_eq!(entry.to_text(), "x-note a linux /other\noptions_x init=/bin/sh\noptions_ init=/bin/sh\n");
+    }
+
+    #[test]
+    fn what_can_be_no_field_is_named() {
+        assert_eq!(check_field("x-note", "a b\tc"), Ok(()));
+        for key in ["", "#x", "options\rx", "options x", "options\tx", "options\n", "options\u{a0}", "x\u{1b}[2J"] {
+            assert_eq!(check_field(key, "v"), Err(FieldError::Key(key.to_owned())), "{key:?}");
+        }
+        assert_eq!(
+            check_field("options\rx", "v").unwrap_err().to_string(),
+            r#""options\rx" cannot be a key of a boot loader entry"#
+        );
+        for value in ["a\nb", "a\rb", "a\0", "\u{2028}"] {
+            assert_eq!(check_field("k", value), Err(FieldError::Value("k".to_owned())), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn all_lines_of_options_count() {
+        let mut entry = BlsEntry::parse(b"options rw ostree=/x\ntitle T\noptions quiet\n").unwrap();
+        assert_eq!(entry.all_options(), "rw ostree=/x quiet");
+        entry.set("options", "rw quiet");
+        assert_eq!(entry.to_text(), "title T\noptions rw quiet\n");
+        assert_eq!(BlsEntry::default().all_options(), "");
+    }
+
+    #[test]
+    fn many_fields_are_set_as_one_after_another_would() {
+        let given = [("b", "1"), ("new", "2"), ("b", "3"), ("c", "4"), ("newer", "5"), ("new", "6")];
+        let mut at_once = BlsEntry::parse(b"a 0\nb 0\nc 0\nb 0\n").unwrap();
+        at_once.set_all(given);
+        let fields: Vec<_> = at_once.fields().iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(fields, [("a", "0"), ("b", "3"), ("c", "4"), ("newer", "5"), ("new", "6")]);
+        assert!(at_once.has_all(&BlsEntry::parse(b"newer 5\nb 3\n").unwrap()));
+        assert!(!at_once.has_all(&BlsEntry::parse(b"b 0\n").unwrap()));
     }
 
     #[test]
@@ -152,6 +247,18 @@ mod tests {
             }
             let read = BlsEntry::parse(entry.to_text().as_bytes()).unwrap();
             prop_assert_eq!(read.to_text(), entry.to_text());
+        }
+
+        #[test]
+        fn a_field_is_one_line_and_no_other_key(
+            key in "(options|x|[ \r\n\t#\u{85}\u{2028}\0]){0,4}", value in "(options|x|[ \r\n\t#\u{85}\u{2028}\0]|.){0,6}",
+        ) {
+            let mut entry = BlsEntry::default();
+            entry.push(&key, &value);
+            let text = entry.to_text();
+            prop_assert_eq!(text.matches(['\n', '\r', '\0', '\u{85}', '\u{2028}']).count(), 1);
+            let read = BlsEntry::parse(text.as_bytes()).unwrap();
+            prop_assert_eq!(read.values("options").count(), usize::from(key == "options"));
         }
     }
 }

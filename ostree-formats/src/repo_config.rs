@@ -1,8 +1,10 @@
 //! The repository's `config` (ostree.repo-config(5)): what matters at boot and at shutdown.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::keyfile::{Keyfile, KeyfileError, boolean, string_list};
+use crate::bls::{FieldError, check_field};
+use crate::keyfile::{Keyfile, KeyfileError, boolean, shorten, string_list};
 
 /// Legacy `[sysroot] readonly` of `ostree/repo/config`; new systems say it in `prepare-root.conf`.
 ///
@@ -84,6 +86,9 @@ pub enum RepoConfigError {
         /// What it could.
         wanted: &'static str,
     },
+    /// A key or value for boot loader entries that none can have.
+    #[error("sysroot.bls-append-except-default: {0}")]
+    Field(#[from] FieldError),
 }
 
 impl RepoConfig {
@@ -94,7 +99,7 @@ impl RepoConfig {
     pub fn parse(bytes: &[u8]) -> Result<Self, RepoConfigError> {
         let keyfile = Keyfile::parse(bytes)?;
         let get = |key: &'static str| keyfile.get("sysroot", key).map(|entry| entry.value);
-        let wrong = |key, value: &str, wanted| RepoConfigError::Value { key, value: value.to_owned(), wanted };
+        let wrong = |key, value: &str, wanted| RepoConfigError::Value { key, value: shorten(value), wanted };
         let bootloader = get("bootloader").unwrap_or("auto");
         let known = BOOTLOADERS.iter().find(|(name, _)| *name == bootloader).map(|(_, bootloader)| *bootloader);
         let known = known.ok_or_else(|| {
@@ -106,12 +111,12 @@ impl RepoConfig {
         };
         let list = get("bls-append-except-default").unwrap_or_default();
         let no_list = || wrong("bls-append-except-default", list, "it is a list of key=value, separated by semicolons");
-        let mut bls_append_except_default: Vec<(String, String)> = Vec::new();
-        for pair in string_list(list).ok_or_else(no_list)? {
+        let mut bls_append_except_default: BTreeMap<String, (usize, String)> = BTreeMap::new();
+        for (number, pair) in string_list(list).ok_or_else(no_list)?.into_iter().enumerate() {
             let (key, value) = pair.split_once('=').ok_or_else(no_list)?;
+            check_field(key, value)?;
             // The last of two values counts.
-            bls_append_except_default.retain(|(earlier, _)| earlier != key);
-            bls_append_except_default.push((key.to_owned(), value.to_owned()));
+            bls_append_except_default.insert(key.to_owned(), (number, value.to_owned()));
         }
         let tries = get("boot-counting-tries").unwrap_or("0");
         // libostree's own limit.
@@ -119,6 +124,9 @@ impl RepoConfig {
         let boot_counting_tries = digits.and_then(|digits| digits.parse().ok()).filter(|tries| *tries <= 5);
         let boot_counting_tries =
             boot_counting_tries.ok_or_else(|| wrong("boot-counting-tries", tries, "it is a number from 0 to 5"))?;
+        let mut fields: Vec<_> = bls_append_except_default.into_iter().collect();
+        fields.sort_unstable_by_key(|(_, (number, _))| *number);
+        let bls_append_except_default = fields.into_iter().map(|(key, (_, value))| (key, value)).collect();
         Ok(Self { bootloader: known, bootprefix, bls_append_except_default, boot_counting_tries })
     }
 }
@@ -138,12 +146,15 @@ mod tests {
             (config.bootloader.to_string().as_str(), config.bootprefix, config.boot_counting_tries),
             ("none", true, 3)
         );
+        let again = b"[sysroot]\nbls-append-except-default=b=1;a=2;b=3\n";
+        let again = RepoConfig::parse(again).unwrap().bls_append_except_default;
+        assert_eq!(again, [("a", "2"), ("b", "3")].map(|(key, value)| (key.to_owned(), value.to_owned())));
         let pairs = [("a", "1"), ("b", "x=y")].map(|(key, value)| (key.to_owned(), value.to_owned()));
         assert_eq!(config.bls_append_except_default, pairs);
     }
 
     #[test]
-    fn what_libostree_refuses_is_refused() {
+    fn what_no_entry_can_have_and_what_libostree_refuses_is_refused() {
         for (text, message) in [
             (
                 "[sysroot]\nbootloader=lilo\n",
@@ -160,6 +171,14 @@ mod tests {
             (
                 "[sysroot]\nbls-append-except-default=a=1;;b=2\n",
                 "sysroot.bls-append-except-default=a=1;;b=2: it is a list of key=value, separated by semicolons",
+            ),
+            (
+                "[sysroot]\nbls-append-except-default=a=1;options\\rx=init=/bin/sh\n",
+                r#"sysroot.bls-append-except-default: "options\rx" cannot be a key of a boot loader entry"#,
+            ),
+            (
+                "[sysroot]\nbls-append-except-default=a=1\\noptions x\n",
+                r#"sysroot.bls-append-except-default: the value of the key "a" has a line break in it"#,
             ),
             ("nonsense", "line 1: \"nonsense\" is neither a [group], nor a key=value, nor a comment"),
         ] {

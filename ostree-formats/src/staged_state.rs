@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::bls::{FieldError, check_field};
 use crate::bootlink::Bootcsum;
 use crate::deployment::{Checksum, DeploymentPath, NameError};
 use crate::variant::reader::{self, Dictionary};
@@ -53,6 +54,9 @@ pub enum StagedStateError {
     /// A value that is not in GVariant's normal form, and would read as something else than was written.
     #[error("the value of the key {0:?} is damaged")]
     Damaged(&'static str),
+    /// A key or value for the boot loader entry that none can have.
+    #[error("the key \"bootconfig-extra\": {0}")]
+    Field(FieldError),
     /// A name that cannot be one.
     #[error("the key {key:?}: {reason}")]
     Name {
@@ -98,6 +102,7 @@ impl StagedState {
         let bootcsum = bootcsum.map_err(|reason: NameError| named("bootcsum", reason))?;
         let merge = value(whole, "merge-deployment", "a{sv}", Dictionary::new)?;
         let extra = value(whole, "bootconfig-extra", "a{ss}", reader::text_pairs)?.unwrap_or_default();
+        extra.iter().try_for_each(|(key, value)| check_field(key, value)).map_err(StagedStateError::Field)?;
         let kargs = value(whole, "kargs", "as", reader::texts)?;
         let overlays = value(whole, "overlay-initrds", "as", reader::texts)?.unwrap_or_default();
         let checksum = |text: &str| text.parse().map_err(|reason| named("overlay-initrds", reason));

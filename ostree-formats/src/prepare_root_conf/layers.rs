@@ -1,5 +1,7 @@
 //! Which drop-ins count, and in which order.
 
+use std::collections::BTreeMap;
+
 /// The two places. A name in `Etc` hides the same name in `Usr`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
@@ -22,15 +24,10 @@ pub struct DropIn {
 /// earlier ones; of two with one name the administrator's counts alone (so an empty file there switches one off).
 pub fn drop_in_order(found: impl IntoIterator<Item = (Layer, String)>) -> Vec<DropIn> {
     let is_drop_in = |name: &str| name.ends_with(".conf") && !name.starts_with('.');
-    let (mut names, mut administrators) = (Vec::new(), Vec::new());
+    let mut layers: BTreeMap<String, Layer> = BTreeMap::new();
     for (layer, name) in found.into_iter().filter(|(_, name)| is_drop_in(name)) {
-        if layer == Layer::Etc {
-            administrators.push(name.clone());
-        }
-        names.push(name);
+        let counts = layers.entry(name).or_insert(layer);
+        *counts = layer.max(*counts);
     }
-    names.sort_unstable();
-    names.dedup();
-    let layer = |name: &String| if administrators.contains(name) { Layer::Etc } else { Layer::Usr };
-    names.into_iter().map(|name| DropIn { layer: layer(&name), name }).collect()
+    layers.into_iter().map(|(name, layer)| DropIn { layer, name }).collect()
 }

@@ -136,6 +136,22 @@ fn errors_name_the_key() {
 }
 
 #[test]
+fn a_key_of_the_entry_that_would_be_another_line_is_refused() {
+    for (key, value, message) in [
+        (
+            "options\rx",
+            "init=/bin/sh",
+            r#"the key "bootconfig-extra": "options\rx" cannot be a key of a boot loader entry"#,
+        ),
+        ("x", "a\noptions b", r#"the key "bootconfig-extra": the value of the key "x" has a line break in it"#),
+    ] {
+        let mut state = read(PLAIN);
+        state.bootconfig_extra.insert(key.to_owned(), value.to_owned());
+        assert_eq!(StagedState::from_bytes(&state.to_bytes()).unwrap_err().to_string(), message);
+    }
+}
+
+#[test]
 fn unknown_keys_are_passed_over() {
     let state = read(NO_MERGE);
     let (id, stateroot) = names(&state.target.deployment);
