@@ -96,13 +96,8 @@ impl ForeignEntry {
     pub(crate) fn bootlink(&self) -> Option<Bootlink> {
         let text: Cow<'_, str> = String::from_utf8_lossy(&self.content);
         let entry = BlsEntry::parse(text.replace('\0', " ").as_bytes()).ok()?;
-        KernelArguments::parse(&options(&entry)).get("ostree")?.parse().ok()
+        KernelArguments::parse(&entry.all_options()).get("ostree")?.parse().ok()
     }
-}
-
-/// The kernel arguments of an entry: the specification allows several lines of them.
-pub(crate) fn options(entry: &BlsEntry) -> String {
-    entry.values("options").collect::<Vec<_>>().join(" ")
 }
 
 /// What becomes of a file of another's.

@@ -14,7 +14,7 @@ use system::{Context, tree};
 
 use crate::deployment::{Deployment, identity};
 use crate::error::Error;
-use crate::foreign::{Foreign, ForeignEntry, LoaderPath, options};
+use crate::foreign::{Foreign, ForeignEntry, LoaderPath};
 use crate::roots::Roots;
 
 /// Entries are a few lines; one of ours that is larger than this is no entry.
@@ -103,7 +103,7 @@ impl Reader<'_> {
     fn ours(&mut self, entries: &OwnedFd, path: &LoaderPath, name: &str, entry_name: EntryName) -> Result<bool, Error> {
         let content = dir::read_no_link(entries, name, ENTRY_LIMIT).context("read", path)?;
         let entry = BlsEntry::parse(&content).map_err(|reason| Error::Entry { path: path.to_string(), reason })?;
-        let kargs = KernelArguments::parse(&options(&entry));
+        let kargs = KernelArguments::parse(&entry.all_options());
         let Some(link) = kargs.get("ostree").and_then(|link| link.parse::<Bootlink>().ok()) else {
             // Another system's, or the administrator's own.
             return Ok(false);
