@@ -2,19 +2,23 @@
 //! Only reads.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use ostree_formats::deployment::{Checksum, DeploymentPath};
-use rustix::fs::OFlags;
+use ostree_sysroot::kernel_layout::{self, BootFile, KernelError, KernelLayout};
+use ostree_sysroot::tree_walk::TreeWalk;
+use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 use serde::Serialize;
 use system::dir::{self, Kind};
 use system::{Context, SystemError, tree};
 
 use crate::boot_plan::{BootPlan, boot_directory, overlay_file};
+use crate::deployment::{self, Deployment};
 use crate::deployment_list::Listed;
 use crate::error::Error;
-use crate::kernel_layout::{self, BootFile, KernelLayout};
 use crate::prepared::{self, Prepared};
 use crate::roots::Roots;
 use crate::staged::RunOstree;
@@ -115,7 +119,7 @@ fn survey_one(
 ) -> Result<Option<Install>, Error> {
     // Of a damaged deployment nothing can be installed.
     let Some(layout) = listed.deployment.kernel() else { return Ok(None) };
-    let source = kernel_layout::open_directory(roots, &listed.deployment.path, layout)?;
+    let source = kernel_layout::open_directory(&roots.sysroot, &listed.deployment.path, layout)?;
     let install = |files: Vec<BootFile>, way: Way| -> Result<Option<Install>, Error> {
         let costs = roots.boot_is_separate && way != Way::Prepared;
         let (directory, deployment) = (directory.to_owned(), listed.deployment.path.clone());
@@ -151,26 +155,35 @@ fn survey_one(
         return Ok(None);
     }
     // Which of the two is damaged?
-    match kernel_layout::check(&source, &listed.deployment, layout) {
-        Err(Error::KernelDamaged { deployment, .. }) if !thorough => {
+    let Deployment { path, bootcsum, .. } = &listed.deployment;
+    match kernel_layout::check(deployment::open(roots, path)?, path, layout, bootcsum) {
+        Err(KernelError::Damaged { deployment, .. }) if !thorough => {
             log::warn!(
                 "/{deployment} has another kernel than /boot/ostree/{directory}, and a damaged one: nothing is replaced"
             );
             Ok(None)
         }
-        other => other.and_then(|()| install(lacking, Way::Repair)),
+        other => {
+            other?;
+            install(lacking, Way::Repair)
+        }
     }
 }
 
 fn size(directory: impl AsFd, name: &str) -> Result<u64, Errno> {
-    let opened = dir::open(&directory, name, OFlags::PATH)?;
-    let stat = dir::stat_fd(&opened)?;
+    let stat = dir::stat_fd(dir::open(&directory, name, OFlags::PATH)?)?;
+    // Whole blocks, generously.
+    let blocks = |size: u64| size.next_multiple_of(4096);
     if stat.kind != Kind::Directory {
-        // Whole blocks, generously.
-        return Ok(stat.size.next_multiple_of(4096));
+        return Ok(blocks(stat.size));
     }
-    let names = dir::names(&opened, ".")?;
-    names.iter().map(|name| size(&opened, name)).sum::<Result<u64, Errno>>().map(|bytes| bytes + 4096)
+    let opened = dir::open(directory, name, OFlags::RDONLY | OFlags::DIRECTORY)?;
+    let (mut walk, mut bytes) = (TreeWalk::new(&opened)?, 4096u64);
+    while let Some(entry) = walk.next_entry()? {
+        let path = OsStr::from_bytes(&entry.path);
+        bytes += blocks(rustix::fs::statat(&opened, path, AtFlags::SYMLINK_NOFOLLOW)?.st_size.unsigned_abs());
+    }
+    Ok(bytes)
 }
 
 /// Whether both have a file of the same size there; a directory has only to be there.
@@ -185,34 +198,57 @@ fn same_size(source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> Result<bool,
 
 /// Whether both have the same content there.
 pub(crate) fn same(source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> Result<bool, Errno> {
-    same_named(source, &file.source, there, &file.target)
-}
-
-fn same_named(source: &OwnedFd, name: &str, there: &OwnedFd, target: &str) -> Result<bool, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let one = dir::open(source, name, flags)?;
-    let other = match dir::open(there, target, flags | OFlags::NOFOLLOW) {
+    let one = dir::open(source, &file.source, FOR_READING)?;
+    let other = match dir::open(there, &file.target, FOR_READING | OFlags::NOFOLLOW) {
         Err(Errno::NOENT | Errno::LOOP) => return Ok(false),
         other => other?,
     };
-    let (stat, other_stat) = (dir::stat_fd(&one)?, dir::stat_fd(&other)?);
-    match (stat.kind, other_stat.kind) {
-        (Kind::File, Kind::File) if (stat.device, stat.inode) == (other_stat.device, other_stat.inode) => Ok(true),
-        (Kind::File, Kind::File) => Ok(stat.size == other_stat.size && same_content(&one, &other)?),
-        (Kind::Directory, Kind::Directory) => {
-            let names = dir::names(&one, ".")?;
-            if names != dir::names(&other, ".")? {
-                return Ok(false);
-            }
-            for name in &names {
-                if !same_named(&one, name, &other, name)? {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        }
-        _ => Ok(false),
+    match dir::stat_fd(&one)?.kind {
+        Kind::Directory if dir::stat_fd(&other)?.kind == Kind::Directory => same_trees(&one, &other),
+        _ => same_files(&one, &other),
     }
+}
+
+const FOR_READING: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+/// Whether `other` has all that is installed of `one`: links are copied as links, and devices, fifos and sockets are not copied.
+fn same_trees(one: &OwnedFd, other: &OwnedFd) -> Result<bool, Errno> {
+    let (mut wanted, mut found) = (TreeWalk::new(one)?, TreeWalk::new(other)?);
+    loop {
+        let mut entry = wanted.next_entry()?;
+        while entry.as_ref().is_some_and(|entry| entry.kind == Kind::Other) {
+            entry = wanted.next_entry()?;
+        }
+        if entry != found.next_entry()? {
+            return Ok(false);
+        }
+        let Some(entry) = entry else { return Ok(true) };
+        let path = OsStr::from_bytes(&entry.path);
+        let same = match entry.kind {
+            Kind::Link => {
+                rustix::fs::readlinkat(one, path, Vec::new())? == rustix::fs::readlinkat(other, path, Vec::new())?
+            }
+            Kind::File => {
+                let open = |root: &OwnedFd| dir::open_plainly(root, path, FOR_READING);
+                same_files(&open(one)?, &open(other)?)?
+            }
+            Kind::Directory | Kind::Other => true,
+        };
+        if !same {
+            return Ok(false);
+        }
+    }
+}
+
+fn same_files(one: &OwnedFd, other: &OwnedFd) -> Result<bool, Errno> {
+    let (stat, other_stat) = (dir::stat_fd(one)?, dir::stat_fd(other)?);
+    if (stat.kind, other_stat.kind) != (Kind::File, Kind::File) {
+        return Ok(false);
+    }
+    if (stat.device, stat.inode) == (other_stat.device, other_stat.inode) {
+        return Ok(true);
+    }
+    Ok(stat.size == other_stat.size && same_content(one, other)?)
 }
 
 fn same_content(one: &OwnedFd, other: &OwnedFd) -> Result<bool, Errno> {

@@ -10,13 +10,13 @@ use ostree_formats::entry_name::EntryName;
 use ostree_formats::kargs::KernelArguments;
 use ostree_formats::origin;
 use ostree_formats::os_release::OsRelease;
+use ostree_sysroot::kernel_layout::{self, KernelError, KernelLayout};
 use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 use system::dir;
 use system::{Context, SystemError};
 
 use crate::error::Error;
-use crate::kernel_layout::{self, KernelLayout};
 use crate::roots::{Roots, read_if_there};
 
 const CONFIG_LIMIT: u64 = 1 << 20;
@@ -120,7 +120,7 @@ impl Deployment {
     /// A deployment that has no kernel, or no name for the menu, is an error here.
     pub(crate) fn read_tree(&mut self, roots: &Roots) -> Result<(), Error> {
         let directory = open(roots, &self.path)?;
-        let kernel = kernel_layout::find(&directory, &self.path)?;
+        let kernel = kernel_layout::find(&directory, &self.path, Some(&self.bootcsum))?;
         let shown = format!("/{}", self.path);
         let os_release = match read_if_there(&directory, &shown, "usr/lib/os-release", CONFIG_LIMIT)? {
             Some(bytes) => Some(bytes),
@@ -135,7 +135,8 @@ impl Deployment {
     /// The same of a deployment that has an entry already, and stays: if its tree is damaged, that is a warning, and the entry stays.
     pub(crate) fn read_tree_of_one_that_stays(&mut self, roots: &Roots) -> Result<(), Error> {
         match self.read_tree(roots) {
-            Err(error @ (Error::NoKernel(_) | Error::KernelMismatch { .. } | Error::NoTitle(_))) => {
+            Err(Error::Kernel(KernelError::System(error))) => Err(error.into()),
+            Err(error @ (Error::Kernel(_) | Error::NoTitle(_))) => {
                 log::warn!("{error}: the boot loader entry that it has stays as it is, and may not boot");
                 self.tree = Tree::Damaged;
                 Ok(())

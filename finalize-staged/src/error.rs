@@ -5,6 +5,7 @@ use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::keyfile::KeyfileError;
 use ostree_formats::repo_config::RepoConfigError;
 use ostree_formats::staged_state::StagedStateError;
+use ostree_sysroot::kernel_layout::KernelError;
 use system::SystemError;
 
 use crate::etc_merge::plan::Conflict;
@@ -90,19 +91,9 @@ pub(crate) enum Error {
     /// Whose `/etc` is to be carried over is not in the list.
     #[error("the deployment /{0}, whose /etc was to be carried over, has no boot loader entry: stage the update again")]
     MergeDeploymentMissing(DeploymentPath),
-    /// Nothing to boot with.
-    #[error("/{0} has no kernel in usr/lib/modules, usr/lib/ostree-boot or boot")]
-    NoKernel(DeploymentPath),
-    /// Older layouts carry the checksum in each name.
-    #[error("/{deployment}: {one} and {other} have different checksums in their names")]
-    KernelMismatch {
-        /// Whose.
-        deployment: DeploymentPath,
-        /// A file.
-        one: String,
-        /// Another one.
-        other: String,
-    },
+    /// What a deployment boots with is missing, damaged, or not known.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
     /// A menu needs a text.
     #[error(
         "/{0} has no PRETTY_NAME and no ID in usr/lib/os-release or etc/os-release, so its boot loader entry would have no title"
@@ -157,18 +148,6 @@ pub(crate) enum Error {
         "the overlay initrd {0} is neither in /run/ostree/staged-initrds nor in /boot/ostree/initramfs-overlays: stage the update again"
     )]
     OverlayMissing(String),
-    /// The files are not those that the name promises.
-    #[error(
-        "kernel and initramfs of /{deployment} have the checksum {found}, and {wanted} was staged: the disk is damaged; check it (ostree fsck) and stage the update again"
-    )]
-    KernelDamaged {
-        /// Whose.
-        deployment: DeploymentPath,
-        /// Of the files.
-        found: String,
-        /// As staged.
-        wanted: String,
-    },
 }
 
 fn conflicts(conflicts: &[Conflict]) -> String {

@@ -1,8 +1,12 @@
 //! Puts files into `/boot/ostree`: hard links where it is on the same filesystem as the tree, copies elsewhere. What appears under
 //! its final name is whole and durable.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
+use ostree_sysroot::kernel_layout::{self, BootFile};
+use ostree_sysroot::tree_walk::{Entry, TreeWalk};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use system::copy::Copier;
@@ -11,7 +15,6 @@ use system::{Context, SystemError, tree};
 
 use crate::boot_files::{BootFiles, Install, Overlay, Way};
 use crate::boot_plan::overlay_file;
-use crate::kernel_layout::{self, BootFile};
 use crate::prepared;
 use crate::roots::Roots;
 use crate::staged::RunOstree;
@@ -150,7 +153,7 @@ fn install_overlay(parent: &OwnedFd, run: Option<&RunOstree>, overlay: &Overlay)
 }
 
 fn source(roots: &Roots, install: &Install) -> Result<OwnedFd, SystemError> {
-    kernel_layout::open_directory(roots, &install.deployment, &install.layout)
+    kernel_layout::open_directory(&roots.sysroot, &install.deployment, &install.layout)
 }
 
 /// One file, or a directory of them, durable; nothing of that name is there.
@@ -161,41 +164,56 @@ fn put(source: &OwnedFd, directory: &OwnedFd, file: &BootFile, target: &str) -> 
     }
     // A hard link to a link would be no kernel; what it leads to has been looked up inside the deployment.
     if dir::stat_name(source, &file.source)?.is_some_and(|stat| stat.kind == Kind::Link) {
-        return put_copy(&opened, directory, target);
+        return put_copy(&opened, directory, target.as_bytes());
     }
     match rustix::fs::linkat(source, &file.source, directory, target, AtFlags::empty()) {
         Ok(()) => rustix::fs::fdatasync(&opened),
-        Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => put_copy(&opened, directory, target),
+        Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => {
+            put_copy(&opened, directory, target.as_bytes())
+        }
         Err(error) => Err(error),
     }
 }
 
-fn put_copy(source: &OwnedFd, directory: &OwnedFd, target: &str) -> Result<(), Errno> {
-    let copy = Copier::default().plain_file(source, directory, target.as_bytes())?;
+fn put_copy(source: &OwnedFd, directory: &OwnedFd, target: &[u8]) -> Result<(), Errno> {
+    let copy = Copier::default().plain_file(source, directory, target)?;
     rustix::fs::fdatasync(copy)
 }
 
-/// Copies a directory without extended attributes: labels of modules are wrong for a boot loader's files.
+/// Copies a directory without extended attributes: labels of modules are wrong for a boot loader's files. Links are copied as
+/// links; devices, fifos and sockets are not.
 fn put_directory(source: &OwnedFd, directory: &OwnedFd, target: &str) -> Result<(), Errno> {
-    let stat = rustix::fs::fstat(source)?;
-    rustix::fs::mkdirat(directory, target, Mode::from_raw_mode(0o700))?;
-    let new = tree::open(directory, target.as_bytes())?;
-    for (name, kind) in tree::entries(source)? {
-        let name = String::from_utf8(name).map_err(|_| Errno::ILSEQ)?;
+    let new = put_empty_directory(source, directory, target.as_bytes())?;
+    let mut walk = TreeWalk::new(source)?;
+    while let Some(Entry { path, kind }) = walk.next_entry()? {
+        let open = |flags| dir::open_plainly(source, OsStr::from_bytes(&path), flags);
         match kind {
-            Kind::Directory => put_directory(&tree::open(source, name.as_bytes())?, &new, &name)?,
-            Kind::File => put_copy(&tree::open_file(source, name.as_bytes())?, &new, &name)?,
-            Kind::Link => system::copy::link(source, name.as_bytes(), &new, name.as_bytes())?,
+            Kind::Directory => drop(put_empty_directory(&open(OFlags::RDONLY | OFlags::DIRECTORY)?, &new, &path)?),
+            Kind::File => put_copy(&open(OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?, &new, &path)?,
+            Kind::Link => system::copy::link(source, &path, &new, &path)?,
             Kind::Other => {}
         }
     }
-    rustix::fs::fchown(
-        &new,
-        Some(rustix::fs::Uid::from_raw(stat.st_uid)),
-        Some(rustix::fs::Gid::from_raw(stat.st_gid)),
-    )?;
-    rustix::fs::fchmod(&new, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    // A directory is durable with the names that it has then, so all of them come after all files.
+    let mut walk = TreeWalk::new(&new)?;
+    while let Some(Entry { path, kind }) = walk.next_entry()? {
+        if kind == Kind::Directory {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+            sync_directory(&dir::open_plainly(&new, OsStr::from_bytes(&path), flags)?)?;
+        }
+    }
     sync_directory(&new)
+}
+
+/// Makes `path` below `directory`, with the owner and mode of `source`.
+fn put_empty_directory(source: &OwnedFd, directory: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
+    let stat = rustix::fs::fstat(source)?;
+    rustix::fs::mkdirat(directory, path, Mode::from_raw_mode(0o700))?;
+    let new = tree::open(directory, path)?;
+    let (uid, gid) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
+    rustix::fs::fchown(&new, Some(uid), Some(gid))?;
+    rustix::fs::fchmod(&new, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    Ok(new)
 }
 
 /// `/boot/ostree`, made if it is not there.

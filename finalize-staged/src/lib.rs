@@ -20,7 +20,6 @@ mod handover;
 mod hold;
 mod install;
 mod kept_files;
-mod kernel_layout;
 mod loader_entries;
 mod messages;
 mod prepare;

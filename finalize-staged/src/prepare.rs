@@ -5,17 +5,17 @@
 //! nothing but what it made itself, and does not take the lock of the sysroot: finalization never waits for it.
 
 use ostree_formats::staged_state::StagedState;
+use ostree_sysroot::kernel_layout;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::{Context, SystemError, dir, tree};
 
 use crate::boot_files::{self, Install, Way};
 use crate::boot_plan::boot_directory;
-use crate::deployment::Deployment;
+use crate::deployment::{self, Deployment};
 use crate::deployment_list;
 use crate::error::Error;
 use crate::finalization::{self, Finalization};
-use crate::kernel_layout;
 use crate::prepared::{self, Prepared};
 use crate::room::{self, Room};
 use crate::roots::Roots;
@@ -114,7 +114,7 @@ fn put_beside(roots: &Roots, run: &RunOstree, wanted: &Install) -> Result<(), Er
         }
         rustix::fs::fsync(&parent).context("write out", "/boot/ostree")?;
     }
-    let source = kernel_layout::open_directory(roots, &wanted.deployment, &wanted.layout)?;
+    let source = kernel_layout::open_directory(&roots.sysroot, &wanted.deployment, &wanted.layout)?;
     let there = tree::open(&parent, name.as_bytes()).context("open", &shown)?;
     Prepared::record(run, &source, &there, &wanted.directory, &wanted.files)?;
     Ok(())
@@ -136,9 +136,9 @@ fn remove_what_was_prepared_for_others(roots: &Roots, sysroot: &Sysroot, statero
 /// The files must be those that the name promises: it is by this name that a boot link is found again.
 fn check_kernel(roots: &Roots, target: &Deployment) -> Result<(), Error> {
     // It has been read: without a kernel there is no plan.
-    let Some(kernel) = target.kernel() else { return Err(Error::NoKernel(target.path.clone())) };
-    let source = kernel_layout::open_directory(roots, &target.path, kernel)?;
-    kernel_layout::check(&source, target, kernel)
+    let Some(kernel) = target.kernel() else { return Ok(()) };
+    let directory = deployment::open(roots, &target.path)?;
+    Ok(kernel_layout::check(&directory, &target.path, kernel, &target.bootcsum)?)
 }
 
 /// A damaged kernel of a deployment that one would go back to is found before one wants to.
@@ -169,7 +169,7 @@ fn warn_of_what_stays_behind(sysroot: &Sysroot, staged: &StagedState) {
 
 fn damaged_files(roots: &Roots, deployment: &Deployment, directory: &str) -> Result<Vec<String>, SystemError> {
     let Some(kernel) = deployment.kernel() else { return Ok(Vec::new()) };
-    let source = kernel_layout::open_directory(roots, &deployment.path, kernel)?;
+    let source = kernel_layout::open_directory(&roots.sysroot, &deployment.path, kernel)?;
     let there = dir::open(&roots.boot, format!("ostree/{directory}"), OFlags::RDONLY | OFlags::DIRECTORY)
         .context("open", directory)?;
     let damaged = kernel.files().filter(|file| !boot_files::same(&source, &there, file).unwrap_or(true));

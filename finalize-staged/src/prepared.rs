@@ -7,13 +7,13 @@
 use std::os::fd::OwnedFd;
 
 use ostree_formats::bootlink::Bootcsum;
+use ostree_sysroot::kernel_layout::BootFile;
 use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use system::{Context, SystemError, dir};
 
 use crate::boot_files;
-use crate::kernel_layout::BootFile;
 use crate::roots::Roots;
 use crate::staged::{RUN_OSTREE, RunOstree};
 

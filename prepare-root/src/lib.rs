@@ -11,7 +11,6 @@ mod execute;
 mod facts;
 mod failure;
 mod interrupted;
-mod kernel;
 mod lookup;
 mod on_failure;
 mod physical_root;

@@ -1,9 +1,10 @@
 //! From the path that the boot loader asked for to a deployment, inside the physical root and never outside it.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use ostree_formats::bootlink::{Bootcsum, Bootlink};
 use ostree_formats::deployment::{DeploymentId, DeploymentPath};
+use ostree_sysroot::kernel_layout;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::dir::{self, Kind};
@@ -11,7 +12,6 @@ use system::verity;
 
 use crate::composefs::IMAGE;
 use crate::facts::{Found, Lack, Seal};
-use crate::kernel;
 use crate::physical_root::PhysicalRoot;
 use crate::recovery::Candidates;
 
@@ -171,5 +171,5 @@ fn could_be(physical: &PhysicalRoot, path: &DeploymentPath, bootcsum: &Bootcsum)
             return Ok(false);
         }
     }
-    kernel::has_bootcsum(directory.as_fd(), bootcsum)
+    kernel_layout::has_bootcsum(&directory, bootcsum)
 }

@@ -7,6 +7,7 @@
 mod bad_input;
 mod beside_the_peer;
 mod boot_of_others;
+mod device_trees;
 mod differences;
 mod fixture;
 mod next_boot;
@@ -90,6 +91,16 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         a_soft_reboot_is_finished_beside_a_stamp,
         who_holds_boot_ends_by_the_first_signal,
     ));
+    // Facts about libostree, whose newest version counts.
+    if guest == Guest::Forky {
+        trials.extend(with_guest!(guest, missing.or(no_binary), device_trees:
+            device_trees_with_links_are_those_of_the_peer,
+            a_copy_of_device_trees_with_links_is_not_damaged,
+            device_trees_are_as_many_and_as_deep_as_they_are,
+            the_peer_deploys_no_device_trees_with_a_loop,
+            of_several_kernels_the_one_that_was_staged_is_installed,
+        ));
+    }
     // What is ours alone is the same with each guest.
     if guest == Guest::Trixie {
         trials.extend(with_guest!(guest, missing.or(no_binary), bad_input:

@@ -60,8 +60,9 @@ pub(crate) fn a_candidate_that_cannot_be_read_is_not_passed_over(initramfs: &mut
     let other = initramfs.disk.deploy('b', 0)?;
     let kernel = format!("{other}/usr/lib/modules/6.1/vmlinuz");
     initramfs.disk.remove(&kernel)?;
-    nix::unistd::mkfifo(&initramfs.disk.path(&kernel), nix::sys::stat::Mode::S_IRUSR)?;
-    let words = [&format!("whether the deployment /{other} was meant is not known: Invalid argument")[..]];
+    initramfs.disk.link(&kernel, "vmlinuz")?;
+    let words =
+        [&format!("whether the deployment /{other} was meant is not known: Too many levels of symbolic links")[..]];
     refused(initramfs, &["/sysroot", &initramfs.disk.argument()], &words)?;
     Ok(())
 }

@@ -1,0 +1,62 @@
+//! Why it is not known what a deployment boots with.
+
+use ostree_formats::bootlink::Bootcsum;
+use ostree_formats::deployment::DeploymentPath;
+use system::SystemError;
+
+/// Why it is not known what a deployment boots with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KernelError {
+    /// A system call failed.
+    #[error(transparent)]
+    System(#[from] SystemError),
+    /// Nothing to boot with.
+    #[error("/{0} has no kernel in usr/lib/modules, usr/lib/ostree-boot or boot")]
+    Missing(DeploymentPath),
+    /// Older layouts carry the checksum in each name.
+    #[error("/{deployment}: {one} and {other} have different checksums in their names")]
+    Mismatch {
+        /// Whose.
+        deployment: DeploymentPath,
+        /// A file.
+        one: String,
+        /// Another one.
+        other: String,
+    },
+    /// libostree takes the one that its file system lists first, which may be another one on each machine.
+    #[error(
+        "/{deployment} has several kernels, and nothing on record says which one it boots with: {}; rebuild the tree with one of them",
+        .candidates.join(", ")
+    )]
+    Several {
+        /// Whose.
+        deployment: DeploymentPath,
+        /// Their paths in the deployment.
+        candidates: Vec<String>,
+    },
+    /// The one that the deployment was deployed with is damaged, or gone.
+    #[error(
+        "/{deployment} has several kernels, and none of them has the checksum {wanted} of its boot links: {}; the disk is damaged: check it (ostree fsck) and deploy again",
+        .candidates.join(", ")
+    )]
+    NotOnRecord {
+        /// Whose.
+        deployment: DeploymentPath,
+        /// The bootcsum on record.
+        wanted: Bootcsum,
+        /// Their paths in the deployment.
+        candidates: Vec<String>,
+    },
+    /// The files are not those that the name promises.
+    #[error(
+        "kernel and initramfs of /{deployment} have the checksum {found}, and {wanted} was staged: the disk is damaged; check it (ostree fsck) and stage the update again"
+    )]
+    Damaged {
+        /// Whose.
+        deployment: DeploymentPath,
+        /// Of the files.
+        found: String,
+        /// As staged.
+        wanted: Bootcsum,
+    },
+}
