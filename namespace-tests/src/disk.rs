@@ -70,6 +70,7 @@ impl Disk {
             self.directory(&format!("{path}/{directory}"))?;
         }
         self.link(&format!("{path}/ostree"), "sysroot/ostree")?;
+        self.file(&format!("{path}/sbin/init"), "init")?;
         self.file(&format!("{path}/usr/marker"), "usr")?;
         self.file(&format!("{path}/usr/etc/marker"), "shipped")?;
         self.file(&format!("{path}/etc/marker"), "etc")?;

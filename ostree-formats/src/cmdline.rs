@@ -99,6 +99,13 @@ impl KernelCommandLine {
         find.map(|(value, _)| String::from_utf8_lossy(&value).into_owned())
     }
 
+    /// The value of the last `init=`: the kernel and systemd start that in place of `/sbin/init`.
+    pub fn init(&self) -> Option<String> {
+        let line = Cmdline::from(self.of_the_kernel());
+        let last = line.iter().filter(|p| *p.key() == *b"init").last()?;
+        last.value().map(|value| String::from_utf8_lossy(value).into_owned())
+    }
+
     /// Whether somebody asked for a shell in the initramfs (`rd.shell`, `rd.break`), and so sits at the machine.
     pub fn wants_shell(&self) -> bool {
         let off = |value: Option<&[u8]>| matches!(value, Some(b"0" | b"no" | b"off" | b"false"));
@@ -168,6 +175,13 @@ mod tests {
         assert_eq!(path(r#"dyndbg="x ostree=/wrong" ostree=/right"#), "/right");
         assert_eq!(path(r#"ostree="/with space""#), "/with space");
         assert_eq!(path(r#""ostree=/with space""#), "/with space");
+    }
+
+    #[test]
+    fn the_last_init_counts() {
+        let init = |line: &str| KernelCommandLine::new(line).init();
+        assert_eq!(init("init=/a quiet init=/bin/b rd.init=/c -- init=/d").as_deref(), Some("/bin/b"));
+        assert_eq!(init("quiet initcall_debug init"), None);
     }
 
     #[test]

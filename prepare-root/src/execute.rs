@@ -3,6 +3,7 @@
 //! Everything is prepared as detached mounts and attached to a new root beside the physical root; if a step fails, the
 //! new root is taken away again and the physical root is where it was.
 
+mod init;
 pub(crate) mod undo;
 
 use std::ffi::OsString;
@@ -20,7 +21,7 @@ use system::{Context, SystemError, dir};
 
 use crate::composefs::IMAGE;
 use crate::facts::Situation;
-use crate::failure::Cause;
+use crate::failure::{Cause, InitError};
 use crate::lookup::Deployment;
 use crate::physical_root::PhysicalRoot;
 use crate::plan::MountPlan;
@@ -170,6 +171,9 @@ impl Executor<'_> {
                 volatile_root(&self.run, *device)?;
                 self.done.volatile_root = true;
             }
+            Step::RequireInit { candidates, must_exist, sealed } => {
+                self.require_init(candidates, *must_exist, *sealed)?;
+            }
             Step::BootedState(state) => self.booted_state(state)?,
             Step::RecoveryRecord { text } => {
                 let ostree = dir::open_directory(&self.run, "ostree").context("open", "/run/ostree")?;
@@ -275,6 +279,18 @@ impl Executor<'_> {
         let mount = mount::new_filesystem("overlay", "overlay", &options, MountAttrFlags::empty())?;
         mount::set_access(&mount, to_access(access)).context("set the access of", format_args!("/{target}"))?;
         self.attach(mount, target).context("mount an overlay on", format_args!("/{target}"))
+    }
+
+    fn require_init(&self, candidates: &[String], must_exist: bool, sealed: bool) -> Result<(), Cause> {
+        let Some(root) = &self.new_root else { return Ok(()) };
+        match init::require(root.as_fd(), candidates) {
+            Err(error @ InitError::Missing(_)) if !must_exist => {
+                log::warn!("the deployment /{}: {error}", self.deployment.path);
+                Ok(())
+            }
+            Err(error) => Err(Cause::Init { deployment: self.deployment.path.clone(), error, sealed }),
+            Ok(()) => Ok(()),
+        }
     }
 
     fn booted_state(&mut self, state: &BootedState) -> Result<(), SystemError> {

@@ -40,10 +40,30 @@ pub(crate) enum Cause {
     Verify { deployment: DeploymentPath, error: Box<VerifyError> },
     #[error("the composefs image of the deployment {deployment} cannot be mounted: {error}", deployment = format!("/{deployment}"))]
     Image { deployment: DeploymentPath, error: Box<SystemError> },
+    #[error("the deployment {deployment} would not boot: {error}", deployment = format!("/{deployment}"))]
+    Init {
+        deployment: DeploymentPath,
+        error: InitError,
+        /// Only files that are sealed with fs-verity can be read.
+        sealed: bool,
+    },
     #[error("{0}")]
     System(#[from] SystemError),
     #[error("cannot execute {init}: {reason}")]
     Exec { init: &'static str, reason: Errno },
+}
+
+/// Why the new root has nothing that the boot could go on with. Paths are those in the new root.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InitError {
+    #[error("it has no init: none of the files {} is there", .0.join(", "))]
+    Missing(Vec<String>),
+    #[error("{path}{} cannot be read: {reason}", because_of(.needed_by))]
+    Unreadable { path: String, needed_by: Option<String>, reason: Errno },
+}
+
+fn because_of(program: &Option<String>) -> String {
+    program.as_ref().map(|program| format!(", which {program} needs,")).unwrap_or_default()
 }
 
 fn paths(deployments: &[DeploymentPath]) -> String {

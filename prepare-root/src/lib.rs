@@ -16,6 +16,7 @@ mod on_failure;
 mod physical_root;
 mod pid1;
 mod plan;
+mod program;
 mod recovery;
 mod report;
 mod run;

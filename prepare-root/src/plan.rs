@@ -7,6 +7,8 @@
 //! 3. One exchange at the end: the physical root leaves, the new root comes. A second run that finds itself between these
 //!    two finds the physical root inside the new one ([`crate::interrupted`]).
 
+mod init;
+
 use ostree_formats::booted_state::{BootedState, ComposefsState};
 use ostree_formats::cmdline::BootTarget;
 use ostree_formats::prepare_root_conf::{ComposefsMode, PrepareRootConf};
@@ -65,6 +67,8 @@ pub(crate) enum PlanError {
 pub(crate) struct Resolved {
     pub(crate) asked_for: BootTarget,
     pub(crate) recovery: Option<Recovery>,
+    /// `init=`.
+    pub(crate) init: Option<String>,
 }
 
 /// Makes the plan.
@@ -105,6 +109,8 @@ pub(crate) fn plan(
     steps.extend(usr(image.as_ref(), facts, &mut warnings)?);
     steps.extend(sysroot(pid1, sysroot_ro));
     steps.extend(var(mount_var, sysroot_ro, facts, &mut warnings)?);
+    let sealed = image.as_ref().is_some_and(|image| image.verity);
+    steps.push(init::require(facts.situation, resolved.init, sealed));
     steps.extend(resolved.recovery.as_ref().map(|r| Step::RecoveryRecord { text: recovery::record(r) }));
     steps.push(Step::BootedState(BootedState {
         device: deployment.device,
@@ -116,7 +122,7 @@ pub(crate) fn plan(
         transient_etc: conf.etc_transient.then(|| TRANSIENT_ETC.to_owned()),
     }));
     steps.push(if pid1 {
-        Step::Exec { init: "/sbin/init" }
+        Step::Exec { init: init::INIT }
     } else {
         Step::MoveIntoPlace { sysroot: facts.sysroot.clone(), writable: !facts.sysroot_read_only }
     });

@@ -1,5 +1,7 @@
 //! The report of a failed boot: everything an administrator at a serial console needs, in one block.
 
+mod init;
+
 use std::fmt::Write;
 
 use crate::composefs::ComposefsError;
@@ -134,6 +136,7 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
             "the kernel is too old for composefs images"
         }
         Cause::Image { .. } => "the image is damaged, or the kernel cannot mount it; see what it said (dmesg)",
+        Cause::Init { error, sealed, .. } => init::likely_cause(error, *sealed),
         Cause::Exec { .. } => "the deployment's /sbin/init is damaged, or for another machine",
     }
     .to_owned()
@@ -185,6 +188,7 @@ fn is_about_an_image(cause: &Cause) -> bool {
         Cause::Verify { .. } => true,
         // What a kernel lacks, no deployment is to blame for.
         Cause::Image { error, .. } => !matches!(error.reason, rustix::io::Errno::NODEV | rustix::io::Errno::OPNOTSUPP),
+        Cause::Init { sealed, .. } => *sealed,
         Cause::System(error) => error.reason == rustix::io::Errno::IO,
         Cause::Plan { error: PlanError::Composefs(error), .. } => about_image(error) == DEPLOY_AGAIN,
         _ => false,
@@ -208,6 +212,9 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
                 "to give up the hotfix: mount -o remount,rw {sysroot} && chattr -i {sysroot}/{deployment} && \
                  rm -rf {sysroot}/{deployment}/.usr-ovl-work"
             ));
+        }
+        Cause::Init { error, sealed, .. } => {
+            actions.extend(init::what_to_do(error, *sealed).into_iter().map(str::to_owned));
         }
         Cause::PreparedForAnother { .. } => actions.push("reboot, and choose that entry at the boot menu".to_owned()),
         Cause::Image { error, .. } if error.reason == rustix::io::Errno::NODEV => {

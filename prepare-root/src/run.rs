@@ -112,12 +112,14 @@ impl Request {
         // Somebody who boots by hand, with a command line of their own, sits there all the same.
         known.wants_shell = booted_with.as_ref().is_ok_and(KernelCommandLine::wants_shell);
         let of_kernel = booted_with.as_ref().ok().and_then(KernelCommandLine::composefs);
+        let init_of_kernel = booted_with.as_ref().ok().and_then(KernelCommandLine::init);
         let cmdline = match &self.cmdline {
             Some(line) => KernelCommandLine::new(line.as_bytes()),
             None => booted_with?,
         };
         // Somebody who boots another deployment by hand, and names only that, does not switch a signature off by it.
         let composefs_argument = cmdline.composefs().or(of_kernel);
+        let init = cmdline.init().or(init_of_kernel);
         known.wants_shell |= cmdline.wants_shell();
 
         let pid1 = self.situation == Situation::Pid1;
@@ -188,7 +190,7 @@ impl Request {
         };
         let image = image_facts(&mut deployment, &composefs)?;
         let facts = physical.facts(self.situation, &deployment, &conf, composefs.mode, image, signature)?;
-        let resolved = Resolved { asked_for, recovery };
+        let resolved = Resolved { asked_for, recovery, init };
         let plan = plan::plan(&conf, composefs, resolved, &facts)
             .map_err(|error| Cause::Plan { deployment: facts.deployment.path.clone(), error })?;
         Ok(Planned::Plan(Box::new(plan), physical, deployment))

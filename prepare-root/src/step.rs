@@ -79,6 +79,14 @@ pub(crate) enum Step {
     SysrootReadOnly,
     /// So that systemd finds the disk behind an overlay root.
     VolatileRoot { device: u64 },
+    /// Read the first of these that is there, and what it needs first.
+    RequireInit {
+        candidates: Vec<String>,
+        /// That none of them is there stops the boot.
+        must_exist: bool,
+        /// Only files that are sealed with fs-verity can be read.
+        sealed: bool,
+    },
     /// `/run/ostree-booted`.
     BootedState(BootedState),
     /// `/run/ostree/recovered-boot`: for later tools.
@@ -151,6 +159,9 @@ impl fmt::Display for Step {
             }
             Self::SysrootReadOnly => f.write_str("make /sysroot read-only"),
             Self::VolatileRoot { device } => write!(f, "link /run/systemd/volatile-root to device {device:#x}"),
+            Self::RequireInit { candidates, .. } => {
+                write!(f, "read {} and what it needs first", candidates.first().map_or("init", String::as_str))
+            }
             Self::BootedState(state) => write_booted_state(f, state),
             Self::RecoveryRecord { .. } => f.write_str("write /run/ostree/recovered-boot"),
             Self::MoveIntoPlace { sysroot, .. } => {

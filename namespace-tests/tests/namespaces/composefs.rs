@@ -21,14 +21,14 @@ pub(crate) const BRANCH: &str = "os/image";
 
 pub(crate) const COMMIT: &str = "ostree --repo=/target/ostree/repo commit --branch=os/image --tree=ref=os/stable --no-bindings \
                       --generate-composefs-metadata";
-/// A program that only its owner and user 12 may write: without the list everybody of the group might.
-const WITH_ACL: &str = "/run/fixture/tools/setfacl -m u:12:rw,g::- usr/bin/program";
+/// A program that only its owner and user 12 may write: without the list everybody of the group might. And an init.
+const TREE: &str = "/run/fixture/tools/setfacl -m u:12:rw,g::- usr/bin/program; echo init >usr/sbin/init";
 pub(crate) const DEPLOY: &str = "ostree admin deploy --sysroot=/target --os=os --karg=root=LABEL=root --karg=rw";
 
 /// A copy of a system with an image.
 pub(crate) fn machine() -> Result<Machine> {
     let install = format!("{COMMIT}\n{DEPLOY} {BRANCH}");
-    Story::named("image-of-commit").first_tree(WITH_ACL).installed(install).staged(Guest::Forky)?.copy()
+    Story::named("image-of-commit").first_tree(TREE).installed(install).staged(Guest::Forky)?.copy()
 }
 
 /// A story on such a system.

@@ -7,6 +7,7 @@ mod beside_the_peer;
 mod boot;
 mod composefs;
 mod failing;
+mod init;
 mod pid1;
 mod recovery;
 mod signed;
@@ -191,6 +192,14 @@ fn main() -> ExitCode {
         stories!(failing:
             the_report_says_what_there_is,
         ),
+        stories!(init:
+            links_of_init_are_followed_in_the_new_root,
+            what_init_needs_first_is_read_too,
+            a_disk_that_fails_at_init_is_told,
+            init_of_the_command_line_counts,
+            a_root_without_any_init_stops,
+        ),
+        images!(init: an_image_of_which_no_file_can_be_read_stops),
         stories!(recovery:
             the_only_deployment_with_that_kernel_is_booted,
             of_two_with_one_commit_the_other_link_decides,

@@ -6,6 +6,7 @@ use ostree_formats::prepare_root_conf::{self, ConfigFile};
 use rustix::io::Errno;
 use system::SystemError;
 
+use crate::failure::InitError;
 use crate::survey::MountedAs;
 
 const DEPLOYMENT: &str = "ostree/deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0";
@@ -118,6 +119,26 @@ fn every_cause_has_something_to_do() {
         (Cause::Image { deployment: deployment(), error: Box::new(overlay.clone()) }, DEPLOYMENT),
         (Cause::Image { deployment: deployment(), error: Box::new(too_old) }, "(from Linux 6.5 on; this is 6.1)"),
         (overlay.into(), "(kernel: overlay: said so)"),
+        (
+            Cause::Init {
+                deployment: deployment(),
+                error: InitError::Missing(vec!["/sbin/init".into()]),
+                sealed: false,
+            },
+            "/sbin/init",
+        ),
+        (
+            Cause::Init {
+                deployment: deployment(),
+                error: InitError::Unreadable {
+                    path: "/lib64/ld.so".into(),
+                    needed_by: Some("/sbin/init".into()),
+                    reason: Errno::IO,
+                },
+                sealed: true,
+            },
+            "/lib64/ld.so, which /sbin/init needs, cannot be read: Input/output error",
+        ),
         (Cause::Exec { init: "/sbin/init", reason: Errno::NOEXEC }, "/sbin/init"),
     ];
     for (cause, object) in causes {

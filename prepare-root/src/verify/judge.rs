@@ -51,7 +51,7 @@ pub(crate) fn judge(physical: &PhysicalRoot, path: &DeploymentPath, demand: &Dem
     let facts = physical.facts(Situation::Systemd, &deployment, &own.conf, decision.mode, image, signature)?;
     let facts = as_finalized(facts, &deployment);
     let asked_for = BootTarget { path: shown.clone(), asked: Asked::Ostree, argument: String::new() };
-    plan::plan(&own.conf, decision.clone(), Resolved { asked_for, recovery: None }, &facts)?;
+    plan::plan(&own.conf, decision.clone(), Resolved { asked_for, recovery: None, init: None }, &facts)?;
     if facts.deployment.hotfix_work != Found::Nothing && facts.signature.is_none() {
         return Err(Finding::Hotfix);
     }

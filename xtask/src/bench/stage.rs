@@ -100,7 +100,8 @@ pub(crate) fn enter<T: Send>(
         story(&Stage { initramfs, configuration, boot_is_mounted })
     };
     if configuration.is_image() {
-        let machine = Story::named("bench-image").staged(rootfs.guest())?.copy()?;
+        let machine =
+            Story::named("bench-image").first_tree("echo init >usr/sbin/init").staged(rootfs.guest())?.copy()?;
         return inside_of(&machine, &programs.ours, Some(&peer), set);
     }
     let image = DiskImage::new()?;

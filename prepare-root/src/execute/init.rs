@@ -1,0 +1,89 @@
+//! Whether the boot can go on in the new root: its init is read, and what that needs first.
+//!
+//! A root that is mounted may be one of which no file can be read: with fs-verity demanded and not to be had, or on a disk that
+//! fails. Nothing would say so later: systemd is the first program that is read.
+
+use std::ffi::OsStr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use system::dir::{self, Kind};
+use system::tree;
+
+use crate::failure::InitError;
+use crate::program::{self, Needs, PAGE};
+
+/// The kernel goes on to no more interpreters of scripts than this.
+const MOST_SCRIPTS: usize = 5;
+
+/// Reads the first of `candidates` that is a file in `root`, and what it needs first. Links are followed inside `root`.
+pub(super) fn require(root: BorrowedFd<'_>, candidates: &[String]) -> Result<(), InitError> {
+    for candidate in candidates {
+        let path = candidate.as_bytes();
+        if let Some(program) = open(root, path).map_err(|reason| unreadable(path, None, reason))? {
+            return require_what_it_needs(root, path, program);
+        }
+    }
+    Err(InitError::Missing(candidates.to_vec()))
+}
+
+fn require_what_it_needs(root: BorrowedFd<'_>, path: &[u8], mut program: Program) -> Result<(), InitError> {
+    let mut needed_by = path.to_vec();
+    for _ in 0..MOST_SCRIPTS {
+        let (next, is_last) = match program::needs(&program.page) {
+            Needs::Nothing => return Ok(()),
+            Needs::Interpreter(path) => (path, false),
+            Needs::Loader { offset, length } => {
+                let path = program.path_at(offset, length);
+                (path.map_err(|reason| unreadable(&needed_by, None, reason))?, true)
+            }
+        };
+        let opened = open(root, &next).and_then(|program| program.ok_or(Errno::NOENT));
+        program = opened.map_err(|reason| unreadable(&next, Some(&needed_by), reason))?;
+        if is_last {
+            return Ok(());
+        }
+        needed_by = next;
+    }
+    Ok(())
+}
+
+fn unreadable(path: &[u8], needed_by: Option<&[u8]>, reason: Errno) -> InitError {
+    let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+    InitError::Unreadable { path: text(path), needed_by: needed_by.map(text), reason }
+}
+
+/// A file that could be opened, and its first page, which was read: where files are sealed, that is when the kernel looks.
+struct Program {
+    file: OwnedFd,
+    page: Vec<u8>,
+}
+
+/// `None`: there is no file of that name.
+fn open(root: BorrowedFd<'_>, path: &[u8]) -> Result<Option<Program>, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = match dir::open(root, OsStr::from_bytes(path), flags) {
+        // ENXIO is a socket, or a device without a driver.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::NXIO) => return Ok(None),
+        other => other?,
+    };
+    if dir::stat_fd(&file)?.kind != Kind::File {
+        return Ok(None);
+    }
+    let mut page = vec![0; PAGE];
+    let length = tree::fill(&file, &mut page)?;
+    page.truncate(length);
+    Ok(Some(Program { file, page }))
+}
+
+impl Program {
+    /// The path that ends with a zero byte at `offset`.
+    fn path_at(&self, offset: u64, length: usize) -> Result<Vec<u8>, Errno> {
+        let mut path = vec![0; length];
+        let read = rustix::io::retry_on_intr(|| rustix::io::pread(&self.file, path.as_mut_slice(), offset))?;
+        path.truncate(read);
+        Ok(path.split(|byte| *byte == 0).next().unwrap_or_default().to_vec())
+    }
+}
