@@ -6,6 +6,7 @@ use std::fmt::Write;
 use rustix::io::Errno;
 use serde::Serialize;
 use system::output;
+use system::printable::printable;
 
 use crate::Status;
 use crate::boot_files::BootFiles;
@@ -51,14 +52,13 @@ struct ShownEtc {
 
 /// Prints it.
 pub(crate) fn show(json: bool) -> Status {
-    let result = look().map(|shown| match json {
-        true => serde_json::to_string_pretty(&shown).unwrap_or_default() + "\n",
-        false => text(&shown),
-    });
-    match result {
-        Ok(text) => {
+    match look() {
+        Ok(shown) => {
             // A reader that went away has read what it wanted.
-            let _ = output::print(&text);
+            let _ = match json {
+                true => output::print_json(&(serde_json::to_string_pretty(&shown).unwrap_or_default() + "\n")),
+                false => output::print(&text(&shown)),
+            };
             crate::SUCCESS
         }
         Err(error) => {
@@ -159,7 +159,7 @@ fn text(shown: &Shown) -> String {
     let mut out = String::new();
     let mut line = |text: String| {
         // Writing to a string does not fail.
-        let _ = writeln!(out, "{text}");
+        let _ = writeln!(out, "{}", printable(&text));
     };
     let Some(staged) = &shown.staged else {
         line(

@@ -90,7 +90,7 @@ fn prepare(request: &Request, init_arguments: &[OsString]) -> Status {
     if request.situation == Situation::Pid1 && pid1::has_pivoted() {
         failure.sysroot = PathBuf::from("/sysroot");
     }
-    log::error!("{}", report::report(&failure, &survey::survey(&failure.sysroot)));
+    log::error!(target: system::log::LINES, "{}", report::report(&failure, &survey::survey(&failure.sysroot)));
     let somebody_is_there = known.wants_shell || on_failure::runs_by_hand(request.situation);
     on_failure::act(on_failure::decide(known.on_failure, somebody_is_there));
     FAILED

@@ -8,6 +8,8 @@ use ostree_formats::bootlink::Bootlink;
 use ostree_formats::deployment::DeploymentPath;
 use rustix::io::Errno;
 use serde::Serialize;
+use system::printable::printable;
+use system::shell::quoted;
 
 /// What was found while looking for the deployment that a missing boot link meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,9 +92,10 @@ fn repair_command(candidates: &Candidates, deployment: &DeploymentPath) -> Strin
         commands.push(format!("cp -aT /sysroot/ostree/boot.{other}/ {directory}"));
     }
     let of_link = format!("{directory}/{}/{}", link.stateroot, link.bootcsum);
-    commands.push(format!("mkdir -p '{of_link}'"));
+    commands.push(format!("mkdir -p {}", quoted(&of_link)));
     let target = format!("../../../deploy/{}/deploy/{}", deployment.stateroot, deployment.id);
-    commands.push(format!("ln -sfnT '{target}' '{of_link}/{}'", link.bootserial));
+    let new_link = format!("{of_link}/{}", link.bootserial);
+    commands.push(format!("ln -sfnT {} {}", quoted(&target), quoted(&new_link)));
     if !candidates.set_exists {
         commands.push(format!("ln -sfnT boot.{this}.0 {set}"));
     }
@@ -100,10 +103,14 @@ fn repair_command(candidates: &Candidates, deployment: &DeploymentPath) -> Strin
     commands.join(" && ")
 }
 
-/// `/run/ostree/recovered-boot`: a key file for later tools.
+/// `/run/ostree/recovered-boot`: a key file for later tools. A value is one line, whatever the names are that are in it; the
+/// command is for a shell, and has no escapes of a key file.
 pub(crate) fn record(recovery: &Recovery) -> String {
     let Recovery { missing, deployment, reason, repair } = recovery;
-    format!("[recovery]\nmissing=/{missing}\ndeployment=/{deployment}\nreason={reason}\nrepair={repair}\n")
+    let (missing, deployment) = (format!("/{missing}"), format!("/{deployment}"));
+    let keys = [("missing", &missing), ("deployment", &deployment), ("reason", reason), ("repair", repair)];
+    let lines = keys.map(|(key, value)| format!("{key}={}\n", printable(value)));
+    format!("[recovery]\n{}", lines.concat())
 }
 
 /// The warning for console and journal.
@@ -151,6 +158,27 @@ mod tests {
         candidates.set_exists = false;
         let repair = choose(&candidates).unwrap().repair;
         assert!(repair.contains("cp -aT /sysroot/ostree/boot.0/") && repair.contains("boot.1.0"), "{repair}");
+    }
+
+    #[test]
+    fn a_name_is_no_command_and_no_line() {
+        let odd = "x'; touch pwned; '\n[recovery]\nrepair=reboot";
+        let deployment: DeploymentPath = format!("ostree/deploy/{odd}/deploy/{}.0", "a".repeat(64)).parse().unwrap();
+        let mut candidates = candidates(std::slice::from_ref(&deployment), None);
+        candidates.link.stateroot = deployment.stateroot.clone();
+        let recovery = choose(&candidates).unwrap();
+        let record = record(&recovery);
+        assert_eq!(record.lines().count(), 5, "{record}");
+        let command = record.lines().find_map(|line| line.strip_prefix("repair=")).unwrap();
+        // Instead of the programs that it names, one that says what it was called with.
+        let functions = "mount() { :; }; sync() { :; }; mkdir() { printf '%s\\0' \"$2\"; }; ln() { printf '%s\\0' \"$2\" \"$3\"; };";
+        let output = std::process::Command::new("sh").args(["-c", &format!("{functions} {command}")]).output().unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap();
+        let of_link = format!("/sysroot/ostree/boot.1.0/{odd}/{}", "c".repeat(64));
+        let target = format!("../../../deploy/{odd}/deploy/{}.0", "a".repeat(64));
+        let expected =
+            [of_link.clone(), target, format!("{of_link}/1"), "boot.1.0".into(), "/sysroot/ostree/boot.1".into()];
+        assert_eq!(shown.split_terminator('\0').collect::<Vec<_>>(), expected, "{command}");
     }
 
     #[test]

@@ -4,6 +4,9 @@ mod init;
 
 use std::fmt::Write;
 
+use system::printable::printable;
+use system::shell::quoted;
+
 use crate::composefs::ComposefsError;
 use crate::facts::{Lack, Situation};
 use crate::failure::{Cause, Failure};
@@ -14,10 +17,10 @@ use crate::survey::Survey;
 
 /// Writes it.
 pub(crate) fn report(failure: &Failure, survey: &Survey) -> String {
-    let mut text = format!("cannot boot: {}\n", failure.cause);
+    let mut text = format!("cannot boot: {}\n", printable(&failure.cause.to_string()));
     let mut line = |label: &str, value: &str| {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {label:<14}{value}");
+        let _ = writeln!(text, "  {label:<14}{}", printable(value));
     };
     match &failure.asked_for {
         Some(target) => {
@@ -196,7 +199,8 @@ fn is_about_an_image(cause: &Cause) -> bool {
 }
 
 fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
-    let sysroot = failure.sysroot.display();
+    let shown = failure.sysroot.display().to_string();
+    let sysroot = quoted(&shown);
     let mut actions = Vec::new();
     match &failure.cause {
         Cause::NotMounted(_) | Cause::NotOstree(_) => {
@@ -208,9 +212,11 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
         Cause::Plan { error: PlanError::Composefs(error), .. } => actions.push(about_image(error).to_owned()),
         Cause::Verify { error, .. } => actions.push(about_signature(error).to_owned()),
         Cause::Plan { error: PlanError::HotfixWithoutUpper | PlanError::HotfixWork, deployment } => {
+            let directory = format!("{shown}/{deployment}");
             actions.push(format!(
-                "to give up the hotfix: mount -o remount,rw {sysroot} && chattr -i {sysroot}/{deployment} && \
-                 rm -rf {sysroot}/{deployment}/.usr-ovl-work"
+                "to give up the hotfix: mount -o remount,rw {sysroot} && chattr -i {} && rm -rf {}",
+                quoted(&directory),
+                quoted(&format!("{directory}/.usr-ovl-work"))
             ));
         }
         Cause::Init { error, sealed, .. } => {
@@ -248,7 +254,8 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
         };
         if let Some(then) = then {
             actions.push(format!(
-                "or in this shell: /usr/lib/ostree/ostree-prepare-root {sysroot} ostree={link}, then {then}"
+                "or in this shell: /usr/lib/ostree/ostree-prepare-root {sysroot} {}, then {then}",
+                quoted(&format!("ostree={link}"))
             ));
         }
     } else {

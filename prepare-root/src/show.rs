@@ -1,7 +1,8 @@
 //! What goes to standard output: plans, findings, texts.
 
 use serde::Serialize;
-use system::SystemError;
+use system::printable::printable;
+use system::{SystemError, output};
 
 use crate::check_config::Findings;
 use crate::interrupted::Prepared;
@@ -12,10 +13,7 @@ use crate::{FAILED, SUCCESS, Status, UNKNOWN};
 
 /// Prints; a reader that went away is no success.
 pub(crate) fn print(text: &str) -> Status {
-    match system::output::print(text) {
-        Ok(()) => SUCCESS,
-        Err(_) => FAILED,
-    }
+    if output::print(text).is_ok() { SUCCESS } else { FAILED }
 }
 
 /// `--plan`, and with `json` for machines.
@@ -24,8 +22,10 @@ pub(crate) fn plan(request: &Request, json: bool) -> Status {
         Ok(Planned::Plan(plan, ..)) if json => in_json(&plan),
         Ok(Planned::Plan(plan, ..)) => print(&in_words(&plan)),
         Ok(Planned::PreparedAlready(prepared)) if json => in_json(&PreparedAlready { prepared_already: prepared }),
-        Ok(Planned::Running(root)) => print(&format!("booted already, from {root}: nothing to do\n")),
-        Ok(Planned::PreparedAlready(prepared)) => print(&format!("prepared already, for {prepared}: nothing to do\n")),
+        Ok(Planned::Running(root)) => print_line(&format!("booted already, from {root}: nothing to do")),
+        Ok(Planned::PreparedAlready(prepared)) => {
+            print_line(&format!("prepared already, for {prepared}: nothing to do"))
+        }
         Err(cause) => failed(&cause),
     }
 }
@@ -39,7 +39,8 @@ struct PreparedAlready {
 
 fn in_json(value: &impl Serialize) -> Status {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => print(&format!("{text}\n")),
+        Ok(text) if output::print_json(&format!("{text}\n")).is_ok() => SUCCESS,
+        Ok(_) => FAILED,
         Err(error) => failed(&error),
     }
 }
@@ -70,7 +71,7 @@ pub(crate) fn verdicts(request: &verify::Request) -> Status {
         };
         bad |= result.as_ref().is_err_and(Finding::is_certain);
         unknown |= result.as_ref().is_err_and(|finding| !finding.is_certain());
-        printed &= print(&printable(&format!("/{deployment}: {verdict}"))) == SUCCESS;
+        printed &= print_line(&format!("/{deployment}: {verdict}")) == SUCCESS;
     });
     match result {
         Err(cause) => {
@@ -85,9 +86,12 @@ pub(crate) fn verdicts(request: &verify::Request) -> Status {
 }
 
 /// One line, whatever the names are that a disk has in it.
-fn printable(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(shown).chain(["\n".to_owned()]).collect()
+fn print_line(text: &str) -> Status {
+    print(&line(text))
+}
+
+fn line(text: &str) -> String {
+    format!("{}\n", printable(text))
 }
 
 fn failed(error: &dyn std::fmt::Display) -> Status {
@@ -97,12 +101,13 @@ fn failed(error: &dyn std::fmt::Display) -> Status {
 
 /// A plan, line by line.
 pub(crate) fn in_words(plan: &MountPlan) -> String {
-    let mut text = format!("asked for: {} (kernel argument {})\n", plan.asked_for.path, plan.asked_for.argument);
+    let asked_for = &plan.asked_for;
+    let mut text = line(&format!("asked for: {} (kernel argument {})", asked_for.path, asked_for.argument));
     for warning in &plan.warnings {
-        text.push_str(&format!("warning: {warning}\n"));
+        text.push_str(&line(&format!("warning: {warning}")));
     }
     for (number, step) in (1..).zip(&plan.steps) {
-        text.push_str(&format!("{number:2}. {step}\n"));
+        text.push_str(&line(&format!("{number:2}. {step}")));
     }
     text
 }

@@ -4,6 +4,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::printable::printable;
+
 const SOCKET: &str = "/run/systemd/journal/socket";
 
 /// A way to the journal.
@@ -31,6 +33,8 @@ impl Journal {
 fn encode(fields: &[(&str, String)]) -> Vec<u8> {
     let mut datagram = Vec::new();
     for (name, value) in fields {
+        // What people read; the other fields are data.
+        let value = if *name == "MESSAGE" { printable(value) } else { value.into() };
         datagram.extend_from_slice(name.as_bytes());
         if value.contains('\n') {
             datagram.push(b'\n');
@@ -52,5 +56,10 @@ mod tests {
     fn a_value_of_several_lines_has_its_length_before_it() {
         let fields = [("MESSAGE", "one".to_owned()), ("TEXT", "a\nb".to_owned())];
         assert_eq!(encode(&fields), b"MESSAGE=one\nTEXT\n\x03\0\0\0\0\0\0\0a\nb\n");
+    }
+
+    #[test]
+    fn a_message_does_not_talk_to_the_terminal() {
+        assert_eq!(encode(&[("MESSAGE", "a\x1b[2J".to_owned())]), b"MESSAGE=a\\u{1b}[2J\n");
     }
 }

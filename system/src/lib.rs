@@ -1,4 +1,5 @@
-//! Effects: directories held by descriptor, trees and copies, locks, mounts, durability, the journal, the log.
+//! Effects: directories held by descriptor, trees and copies, locks, mounts, durability, the journal, the log, and text that is safe to
+//! print.
 //!
 //! The only crate of the workspace in which `unsafe` may stand, each block with its reason; everything that the kernel
 //! offers and no library wraps is wrapped here. Decides nothing: what to do comes from a plan.
@@ -20,8 +21,10 @@ mod mount_compat;
 pub mod notify;
 pub mod output;
 pub mod power;
+pub mod printable;
 pub mod proc;
 mod removal;
+pub mod shell;
 pub mod sync;
 pub mod tree;
 pub mod verity;

@@ -2,6 +2,9 @@
 //!
 //! Under systemd standard error goes to the journal, which takes a `<N>` before a line for its priority (sd-daemon(3)).
 //! Elsewhere standard error is the console, and the kernel log gets a copy, so that `dmesg` has it later.
+//!
+//! A message is one line, whatever the names are that it has in it, and [`printable`]. Only what is logged with the target
+//! [`LINES`] has line feeds of its own.
 
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
@@ -10,6 +13,10 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::fs::{Mode, OFlags};
 
 use crate::dir::write_all;
+use crate::printable::{printable, printable_lines};
+
+/// The target of a message of several lines, each of which went through [`printable`].
+pub const LINES: &str = "lines";
 
 /// Where standard error leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,10 +99,17 @@ impl Log for Sink {
     }
 
     fn log(&self, record: &Record<'_>) {
-        self.block(record.level(), &format!("{}: {}", self.program, record.args()));
+        self.block(record.level(), &message(self.program, record));
     }
 
     fn flush(&self) {}
+}
+
+/// What a record says.
+fn message(program: &str, record: &Record<'_>) -> String {
+    let text = format!("{program}: {}", record.args());
+    let shown = if record.target() == LINES { printable_lines(&text) } else { printable(text.trim_end()) };
+    shown.into_owned()
 }
 
 fn prefix(level: Level) -> &'static str {
@@ -139,7 +153,17 @@ fn records(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::records;
+    use super::{LINES, message, records};
+    use log::Record;
+
+    #[test]
+    fn a_message_is_one_line_whatever_is_in_it() {
+        let name = "x\n<3>forged\x1b[2J\u{202e}";
+        let shown = message("p", &Record::builder().args(format_args!("cannot open {name}: no")).build());
+        assert_eq!(shown, r"p: cannot open x\n<3>forged\u{1b}[2J\u{202e}: no");
+        let lines = message("p", &Record::builder().target(LINES).args(format_args!("one\n  two\x1b\n")).build());
+        assert_eq!(lines, "p: one\n  two\\u{1b}\n");
+    }
 
     #[test]
     fn a_line_that_is_too_long_for_a_record_is_cut_and_not_lost() {

@@ -6,6 +6,7 @@ mod bad_input;
 mod beside_the_peer;
 mod boot;
 mod composefs;
+mod console;
 mod failing;
 mod init;
 mod pid1;
@@ -126,6 +127,10 @@ fn main() -> ExitCode {
             a_kernel_without_overlay_is_told,
             composefs_that_is_demanded_stops,
             a_wrong_call_has_a_status_of_its_own,
+        ),
+        stories!(console:
+            a_report_shows_names_and_does_not_obey_them,
+            a_plan_shows_names_and_does_not_obey_them,
         ),
         images!(composefs:
             the_tree_of_the_image_is_read,
