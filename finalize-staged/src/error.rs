@@ -102,6 +102,11 @@ pub(crate) enum Error {
     /// What nobody can decide for the machine.
     #[error("{}", conflicts(.0))]
     Conflicts(Vec<Conflict>),
+    /// No system call takes such a path.
+    #[error(
+        "cannot merge /etc: the path of the directory {0} is longer than the 4,095 bytes that the kernel takes; move the directory out of /etc, or remove it, and finalize again"
+    )]
+    EtcTooDeep(String),
     /// FAT has no links.
     #[error(
         "/boot is a FAT filesystem: the symbolic links that make an update atomic cannot be there; move /boot to ext4 or XFS (the ESP can stay FAT)"

@@ -133,7 +133,7 @@ fn etc_merge(
     let scanned = scan::scan(&trees, lenient)?;
     Ok(EtcMerge {
         from: merge.path.clone(),
-        plan: etc_plan::plan(&scanned.root),
+        plan: etc_plan::plan(&scanned.differences),
         skipped: scanned.skipped,
         unreadable: scanned.unreadable,
     })

@@ -1,14 +1,14 @@
 //! Does what the plan says, in the new deployment's `etc`.
 //!
-//! Services are still stopping while this runs: what has vanished since it was planned counts as removed, what has changed is
-//! read again. Nothing is looked up through a link.
+//! Services are still stopping while this runs: what has vanished since it was planned counts as removed, what is there again is
+//! carried over, what has changed is read again. Nothing is looked up through a link.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use system::copy::{self, Copier};
-use system::dir::Kind;
+use system::dir::{self, Kind};
 use system::{Context, SystemError, tree};
 
 use super::path::EtcPath;
@@ -26,11 +26,17 @@ pub(crate) fn execute(
     new: impl AsFd,
     mut progress: impl FnMut(),
 ) -> Result<(), SystemError> {
-    let mut merge = Merge { copier: Copier::default(), machine: machine.as_fd(), new: new.as_fd(), last: None };
+    let places = Places { machine: machine.as_fd(), new: new.as_fd(), last: None };
+    let mut merge = Merge { copier: Copier::default(), places };
     for step in &plan.steps {
         match step {
-            Step::Remove(path) => merge.remove(path).context(MERGE, path),
-            Step::Directory(path) => merge.directory(path).context(MERGE, path),
+            Step::Remove(path) => merge.remove(path),
+            Step::MakeWay(path) => merge.make_way(path).context(MERGE, path),
+            Step::Directory(path) => match merge.directory(path) {
+                // The directory that it is in vanished before it could be made.
+                Err(Errno::NOENT) => merge.replace(path),
+                other => other.context(MERGE, path),
+            },
             Step::Replace(path) => merge.replace(path),
         }?;
         progress();
@@ -51,7 +57,8 @@ pub(crate) fn reset(deployment: impl AsFd, shown: &str) -> Result<(), SystemErro
     }
     let etc = tree::open(deployment, b"etc").context("open", &shown_etc)?;
     tree::empty(&etc).context("empty", &shown_etc)?;
-    copy_into(&mut Copier::default(), shipped.as_fd(), etc.as_fd(), &EtcPath::default()).map_err(|error| SystemError {
+    let all = vec![EtcPath::default()];
+    copy_directories(&mut Copier::default(), shipped.as_fd(), etc.as_fd(), all).map_err(|error| SystemError {
         operation: "copy",
         object: format!("{shown}/usr{}", error.object),
         ..error
@@ -60,10 +67,15 @@ pub(crate) fn reset(deployment: impl AsFd, shown: &str) -> Result<(), SystemErro
 
 struct Merge<'a> {
     copier: Copier,
+    places: Places<'a>,
+}
+
+/// Both trees.
+struct Places<'a> {
     machine: BorrowedFd<'a>,
     new: BorrowedFd<'a>,
     /// The directories of the last step: the next one is often in the same.
-    last: Option<(Vec<u8>, Directories)>,
+    last: Option<(EtcPath, Directories)>,
 }
 
 /// One directory of both trees.
@@ -73,37 +85,61 @@ struct Directories {
     new: OwnedFd,
 }
 
-impl Merge<'_> {
-    fn directories(&mut self, path: &[u8]) -> Result<&Directories, Errno> {
+impl Places<'_> {
+    fn directories(&mut self, path: &EtcPath) -> Result<&Directories, Errno> {
         if self.last.as_ref().is_none_or(|(last, _)| last != path) {
             let machine = match inside(self.machine, path) {
                 Ok(directory) => Some(directory),
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => None,
+                Err(error) if is_of_a_change(error) => None,
                 Err(error) => return Err(error),
             };
-            self.last = Some((path.to_vec(), Directories { machine, new: inside(self.new, path)? }));
+            self.last = Some((path.clone(), Directories { machine, new: inside(self.new, path)? }));
         }
         self.last.as_ref().map(|(_, directories)| directories).ok_or(Errno::NOENT)
     }
 
-    fn remove(&mut self, path: &EtcPath) -> Result<(), Errno> {
-        let Some((parent, name)) = path.split() else { return Err(Errno::INVAL) };
-        match self.directories(parent) {
-            Ok(directories) => tree::remove(&directories.new, name),
+    /// Both directories, and what the machine has under a name in its one. What is not found is looked for again in the directory that
+    /// has that path now: it can be another one than a moment ago.
+    fn look(&mut self, path: &EtcPath, name: &[u8]) -> Result<(&Directories, Option<Kind>), Errno> {
+        let look = |directories: &Directories| match &directories.machine {
+            Some(machine) => tree::look_up(machine, name),
+            None => Ok(None),
+        };
+        let mut kind = look(self.directories(path)?)?;
+        if kind.is_none() {
+            self.last = None;
+            kind = look(self.directories(path)?)?;
+        }
+        Ok((self.directories(path)?, kind))
+    }
+}
+
+impl Merge<'_> {
+    /// Removes what the machine has removed, unless it is there again.
+    fn remove(&mut self, path: &EtcPath) -> Result<(), SystemError> {
+        let Some((parent, name)) = path.split() else { return Err(Errno::INVAL).context(MERGE, path) };
+        match self.places.look(&parent, name) {
+            Ok((directories, None)) => tree::remove(&directories.new, name).context(MERGE, path),
+            Ok((_, Some(_))) => self.replace(path),
             // What it was in is gone already.
             Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => Err(error).context(MERGE, path),
         }
+    }
+
+    fn make_way(&mut self, path: &EtcPath) -> Result<(), Errno> {
+        let Some((parent, name)) = path.split() else { return Err(Errno::INVAL) };
+        tree::remove(&self.places.directories(&parent)?.new, name)
     }
 
     fn directory(&mut self, path: &EtcPath) -> Result<(), Errno> {
         let Some((parent, name)) = path.split() else {
-            return copy::directory_attributes(self.machine, self.new);
+            return copy::directory_attributes(self.places.machine, self.places.new);
         };
-        let directories = self.directories(parent)?;
+        let (directories, _) = self.places.look(&parent, name)?;
         let machine = directories.machine.as_ref().map(|directory| tree::open(directory, name));
         let machine = match machine {
-            None | Some(Err(Errno::NOENT | Errno::NOTDIR)) => None,
+            None | Some(Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => None,
             Some(other) => Some(other?),
         };
         match rustix::fs::mkdirat(&directories.new, name, Mode::from_raw_mode(0o700)) {
@@ -120,22 +156,40 @@ impl Merge<'_> {
         copy::directory_attributes(machine, tree::open(&directories.new, name)?)
     }
 
+    /// Copies what the machine has at `path` now. Where the new tree lacks the directory for it, which had vanished when it was to
+    /// be made, that directory is copied, if it is there again.
     fn replace(&mut self, path: &EtcPath) -> Result<(), SystemError> {
-        let Some((parent, name)) = path.split() else { return Err(Errno::INVAL).context(MERGE, path) };
-        let duplicate = |directory: &OwnedFd| directory.try_clone().map_err(|_| Errno::MFILE);
-        let directories = self
-            .directories(parent)
-            .and_then(|both| Ok((duplicate(&both.new)?, both.machine.as_ref().map(duplicate).transpose()?)));
-        let (new, machine) = match directories {
-            // Its directory vanished before it could be made.
-            Err(Errno::NOENT) => return Ok(()),
-            other => other.context(MERGE, path)?,
-        };
-        match machine {
-            Some(machine) => copy_as_it_is_now(&mut self.copier, machine.as_fd(), new.as_fd(), name, path),
-            None => tree::remove(new, name).context(MERGE, path),
+        let mut path = path.clone();
+        while let Some((parent, name)) = path.split() {
+            let directories = match self.places.look(&parent, name) {
+                Err(Errno::NOENT) => {
+                    path = parent;
+                    continue;
+                }
+                other => other.context(MERGE, &path)?.0,
+            };
+            let Some(machine) = &directories.machine else {
+                return tree::remove(&directories.new, name).context(MERGE, &path);
+            };
+            let copied = copy_as_it_is_now(&mut self.copier, machine.as_fd(), directories.new.as_fd(), name, &path)?;
+            return match copied {
+                Copied::Whole => Ok(()),
+                Copied::DirectoryOnly => {
+                    copy_directories(&mut self.copier, self.places.machine, self.places.new, vec![path])
+                }
+            };
         }
+        Err(Errno::NOENT).context(MERGE, path)
     }
+}
+
+/// What a copy has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Copied {
+    /// All of it.
+    Whole,
+    /// It is an empty directory, and what belongs into it is yet to be copied.
+    DirectoryOnly,
 }
 
 /// Puts a copy of whatever `name`, which is `path`, is in `from` now into `to`.
@@ -145,32 +199,33 @@ fn copy_as_it_is_now(
     to: BorrowedFd<'_>,
     name: &[u8],
     path: &EtcPath,
-) -> Result<(), SystemError> {
+) -> Result<Copied, SystemError> {
     for attempt in 1.. {
-        let stat = match rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => return tree::remove(to, name).context(MERGE, path),
-            other => other.context(MERGE, path)?,
-        };
+        let kind = tree::look_up(from, name).context(MERGE, path)?;
+        // A socket by now: it is not carried over, as if it had never been there.
+        if kind == Some(Kind::Other) && attempt == 1 {
+            break;
+        }
         tree::remove(to, name).context(MERGE, path)?;
-        let result = match tree::kind(FileType::from_raw_mode(stat.st_mode)) {
-            Kind::File => {
-                tree::open_file(from, name).and_then(|source| copier.file(source, to, name)).context(MERGE, path)
+        let result = match kind {
+            Some(Kind::File) => tree::open_file(from, name).and_then(|source| copier.file(source, to, name)),
+            Some(Kind::Link) => copy::link(from, name, to, name).map(|()| true),
+            Some(Kind::Directory) => {
+                rustix::fs::mkdirat(to, name, Mode::from_raw_mode(0o700)).context(MERGE, path)?;
+                return Ok(Copied::DirectoryOnly);
             }
-            Kind::Link => copy::link(from, name, to, name).map(|()| true).context(MERGE, path),
-            Kind::Directory => copy_directory(copier, from, to, name, path).map(|()| true),
-            // A socket by now: it is not carried over.
-            Kind::Other => Ok(true),
+            Some(Kind::Other) | None => break,
         };
         match result {
-            Ok(true) => return Ok(()),
+            Ok(true) => break,
             // It changed while it was read, or between being looked at and being read.
             Ok(false) if attempt < ATTEMPTS => {}
-            Err(error) if attempt < ATTEMPTS && is_of_a_change(error.reason) => {}
-            Ok(false) => return Ok(()),
-            Err(error) => return Err(error),
+            Err(error) if attempt < ATTEMPTS && is_of_a_change(error) => {}
+            Ok(false) => break,
+            Err(error) => return Err(error).context(MERGE, path),
         }
     }
-    Ok(())
+    Ok(Copied::Whole)
 }
 
 /// What is said of a file that is another one than a moment ago.
@@ -178,33 +233,62 @@ fn is_of_a_change(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::LOOP | Errno::INVAL | Errno::NOTDIR | Errno::ISDIR)
 }
 
-fn copy_directory(
+/// Copies the attributes of the directories `left`, which are in both trees, and all that is in them.
+fn copy_directories(
     copier: &mut Copier,
     from: BorrowedFd<'_>,
     to: BorrowedFd<'_>,
-    name: &[u8],
-    path: &EtcPath,
+    mut left: Vec<EtcPath>,
 ) -> Result<(), SystemError> {
-    let source = tree::open(from, name).context(MERGE, path)?;
-    let made = rustix::fs::mkdirat(to, name, Mode::from_raw_mode(0o700)).and_then(|()| tree::open(to, name));
-    copy_into(copier, source.as_fd(), made.context(MERGE, path)?.as_fd(), path)
-}
-
-/// Copies all that is in `from`, which is `path`, and the attributes of `from` itself.
-fn copy_into(copier: &mut Copier, from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &EtcPath) -> Result<(), SystemError> {
-    copy::directory_attributes(from, to).context(MERGE, path)?;
-    for (name, kind) in tree::entries(from).context(MERGE, path)? {
-        if kind != Kind::Other {
-            copy_as_it_is_now(copier, from, to, &name, &path.join(&name))?;
+    let mut again = 0;
+    while let Some(path) = left.pop() {
+        if !path.fits() {
+            return Err(Errno::NAMETOOLONG).context(MERGE, path.shortened());
+        }
+        let target = inside(to, &path).context(MERGE, &path)?;
+        let source = inside(from, &path).and_then(|source| Ok((tree::entries(&source)?, source)));
+        let (entries, source) = match source {
+            // It has vanished, or is another file by now.
+            Err(error) if is_of_a_change(error) && again < ATTEMPTS => {
+                again += 1;
+                if copied_again(copier, from, to, &path)? == Copied::DirectoryOnly {
+                    left.push(path);
+                }
+                continue;
+            }
+            other => other.context(MERGE, &path)?,
+        };
+        again = 0;
+        copy::directory_attributes(&source, &target).context(MERGE, &path)?;
+        for (name, kind) in entries {
+            let inner = path.join(&name);
+            if kind != Kind::Other
+                && copy_as_it_is_now(copier, source.as_fd(), target.as_fd(), &name, &inner)? == Copied::DirectoryOnly
+            {
+                left.push(inner);
+            }
         }
     }
     Ok(())
 }
 
+/// Copies what has the name of a directory that could not be read.
+fn copied_again(
+    copier: &mut Copier,
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    path: &EtcPath,
+) -> Result<Copied, SystemError> {
+    let Some((parent, name)) = path.split() else { return Err(Errno::NOENT).context(MERGE, path) };
+    let target = inside(to, &parent).context(MERGE, path)?;
+    match inside(from, &parent) {
+        Ok(source) => copy_as_it_is_now(copier, source.as_fd(), target.as_fd(), name, path),
+        Err(error) if is_of_a_change(error) => tree::remove(target, name).context(MERGE, path).map(|()| Copied::Whole),
+        Err(error) => Err(error).context(MERGE, path),
+    }
+}
+
 /// Opens a directory below `root`; no link is followed.
-fn inside(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, Errno> {
-    let path: &[u8] = if path.is_empty() { b"." } else { path };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)
+fn inside(root: BorrowedFd<'_>, path: &EtcPath) -> Result<OwnedFd, Errno> {
+    dir::open_plainly(root, path.relative(), OFlags::RDONLY | OFlags::DIRECTORY)
 }

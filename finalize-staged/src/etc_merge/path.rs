@@ -1,6 +1,8 @@
 //! Paths below `/etc`: bytes, since names there need not be UTF-8.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 
 use serde::Serialize;
 
@@ -9,7 +11,36 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct EtcPath(Vec<u8>);
 
+/// What the kernel takes for a path in one call, without the zero at its end.
+const LONGEST: usize = 4095;
+
 impl EtcPath {
+    /// Whether the kernel takes it in one call. What is deeper cannot be opened by its name, by any program.
+    pub(crate) fn fits(&self) -> bool {
+        self.0.len() <= LONGEST
+    }
+
+    /// Its first and last bytes, and how many there are: for messages about a path that does not fit.
+    pub(crate) fn shortened(&self) -> String {
+        const SHOWN: usize = 60;
+        let part = |bytes: Option<&[u8]>| Self(bytes.unwrap_or_default().to_vec()).to_string();
+        let end = part(self.0.get(self.0.len().saturating_sub(SHOWN)..));
+        let levels = self.0.split(|byte| *byte == b'/').count();
+        let end = end.trim_start_matches("/etc/");
+        format!("{}...{end} ({levels} levels, {} bytes)", part(self.0.get(..SHOWN)), self.0.len())
+    }
+
+    /// The path that this is to the kernel, from the directory `/etc`.
+    pub(crate) fn relative(&self) -> &OsStr {
+        OsStr::from_bytes(if self.0.is_empty() { b"." } else { &self.0 })
+    }
+
+    /// Whether it is in the directory `directory`, at any depth.
+    pub(crate) fn is_below(&self, directory: &Self) -> bool {
+        directory.0.is_empty()
+            || self.0.strip_prefix(directory.0.as_slice()).is_some_and(|rest| rest.first() == Some(&b'/'))
+    }
+
     /// The path of `name` in this directory.
     pub(crate) fn join(&self, name: &[u8]) -> Self {
         let mut bytes = self.0.clone();
@@ -21,13 +52,13 @@ impl EtcPath {
     }
 
     /// Directory and name; `None` for `/etc` itself.
-    pub(crate) fn split(&self) -> Option<(&[u8], &[u8])> {
+    pub(crate) fn split(&self) -> Option<(Self, &[u8])> {
         if self.0.is_empty() {
             return None;
         }
         Some(match self.0.iter().rposition(|byte| *byte == b'/') {
-            Some(at) => (self.0.get(..at).unwrap_or_default(), self.0.get(at + 1..).unwrap_or_default()),
-            None => (&[], &self.0),
+            Some(at) => (Self(self.0.get(..at).unwrap_or_default().to_vec()), self.0.get(at + 1..).unwrap_or_default()),
+            None => (Self::default(), &self.0),
         })
     }
 }
@@ -68,8 +99,22 @@ mod tests {
     fn any_name_is_one_line() {
         let path = EtcPath::default().join(b"dir").join(b"new\nline \xff\\");
         assert_eq!(path.to_string(), "/etc/dir/new\\nline \\xff\\\\");
-        assert_eq!(path.split(), Some((&b"dir"[..], &b"new\nline \xff\\"[..])));
+        assert_eq!(path.split(), Some((EtcPath(b"dir".to_vec()), &b"new\nline \xff\\"[..])));
         assert_eq!(EtcPath::default().to_string(), "/etc");
         assert_eq!(EtcPath::default().split(), None);
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_shown_by_its_ends() {
+        let mut path = EtcPath::default().join(b"deep");
+        while path.fits() {
+            path = path.join(b"dd");
+        }
+        let shown = path.shortened();
+        assert!(
+            shown.starts_with("/etc/deep/dd/dd/") && shown.ends_with("/dd/dd (1365 levels, 4096 bytes)"),
+            "{shown}"
+        );
+        assert!(shown.len() < 170, "{shown}");
     }
 }

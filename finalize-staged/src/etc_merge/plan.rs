@@ -5,15 +5,17 @@ use std::fmt;
 use serde::Serialize;
 use system::dir::Kind;
 
-use super::difference::Difference;
+use super::difference::{Difference, kept};
 use super::path::EtcPath;
 
 /// One thing to be done in the new tree's `etc`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Step {
-    /// What is there goes, with all that is in it.
+    /// The machine has removed it: what the new tree has there goes, with all that is in it.
     Remove(EtcPath),
+    /// What the new tree has there goes, because a directory comes in its place.
+    MakeWay(EtcPath),
     /// A directory is there, with the owner, mode and attributes of the machine's.
     Directory(EtcPath),
     /// The machine's file or link is there, in place of what was.
@@ -29,12 +31,22 @@ pub(crate) struct Conflict {
     pub(crate) machine: &'static str,
     /// What the new tree has there.
     pub(crate) new: &'static str,
+    /// What the machine has in a directory that would have to give way.
+    pub(crate) in_the_way: Vec<EtcPath>,
 }
 
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, machine, new } = self;
-        write!(f, "{path} is {machine} that was changed on this machine, and {new} in the new tree")
+        const SHOWN: usize = 10;
+        let Self { path, machine, new, in_the_way } = self;
+        write!(f, "{path} is {machine} that was changed on this machine, and {new} in the new tree")?;
+        let Some((first, others)) = in_the_way.split_first() else { return Ok(()) };
+        write!(f, "; this machine's files in it: {first}")?;
+        others.iter().take(SHOWN - 1).try_for_each(|path| write!(f, ", {path}"))?;
+        match in_the_way.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, ", and {more} more"),
+        }
     }
 }
 
@@ -53,75 +65,98 @@ pub(crate) struct EtcMergePlan {
     pub(crate) conflicts: Vec<Conflict>,
 }
 
-/// Plans the merge of what differs, which begins at `/etc` itself.
-pub(crate) fn plan(root: &Difference) -> EtcMergePlan {
+/// Plans the merge of what differs.
+pub(crate) fn plan(differences: &[Difference]) -> EtcMergePlan {
     let mut plan = EtcMergePlan::default();
-    plan.visit(root, &EtcPath::default(), Count::Yes);
+    let mut inside: Vec<Inside> = Vec::with_capacity(differences.len());
+    for ((index, difference), is_kept) in differences.iter().enumerate().zip(kept(differences)) {
+        let outer = difference.parent.and_then(|parent| inside.get(parent)).copied().unwrap_or(Inside::Counted);
+        let rest = differences.get(index + 1..).unwrap_or_default();
+        inside.push(match outer {
+            Inside::LeftOut => Inside::LeftOut,
+            _ => plan.visit(difference, is_kept, outer, rest),
+        });
+    }
     plan
 }
 
-/// Whether what is found is one of the changes that are counted. What is in a directory that was shipped as something else is
-/// part of that one change, to libostree as well.
+/// What becomes of what differs in a directory.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Count {
-    Yes,
-    No,
+enum Inside {
+    /// Each is a change that is counted.
+    Counted,
+    /// It was shipped as something else: what is in it is part of that one change, to libostree as well.
+    Uncounted,
+    /// Nothing of it is carried over.
+    LeftOut,
 }
 
 impl EtcMergePlan {
-    fn visit(&mut self, difference: &Difference, path: &EtcPath, count: Count) {
-        if count == Count::Yes {
-            self.count(difference, path);
+    /// `rest` follows in the list, beginning with what is in it.
+    fn visit(&mut self, difference: &Difference, is_kept: bool, outer: Inside, rest: &[Difference]) -> Inside {
+        if outer == Inside::Counted {
+            self.count(difference);
         }
+        let path = &difference.path;
         match difference.machine {
             None if difference.new.is_some() => self.steps.push(Step::Remove(path.clone())),
             None => {}
-            Some(Kind::Directory) => self.visit_directory(difference, path, count),
-            Some(kind) if difference.new == Some(Kind::Directory) => self.conflict(path, kind, Kind::Directory),
+            Some(Kind::Directory) => return self.visit_directory(difference, is_kept, outer, rest),
+            Some(kind) if difference.new == Some(Kind::Directory) => {
+                self.conflict(path, kind, Kind::Directory, Vec::new());
+            }
             Some(_) => self.steps.push(Step::Replace(path.clone())),
         }
+        Inside::LeftOut
     }
 
-    fn visit_directory(&mut self, difference: &Difference, path: &EtcPath, count: Count) {
+    fn visit_directory(
+        &mut self,
+        difference: &Difference,
+        is_kept: bool,
+        outer: Inside,
+        rest: &[Difference],
+    ) -> Inside {
+        let path = &difference.path;
         match difference.new {
             Some(Kind::Directory) if difference.changed => self.steps.push(Step::Directory(path.clone())),
             Some(Kind::Directory) => {}
             // The new tree has dropped it: it comes back for what is the machine's own, and not with what was shipped in it.
-            None if difference.is_kept() => self.steps.push(Step::Directory(path.clone())),
+            None if is_kept => self.steps.push(Step::Directory(path.clone())),
             None => {}
             // Shipped as a directory once, and as something else now: the machine's changes have no place any more, and
-            // writing them through a link would put them where nobody wants them.
+            // writing them through a link would put them into a place that the machine did not choose.
             Some(new) if difference.shipped == Some(Kind::Directory) => {
-                if difference.is_kept() {
-                    self.conflict(path, Kind::Directory, new);
+                if is_kept {
+                    let below = rest.iter().take_while(|inner| inner.path.is_below(path));
+                    let files = below.filter(|inner| !matches!(inner.machine, None | Some(Kind::Directory)));
+                    let in_the_way = files.map(|inner| inner.path.clone()).collect();
+                    self.conflict(path, Kind::Directory, new, in_the_way);
                 }
-                return;
+                return Inside::LeftOut;
             }
             Some(_) => {
-                self.steps.push(Step::Remove(path.clone()));
+                self.steps.push(Step::MakeWay(path.clone()));
                 self.steps.push(Step::Directory(path.clone()));
             }
         }
         let retyped = matches!(difference.shipped, Some(kind) if kind != Kind::Directory);
-        let count = if retyped { Count::No } else { count };
-        for inner in &difference.below {
-            self.visit(inner, &path.join(&inner.name), count);
-        }
+        if retyped { Inside::Uncounted } else { outer }
     }
 
-    fn count(&mut self, difference: &Difference, path: &EtcPath) {
+    fn count(&mut self, difference: &Difference) {
         if difference.changed {
             let list = match (difference.shipped, difference.machine) {
                 (_, None) => &mut self.removed,
                 (None, Some(_)) => &mut self.added,
                 (Some(_), Some(_)) => &mut self.modified,
             };
-            list.push(path.clone());
+            list.push(difference.path.clone());
         }
     }
 
-    fn conflict(&mut self, path: &EtcPath, machine: Kind, new: Kind) {
-        self.conflicts.push(Conflict { path: path.clone(), machine: word(machine), new: word(new) });
+    fn conflict(&mut self, path: &EtcPath, machine: Kind, new: Kind, in_the_way: Vec<EtcPath>) {
+        self.conflicts.push(Conflict { path: path.clone(), machine: word(machine), new: word(new), in_the_way });
     }
 }
 
@@ -142,30 +177,56 @@ mod tests {
     const LINK: Option<Kind> = Some(Kind::Link);
     const DIRECTORY: Option<Kind> = Some(Kind::Directory);
 
-    fn difference(name: &str, shipped: Option<Kind>, machine: Option<Kind>, new: Option<Kind>) -> Difference {
-        Difference { name: name.into(), shipped, machine, changed: true, new, below: Vec::new() }
+    /// A difference, and those in it.
+    struct Node(Difference, Vec<Node>);
+
+    fn difference(name: &str, shipped: Option<Kind>, machine: Option<Kind>, new: Option<Kind>) -> Node {
+        let path = EtcPath::default().join(name.as_bytes());
+        Node(Difference { path, parent: None, shipped, machine, changed: true, new }, Vec::new())
     }
 
-    fn unchanged_directory(name: &str, new: Option<Kind>, below: Vec<Difference>) -> Difference {
-        Difference { changed: false, below, ..difference(name, DIRECTORY, DIRECTORY, new) }
+    fn changed_directory(name: &str, shipped: Option<Kind>, new: Option<Kind>, below: Vec<Node>) -> Node {
+        Node(difference(name, shipped, DIRECTORY, new).0, below)
     }
 
-    fn planned(differences: Vec<Difference>) -> EtcMergePlan {
-        plan(&unchanged_directory("", DIRECTORY, differences))
+    fn unchanged_directory(name: &str, new: Option<Kind>, below: Vec<Node>) -> Node {
+        Node(Difference { changed: false, ..difference(name, DIRECTORY, DIRECTORY, new).0 }, below)
     }
 
-    fn steps(differences: Vec<Difference>) -> Vec<String> {
+    fn add(list: &mut Vec<Difference>, node: Node, parent: usize, path: &EtcPath) {
+        let name = node.0.path.split().unwrap().1.to_vec();
+        let (path, index) = (path.join(&name), list.len());
+        list.push(Difference { path: path.clone(), parent: Some(parent), ..node.0 });
+        node.1.into_iter().for_each(|inner| add(list, inner, index, &path));
+    }
+
+    fn planned(differences: Vec<Node>) -> EtcMergePlan {
+        let etc = Difference {
+            path: EtcPath::default(),
+            parent: None,
+            shipped: DIRECTORY,
+            machine: DIRECTORY,
+            changed: false,
+            new: DIRECTORY,
+        };
+        let mut list = vec![etc];
+        differences.into_iter().for_each(|node| add(&mut list, node, 0, &EtcPath::default()));
+        plan(&list)
+    }
+
+    fn steps(differences: Vec<Node>) -> Vec<String> {
         let plan = planned(differences);
         assert_eq!(plan.conflicts, []);
         let show = |step: &Step| match step {
             Step::Remove(path) => format!("remove {path}"),
+            Step::MakeWay(path) => format!("make way {path}"),
             Step::Directory(path) => format!("directory {path}"),
             Step::Replace(path) => format!("replace {path}"),
         };
         plan.steps.iter().map(show).collect()
     }
 
-    fn conflict(differences: Vec<Difference>) -> String {
+    fn conflict(differences: Vec<Node>) -> String {
         planned(differences).conflicts.first().expect("a conflict").to_string()
     }
 
@@ -193,7 +254,8 @@ mod tests {
     #[test]
     fn nothing_is_written_through_a_link_of_the_new_tree() {
         let inside = || vec![difference("x", FILE, FILE, None)];
-        let text = "/etc/d is a directory that was changed on this machine, and a link in the new tree";
+        let text = "/etc/d is a directory that was changed on this machine, and a link in the new tree; \
+            this machine's files in it: /etc/d/x";
         assert_eq!(conflict(vec![unchanged_directory("d", LINK, inside())]), text);
         // Only removals in it: the link is what the machine gets.
         assert_eq!(steps(vec![unchanged_directory("d", LINK, vec![difference("x", FILE, None, None)])]), [""; 0]);
@@ -202,10 +264,10 @@ mod tests {
     #[test]
     fn a_dropped_directory_comes_back_only_for_what_is_the_machines() {
         let mine = difference("mine", None, FILE, None);
-        let gone = difference("gone", FILE, None, None);
-        let directory = unchanged_directory("d", None, vec![mine, gone.clone()]);
+        let gone = || difference("gone", FILE, None, None);
+        let directory = unchanged_directory("d", None, vec![mine, gone()]);
         assert_eq!(steps(vec![directory]), ["directory /etc/d", "replace /etc/d/mine"]);
-        assert_eq!(steps(vec![unchanged_directory("d", None, vec![gone])]), [""; 0]);
+        assert_eq!(steps(vec![unchanged_directory("d", None, vec![gone()])]), [""; 0]);
         // Its mode was changed: that is the machine's, too.
         assert_eq!(steps(vec![difference("d", DIRECTORY, DIRECTORY, None)]), ["directory /etc/d"]);
     }
@@ -213,15 +275,27 @@ mod tests {
     #[test]
     fn a_file_that_both_turned_into_a_directory_has_what_both_put_there() {
         let inner = difference("x", None, FILE, FILE);
-        let directory = Difference { below: vec![inner], ..difference("d", FILE, DIRECTORY, DIRECTORY) };
+        let directory = changed_directory("d", FILE, DIRECTORY, vec![inner]);
         assert_eq!(steps(vec![directory]), ["directory /etc/d", "replace /etc/d/x"]);
     }
 
     #[test]
     fn a_directory_of_the_machine_replaces_a_file() {
-        let directory =
-            Difference { below: vec![difference("x", None, FILE, None)], ..difference("d", FILE, DIRECTORY, FILE) };
-        assert_eq!(steps(vec![directory]), ["remove /etc/d", "directory /etc/d", "replace /etc/d/x"]);
+        let directory = changed_directory("d", FILE, FILE, vec![difference("x", None, FILE, None)]);
+        assert_eq!(steps(vec![directory]), ["make way /etc/d", "directory /etc/d", "replace /etc/d/x"]);
+    }
+
+    #[test]
+    fn of_many_files_in_the_way_the_first_are_named() {
+        let files = (0..25).map(|number| difference(&format!("{number:02}"), None, FILE, None)).collect();
+        let text = conflict(vec![unchanged_directory("d", LINK, files)]);
+        assert!(
+            text.ends_with(
+                ": /etc/d/00, /etc/d/01, /etc/d/02, /etc/d/03, /etc/d/04, /etc/d/05, /etc/d/06, \
+            /etc/d/07, /etc/d/08, /etc/d/09, and 15 more"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Finds what the machine changed: reads three trees, side by side.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+//!
+//! Other programs write to `/etc` meanwhile. That something is not there is never concluded from a listing, but asked for by its name.
 
-use rustix::fs::{AtFlags, FileType};
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use system::dir::Kind;
 use system::{Context, SystemError, tree};
@@ -10,6 +13,7 @@ use system::{Context, SystemError, tree};
 use super::compare::{Comparer, Name, Place, same_attributes, side_by_side};
 use super::difference::Difference;
 use super::path::EtcPath;
+use crate::error::Error;
 
 /// The three directories that a merge begins with.
 #[derive(Debug)]
@@ -25,8 +29,8 @@ pub(crate) struct Trees {
 /// What was found.
 #[derive(Debug)]
 pub(crate) struct Scanned {
-    /// `/etc` itself, with all that differs in it.
-    pub(crate) root: Difference,
+    /// `/etc` itself, and all that differs in it.
+    pub(crate) differences: Vec<Difference>,
     /// Devices, fifos and sockets: they are not carried over.
     pub(crate) skipped: Vec<Skipped>,
     /// What whoever only looks may not read; it counts as unchanged.
@@ -43,149 +47,223 @@ pub(crate) struct Skipped {
 }
 
 /// Compares. With `lenient`, what cannot be read for want of permission is noted, and no error.
-pub(crate) fn scan(trees: &Trees, lenient: bool) -> Result<Scanned, SystemError> {
-    let mut scanner = Scanner { lenient, skipped: Vec::new(), unreadable: Vec::new(), comparer: Comparer::default() };
-    let path = EtcPath::default();
-    let shipped = trees.shipped.as_ref().map(AsFd::as_fd);
-    let machine = trees.machine.as_fd();
-    let changed = match shipped {
-        Some(shipped) => !same_attributes(shipped, machine).context("compare", &path)?,
+pub(crate) fn scan(trees: &Trees, lenient: bool) -> Result<Scanned, Error> {
+    let mut scanner =
+        Scanner { trees, lenient, skipped: Vec::new(), unreadable: Vec::new(), comparer: Comparer::default() };
+    let etc = EtcPath::default();
+    let changed = match &trees.shipped {
+        Some(shipped) => !same_attributes(shipped, &trees.machine).context("compare", &etc)?,
         None => true,
     };
-    let root = Difference {
-        name: Vec::new(),
-        shipped: shipped.map(|_| Kind::Directory),
-        machine: Some(Kind::Directory),
-        changed,
-        new: Some(Kind::Directory),
-        below: scanner.directory(shipped, machine, Some(trees.new.as_fd()), &path)?,
-    };
-    Ok(Scanned { root, skipped: scanner.skipped, unreadable: scanner.unreadable })
+    let directory = Some(Kind::Directory);
+    let shipped = trees.shipped.as_ref().and(directory);
+    let root = Difference { path: etc, parent: None, shipped, machine: directory, changed, new: directory };
+    let differences = scanner.walk(root)?;
+    Ok(Scanned { differences, skipped: scanner.skipped, unreadable: scanner.unreadable })
 }
 
-struct Scanner {
+struct Scanner<'a> {
+    trees: &'a Trees,
     lenient: bool,
     skipped: Vec<Skipped>,
     unreadable: Vec<EtcPath>,
     comparer: Comparer,
 }
 
-impl Scanner {
-    fn directory(
-        &mut self,
-        shipped: Option<BorrowedFd<'_>>,
-        machine: BorrowedFd<'_>,
-        new: Option<BorrowedFd<'_>>,
-        path: &EtcPath,
-    ) -> Result<Vec<Difference>, SystemError> {
-        let place = Place { shipped, machine, new };
+/// How often a directory that comes and goes is looked at anew.
+const ATTEMPTS: usize = 16;
+
+/// A directory that is in the list of differences, and what of it is not there yet.
+struct Level {
+    index: usize,
+    left: std::vec::IntoIter<Difference>,
+}
+
+/// A directory of each tree, where it is there.
+struct Opened {
+    shipped: Option<OwnedFd>,
+    machine: OwnedFd,
+    new: Option<OwnedFd>,
+}
+
+impl Scanner<'_> {
+    /// The list of differences that begins with the directory `root`. No directory stays open while those in it are looked at: there
+    /// can be more levels than there may be open files.
+    fn walk(&mut self, root: Difference) -> Result<Vec<Difference>, Error> {
+        let mut differences = Vec::new();
+        let mut levels: Vec<Level> = Vec::new();
+        let mut next = Some(root);
+        let mut again = 0;
+        loop {
+            if let Some(difference) = next.take() {
+                let content = match difference.machine {
+                    Some(Kind::Directory) if again < ATTEMPTS => self.content(&difference)?,
+                    _ => Content::Nothing,
+                };
+                again = if matches!(content, Content::Vanished) { again + 1 } else { 0 };
+                let index = differences.len();
+                match content {
+                    Content::Nothing => differences.push(difference),
+                    Content::Unknown => {}
+                    Content::Found(found) => {
+                        let with_parent = |inner| Difference { parent: Some(index), ..inner };
+                        let left: Vec<_> = found.into_iter().map(with_parent).collect();
+                        differences.push(difference);
+                        levels.push(Level { index, left: left.into_iter() });
+                    }
+                    // It is no directory any more.
+                    Content::Vanished => next = self.looked_at_again(difference)?,
+                }
+                continue;
+            }
+            let Some(level) = levels.last_mut() else { return Ok(differences) };
+            next = level.left.next();
+            if next.is_none() {
+                let index = level.index;
+                levels.pop();
+                let is_alone = differences.len() == index + 1 && !levels.is_empty();
+                if is_alone && differences.last().is_some_and(|last| !last.changed) {
+                    differences.pop();
+                }
+            }
+        }
+    }
+
+    /// What may differ in a directory of the machine: each directory, and of other names those that do.
+    fn content(&mut self, directory: &Difference) -> Result<Content, Error> {
+        let path = &directory.path;
+        if !path.fits() {
+            return Err(Error::EtcTooDeep(path.shortened()));
+        }
+        let opened = match self.open(directory) {
+            Ok(opened) => opened,
+            Err(error) if is_vanished(error.reason) => return Ok(Content::Vanished),
+            Err(error) if error.reason == Errno::ACCESS && self.lenient => {
+                self.unreadable.push(path.clone());
+                return Ok(Content::Unknown);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let (shipped, new) = (opened.shipped.as_ref().map(AsFd::as_fd), opened.new.as_ref().map(AsFd::as_fd));
+        let place = Place { shipped, machine: opened.machine.as_fd(), new };
         let shipped = match shipped {
             Some(directory) => tree::entries(directory).context("list", format_args!("{path} as shipped"))?,
             None => Vec::new(),
         };
-        let machine = match tree::entries(machine) {
-            // Removed while this was running: nothing is in it.
-            Err(Errno::NOENT) => Vec::new(),
+        let machine = match tree::entries(&opened.machine) {
+            Err(Errno::NOENT) => return Ok(Content::Vanished),
             other => other.context("list", path)?,
         };
-        let names = side_by_side(shipped, machine);
-        let same = self.comparer.all(place, &names);
-        let mut differences = Vec::new();
-        for (Name { name, shipped, machine }, same) in names.into_iter().zip(same) {
-            differences.extend(match (shipped, machine) {
-                (Some(kind), None) => self.removed(place, name, kind, path)?,
-                (shipped, Some(machine)) => self.compared(place, name, shipped, machine, same, path)?,
-                (None, None) => None,
-            });
+        let mut names = side_by_side(shipped, machine);
+        for name in names.iter_mut().filter(|name| name.machine.is_none()) {
+            name.machine = tree::look_up(&opened.machine, &name.name).context("look at", path.join(&name.name))?;
         }
-        Ok(differences)
+        let same = self.comparer.all(place, &names);
+        let mut found = Vec::new();
+        for (name, same) in names.into_iter().zip(same) {
+            found.extend(self.compared(place, name, same, path)?);
+        }
+        Ok(Content::Found(found))
     }
 
-    fn removed(
-        &mut self,
-        place: Place<'_>,
-        name: Vec<u8>,
-        shipped: Kind,
-        path: &EtcPath,
-    ) -> Result<Option<Difference>, SystemError> {
-        let new = kind_in(place.new, &name).context("look at", format_args!("{} in the new tree", path.join(&name)))?;
-        Ok(Some(Difference { name, shipped: Some(shipped), machine: None, changed: true, new, below: Vec::new() }))
+    fn open(&self, directory: &Difference) -> Result<Opened, SystemError> {
+        let path = &directory.path;
+        let open = |tree: Option<&OwnedFd>, kind: Option<Kind>| match (tree, kind) {
+            (Some(tree), Some(Kind::Directory)) => below(tree, path).map(Some),
+            _ => Ok(None),
+        };
+        // First: that another one vanishes is an error.
+        let machine = below(&self.trees.machine, path).context("open", path)?;
+        let shipped = open(self.trees.shipped.as_ref(), directory.shipped);
+        let shipped = not_vanished(shipped).context("open", format_args!("{path} as shipped"))?;
+        let new = open(Some(&self.trees.new), directory.new);
+        let new = not_vanished(new).context("open", format_args!("{path} in the new tree"))?;
+        Ok(Opened { shipped, machine, new })
     }
 
-    /// One name that the machine has.
+    /// One name, if it differs or is a directory.
     fn compared(
         &mut self,
         place: Place<'_>,
-        name: Vec<u8>,
-        shipped: Option<Kind>,
-        machine: Kind,
+        name: Name,
         same: Result<bool, Errno>,
         path: &EtcPath,
     ) -> Result<Option<Difference>, SystemError> {
-        if same == Ok(true) && machine != Kind::Directory {
+        let Name { name, shipped, machine } = name;
+        if same == Ok(true) && machine != Some(Kind::Directory) {
             return Ok(None);
         }
         let here = path.join(&name);
-        if machine == Kind::Other {
-            // As if it had never been there: the shipped file, if there is one, is what the new tree has.
-            self.skipped.push(Skipped { path: here, shipped: shipped.is_some() });
-            return Ok(None);
-        }
-        let changed = match same {
-            Ok(same) => !same,
-            // Gone since the directory was listed.
-            Err(Errno::NOENT) => return self.vanished(place, name, shipped, path),
-            // Another kind of file since then: changed, whatever it is when it is copied.
-            Err(Errno::LOOP | Errno::NOTDIR) => true,
+        let (machine, changed) = match same {
+            _ if matches!(machine, None | Some(Kind::Other)) => (machine, true),
+            Ok(same) => (machine, !same),
+            // Gone since the directory was listed, or another kind of file: changed, whatever it is when it is copied.
+            Err(error) if is_vanished(error) || error == Errno::INVAL => {
+                (tree::look_up(place.machine, &name).context("look at", &here)?, true)
+            }
             Err(Errno::ACCESS | Errno::PERM) if self.lenient => {
                 self.unreadable.push(here);
                 return Ok(None);
             }
             Err(error) => return Err(error).context("compare", here),
         };
-        let new = kind_in(place.new, &name).context("look at", format_args!("{here} in the new tree"))?;
-        let mut below = Vec::new();
-        if machine == Kind::Directory {
-            let machine = match tree::open(place.machine, &name) {
-                Err(Errno::NOENT | Errno::NOTDIR) => return self.vanished(place, name, shipped, path),
-                Err(Errno::ACCESS) if self.lenient => {
-                    self.unreadable.push(here);
-                    return Ok(None);
-                }
-                other => other.context("open", &here)?,
-            };
-            let open = |directory: Option<BorrowedFd<'_>>, kind: Option<Kind>| match (directory, kind) {
-                (Some(directory), Some(Kind::Directory)) => tree::open(directory, &name).map(Some),
-                _ => Ok(None),
-            };
-            let shipped = open(place.shipped, shipped).context("open", format_args!("{here} as shipped"))?;
-            let new = open(place.new, new).context("open", format_args!("{here} in the new tree"))?;
-            let (shipped, new) = (shipped.as_ref().map(AsFd::as_fd), new.as_ref().map(AsFd::as_fd));
-            below = self.directory(shipped, machine.as_fd(), new, &here)?;
+        if machine == Some(Kind::Other) {
+            // As if it had never been there: the shipped file, if there is one, is what the new tree has.
+            self.skipped.push(Skipped { path: here, shipped: shipped.is_some() });
+            return Ok(None);
         }
-        let differs = changed || !below.is_empty();
-        Ok(differs.then_some(Difference { name, shipped, machine: Some(machine), changed, new, below }))
+        if (shipped, machine) == (None, None) {
+            return Ok(None);
+        }
+        let new = match place.new {
+            Some(new) => tree::look_up(new, &name).context("look at", format_args!("{here} in the new tree"))?,
+            None => None,
+        };
+        Ok(Some(Difference { path: here, parent: None, shipped, machine, changed, new }))
     }
 
-    fn vanished(
-        &mut self,
-        place: Place<'_>,
-        name: Vec<u8>,
-        shipped: Option<Kind>,
-        path: &EtcPath,
-    ) -> Result<Option<Difference>, SystemError> {
-        match shipped {
-            Some(kind) => self.removed(place, name, kind, path),
-            None => Ok(None),
-        }
+    /// What has become of a directory that vanished.
+    fn looked_at_again(&self, was: Difference) -> Result<Option<Difference>, SystemError> {
+        let machine = match was.path.split() {
+            None => return Err(Errno::NOENT).context("open", &was.path),
+            Some((parent, name)) => match below(&self.trees.machine, &parent) {
+                Ok(parent) => tree::look_up(parent, name).context("look at", &was.path)?,
+                Err(error) if is_vanished(error) => None,
+                Err(error) => return Err(error).context("open", parent),
+            },
+        };
+        let is_there = was.shipped.is_some() || machine.is_some();
+        Ok(is_there
+            .then_some(Difference { machine, changed: true, ..was })
+            .filter(|now| now.machine != Some(Kind::Other)))
     }
 }
 
-fn kind_in(directory: Option<BorrowedFd<'_>>, name: &[u8]) -> Result<Option<Kind>, Errno> {
-    let Some(directory) = directory else { return Ok(None) };
-    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(Some(tree::kind(FileType::from_raw_mode(stat.st_mode)))),
-        Err(Errno::NOENT) => Ok(None),
-        Err(error) => Err(error),
-    }
+/// What is in a directory.
+enum Content {
+    /// It is no directory.
+    Nothing,
+    /// It may not be read.
+    Unknown,
+    /// It is not there any more.
+    Vanished,
+    /// What may differ.
+    Found(Vec<Difference>),
+}
+
+/// What is said of a name that is not there, or not what it was a moment ago.
+fn is_vanished(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
+}
+
+/// In a tree that no other program writes to, what vanishes is no absence.
+fn not_vanished<T>(opened: Result<T, Errno>) -> Result<T, Errno> {
+    opened.map_err(|error| if is_vanished(error) { Errno::STALE } else { error })
+}
+
+/// Opens a directory of a tree; no link is followed.
+fn below(tree: impl AsFd, path: &EtcPath) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    rustix::fs::openat2(tree, path.relative(), flags, Mode::empty(), resolve)
 }

@@ -63,7 +63,7 @@ fn merge(shipped: &Node, machine: &Node, new: &Node) -> (EtcMergePlan, Option<No
     let root = dir::open_root(place.path()).unwrap();
     let open = |name| dir::open(&root, name, OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
     let trees = Trees { shipped: Some(open("shipped")), machine: open("machine"), new: open("new") };
-    let plan = plan::plan(&scan::scan(&trees, false).unwrap().root);
+    let plan = plan::plan(&scan::scan(&trees, false).unwrap().differences);
     if !plan.conflicts.is_empty() {
         return (plan, None);
     }
@@ -148,9 +148,127 @@ fn modes_of_directories_are_carried_over_and_those_of_others_are_not() {
     let root = dir::open_root(place.path()).unwrap();
     let open = |name| dir::open(&root, name, OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
     let trees = Trees { shipped: Some(open("shipped")), machine: open("machine"), new: open("new") };
-    let plan = plan::plan(&scan::scan(&trees, false).unwrap().root);
+    let plan = plan::plan(&scan::scan(&trees, false).unwrap().differences);
     execute::execute(&plan, &trees.machine, &trees.new, || {}).unwrap();
     let mode = |name: &str| place.path().join("new").join(name).metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("mine"), mode("theirs")), (0o700, 0o750));
     assert!(place.path().join("new/theirs/file").exists());
+}
+
+/// Empty trees `shipped`, `machine` and `new`, changed by `arrange`.
+fn arranged(arrange: impl FnOnce(&Path)) -> (tempfile::TempDir, Trees) {
+    let place = tempfile::tempdir().unwrap();
+    ["shipped", "machine", "new"].iter().for_each(|name| fs::create_dir(place.path().join(name)).unwrap());
+    arrange(place.path());
+    let trees = opened(&place);
+    (place, trees)
+}
+
+fn opened(place: &tempfile::TempDir) -> Trees {
+    let root = dir::open_root(place.path()).unwrap();
+    let open = |name| dir::open(&root, name, OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
+    Trees { shipped: Some(open("shipped")), machine: open("machine"), new: open("new") }
+}
+
+#[test]
+fn what_is_there_again_is_not_removed() {
+    let (place, trees) = arranged(|place| {
+        for name in ["back", "back-as-directory", "gone"] {
+            fs::write(place.join("shipped").join(name), "shipped").unwrap();
+            fs::write(place.join("new").join(name), "shipped").unwrap();
+        }
+    });
+    let plan = plan::plan(&scan::scan(&trees, false).unwrap().differences);
+    assert_eq!(plan.removed.len(), 3);
+    fs::write(place.path().join("machine/back"), "mine").unwrap();
+    fs::create_dir_all(place.path().join("machine/back-as-directory/inner")).unwrap();
+    fs::write(place.path().join("machine/back-as-directory/inner/file"), "mine").unwrap();
+    execute::execute(&plan, &trees.machine, &trees.new, || {}).unwrap();
+    let new = |name: &str| fs::read_to_string(place.path().join("new").join(name)).ok();
+    assert_eq!(new("back").as_deref(), Some("mine"));
+    assert_eq!(new("back-as-directory/inner/file").as_deref(), Some("mine"));
+    assert_eq!(new("gone"), None);
+}
+
+#[test]
+fn what_vanished_since_it_was_planned_leaves_nothing() {
+    let (place, trees) = arranged(|place| {
+        fs::write(place.join("machine/passwd.new"), "mine").unwrap();
+        fs::create_dir_all(place.join("machine/directory/inner")).unwrap();
+        fs::write(place.join("machine/directory/inner/file"), "mine").unwrap();
+    });
+    let plan = plan::plan(&scan::scan(&trees, false).unwrap().differences);
+    fs::remove_file(place.path().join("machine/passwd.new")).unwrap();
+    fs::remove_dir_all(place.path().join("machine/directory")).unwrap();
+    execute::execute(&plan, &trees.machine, &trees.new, || {}).unwrap();
+    assert_eq!(fs::read_dir(place.path().join("new")).unwrap().count(), 0);
+}
+
+/// A directory can vanish for the moment in which it is to be made.
+#[test]
+fn a_directory_that_comes_back_has_what_is_in_it() {
+    let (place, trees) = arranged(|place| {
+        fs::create_dir_all(place.join("machine/a/b")).unwrap();
+        fs::write(place.join("machine/a/b/file"), "mine").unwrap();
+        fs::write(place.join("machine/last"), "mine").unwrap();
+    });
+    let plan = plan::plan(&scan::scan(&trees, false).unwrap().differences);
+    let (there, away) = (place.path().join("machine/a"), place.path().join("away"));
+    fs::rename(&there, &away).unwrap();
+    let mut back = Some(|| fs::rename(&away, &there).unwrap());
+    let mut steps = 0;
+    execute::execute(&plan, &trees.machine, &trees.new, || {
+        steps += 1;
+        // Both directories were away when they were to be made.
+        if steps == 2 {
+            back.take().unwrap()();
+        }
+    })
+    .unwrap();
+    assert_eq!(fs::read_to_string(place.path().join("new/a/b/file")).unwrap(), "mine");
+}
+
+/// Makes a directory of so many levels, and a file at its end.
+fn deep(place: &Path, levels: usize) {
+    let mut directory = dir::open_root(place).unwrap();
+    for _ in 0..levels {
+        rustix::fs::mkdirat(&directory, "d", rustix::fs::Mode::from_raw_mode(0o755)).unwrap();
+        directory = system::tree::open(&directory, b"d").unwrap();
+    }
+    let flags = OFlags::CREATE | OFlags::WRONLY;
+    rustix::fs::openat(&directory, "file", flags, rustix::fs::Mode::from_raw_mode(0o644)).unwrap();
+}
+
+/// On a stack on which a call for each level would not end well.
+fn on_a_small_stack(run: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        let small = std::thread::Builder::new().stack_size(512 << 10);
+        small.spawn_scoped(scope, run).unwrap();
+    });
+}
+
+#[test]
+fn a_directory_as_deep_as_paths_go_is_merged() {
+    // Two bytes a level.
+    let (place, trees) = arranged(|place| deep(&place.join("machine"), 2047));
+    on_a_small_stack(|| {
+        let plan = plan::plan(&scan::scan(&trees, false).unwrap().differences);
+        assert_eq!(plan.added.len(), 2048);
+        execute::execute(&plan, &trees.machine, &trees.new, || {}).unwrap();
+        let merged = Trees { shipped: Some(trees.machine), machine: trees.new, ..opened(&place) };
+        let merged = scan::scan(&merged, false);
+        assert_eq!(merged.unwrap().differences.len(), 1);
+    });
+    system::tree::empty(dir::open(dir::open_root(place.path()).unwrap(), ".", OFlags::RDONLY).unwrap()).unwrap();
+}
+
+#[test]
+fn a_directory_that_is_deeper_is_refused_by_a_short_name() {
+    let (place, trees) = arranged(|place| deep(&place.join("machine"), 2200));
+    on_a_small_stack(|| {
+        let text = scan::scan(&trees, false).unwrap_err().to_string();
+        assert!(text.contains("/etc/d/d/d/d/") && text.contains("(2049 levels, 4097 bytes)"), "{text}");
+        assert!(text.len() < 400, "{text}");
+    });
+    system::tree::empty(dir::open(dir::open_root(place.path()).unwrap(), ".", OFlags::RDONLY).unwrap()).unwrap();
 }

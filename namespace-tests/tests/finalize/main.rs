@@ -14,6 +14,7 @@ mod next_boot;
 mod ours;
 mod prepare;
 mod reading_errors;
+mod renames;
 mod restart;
 mod sabotage;
 mod scenario;
@@ -136,6 +137,11 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             a_damaged_deployment_does_not_block_the_update,
             an_unknown_layout_is_left_to_ostree,
             a_link_and_further_lines_are_followed,
+        ));
+        trials.extend(with_guest!(guest, missing.or(no_binary), renames:
+            what_is_replaced_during_the_merge_is_not_lost_on_ext4,
+            what_is_replaced_during_the_merge_is_not_lost_on_xfs,
+            what_is_replaced_during_the_merge_is_not_lost_on_btrfs,
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), restart:
             killed_at_any_call_with_a_separate_boot,
