@@ -58,7 +58,7 @@ pub(crate) enum Way {
 pub(crate) struct Overlay {
     /// Its name in `/run/ostree/staged-initrds`.
     pub(crate) checksum: Checksum,
-    /// Its size.
+    /// What it takes of `/boot`.
     pub(crate) bytes: u64,
 }
 
@@ -69,6 +69,9 @@ pub(crate) struct BootFiles {
     pub(crate) installs: Vec<Install>,
     /// Overlay initrds.
     pub(crate) overlays: Vec<Overlay>,
+    /// They have been put there already, ahead of the transaction.
+    #[serde(skip)]
+    pub(crate) are_installed: bool,
 }
 
 impl BootFiles {
@@ -76,6 +79,17 @@ impl BootFiles {
     pub(crate) fn bytes(&self) -> u64 {
         let installs = self.installs.iter().map(|install| install.bytes);
         installs.chain(self.overlays.iter().map(|overlay| overlay.bytes)).sum()
+    }
+
+    /// What installing makes anew, as paths in `/boot`; of directories that were prepared, both names.
+    pub(crate) fn new_paths(&self) -> Vec<String> {
+        let new = self.installs.iter().filter(|install| install.way != Way::Repair);
+        let names = |install: &Install| match install.way {
+            Way::Prepared => vec![install.directory.clone(), prepared::name(&install.directory)],
+            Way::NewDirectory | Way::Repair => vec![install.directory.clone()],
+        };
+        let overlays = self.overlays.iter().map(|overlay| overlay_file(&overlay.checksum));
+        new.flat_map(names).chain(overlays).map(|name| format!("ostree/{name}")).collect()
     }
 }
 
@@ -105,7 +119,8 @@ pub(crate) fn survey(roots: &Roots, run: Option<&RunOstree>, plan: &BootPlan) ->
         };
         let stat = stat.filter(|stat| stat.kind == Kind::File);
         let stat = stat.ok_or_else(|| Error::OverlayMissing(checksum.to_string()))?;
-        files.overlays.push(Overlay { checksum: checksum.clone(), bytes: stat.size });
+        let bytes = stat.size.next_multiple_of(block_size(roots)?);
+        files.overlays.push(Overlay { checksum: checksum.clone(), bytes });
     }
     Ok(files)
 }
@@ -123,11 +138,20 @@ fn survey_one(
     let install = |files: Vec<BootFile>, way: Way| -> Result<Option<Install>, Error> {
         let costs = roots.boot_is_separate && way != Way::Prepared;
         let (directory, deployment) = (directory.to_owned(), listed.deployment.path.clone());
+        let block = block_size(roots)?;
         let bytes_of = |file: &BootFile| {
             let shown = format_args!("/{deployment}/{}/{}", layout.directory, file.source);
-            size(&source, &file.source).context("look at", shown)
+            size(&source, &file.source, block).context("look at", shown)
         };
-        let bytes = if costs { files.iter().map(bytes_of).sum::<Result<u64, SystemError>>()? } else { 0 };
+        let sizes =
+            if costs { files.iter().map(bytes_of).collect::<Result<Vec<u64>, SystemError>>()? } else { Vec::new() };
+        let bytes = match way {
+            // One after the other takes the place of what is there.
+            Way::Repair => sizes.into_iter().max().unwrap_or(0),
+            // The directory itself is one block.
+            Way::NewDirectory if costs => sizes.into_iter().sum::<u64>() + block,
+            Way::NewDirectory | Way::Prepared => 0,
+        };
         Ok(Some(Install { directory, deployment, layout: layout.clone(), files, way, bytes }))
     };
     let there = match dir::open(&roots.boot, format!("ostree/{directory}"), OFlags::RDONLY | OFlags::DIRECTORY) {
@@ -170,15 +194,19 @@ fn survey_one(
     }
 }
 
-fn size(directory: impl AsFd, name: &str) -> Result<u64, Errno> {
+/// What files on `/boot` are rounded up to.
+fn block_size(roots: &Roots) -> Result<u64, SystemError> {
+    Ok(rustix::fs::fstatvfs(&roots.boot).context("look at", "/boot")?.f_frsize.max(1))
+}
+
+fn size(directory: impl AsFd, name: &str, block: u64) -> Result<u64, Errno> {
     let stat = dir::stat_fd(dir::open(&directory, name, OFlags::PATH)?)?;
-    // Whole blocks, generously.
-    let blocks = |size: u64| size.next_multiple_of(4096);
+    let blocks = |size: u64| size.next_multiple_of(block);
     if stat.kind != Kind::Directory {
         return Ok(blocks(stat.size));
     }
     let opened = dir::open(directory, name, OFlags::RDONLY | OFlags::DIRECTORY)?;
-    let (mut walk, mut bytes) = (TreeWalk::new(&opened)?, 4096u64);
+    let (mut walk, mut bytes) = (TreeWalk::new(&opened)?, block);
     while let Some(entry) = walk.next_entry()? {
         let path = OsStr::from_bytes(&entry.path);
         bytes += blocks(rustix::fs::statat(&opened, path, AtFlags::SYMLINK_NOFOLLOW)?.st_size.unsigned_abs());

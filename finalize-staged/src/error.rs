@@ -114,13 +114,15 @@ pub(crate) enum Error {
     BootOnFat,
     /// Not enough room, even without what is going away.
     #[error(
-        "/boot has {available} bytes left, and {needed} are needed for the kernel and initramfs of /{deployment}: remove what is not needed there, or undeploy an old deployment"
+        "No space left on device: /boot has {available} bytes left, this update frees {freed}, and {needed} are needed for the kernel and initramfs of /{deployment}; remove files of your own from /boot, or an old deployment (ostree admin undeploy INDEX)"
     )]
     BootFull {
         /// Needed.
         needed: u64,
         /// There.
         available: u64,
+        /// More, when the deployments that the update replaces have gone.
+        freed: u64,
         /// For what.
         deployment: DeploymentPath,
     },

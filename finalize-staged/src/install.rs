@@ -28,7 +28,7 @@ pub(crate) fn install(
     files: &BootFiles,
     progress: &mut dyn FnMut(),
 ) -> Result<(), SystemError> {
-    if files.installs.is_empty() && files.overlays.is_empty() {
+    if files.are_installed || files.installs.is_empty() && files.overlays.is_empty() {
         return Ok(());
     }
     let parent = boot_ostree(roots)?;

@@ -21,6 +21,7 @@ mod hold;
 mod install;
 mod kept_files;
 mod loader_entries;
+mod make_room;
 mod messages;
 mod prepare;
 mod prepared;

@@ -17,7 +17,7 @@ use crate::deployment_list;
 use crate::error::Error;
 use crate::finalization::{self, Finalization};
 use crate::prepared::{self, Prepared};
-use crate::room::{self, Room};
+use crate::room;
 use crate::roots::Roots;
 use crate::run::{refuse_conflicts, require_booted_and_root, say_why_not};
 use crate::staged::{Found, RunOstree};
@@ -63,9 +63,8 @@ pub(crate) fn prepare() -> Result<(), Error> {
     if let Some(target) = &target {
         check_kernel(&roots, target)?;
     }
-    check_room(&roots, &sysroot, &plan)?;
-    for install in plan.files.installs.iter().filter(|install| install.deployment == plan.target) {
-        put_beside(&roots, &run, install)?;
+    if roots.boot_is_separate && !put_all_beside(&roots, &run, &plan)? {
+        check_room_after_removing(&roots, &sysroot, &plan)?;
     }
     // What the staged deployment consists of: the less of it there is to be written out at shutdown, the better.
     rustix::fs::syncfs(&roots.sysroot).context("write out", "the physical root")?;
@@ -76,29 +75,39 @@ pub(crate) fn prepare() -> Result<(), Error> {
     Ok(())
 }
 
-fn check_room(roots: &Roots, sysroot: &Sysroot, plan: &Finalization) -> Result<(), Error> {
-    let keeping = deployment_list::without_what_goes(&plan.boot.list);
-    let current = sysroot.current(sysroot.bootversion, sysroot.subbootversion, keeping);
-    match room::look(roots, &plan.files, &current)? {
-        Room::Lacking { needed, available } => {
-            Err(Error::BootFull { needed, available, deployment: plan.target.clone() })
-        }
-        Room::Enough | Room::AfterRemoving => Ok(()),
+/// Only a `/boot` of its own is prepared: elsewhere installing is a hard link. Whether there is room.
+fn put_all_beside(roots: &Roots, run: &RunOstree, plan: &Finalization) -> Result<bool, Error> {
+    let stat = rustix::fs::fstatvfs(&roots.boot).context("look at", "/boot")?;
+    if plan.files.bytes() > stat.f_bfree.saturating_mul(stat.f_frsize) {
+        return Ok(false);
     }
+    for install in plan.files.installs.iter().filter(|install| install.deployment == plan.target) {
+        match put_beside(roots, run, install) {
+            Err(Error::System(error)) if room::is_full(&error) => return Ok(false),
+            other => other?,
+        }
+    }
+    Ok(true)
 }
 
-/// Only a `/boot` of its own is prepared: elsewhere installing is a hard link. Where there is no room yet, shutdown makes some.
+/// Shutdown removes what the update replaces first, if that is enough.
+fn check_room_after_removing(roots: &Roots, sysroot: &Sysroot, plan: &Finalization) -> Result<(), Error> {
+    let keeping = deployment_list::without_what_goes(&plan.boot.list);
+    let current = sysroot.current(sysroot.bootversion, sysroot.subbootversion, keeping);
+    let count = room::count(roots, plan, &current)?;
+    if !count.may_fit_after_removing() || room::is_told_not_to() {
+        return Err(count.error(plan));
+    }
+    log::info!("/boot has room for the new kernel only when an old one is gone: it is installed at shutdown");
+    Ok(())
+}
+
 fn put_beside(roots: &Roots, run: &RunOstree, wanted: &Install) -> Result<(), Error> {
-    if !roots.boot_is_separate || wanted.way == Way::Repair {
+    if wanted.way == Way::Repair {
         return Ok(());
     }
     let name = prepared::name(&wanted.directory);
     let shown = format!("/boot/ostree/{name}");
-    let stat = rustix::fs::fstatvfs(&roots.boot).context("look at", "/boot")?;
-    if wanted.bytes + room::MARGIN > stat.f_bavail * stat.f_frsize {
-        log::info!("/boot has room for the new kernel only when an old one is gone: it is installed at shutdown");
-        return Ok(());
-    }
     if !xfs_directory::is_out_of_its_inode(roots) {
         // Whoever moves it there needs the lock of the sysroot: that is finalization, once.
         log::info!("/boot/ostree is still kept in its inode: the kernel is installed at shutdown, this time");

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use ostree_formats::bootlink::BootVersion;
 use ostree_formats::staged_state::StagedState;
 use rustix::fs::OFlags;
 use system::lock::{Lock, Lockable};
@@ -14,14 +13,14 @@ use crate::deployment_list;
 use crate::error::Error;
 use crate::etc_merge::execute;
 use crate::finalization::{self, Finalization};
+use crate::make_room::{MakeRoom, Ready};
 use crate::progress::{Phase, Progress};
-use crate::room::{self, Room};
 use crate::roots::Roots;
 use crate::staged::{Circumstances, Found, RunOstree};
 use crate::stamp::{self, Stamp};
 use crate::sysroot::{self, Sysroot};
 use crate::transaction::{self, Swapped};
-use crate::{boot_plan, durability, handover, messages, seal, xfs_directory};
+use crate::{durability, handover, messages, seal, xfs_directory};
 
 /// How often somebody who has the lock is asked again.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -111,14 +110,16 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     refuse_conflicts(&plan)?;
     xfs_directory::keep_out_of_its_inode(roots);
     let mut stamp = Stamp::write(roots, target, "merging /etc");
-    let (sysroot, plan) = make_room(roots, run, sysroot, &staged, plan, progress, &mut stamp)?;
-    run.begin(&circumstances_of(&sysroot, &plan))?;
+    let making_room = MakeRoom { roots, run, staged: &staged, progress, stamp: &mut stamp };
+    let Ready { sysroot, plan, reserved } = making_room.make_room(sysroot, plan)?;
+    run.begin(&circumstances_of(&sysroot, &plan)).inspect_err(|_| reserved.give_up(roots))?;
     let done = merge(roots, &plan, progress)
         .and_then(|()| seal::seal(roots, &sysroot, &plan.target))
         .and_then(|()| transaction::run(roots, Some(run), &plan.boot, &plan.files, progress, &mut stamp));
     let swapped = match done {
         Ok(swapped) => swapped,
         Err(error) => {
+            reserved.give_up(roots);
             // A second run begins with it again, and whoever asks for the staged deployment sees it.
             if let Err(error) = run.give_back() {
                 log::warn!("{error}");
@@ -227,61 +228,6 @@ fn report_skipped(plan: &Finalization) {
     for skipped in plan.etc.iter().flat_map(|etc| &etc.skipped) {
         log::warn!("{} is a device, fifo or socket: it is not carried over", skipped.path);
     }
-}
-
-/// Where `/boot` is a filesystem of its own and too small for one kernel more: first writes the list without what is going
-/// away, and removes its files.
-fn make_room(
-    roots: &Roots,
-    run: &RunOstree,
-    sysroot: Sysroot,
-    staged: &StagedState,
-    plan: Finalization,
-    progress: &mut Progress,
-    stamp: &mut Stamp,
-) -> Result<(Sysroot, Finalization), Error> {
-    let keeping = deployment_list::without_what_goes(&plan.boot.list);
-    let current = |sysroot: &Sysroot, list| sysroot.current(sysroot.bootversion, sysroot.subbootversion, list);
-    match room::look(roots, &plan.files, &current(&sysroot, keeping.clone()))? {
-        Room::Enough => return Ok((sysroot, plan)),
-        Room::Lacking { needed, available } => {
-            return Err(Error::BootFull { needed, available, deployment: plan.target });
-        }
-        Room::AfterRemoving => {}
-    }
-    let going = room::names(&deployment_list::current(&sysroot), &keeping);
-    if going.is_empty() {
-        log::info!("/boot is nearly full: removing what nothing leads to");
-        cleanup::clean_boot(roots, &current(&sysroot, keeping.clone()));
-    } else {
-        log::info!("/boot is nearly full: removing {} first, which this update replaces", going.join(", "));
-        let smaller = boot_plan::plan(&sysroot, keeping);
-        let mut room_stamp = Stamp::write(roots, &plan.target, "making room in /boot");
-        let swapped = transaction::run(roots, Some(run), &smaller, &Default::default(), progress, &mut room_stamp)?;
-        messages::complete(&sysroot, &smaller);
-        *stamp = Stamp::write(roots, &plan.target, "merging /etc");
-        // Only there: the staged deployment is in no list yet, and must not be taken for one that nobody needs.
-        let done = sysroot.current(smaller.bootversion, smaller.subbootversion, smaller.list);
-        if swapped == Swapped::NotYetDurably {
-            // Going on would write over what the disk may still call the old list.
-            durability::everything(roots)?;
-        }
-        cleanup::clean_boot(roots, &done);
-    }
-    // XFS frees in the background what was removed; to freeze it is to wait for that.
-    durability::boot(roots)?;
-    let sysroot = Sysroot::load(roots)?;
-    let mut plan = finalization::plan(roots, Some(run), &sysroot, staged, plan.reset_etc, false)?;
-    refuse_conflicts(&plan)?;
-    let keeping = deployment_list::without_what_goes(&plan.boot.list);
-    if let Room::Lacking { needed, available } = room::look(roots, &plan.files, &current(&sysroot, keeping))? {
-        return Err(Error::BootFull { needed, available, deployment: plan.target });
-    }
-    if !going.is_empty() && plan.boot.swap == boot_plan::Swap::Loader {
-        // The number that libostree comes to, which does not clean up in between.
-        plan.boot.subbootversion = BootVersion::Zero;
-    }
-    Ok((sysroot, plan))
 }
 
 fn circumstances_of(sysroot: &Sysroot, plan: &Finalization) -> Circumstances {

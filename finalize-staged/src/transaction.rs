@@ -84,14 +84,7 @@ fn write(
     progress: &mut Progress,
     stamp: &mut Stamp,
 ) -> Result<(), SystemError> {
-    let in_boot = dir::stat_name(&roots.boot, "loader.tmp").context("look at", "/boot/loader.tmp")?;
-    let name = temporary(&link(plan));
-    let in_ostree =
-        dir::stat_name(open_ostree(roots)?, &name).context("look at", format_args!("/sysroot/ostree/{name}"))?;
-    if in_boot.or(in_ostree).is_some() {
-        // A run that was killed may have swapped: what is written over below is what the disk may still call current.
-        durability::everything(roots)?;
-    }
+    settle(roots, plan)?;
     progress.enter(Phase::Kernel);
     stamp.update("installing the kernel");
     install::install(roots, run, files, &mut || progress.step())?;
@@ -121,6 +114,19 @@ fn write(
             durability::physical_root(roots)
         }
     }
+}
+
+/// A run that was killed may have swapped: what is written over from now on is what the disk may still call current. What tells
+/// of such a run is a link that it prepared.
+pub(crate) fn settle(roots: &Roots, plan: &BootPlan) -> Result<(), SystemError> {
+    let in_boot = dir::stat_name(&roots.boot, "loader.tmp").context("look at", "/boot/loader.tmp")?;
+    let name = temporary(&link(plan));
+    let in_ostree =
+        dir::stat_name(open_ostree(roots)?, &name).context("look at", format_args!("/sysroot/ostree/{name}"))?;
+    if in_boot.or(in_ostree).is_some() {
+        durability::everything(roots)?;
+    }
+    Ok(())
 }
 
 /// Step 3.
@@ -173,7 +179,8 @@ fn shown_link(plan: &BootPlan) -> String {
     }
 }
 
-fn loader_directory(plan: &BootPlan) -> String {
+/// The name of the directory of the entries of `plan` in `/boot`.
+pub(crate) fn loader_directory(plan: &BootPlan) -> String {
     format!("loader.{}", plan.bootversion)
 }
 
@@ -209,7 +216,7 @@ fn write_links(roots: &Roots, plan: &BootPlan) -> Result<(), SystemError> {
 }
 
 /// All entries of the other bootversion, from scratch.
-fn write_entries(roots: &Roots, plan: &BootPlan) -> Result<(), SystemError> {
+pub(crate) fn write_entries(roots: &Roots, plan: &BootPlan) -> Result<(), SystemError> {
     let name = loader_directory(plan);
     let shown = format!("/boot/{name}");
     tree::remove(&roots.boot, name.as_bytes()).context("remove", &shown)?;

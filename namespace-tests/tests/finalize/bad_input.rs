@@ -269,7 +269,7 @@ pub(crate) fn a_boot_that_is_really_full(guest: Guest) -> Result<()> {
     let before = state(&machine, &nothing())?;
     for arguments in [&[][..], &["--prepare"]] {
         let finalized = machine.finalize_with(Contestant::Ours, &[], arguments)?;
-        let text = "bytes left, and";
+        let text = "No space left on device: /boot has ";
         ensure!(finalized.outcome.code == Some(1), "{:?}", finalized.outcome);
         ensure!(finalized.outcome.stderr.contains(text), "{:?}", finalized.outcome);
     }

@@ -7,6 +7,7 @@
 mod bad_input;
 mod beside_the_peer;
 mod boot_of_others;
+mod boot_room;
 mod device_trees;
 mod differences;
 mod fixture;
@@ -103,6 +104,16 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         ));
     }
     // What is ours alone is the same with each guest.
+    if guest == Guest::Trixie {
+        trials.extend(with_guest!(guest, missing.or(no_binary), boot_room:
+            what_fits_when_an_old_kernel_has_gone_is_left_to_shutdown,
+            what_never_fits_is_refused_and_the_old_deployment_stays,
+            what_turns_out_not_to_fit_is_taken_back_and_fits_in_two_steps,
+            a_prepared_kernel_is_no_obstacle,
+            two_steps_can_be_forbidden,
+            killed_in_either_step_it_is_finished_by_a_second_run,
+        ));
+    }
     if guest == Guest::Trixie {
         trials.extend(with_guest!(guest, missing.or(no_binary), bad_input:
             a_staged_file_that_is_damaged,
