@@ -1,10 +1,12 @@
 //! When what was written must be on the disk: the two moments between which the swap happens.
 
 use std::os::fd::AsFd;
+use std::time::Instant;
 
 use system::sync::{self, Freeze};
 use system::{Context, SystemError};
 
+use crate::messages;
 use crate::roots::Roots;
 use crate::sabotage;
 
@@ -20,7 +22,10 @@ pub(crate) fn physical_root(roots: &Roots) -> Result<(), SystemError> {
     if sabotage::is_on("no-sync") {
         return Ok(());
     }
-    sync::filesystem(&roots.sysroot).context("write out", "the physical root")
+    let begin = Instant::now();
+    sync::filesystem(&roots.sysroot).context("write out", "the physical root")?;
+    messages::synced(begin.elapsed());
+    Ok(())
 }
 
 /// Everything written so far on `/boot` is on the disk, for boot loaders as well.

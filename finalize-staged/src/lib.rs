@@ -59,11 +59,14 @@ pub type Status = u8;
 
 /// The program, with its arguments after its own name.
 pub fn run_program(arguments: Vec<OsString>) -> Status {
-    Sink::new(PROGRAM, Stderr::of_this_process(), None).install();
+    let stderr = Stderr::of_this_process();
+    // The journal has the name in a field of its own, and rpm-ostree looks there for a line that begins with "error: ".
+    let program = if stderr == Stderr::Journal { "" } else { PROGRAM };
+    Sink::new(program, stderr, None).install();
     let command = match args::parse(arguments) {
         Ok(command) => command,
         Err(error) => {
-            log::error!("{error} (see --help)");
+            log::error!("error: {error} (see --help)");
             return USAGE;
         }
     };
@@ -78,7 +81,8 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
         Command::Hold => hold::hold().map_err(Into::into),
         Command::BootComplete => match boot_complete::boot_complete() {
             Ok(Report::Failed(text)) => {
-                log::error!("ostree-finalize-staged.service failed on previous boot: {text}");
+                // libostree's words, which others look for.
+                log::error!("error: ostree-finalize-staged.service failed on previous boot: {text}");
                 return FAILED;
             }
             other => other.map(drop),
@@ -92,7 +96,7 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
     match result {
         Ok(()) => SUCCESS,
         Err(error) => {
-            log::error!("{error}");
+            log::error!("error: {error}");
             FAILED
         }
     }

@@ -1,4 +1,9 @@
-//! What the journal is told in a form that programs read: libostree's messages, with its identifiers and fields.
+//! Messages to the journal in a form that programs read: libostree's, with its identifiers, fields and words.
+//!
+//! `rpm-ostree status` looks for two of them, by their `MESSAGE_ID` and by `SYSLOG_IDENTIFIER=ostree`. The field `FIRSTROOT` has our
+//! version: by it our messages can be told from libostree's.
+
+use std::time::Duration;
 
 use ostree_formats::deployment::DeploymentPath;
 use system::journal::Journal;
@@ -40,6 +45,11 @@ pub(crate) fn merging(etc: &EtcMerge) {
     );
 }
 
+/// The physical root, with the repository on it, has been written out. libostree's tests count this message.
+pub(crate) fn synced(time: Duration) {
+    write(format!("Completed syncfs() for system repo in {} ms", time.as_millis()), Vec::new());
+}
+
 /// The stateroot's `/var` is marked as labelled.
 pub(crate) fn labelling_var() {
     let text = "Relabeling /var (no stamp file 'var/.ostree-selabeled' found)";
@@ -71,8 +81,18 @@ pub(crate) fn complete(sysroot: &Sysroot, plan: &BootPlan) {
 }
 
 fn send(id: &str, message: String, fields: Vec<(&str, String)>) {
-    let mut all =
-        vec![("MESSAGE_ID", id.to_owned()), ("SYSLOG_IDENTIFIER", crate::PROGRAM.to_owned()), ("MESSAGE", message)];
+    let mut all = vec![("MESSAGE_ID", id.to_owned())];
+    all.extend(fields);
+    write(message, all);
+}
+
+fn write(message: String, fields: Vec<(&str, String)>) {
+    let mut all = vec![
+        ("SYSLOG_IDENTIFIER", "ostree".to_owned()),
+        ("FIRSTROOT", env!("CARGO_PKG_VERSION").to_owned()),
+        ("PRIORITY", "6".to_owned()),
+        ("MESSAGE", message),
+    ];
     all.extend(fields);
     if let Some(journal) = Journal::open() {
         journal.send(&all);

@@ -60,7 +60,8 @@ pub(crate) fn require_booted_and_root() -> Result<(), Error> {
 
 pub(crate) fn say_why_not(found: &Found) {
     match found {
-        Found::Locked => log::info!("not finalizing: the staged deployment is locked"),
+        // libostree's words, which others look for.
+        Found::Locked => log::info!("Not finalizing; deployment is locked for finalization"),
         _ => log::info!("no deployment is staged: nothing to do"),
     }
 }

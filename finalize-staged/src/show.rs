@@ -62,7 +62,7 @@ pub(crate) fn show(json: bool) -> Status {
             crate::SUCCESS
         }
         Err(error) => {
-            log::error!("{error}");
+            log::error!("error: {error}");
             crate::FAILED
         }
     }

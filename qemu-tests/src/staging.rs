@@ -43,7 +43,7 @@ starts() {
 # What the shutdown before this boot said.
 before() { journalctl --boot=-1 --output=cat --unit="$1"; }
 # Of messages with this identifier: who sent them, and what programs read.
-structured() { journalctl --boot=-1 --output=export MESSAGE_ID="$1" | grep -aE '^(SYSLOG_IDENTIFIER|ETC_N|OSTREE)'; }
+structured() { journalctl --boot=-1 --output=export MESSAGE_ID="$1" | grep -aE '^(SYSLOG_IDENTIFIER|FIRSTROOT|ETC_N|OSTREE)'; }
 "#;
 
 /// A script that has these functions: `stage VERSION` makes a commit and stages it, `prepared TEXT` waits for `--prepare` to say it,

@@ -48,7 +48,7 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// `program` stands before every message; `kernel_log` is a `/dev/kmsg` open for writing; under the journal none is needed.
+    /// `program` stands before every message, if it is not empty; `kernel_log` is a `/dev/kmsg` open for writing; under the journal none is needed.
     pub fn new(program: &'static str, stderr: Stderr, kernel_log: Option<OwnedFd>) -> Self {
         Self { program, stderr, kernel_log: OnceLock::from(kernel_log) }
     }
@@ -107,7 +107,8 @@ impl Log for Sink {
 
 /// What a record says.
 fn message(program: &str, record: &Record<'_>) -> String {
-    let text = format!("{program}: {}", record.args());
+    let colon = if program.is_empty() { "" } else { ": " };
+    let text = format!("{program}{colon}{}", record.args());
     let shown = if record.target() == LINES { printable_lines(&text) } else { printable(text.trim_end()) };
     shown.into_owned()
 }

@@ -65,7 +65,7 @@ pub(crate) fn what_never_fits_is_refused_and_the_old_deployment_stays(guest: Gue
 
 /// An estimate cannot know what the filesystem needs for itself: it says no in the middle, and then there are two steps.
 pub(crate) fn what_turns_out_not_to_fit_is_taken_back_and_fits_in_two_steps(guest: Guest) -> Result<()> {
-    for call in ["write:error=ENOSPC:when=40", "mkdirat:error=ENOSPC:when=4", "mkdirat:error=ENOSPC:when=6"] {
+    for call in ["write:error=ENOSPC:when=40", "mkdirat:error=ENOSPC:when=1", "mkdirat:error=ENOSPC:when=3"] {
         let machine = three("boot-room-spare", "kernel 3", 5000).staged(guest)?.copy()?;
         let inject = format!("inject={call}");
         let traced =

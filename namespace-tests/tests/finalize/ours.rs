@@ -95,7 +95,7 @@ pub(crate) fn a_locked_deployment_waits(guest: Guest) -> Result<()> {
     machine.check("touch /run/ostree/staged-deployment-locked")?;
     for arguments in [&[][..], &["--prepare"]] {
         let said = ours(&machine, arguments)?;
-        ensure!(said.contains("not finalizing: the staged deployment is locked"), "{said}");
+        ensure!(said.contains("Not finalizing; deployment is locked for finalization"), "{said}");
     }
     machine.check("rm /run/ostree/staged-deployment-locked")?;
     ours(&machine, &[])?;

@@ -58,7 +58,7 @@ fn comes_up_twice(scenario: &Scenario) -> Result<Report> {
     is_well(&report)?;
     contains(&output, "mine\nvendor 0\n* default ")?;
     contains(&output, DONE)?;
-    contains(&output, "ostree-finalize-staged: the soft reboot is complete")?;
+    contains(&output, "\nthe soft reboot is complete")?;
     Ok(report)
 }
 
