@@ -20,6 +20,7 @@ mod restart;
 mod sabotage;
 mod scenario;
 mod scenarios;
+mod words;
 
 use std::process::ExitCode;
 
@@ -81,6 +82,10 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         a_deployment_of_a_container_image_is_one_like_others,
         what_cannot_be_removed_is_removed_next_time,
         on_xfs_the_directory_of_kernels_does_not_move,
+    ));
+    trials.extend(with_guest!(guest, missing.or(no_binary), words:
+        structured_messages_are_libostrees,
+        the_reason_of_a_failure_is_a_line_of_its_own,
     ));
     trials.extend(with_guest!(guest, missing.or(no_binary), prepare:
         what_is_prepared_is_only_renamed,

@@ -20,7 +20,7 @@ pub(crate) fn an_interruption_is_reported_at_the_next_boot(guest: Guest) -> Resu
             "/usr/lib/ostree/ostree-finalize-staged --boot-complete"
         };
         let outcome = machine.run(program)?;
-        let text = "ostree-finalize-staged.service failed on previous boot: interrupted while installing the kernel, finalizing ostree/";
+        let text = "error: ostree-finalize-staged.service failed on previous boot: interrupted while installing the kernel, finalizing ostree/";
         ensure!(outcome.code == Some(1) && outcome.stderr.contains(text), "{outcome:?}");
         let outcome = machine.run(program)?;
         ensure!(outcome.code == Some(0) && outcome.stderr.is_empty(), "once: {outcome:?}");
