@@ -9,6 +9,7 @@
 //! The machine's version wins always. What nobody can decide for the machine is a [`plan::Conflict`], found before anything is
 //! changed.
 
+pub(crate) mod before;
 mod compare;
 pub(crate) mod difference;
 pub(crate) mod execute;

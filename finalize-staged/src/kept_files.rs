@@ -12,7 +12,6 @@ use system::{Context, SystemError, tree};
 
 use crate::foreign::{Kept, LoaderPath};
 use crate::roots::Roots;
-use crate::xfs_directory::link_all;
 
 /// Puts `kept` into `new`, a directory of entries that does not count yet, beside the one that does.
 pub(crate) fn keep(roots: &Roots, new: &OwnedFd, kept: &[Kept]) {
@@ -52,18 +51,21 @@ fn second_name(old: &OwnedFd, from: &[u8], new: &OwnedFd, to: &[u8]) -> Result<(
         Err(Errno::NOENT) => return Ok(()),
         Ok(Kind::Directory) => {
             rustix::fs::mkdirat(new, to, Mode::from_raw_mode(0o700))?;
-            return link_all(&tree::open(old, from)?, &tree::open(new, to)?);
+            let (old, new) = (tree::open(old, from)?, tree::open(new, to)?);
+            return copy::link_tree(old, new, |_, directory, name, target| copy_file(directory, name, target, name));
         }
         Ok(Kind::Link) => return copy::link(old, from, new, to),
         Ok(Kind::File | Kind::Other) => {}
         Err(error) => return Err(error),
     }
     match rustix::fs::linkat(old, from, new, to, AtFlags::empty()) {
-        Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => {
-            Copier::default().file(tree::open_file(old, from)?, new, to).map(drop)
-        }
+        Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => copy_file(old, from, new, to),
         other => other,
     }
+}
+
+fn copy_file(old: impl AsFd, from: &[u8], new: impl AsFd, to: &[u8]) -> Result<(), Errno> {
+    Copier::default().file(tree::open_file(old, from)?, new, to).map(drop)
 }
 
 /// Another content, with the owner and mode that the file has.

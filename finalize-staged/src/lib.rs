@@ -13,6 +13,7 @@ mod deployment;
 mod deployment_list;
 mod durability;
 mod error;
+mod etc_before;
 mod etc_merge;
 mod finalization;
 mod foreign;

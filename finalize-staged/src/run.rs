@@ -20,7 +20,7 @@ use crate::staged::{Circumstances, Found, RunOstree};
 use crate::stamp::{self, Stamp};
 use crate::sysroot::{self, Sysroot};
 use crate::transaction::{self, Swapped};
-use crate::{durability, handover, messages, seal, xfs_directory};
+use crate::{durability, etc_before, handover, messages, seal, xfs_directory};
 
 /// How often somebody who has the lock is asked again.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -93,6 +93,7 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     for warning in &sysroot.warnings {
         log::warn!("{warning}");
     }
+    let is_interrupted = circumstances.is_some();
     if let Some(circumstances) = circumstances {
         match resume(roots, run, &sysroot, &staged, &circumstances)? {
             Resume::Again => log::info!("an earlier run was interrupted: beginning again"),
@@ -105,6 +106,15 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     }
     let target = &staged.target.deployment;
     messages::finalizing(target);
+    let is_restored = used && etc_before::restore(roots, run, target)?;
+    if is_restored {
+        // From here on it is one that no run has worked on.
+        if is_interrupted {
+            run.give_back()?;
+        }
+        run.is_as_announced()?;
+    }
+    let used = used && !is_restored;
     let plan = finalization::plan(roots, Some(run), &sysroot, &staged, used, false)?;
     report_skipped(&plan);
     plan.boot.foreign.warnings.iter().for_each(|warning| log::warn!("{warning}"));
@@ -113,7 +123,9 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     let mut stamp = Stamp::write(roots, target, "merging /etc");
     let making_room = MakeRoom { roots, run, staged: &staged, progress, stamp: &mut stamp };
     let Ready { sysroot, plan, reserved } = making_room.make_room(sysroot, plan)?;
-    run.begin(&circumstances_of(&sysroot, &plan)).inspect_err(|_| reserved.give_up(roots))?;
+    etc_before::save(roots, run, &plan)
+        .and_then(|()| run.begin(&circumstances_of(&sysroot, &plan)))
+        .inspect_err(|_| reserved.give_up(roots))?;
     let done = merge(roots, &plan, progress)
         .and_then(|()| seal::seal(roots, &sysroot, &plan.target))
         .and_then(|()| transaction::run(roots, Some(run), &plan.boot, &plan.files, progress, &mut stamp));
@@ -135,7 +147,7 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     if swapped == Swapped::Durably {
         cleanup::clean(roots, &current);
     }
-    forget(run);
+    forget(roots, run);
     log::info!("/{target} is finalized in {}", progress.summary());
     Ok(())
 }
@@ -194,6 +206,7 @@ fn resume(
         }
     }
     log::warn!("what an interrupted run has left is out of date: it is dropped");
+    etc_before::forget(roots);
     run.end()?;
     Ok(Resume::Void)
 }
@@ -207,11 +220,12 @@ fn finish_interrupted(roots: &Roots, run: &RunOstree, sysroot: &Sysroot, progres
     stamp::remove(roots);
     let list = deployment_list::current(sysroot);
     cleanup::clean(roots, &sysroot.current(sysroot.bootversion, sysroot.subbootversion, list));
-    forget(run);
+    forget(roots, run);
     Ok(())
 }
 
-fn forget(run: &RunOstree) {
+fn forget(roots: &Roots, run: &RunOstree) {
+    etc_before::forget(roots);
     if let Err(error) = run.end() {
         log::warn!("{error}");
     }

@@ -23,9 +23,13 @@ const LOCKED_NAME: &str = "staged-deployment-locked";
 const KEPT_NAME: &str = "staged-deployment-finalizing";
 /// What the system was like when that began.
 const CIRCUMSTANCES_NAME: &str = "staged-deployment-finalizing.json";
+/// What its `etc` was like.
+const BEFORE_NAME: &str = "staged-deployment-finalizing.etc";
 
 /// A staged deployment is described by a few lines; one with many kernel arguments by some more.
 const LIMIT: u64 = 1 << 20;
+/// The list of what changes in `/etc` has as many lines as that has changes.
+const BEFORE_LIMIT: u64 = 1 << 28;
 
 /// What must still be so for a second run to go on where the first one was interrupted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,10 +78,17 @@ impl RunOstree {
     pub(crate) fn find(&self) -> Result<Found, Error> {
         if let Some(bytes) = self.read(STAGED_NAME)? {
             let state = parse(&bytes, STAGED)?;
-            return Ok(match state.locked || self.has(LOCKED_NAME)? {
-                true => Found::Locked,
-                false => Found::Staged { state: Box::new(state), used: self.has(CIRCUMSTANCES_NAME)? },
-            });
+            if state.locked || self.has(LOCKED_NAME)? {
+                return Ok(Found::Locked);
+            }
+            // An earlier run may have been about another deployment. One that cannot be read is about this one, to be safe.
+            let target = state.target.deployment.to_string();
+            let is_about_it = |bytes: Vec<u8>| match serde_json::from_slice::<Circumstances>(&bytes) {
+                Ok(circumstances) => circumstances.after.first() == Some(&target),
+                Err(_) => true,
+            };
+            let used = self.read(CIRCUMSTANCES_NAME)?.is_some_and(is_about_it);
+            return Ok(Found::Staged { state: Box::new(state), used });
         }
         let (kept, circumstances) = (self.read(KEPT_NAME)?, self.read(CIRCUMSTANCES_NAME)?);
         let circumstances = circumstances.and_then(|bytes| serde_json::from_slice(&bytes).ok());
@@ -108,13 +119,36 @@ impl RunOstree {
         }
     }
 
+    /// Keeps what is to be known of its `etc` before that is changed.
+    pub(crate) fn keep_before(&self, bytes: &[u8]) -> Result<(), SystemError> {
+        dir::replace_volatile_file(&self.0, BEFORE_NAME, bytes, 0o600)
+            .context("write", format_args!("{RUN_OSTREE}/{BEFORE_NAME}"))
+    }
+
+    /// What was kept of its `etc`, if anything was.
+    pub(crate) fn before(&self) -> Result<Option<Vec<u8>>, SystemError> {
+        self.read_at_most(BEFORE_NAME, BEFORE_LIMIT)
+    }
+
+    /// Forgets what was kept of its `etc`.
+    pub(crate) fn forget_before(&self) -> Result<(), SystemError> {
+        self.remove(&[BEFORE_NAME])
+    }
+
+    /// Its `etc` is what it was when it was announced.
+    pub(crate) fn is_as_announced(&self) -> Result<(), SystemError> {
+        self.remove(&[CIRCUMSTANCES_NAME, BEFORE_NAME])
+    }
+
     /// Forgets what was kept.
     pub(crate) fn end(&self) -> Result<(), SystemError> {
-        let names = [KEPT_NAME, CIRCUMSTANCES_NAME, crate::prepared::RECORD];
+        self.remove(&[KEPT_NAME, CIRCUMSTANCES_NAME, BEFORE_NAME, crate::prepared::RECORD])
+    }
+
+    fn remove(&self, names: &[&str]) -> Result<(), SystemError> {
+        let mut names = names.iter();
         names
-            .iter()
-            .try_for_each(|name| dir::remove_file(&self.0, name))
-            .context("remove", "/run/ostree/staged-deployment-finalizing")
+            .try_for_each(|name| dir::remove_file(&self.0, name).context("remove", format_args!("{RUN_OSTREE}/{name}")))
     }
 
     /// The directory of overlay initrds that were staged, if there is one.
@@ -131,7 +165,11 @@ impl RunOstree {
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, SystemError> {
-        match dir::read(&self.0, name, LIMIT) {
+        self.read_at_most(name, LIMIT)
+    }
+
+    fn read_at_most(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, SystemError> {
+        match dir::read(&self.0, name, limit) {
             Err(Errno::NOENT) => Ok(None),
             other => other.map(Some).context("read", format_args!("{RUN_OSTREE}/{name}")),
         }

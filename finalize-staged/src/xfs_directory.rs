@@ -8,9 +8,9 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use system::dir::{self, Kind};
+use system::dir;
 use system::{Context, SystemError, copy, tree};
 
 use crate::durability;
@@ -74,23 +74,9 @@ fn copy_aside(roots: &Roots, ostree: &OwnedFd) -> Result<(), SystemError> {
     tree::remove(&roots.boot, ASIDE.as_bytes()).context("remove", SHOWN)?;
     rustix::fs::mkdirat(&roots.boot, ASIDE, Mode::from_raw_mode(0o700)).context("make", SHOWN)?;
     let aside = tree::open(&roots.boot, ASIDE.as_bytes()).context("open", SHOWN)?;
-    link_all(ostree, &aside).and_then(|()| pad(&aside)).context("copy /boot/ostree to", SHOWN)
-}
-
-/// Gives everything in `from` a second name in `to`.
-pub(crate) fn link_all(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
-    copy::directory_attributes(from, to)?;
-    for (name, kind) in tree::entries(from)? {
-        match kind {
-            Kind::Directory => {
-                rustix::fs::mkdirat(to, &name, Mode::from_raw_mode(0o700))?;
-                link_all(&tree::open(from, &name)?, &tree::open(to, &name)?)?;
-            }
-            Kind::Link => copy::link(from, &name, to, &name)?,
-            Kind::File | Kind::Other => rustix::fs::linkat(from, &name, to, &name, AtFlags::empty())?,
-        }
-    }
-    Ok(())
+    copy::link_tree(ostree, &aside, |why, _, _, _| Err(why))
+        .and_then(|()| pad(&aside))
+        .context("copy /boot/ostree to", SHOWN)
 }
 
 fn pad(directory: &OwnedFd) -> Result<(), Errno> {

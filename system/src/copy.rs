@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
-use crate::dir::write_all;
+use crate::dir::{Kind, write_all};
 use crate::xattr;
 
 /// What is never copied: libostree's own bookkeeping, and a seal over other attributes that only the kernel can make.
@@ -186,4 +186,35 @@ pub fn link(from_directory: impl AsFd, from: &[u8], to_directory: impl AsFd, to:
     rustix::fs::symlinkat(&target, &to_directory, to)?;
     let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
     rustix::fs::chownat(to_directory, to, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// Gives everything in the open directory `from` a second name in the open directory `to`, which is empty. Directories and symbolic
+/// links are copied. What cannot have a second name is given to `unlinkable`, with the reason, its directory, its name, and the
+/// directory for it.
+///
+/// # Errors
+/// As `unlinkable`, [`crate::tree::directories`] and the system calls.
+pub fn link_tree(
+    from: impl AsFd,
+    to: impl AsFd,
+    mut unlinkable: impl FnMut(Errno, BorrowedFd<'_>, &[u8], BorrowedFd<'_>) -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    crate::tree::directories(from, |path, source, entries| {
+        let target = crate::dir::open_plainly(&to, path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        directory_attributes(source, &target)?;
+        for (name, kind) in entries {
+            let name = name.as_slice();
+            match kind {
+                Kind::Directory => rustix::fs::mkdirat(&target, name, Mode::from_raw_mode(0o700))?,
+                Kind::Link => link(source, name, &target, name)?,
+                Kind::File | Kind::Other => match rustix::fs::linkat(source, name, &target, name, AtFlags::empty()) {
+                    Err(why @ (Errno::PERM | Errno::MLINK | Errno::XDEV | Errno::OPNOTSUPP)) => {
+                        unlinkable(why, source, name, target.as_fd())?;
+                    }
+                    other => other?,
+                },
+            }
+        }
+        Ok(())
+    })
 }

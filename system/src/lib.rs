@@ -28,6 +28,7 @@ pub mod shell;
 pub mod sync;
 pub mod tree;
 pub mod verity;
+mod walk;
 pub mod xattr;
 
 use std::fmt::Display;

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use crate::dir::Kind;
 pub use crate::listing::{Entry, entries, look_up};
 pub use crate::removal::{empty, remove};
+pub use crate::walk::directories;
 
 /// Opens the directory `name` in `directory` for reading; a link is not followed.
 ///

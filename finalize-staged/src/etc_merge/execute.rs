@@ -185,7 +185,7 @@ impl Merge<'_> {
 
 /// What a copy has.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Copied {
+pub(super) enum Copied {
     /// All of it.
     Whole,
     /// It is an empty directory, and what belongs into it is yet to be copied.
@@ -193,7 +193,7 @@ enum Copied {
 }
 
 /// Puts a copy of whatever `name`, which is `path`, is in `from` now into `to`.
-fn copy_as_it_is_now(
+pub(super) fn copy_as_it_is_now(
     copier: &mut Copier,
     from: BorrowedFd<'_>,
     to: BorrowedFd<'_>,
@@ -234,7 +234,7 @@ fn is_of_a_change(error: Errno) -> bool {
 }
 
 /// Copies the attributes of the directories `left`, which are in both trees, and all that is in them.
-fn copy_directories(
+pub(super) fn copy_directories(
     copier: &mut Copier,
     from: BorrowedFd<'_>,
     to: BorrowedFd<'_>,
@@ -289,6 +289,6 @@ fn copied_again(
 }
 
 /// Opens a directory below `root`; no link is followed.
-fn inside(root: BorrowedFd<'_>, path: &EtcPath) -> Result<OwnedFd, Errno> {
+pub(super) fn inside(root: BorrowedFd<'_>, path: &EtcPath) -> Result<OwnedFd, Errno> {
     dir::open_plainly(root, path.relative(), OFlags::RDONLY | OFlags::DIRECTORY)
 }

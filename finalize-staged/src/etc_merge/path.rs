@@ -35,6 +35,16 @@ impl EtcPath {
         OsStr::from_bytes(if self.0.is_empty() { b"." } else { &self.0 })
     }
 
+    /// The path that [`EtcPath::relative`] has returned; `None`: that it cannot have been.
+    pub(crate) fn from_relative(path: &OsStr) -> Option<Self> {
+        let bytes = path.as_bytes();
+        if bytes == b"." {
+            return Some(Self::default());
+        }
+        let is_name = |name: &[u8]| !name.is_empty() && name != b"." && name != b"..";
+        bytes.split(|byte| *byte == b'/').all(is_name).then(|| Self(bytes.to_vec()))
+    }
+
     /// Whether it is in the directory `directory`, at any depth.
     pub(crate) fn is_below(&self, directory: &Self) -> bool {
         directory.0.is_empty()

@@ -20,6 +20,7 @@ mod restart;
 mod sabotage;
 mod scenario;
 mod scenarios;
+mod staged_etc;
 mod words;
 
 use std::process::ExitCode;
@@ -158,6 +159,10 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             what_is_replaced_during_the_merge_is_not_lost_on_ext4,
             what_is_replaced_during_the_merge_is_not_lost_on_xfs,
             what_is_replaced_during_the_merge_is_not_lost_on_btrfs,
+        ));
+        trials.extend(with_guest!(guest, missing.or(no_binary), staged_etc:
+            edits_of_the_staged_etc_survive_a_run_that_was_interrupted_or_failed,
+            edits_of_another_staged_etc_are_not_reset,
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), restart:
             killed_at_any_call_with_a_separate_boot,

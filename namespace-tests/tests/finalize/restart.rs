@@ -30,14 +30,15 @@ const CHANGING: [&str; 16] = [
 /// One of so many calls that only look.
 const LOOKING_SAMPLE: usize = 9;
 
-fn story(name: &str) -> Story {
+/// A new tree in which files that are shipped have changed.
+pub(crate) fn story(name: &str) -> Story {
     Story::named(name)
         .tree("os/next", "2", "kernel 2; echo new >usr/etc/conf.d/00003.conf; rm usr/etc/conf.d/00004.conf")
         .stage("os/next")
 }
 
 /// What is to be carried over.
-const EDITS: &str = "echo mine >/etc/hostname; rm /etc/conf.d/00001.conf; echo mine >>/etc/conf.d/00002.conf; \
+pub(crate) const EDITS: &str = "echo mine >/etc/hostname; rm /etc/conf.d/00001.conf; echo mine >>/etc/conf.d/00002.conf; \
     mkdir -p /etc/new/inner; echo mine >/etc/new/inner/file; ln -s /nowhere /etc/new/link; chmod 700 /etc/empty.d; \
     setfattr -n user.mine -v x /etc/group";
 
@@ -77,7 +78,7 @@ fn chosen(calls: Vec<(String, usize)>, sample: usize) -> Vec<(String, usize)> {
 }
 
 /// Disks and `/run/ostree`, without what one run said.
-fn state(machine: &Machine) -> Result<Listing> {
+pub(crate) fn state(machine: &Machine) -> Result<Listing> {
     let nothing = Outcome { code: Some(0), signal: None, stdout: String::new(), stderr: String::new() };
     let mut listing = listing(machine, &Finalized { outcome: nothing, journal: Vec::new() })?;
     // An empty file, which the next one who locks it removes.
