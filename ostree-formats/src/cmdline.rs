@@ -82,6 +82,14 @@ impl KernelCommandLine {
         if let Some(argument) = self.first_with_prefix(b"androidboot.") {
             return Ok(BootTarget { path: "/ostree/root.a".to_owned(), asked: Asked::Android, argument });
         }
+        self.ostree_target()
+    }
+
+    /// Which deployment `ostree=` names, whatever Android's arguments say.
+    ///
+    /// # Errors
+    /// See [`TargetError`].
+    pub fn ostree_target(&self) -> Result<BootTarget, TargetError> {
         match self.find("ostree", |_, value| value.map(<[u8]>::to_vec)) {
             Some((value, argument)) if value.is_empty() => Err(TargetError::Empty(argument)),
             Some((value, argument)) => match String::from_utf8(value) {

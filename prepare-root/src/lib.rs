@@ -24,6 +24,7 @@ mod show;
 mod signature;
 mod step;
 mod survey;
+mod target;
 mod verify;
 
 use std::ffi::OsString;

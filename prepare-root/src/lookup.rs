@@ -104,10 +104,13 @@ fn explain(physical: &PhysicalRoot, path: &str, reason: Errno) -> LookupError {
         Err(error) => return error,
     };
     let path = path.to_owned();
-    let target = || dir::read_link(&link, "").unwrap_or_default();
+    let target = match dir::read_link(&link, "") {
+        Ok(target) => target,
+        Err(reason) => return LookupError::Other { path, reason },
+    };
     match reason {
-        Errno::NOENT => LookupError::Dangling { path, target: target() },
-        Errno::NOTDIR => LookupError::NotADirectory { path, target: target() },
+        Errno::NOENT => LookupError::Dangling { path, target },
+        Errno::NOTDIR => LookupError::NotADirectory { path, target },
         Errno::LOOP => LookupError::Loop(path),
         reason => LookupError::Other { path, reason },
     }
@@ -133,39 +136,55 @@ fn require_link(physical: &PhysicalRoot, path: &str) -> Result<OwnedFd, LookupEr
 }
 
 /// The deployments of one stateroot that exist as directories, in the order of their names.
-pub(crate) fn deployments_of(physical: &PhysicalRoot, stateroot: &str) -> Vec<DeploymentPath> {
-    let Ok(stateroot) = stateroot.parse::<ostree_formats::deployment::Stateroot>() else { return Vec::new() };
-    let names = dir::names(physical, format!("ostree/deploy/{stateroot}/deploy")).unwrap_or_default();
+///
+/// # Errors
+/// As `open(2)` and `getdents64(2)`, but for those that say that there are none.
+pub(crate) fn deployments_of(physical: &PhysicalRoot, stateroot: &str) -> Result<Vec<DeploymentPath>, Errno> {
+    let Ok(stateroot) = stateroot.parse::<ostree_formats::deployment::Stateroot>() else { return Ok(Vec::new()) };
+    let names = dir::if_there(dir::names(physical, format!("ostree/deploy/{stateroot}/deploy")))?.unwrap_or_default();
     let ids = names.iter().filter_map(|name| name.parse::<DeploymentId>().ok());
-    ids.map(|id| DeploymentPath { stateroot: stateroot.clone(), id }).collect()
+    Ok(ids.map(|id| DeploymentPath { stateroot: stateroot.clone(), id }).collect())
 }
 
 /// What could stand in for a boot link that is missing.
-pub(crate) fn candidates(physical: &PhysicalRoot, link: &Bootlink) -> Candidates {
-    let exists = |directory: String| dir::open_directory(physical, directory).is_ok();
+///
+/// # Errors
+/// [`LookupError::Other`]: what there is cannot be told.
+pub(crate) fn candidates(physical: &PhysicalRoot, link: &Bootlink) -> Result<Candidates, LookupError> {
+    let other = |path: &str, reason| LookupError::Other { path: format!("/{path}"), reason };
+    let exists = |directory: String| {
+        let opened = dir::if_there(dir::open_directory(physical, &directory));
+        opened.map(|opened| opened.is_some()).map_err(|reason| other(&directory, reason))
+    };
+    let under_other_bootversion = match follow(physical, &link.under_other_bootversion().to_string()) {
+        Ok(deployment) => Some(deployment.path),
+        Err(error @ LookupError::Other { .. }) => return Err(error),
+        Err(_) => None,
+    };
     let mut candidates = Candidates {
         link: link.clone(),
         with_that_kernel: Vec::new(),
         unknown: Vec::new(),
-        under_other_bootversion: follow(physical, &link.under_other_bootversion().to_string())
-            .ok()
-            .map(|deployment| deployment.path),
-        set_exists: exists(format!("ostree/boot.{}", link.bootversion)),
-        other_set_exists: exists(format!("ostree/boot.{}", link.bootversion.other())),
+        under_other_bootversion,
+        set_exists: exists(format!("ostree/boot.{}", link.bootversion))?,
+        other_set_exists: exists(format!("ostree/boot.{}", link.bootversion.other()))?,
     };
-    for path in deployments_of(physical, link.stateroot.as_str()) {
+    let stateroot = link.stateroot.as_str();
+    let all = deployments_of(physical, stateroot);
+    for path in all.map_err(|reason| other(&format!("ostree/deploy/{stateroot}/deploy"), reason))? {
         match could_be(physical, &path, &link.bootcsum) {
             Ok(true) => candidates.with_that_kernel.push(path),
             Ok(false) => {}
             Err(reason) => candidates.unknown.push((path, reason)),
         }
     }
-    candidates
+    Ok(candidates)
 }
 
 /// Whether a deployment has that kernel and could be booted: one that is staged only has no `etc` yet.
 fn could_be(physical: &PhysicalRoot, path: &DeploymentPath, bootcsum: &Bootcsum) -> Result<bool, Errno> {
-    let directory = dir::open_directory(physical, path.to_string())?;
+    // A file of such a name is none.
+    let Some(directory) = dir::if_there(dir::open_directory(physical, path.to_string()))? else { return Ok(false) };
     for part in ["usr", "etc", "sysroot"] {
         if dir::stat_name(&directory, part)?.is_none_or(|stat| stat.kind != Kind::Directory) {
             return Ok(false);

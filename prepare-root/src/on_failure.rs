@@ -30,7 +30,8 @@ pub(crate) fn runs_by_hand(situation: Situation) -> bool {
 }
 
 fn a_system_runs() -> bool {
-    Proc::open().and_then(|proc| root_of_running_system(&proc)).is_ok_and(|root| root.is_some())
+    // Where that cannot be told, nothing is rebooted.
+    !matches!(Proc::open().and_then(|proc| root_of_running_system(&proc)), Ok(None))
 }
 
 /// Does it. Returns for [`OnFailure::Emergency`], and when the kernel refuses to leave.

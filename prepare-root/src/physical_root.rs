@@ -15,6 +15,10 @@ use crate::facts::{DeploymentFacts, Facts, Found, ImageFacts, SignatureFacts, Si
 use crate::failure::Cause;
 use crate::lookup::Deployment;
 
+/// A file that asks for `/var` to be mounted in the initramfs.
+const VAR_MARKER: &str = "/run/ostree/initramfs-mount-var";
+
+pub(crate) const REPO_CONFIG: &str = "ostree/repo/config";
 /// A repository's configuration is a few lines.
 pub(crate) const REPO_CONFIG_LIMIT: u64 = 1 << 20;
 
@@ -45,18 +49,24 @@ impl PhysicalRoot {
     }
 
     /// Whether something is mounted exactly there.
-    pub(crate) fn is_mounted(&self) -> bool {
-        dir::stat_fd(&self.directory).is_ok_and(|stat| stat.mount_root)
+    pub(crate) fn is_mounted(&self) -> Result<bool, SystemError> {
+        Ok(dir::stat_fd(&self.directory).context("look at", self.at.display())?.mount_root)
     }
 
     /// Whether something is mounted at the directory `sysroot` in it, as in a root that is prepared already.
-    pub(crate) fn has_mount_at_sysroot(&self) -> bool {
-        matches!(dir::stat_name(&self.directory, "sysroot"), Ok(Some(Stat { mount_root: true, .. })))
+    pub(crate) fn has_mount_at_sysroot(&self) -> Result<bool, SystemError> {
+        self.is_mounted_on("sysroot")
+    }
+
+    fn is_mounted_on(&self, name: &str) -> Result<bool, SystemError> {
+        let stat = dir::stat_name(&self.directory, name).context("look at", self.at.join(name).display())?;
+        Ok(stat.is_some_and(|stat| stat.mount_root))
     }
 
     /// Whether it is one of an OSTree system at all.
-    pub(crate) fn has_ostree(&self) -> bool {
-        dir::open_directory(&self.directory, "ostree").is_ok()
+    pub(crate) fn has_ostree(&self) -> Result<bool, SystemError> {
+        let opened = dir::if_there(dir::open_directory(&self.directory, "ostree")).context("open", "/ostree")?;
+        Ok(opened.is_some())
     }
 
     /// Where an open file is on the physical root, without a leading slash.
@@ -78,21 +88,18 @@ impl PhysicalRoot {
     ) -> Result<Facts, SystemError> {
         let sysroot = self.at.display().to_string();
         // What is bound is the directory that a link stands for.
-        let stateroot_var = self.found_at_end(&deployment.path.stateroot_var(), OFlags::empty());
+        let stateroot_var = self.found_at_end(&deployment.path.stateroot_var(), OFlags::empty())?;
+        // With an image it does not count, and nothing of a disk that is to be verified is read for nothing.
+        let ask_repository = conf.sysroot_readonly != Some(true) && composefs <= ComposefsMode::Maybe;
         Ok(Facts {
             situation,
             sysroot_read_only: mount::is_read_only(&self.directory).context("look at", &sysroot)?,
-            boot_loader_link: self.found("boot/loader") == Found::Link,
-            // With an image it does not count, and nothing of a disk that is to be verified is read for nothing.
-            repo_readonly: conf.sysroot_readonly != Some(true)
-                && composefs <= ComposefsMode::Maybe
-                && dir::read(&self.directory, "ostree/repo/config", REPO_CONFIG_LIMIT)
-                    .is_ok_and(|bytes| repo_config::sysroot_readonly(&bytes)),
-            var_marker: rustix::fs::access("/run/ostree/initramfs-mount-var", rustix::fs::Access::EXISTS).is_ok(),
+            boot_loader_link: self.found("boot/loader")? == Found::Link,
+            repo_readonly: ask_repository && self.repository_is_read_only()?,
+            var_marker: dir::exists(VAR_MARKER).context("look for", VAR_MARKER)?,
             stateroot_var,
-            dev_mounted: situation == Situation::Pid1
-                && matches!(dir::stat_name(&self.directory, "dev"), Ok(Some(Stat { mount_root: true, .. }))),
-            disk: if image.found == Found::File { disk(&self.directory) } else { None },
+            dev_mounted: situation == Situation::Pid1 && self.is_mounted_on("dev")?,
+            disk: if image.found == Found::File { disk(&self.directory)? } else { None },
             image,
             signature,
             deployment: deployment_facts(situation, deployment, conf.etc_transient)
@@ -102,17 +109,22 @@ impl PhysicalRoot {
     }
 
     /// What is at a path on the physical root; a link at its end is not followed.
-    fn found(&self, path: &str) -> Found {
+    fn found(&self, path: &str) -> Result<Found, SystemError> {
         self.found_at_end(path, OFlags::NOFOLLOW)
     }
 
-    fn found_at_end(&self, path: &str, flags: OFlags) -> Found {
-        let Ok(opened) = dir::open(&self.directory, path, OFlags::PATH | flags) else {
-            return Found::Nothing;
-        };
-        let stat = dir::stat_fd(&opened);
-        dir::leave_open(opened);
-        found(stat.ok())
+    fn found_at_end(&self, path: &str, flags: OFlags) -> Result<Found, SystemError> {
+        let stat = stat_inside(&self.directory, path, flags).context("look at", format_args!("/{path}"))?;
+        Ok(found(stat))
+    }
+
+    /// The old place of `[sysroot] readonly`; a file that is not there, or no configuration, says nothing.
+    fn repository_is_read_only(&self) -> Result<bool, SystemError> {
+        match dir::read(&self.directory, REPO_CONFIG, REPO_CONFIG_LIMIT) {
+            Ok(bytes) => Ok(repo_config::sysroot_readonly(&bytes)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ISDIR | Errno::INVAL | Errno::FBIG) => Ok(false),
+            Err(error) => Err(error).context("read", format_args!("/{REPO_CONFIG}")),
+        }
     }
 }
 
@@ -135,22 +147,29 @@ fn deployment_facts(
         sysroot: name("sysroot")?,
         var: name("var")?,
         boot: name("boot")?,
-        usr_etc: if transient_etc { found(stat_inside(directory, "usr/etc")) } else { Found::Nothing },
+        usr_etc: if transient_etc {
+            found(stat_inside(directory, "usr/etc", OFlags::NOFOLLOW)?)
+        } else {
+            Found::Nothing
+        },
         dev: only_if(pid1, "dev")?,
         run: only_if(pid1, "run")?,
-        init: pid1 && is_program(directory, "sbin/init"),
+        init: pid1 && is_program(directory, "sbin/init")?,
         hotfix_work,
         hotfix_upper: only_if(hotfix_work != Found::Nothing, ".usr-ovl-upper")?,
     })
 }
 
-fn is_program(root: impl AsFd, path: &str) -> bool {
-    let stat = dir::open(root, path, OFlags::PATH).and_then(dir::stat_fd);
-    stat.is_ok_and(|stat| stat.kind == Kind::File && stat.mode & 0o111 != 0)
+fn is_program(root: impl AsFd, path: &str) -> Result<bool, Errno> {
+    let stat = stat_inside(root, path, OFlags::empty())?;
+    Ok(stat.is_some_and(|stat| stat.kind == Kind::File && stat.mode & 0o111 != 0))
 }
 
-fn stat_inside(root: impl AsFd, path: &str) -> Option<Stat> {
-    dir::open(root, path, OFlags::PATH | OFlags::NOFOLLOW).and_then(dir::stat_fd).ok()
+fn stat_inside(root: impl AsFd, path: &str, flags: OFlags) -> Result<Option<Stat>, Errno> {
+    let Some(opened) = dir::if_there(dir::open(root, path, OFlags::PATH | flags))? else { return Ok(None) };
+    let stat = dir::stat_fd(&opened);
+    dir::leave_open(opened);
+    stat.map(Some)
 }
 
 fn found(stat: Option<Stat>) -> Found {
@@ -169,6 +188,14 @@ impl From<Kind> for Found {
 }
 
 /// The device of systemd's own choice, where it chose; else the one that the filesystem is on.
-fn disk(physical: &OwnedFd) -> Option<u64> {
-    block_device::at("/dev/gpt-auto-root").or_else(|| block_device::of_filesystem(physical).ok().flatten())
+fn disk(physical: &OwnedFd) -> Result<Option<u64>, SystemError> {
+    const CHOSEN: &str = "/dev/gpt-auto-root";
+    if let Some(device) = block_device::at(CHOSEN).context("look at", CHOSEN)? {
+        return Ok(Some(device));
+    }
+    match block_device::of_filesystem(physical) {
+        // Whoever only looks may not ask btrfs, or the device has no name in this initramfs.
+        Err(Errno::PERM | Errno::ACCESS | Errno::NOENT) => Ok(None),
+        other => other.context("find the device of", "the physical root"),
+    }
 }

@@ -69,6 +69,8 @@ pub(crate) struct Resolved {
     pub(crate) recovery: Option<Recovery>,
     /// `init=`.
     pub(crate) init: Option<String>,
+    /// What should be said of the argument that decided.
+    pub(crate) warning: Option<String>,
 }
 
 /// Makes the plan.
@@ -86,6 +88,7 @@ pub(crate) fn plan(
     let mount_var = facts.situation != Situation::Systemd || facts.var_marker;
     let sysroot_ro = sysroot_readonly(conf, composefs.mode, facts);
     let mut warnings: Vec<String> = composefs.warning.into_iter().chain(unsealed).collect();
+    warnings.extend(resolved.warning);
     warnings.extend(lost_at_reboot(conf));
     warnings.extend(resolved.recovery.as_ref().map(recovery::warning));
 

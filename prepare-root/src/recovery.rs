@@ -52,6 +52,21 @@ pub(crate) enum NoRecovery {
     Unknown(DeploymentPath, Errno),
 }
 
+/// The boot link that the link of a slot at `path` leads to, by its text: `../ostree/boot.1/…` at `/ostree/root.a`.
+pub(crate) fn boot_link_of_slot(path: &str, target: &str) -> Option<Bootlink> {
+    let (directory, _) = path.rsplit_once('/')?;
+    let directory = if target.starts_with('/') { "" } else { directory };
+    let mut names: Vec<&str> = Vec::new();
+    for name in directory.split('/').chain(target.split('/')) {
+        match name {
+            "" | "." => {}
+            ".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    names.join("/").parse().ok()
+}
+
 /// Decides. With several candidates the other bootversion's link is believed only if all are of one commit: bootserials
 /// are counted anew with every list of deployments, so the same number can mean another deployment there.
 pub(crate) fn choose(candidates: &Candidates) -> Result<Recovery, NoRecovery> {
@@ -139,6 +154,19 @@ mod tests {
             other_set_exists: other.is_some(),
             under_other_bootversion: other,
             set_exists: false,
+        }
+    }
+
+    #[test]
+    fn the_link_of_a_slot_names_a_boot_link() {
+        let link = format!("ostree/boot.1/os/{}/0", "c".repeat(64));
+        for target in [format!("../{link}"), format!("../../{link}/"), format!("/{link}"), link.replace("ostree/", "")]
+        {
+            let found = boot_link_of_slot("/ostree/root.a", &target).map(|found| found.to_string());
+            assert_eq!(found.as_deref(), Some(link.as_str()), "{target}");
+        }
+        for target in ["deploy/os/deploy/x.0", "../boot.1/os", ""] {
+            assert_eq!(boot_link_of_slot("/ostree/root.a", target), None, "{target}");
         }
     }
 

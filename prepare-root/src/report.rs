@@ -1,9 +1,11 @@
 //! The report of a failed boot: everything an administrator at a serial console needs, in one block.
 
+mod elsewhere;
 mod init;
 
 use std::fmt::Write;
 
+use rustix::io::Errno;
 use system::printable::printable;
 use system::shell::quoted;
 
@@ -38,23 +40,26 @@ pub(crate) fn report(failure: &Failure, survey: &Survey) -> String {
         }
         None => line("mounted:", &format!("nothing at {}", failure.sysroot.display())),
     }
-    if survey.boot_links.is_empty() && survey.deployments.is_empty() {
+    for (path, reason) in &survey.unread {
+        line("unreadable:", &format!("{path}: {reason}"));
+    }
+    if survey.is_empty() {
         line(
             "on the disk:",
             &format!("no boot links, no deployments; in its root directory: {}", survey.top_level.join(" ")),
         );
-    } else {
+    } else if !survey.boot_links.is_empty() || !survey.deployments.is_empty() {
         for (n, (link, target)) in survey.boot_links.iter().enumerate() {
             line(if n == 0 { "boot links:" } else { "" }, &format!("{link} -> {target}"));
         }
-        if survey.boot_links.is_empty() {
+        if survey.boot_links.is_empty() && survey.unread.is_empty() {
             line("boot links:", "none");
         }
         for (n, (deployment, followed)) in survey.deployments.iter().enumerate() {
             let followed = followed.as_ref().map(|origin| format!(" (origin {origin})")).unwrap_or_default();
             line(if n == 0 { "deployments:" } else { "" }, &format!("/{deployment}{followed}"));
         }
-        if survey.deployments.is_empty() {
+        if survey.deployments.is_empty() && survey.unread.is_empty() {
             line("deployments:", "none");
         }
     }
@@ -66,7 +71,7 @@ pub(crate) fn report(failure: &Failure, survey: &Survey) -> String {
 }
 
 fn likely_cause(failure: &Failure, survey: &Survey) -> String {
-    let not_ostree = survey.boot_links.is_empty() && survey.deployments.is_empty();
+    let not_ostree = survey.is_empty();
     match &failure.cause {
         Cause::Target(_) => "the boot loader entry was not written by ostree, or its options were changed",
         Cause::Configuration(_) => "prepare-root.conf was changed after it was last checked (ostree-prepare-root --check-config)",
@@ -75,12 +80,13 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
         }
         Cause::NotOstree(_) => "the disk, not ostree: root= (or rootflags=) names another filesystem than the system's",
         Cause::Lookup(_) if not_ostree => "the disk, not ostree: root= (or rootflags=) names another filesystem than the system's",
-        Cause::Lookup(LookupError::Missing(_)) if survey.boot_links.is_empty() => {
+        Cause::Lookup(LookupError::Missing(_)) if survey.boot_links.is_empty() && survey.unread.is_empty() => {
             "the boot links were removed, or never reached the disk when power was lost"
         }
         Cause::Lookup(LookupError::Missing(_)) => {
             "boot loader entries and boot links are out of step: an update was cut short, or one of them was restored alone"
         }
+        Cause::Lookup(LookupError::Other { reason, .. }) => because_of(*reason),
         Cause::Lookup(LookupError::Dangling { .. }) => "the deployment was removed, or the disk is damaged",
         Cause::Lookup(_) => "the link was not made by ostree, or the disk is damaged",
         Cause::PreparedForAnother { .. } => "an earlier run, for another boot link, succeeded",
@@ -116,10 +122,7 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
         Cause::System(error) if error.reason == rustix::io::Errno::NODEV && error.operation == "mount" => {
             "the kernel lacks that filesystem, or its module is not in the initramfs"
         }
-        Cause::System(error) if error.reason == rustix::io::Errno::IO => {
-            "the disk fails, or what is on it was cut off or changed, an image for one"
-        }
-        Cause::System(_) => "the kernel refused; see what it said (dmesg)",
+        Cause::System(error) => because_of(error.reason),
         Cause::Verify { error, .. } => match **error {
             VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } => {
                 "this initramfs was built without the keys, or with a damaged file"
@@ -143,6 +146,15 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
         Cause::Exec { .. } => "the deployment's /sbin/init is damaged, or for another machine",
     }
     .to_owned()
+}
+
+/// Of a call that failed for no reason of its own.
+fn because_of(reason: Errno) -> &'static str {
+    match reason {
+        Errno::IO => "the disk fails, or what is on it was cut off or changed, an image for one",
+        Errno::NOMEM | Errno::MFILE | Errno::NFILE => "the kernel has too little memory, or too many files are open",
+        _ => "the kernel refused; see what it said (dmesg)",
+    }
 }
 
 const REBUILD: &str = "boot an older entry and rebuild this initramfs with a configuration that is right";
@@ -243,24 +255,7 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
         actions
             .push(format!("see which deployments are whole: /usr/lib/ostree/ostree-prepare-root --verify {sysroot}"));
     }
-    let asked = failure.asked_for.as_ref().map(|target| target.path.as_str());
-    let another = survey.boot_links.iter().map(|(link, _)| link).find(|link| Some(link.as_str()) != asked);
-    if let Some(link) = another {
-        actions.push(format!("at the boot menu choose another entry, or edit this one: ostree={link}"));
-        let then = match failure.situation {
-            Situation::Systemd => Some("systemctl default"),
-            Situation::Script => Some("switch root"),
-            Situation::Pid1 => None,
-        };
-        if let Some(then) = then {
-            actions.push(format!(
-                "or in this shell: /usr/lib/ostree/ostree-prepare-root {sysroot} {}, then {then}",
-                quoted(&format!("ostree={link}"))
-            ));
-        }
-    } else {
-        actions.push("at the boot menu choose another entry, or boot a rescue system and look at the disk".to_owned());
-    }
+    actions.extend(elsewhere::actions(failure, survey));
     actions
 }
 

@@ -1,16 +1,14 @@
 //! The story of a boot, from top to bottom.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use ostree_formats::booted_state::BootedState;
-use ostree_formats::bootlink::Bootlink;
 use ostree_formats::cmdline::{BootTarget, KernelCommandLine};
 use ostree_formats::mountinfo;
 use ostree_formats::prepare_root_conf::{ComposefsMode, OnFailure, Parsed, PrepareRootConf};
-use rustix::io::Errno;
 use system::proc::Proc;
 use system::{Context, SystemError, dir, mount};
 
@@ -24,8 +22,11 @@ use crate::interrupted::{self, Leftover, Prepared};
 use crate::lookup::{self, Deployment, LookupError};
 use crate::physical_root::PhysicalRoot;
 use crate::plan::{self, LOWER, MountPlan, Resolved, STAGING};
-use crate::recovery::{self, NoRecovery};
 use crate::signature::{self, VerifyError};
+use crate::target::{self, Target};
+
+/// What an earlier run, or libostree, has written about what was booted.
+const BOOTED: &str = "/run/ostree-booted";
 
 /// What a boot is about.
 #[derive(Debug, Clone)]
@@ -101,25 +102,23 @@ impl Request {
 
     /// Says what that would do.
     pub(crate) fn show(&self, known: &mut Known) -> Result<Planned, Cause> {
-        let request = Request { sysroot: physical_root_of_running_system(&self.sysroot), ..self.clone() };
+        let request = Request { sysroot: physical_root_of_running_system(&self.sysroot)?, ..self.clone() };
         request.plan(known, Purpose::Show)
     }
 
     /// Everything up to the point where something would be done: only reads.
     fn plan(&self, known: &mut Known, purpose: Purpose) -> Result<Planned, Cause> {
         let proc = Proc::open()?;
-        let booted_with = proc.command_line().map(KernelCommandLine::new);
+        let booted_with = KernelCommandLine::new(proc.command_line()?);
         // Somebody who boots by hand, with a command line of their own, sits there all the same.
-        known.wants_shell = booted_with.as_ref().is_ok_and(KernelCommandLine::wants_shell);
-        let of_kernel = booted_with.as_ref().ok().and_then(KernelCommandLine::composefs);
-        let init_of_kernel = booted_with.as_ref().ok().and_then(KernelCommandLine::init);
+        known.wants_shell = booted_with.wants_shell();
         let cmdline = match &self.cmdline {
             Some(line) => KernelCommandLine::new(line.as_bytes()),
-            None => booted_with?,
+            None => booted_with.clone(),
         };
         // Somebody who boots another deployment by hand, and names only that, does not switch a signature off by it.
-        let composefs_argument = cmdline.composefs().or(of_kernel);
-        let init = cmdline.init().or(init_of_kernel);
+        let composefs_argument = cmdline.composefs().or_else(|| booted_with.composefs());
+        let init = cmdline.init().or_else(|| booted_with.init());
         known.wants_shell |= cmdline.wants_shell();
 
         let pid1 = self.situation == Situation::Pid1;
@@ -147,18 +146,23 @@ impl Request {
         let asked_for = asked_for?;
 
         let conf = early.clone().unwrap_or_default();
-        let (mut deployment, recovery) =
-            find_deployment(&physical, &asked_for, may_recover(&conf, composefs_argument.as_deref())).map_err(
-                |cause| match purpose {
-                    Purpose::Boot if !physical.is_mounted() => Cause::NotMounted(physical.at.display().to_string()),
-                    _ => cause,
-                },
-            )?;
+        // Where it has no value that could be one, that of Android's arguments is all there is.
+        let otherwise = cmdline.ostree_target().ok();
+        let may_recover_early = target::may_recover(&conf, composefs_argument.as_deref());
+        let found = match target::find(&physical, asked_for, otherwise, may_recover_early) {
+            Err(_) if purpose == Purpose::Boot && !physical.is_mounted()? => {
+                return Err(Cause::NotMounted(physical.at.display().to_string()));
+            }
+            other => other?,
+        };
+        let Target { mut deployment, asked_for, recovery, warning } = found;
+        known.asked_for = Some(asked_for.clone());
         let conf = match early {
             Some(conf) => conf,
             None => {
                 let conf = accept(crate::config::load(&deployment.directory), known)?;
-                if let Some(recovery) = recovery.as_ref().filter(|_| !may_recover(&conf, composefs_argument.as_deref()))
+                if let Some(recovery) =
+                    recovery.as_ref().filter(|_| !target::may_recover(&conf, composefs_argument.as_deref()))
                 {
                     return Err(LookupError::Missing(format!("/{}", recovery.missing)).into());
                 }
@@ -190,7 +194,7 @@ impl Request {
         };
         let image = image_facts(&mut deployment, &composefs)?;
         let facts = physical.facts(self.situation, &deployment, &conf, composefs.mode, image, signature)?;
-        let resolved = Resolved { asked_for, recovery, init };
+        let resolved = Resolved { asked_for, recovery, init, warning };
         let plan = plan::plan(&conf, composefs, resolved, &facts)
             .map_err(|error| Cause::Plan { deployment: facts.deployment.path.clone(), error })?;
         Ok(Planned::Plan(Box::new(plan), physical, deployment))
@@ -198,12 +202,10 @@ impl Request {
 }
 
 /// Of `/` in a system that runs the physical root is at `/sysroot`; else `sysroot` is it.
-pub(crate) fn physical_root_of_running_system(sysroot: &Path) -> PathBuf {
-    let prepared = Proc::open()
-        .map_err(Cause::from)
-        .and_then(|proc| PhysicalRoot::open(sysroot, proc))
-        .and_then(|physical| Ok(prepared_already(&physical)?));
-    if matches!(prepared, Ok(Some(_))) { sysroot.join("sysroot") } else { sysroot.to_owned() }
+pub(crate) fn physical_root_of_running_system(sysroot: &Path) -> Result<PathBuf, Cause> {
+    let physical = PhysicalRoot::open(sysroot, Proc::open()?)?;
+    let prepared = prepared_already(&physical)?;
+    Ok(if prepared.is_some() { sysroot.join("sysroot") } else { sysroot.to_owned() })
 }
 
 /// Why a plan is made.
@@ -245,7 +247,7 @@ fn accept(parsed: Parsed, known: &mut Known) -> Result<PrepareRootConf, Cause> {
 
 fn prepared_already(physical: &PhysicalRoot) -> Result<Option<Prepared>, SystemError> {
     // The whole mount table is only read when one look says that it is worth it.
-    if !physical.has_mount_at_sysroot() {
+    if !physical.has_mount_at_sysroot()? {
         return Ok(None);
     }
     let mounts = mountinfo::parse(&physical.proc.mountinfo()?);
@@ -255,10 +257,15 @@ fn prepared_already(physical: &PhysicalRoot) -> Result<Option<Prepared>, SystemE
 /// Who asks for another deployment than an earlier run prepared must not be told that all is well.
 fn require_same(physical: &PhysicalRoot, prepared: &Prepared, asked_for: &BootTarget) -> Result<(), Cause> {
     let inside = PhysicalRoot::open(&physical.at.join("sysroot"), Proc::open()?)?;
-    let Ok(asked) = lookup::follow(&inside, &asked_for.path) else { return Ok(()) };
+    let asked = match lookup::follow(&inside, &asked_for.path) {
+        Ok(asked) => asked,
+        Err(error @ LookupError::Other { .. }) => return Err(error.into()),
+        // The boot link is missing, or leads to nothing: the earlier run found another way.
+        Err(_) => return Ok(()),
+    };
     let is_same = match prepared {
         Prepared::Deployment(path) => asked.path == *path,
-        Prepared::Image => is_recorded(&asked),
+        Prepared::Image => is_recorded(&asked)?,
     };
     if is_same {
         return Ok(());
@@ -271,54 +278,22 @@ fn require_same(physical: &PhysicalRoot, prepared: &Prepared, asked_for: &BootTa
 }
 
 /// Whether the record of what was booted is about this deployment.
-fn is_recorded(deployment: &Deployment) -> bool {
+fn is_recorded(deployment: &Deployment) -> Result<bool, SystemError> {
     const LIMIT: u64 = 64 << 10;
-    let record = dir::open_root(Path::new("/run")).and_then(|run| dir::read(run, "ostree-booted", LIMIT)).ok();
-    let Some(booted) = record.and_then(|bytes| BootedState::from_bytes(&bytes).ok()) else { return false };
-    dir::stat_fd(&deployment.directory).is_ok_and(|stat| (stat.device, stat.inode) == (booted.device, booted.inode))
+    let record = dir::open_root(Path::new("/run")).and_then(|run| dir::read(run, "ostree-booted", LIMIT));
+    let Some(record) = dir::if_there(record).context("read", BOOTED)? else { return Ok(false) };
+    let Ok(booted) = BootedState::from_bytes(&record) else { return Ok(false) };
+    let stat = dir::stat_fd(&deployment.directory).context("look at", format_args!("/{}", deployment.path))?;
+    Ok((stat.device, stat.inode) == (booted.device, booted.inode))
 }
 
 /// What `/` is, if it is the root of a deployment: then this is a system that runs, and its `/sysroot` is in use.
 pub(crate) fn root_of_running_system(proc: &Proc) -> Result<Option<String>, SystemError> {
     // The mount table decides; this file says whether a look at it is worth it, and that an overlay is no initramfs'.
-    if rustix::fs::access("/run/ostree-booted", rustix::fs::Access::EXISTS).is_err() {
+    if !dir::exists(BOOTED).context("look for", BOOTED)? {
         return Ok(None);
     }
     Ok(interrupted::root_of_deployment(&mountinfo::parse(&proc.mountinfo()?)))
-}
-
-/// Follows the boot link; where that is missing, looks for what it must have meant.
-fn find_deployment(
-    physical: &PhysicalRoot,
-    asked_for: &BootTarget,
-    may_recover: bool,
-) -> Result<(Deployment, Option<recovery::Recovery>), Cause> {
-    let missing = match lookup::follow(physical, &asked_for.path) {
-        Ok(deployment) => return Ok((deployment, None)),
-        Err(_) if !physical.has_ostree() => return Err(Cause::NotOstree(physical.at.display().to_string())),
-        Err(error) => error,
-    };
-    let link = asked_for.path.parse::<Bootlink>();
-    let (LookupError::Missing(path), Ok(link), true) = (&missing, link, may_recover) else {
-        return Err(missing.into());
-    };
-    let candidates = lookup::candidates(physical, &link);
-    match recovery::choose(&candidates) {
-        Ok(recovery) => {
-            let path = recovery.deployment.clone();
-            let directory = dir::open_directory(physical, path.to_string()).context("open", format_args!("/{path}"))?;
-            Ok((Deployment { path, directory, image: None }, Some(recovery)))
-        }
-        Err(NoRecovery::NoKernel) => Err(missing.into()),
-        Err(NoRecovery::Unknown(candidate, reason)) => Err(Cause::Unknown { missing: path.clone(), candidate, reason }),
-        Err(NoRecovery::Ambiguous(candidates)) => Err(Cause::Ambiguous { missing: path.clone(), candidates }),
-    }
-}
-
-/// Where a signature is demanded, it must not be worked around by choosing another deployment.
-fn may_recover(conf: &PrepareRootConf, composefs_argument: Option<&str>) -> bool {
-    let signed = conf.composefs == ComposefsMode::Signed || composefs_argument == Some("signed");
-    conf.boot_recover && !signed
 }
 
 /// Puts back what a run that was killed has moved. The staging place is only ever mounted on by this program.
@@ -326,16 +301,9 @@ fn clean_up_interrupted_run(request: &Request) -> Result<(), Cause> {
     if request.situation == Situation::Pid1 {
         return Ok(());
     }
-    let staging = Path::new(STAGING);
-    let is_mounted =
-        |directory: Result<OwnedFd, Errno>| directory.and_then(dir::stat_fd).is_ok_and(|stat| stat.mount_root);
-    let directory = dir::open_root(staging);
-    if matches!(directory, Err(Errno::NOENT)) {
-        return Ok(());
-    }
-    if !is_mounted(directory) {
+    if !is_mount(STAGING)? {
         // An image that was to become a layer.
-        if is_mounted(dir::open_root(Path::new(LOWER))) {
+        if is_mount(LOWER)? {
             mount::detach(Path::new(LOWER)).context("take away what an earlier run left at", LOWER)?;
         }
         return Ok(());
@@ -352,8 +320,15 @@ fn clean_up_interrupted_run(request: &Request) -> Result<(), Cause> {
                 .context("bring back the physical root to", sysroot.display())?;
         }
     }
-    mount::detach(staging).context("take away what an earlier run left at", STAGING)?;
+    mount::detach(Path::new(STAGING)).context("take away what an earlier run left at", STAGING)?;
     undo::remove_records();
     log::warn!("an earlier run was interrupted: what it left is cleaned up");
     Ok(())
+}
+
+/// Whether something is mounted exactly at `path`, if that is there.
+fn is_mount(path: &str) -> Result<bool, SystemError> {
+    let opened = dir::if_there(dir::open_root(Path::new(path))).context("open", path)?;
+    let stat = opened.map(dir::stat_fd).transpose().context("look at", path)?;
+    Ok(stat.is_some_and(|stat| stat.mount_root))
 }

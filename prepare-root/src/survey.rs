@@ -5,9 +5,11 @@ use std::path::Path;
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::{mountinfo, origin};
 use rustix::fs::OFlags;
-use system::dir;
+use rustix::io::Errno;
 use system::proc::Proc;
+use system::{SystemError, dir};
 
+use crate::failure::Cause;
 use crate::interrupted;
 use crate::lookup;
 use crate::physical_root::PhysicalRoot;
@@ -35,48 +37,106 @@ pub(crate) struct Survey {
     pub(crate) boot_links: Vec<(String, String)>,
     /// Deployments with what they follow, sorted.
     pub(crate) deployments: Vec<(DeploymentPath, Option<String>)>,
+    /// What could not be read.
+    pub(crate) unread: Vec<Unread>,
 }
 
-/// Looks around. What cannot be read is left out: the failure itself is what must be told.
+impl Survey {
+    /// All was read, and there is nothing of an OSTree system.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.boot_links.is_empty() && self.deployments.is_empty() && self.unread.is_empty()
+    }
+}
+
+/// A path, and why it could not be read.
+pub(crate) type Unread = (String, Errno);
+
+/// Looks around. What cannot be read is told as such, and never as if it were not there.
 pub(crate) fn survey(sysroot: &Path) -> Survey {
-    let Ok(proc) = Proc::open() else { return Survey::default() };
-    let mounts = mountinfo::parse(&proc.mountinfo().unwrap_or_default());
-    let Ok(physical) = PhysicalRoot::open(sysroot, proc) else { return Survey::default() };
-    let mounted = interrupted::top(&mounts, &physical.at).map(|mount| MountedAs {
+    let mut survey = Survey::default();
+    if let Err(error) = look_around(sysroot, &mut survey) {
+        survey.unread.push((error.object, error.reason));
+    }
+    survey
+}
+
+fn look_around(sysroot: &Path, survey: &mut Survey) -> Result<(), SystemError> {
+    let proc = Proc::open()?;
+    let mounts = mountinfo::parse(&proc.mountinfo()?);
+    let physical = match PhysicalRoot::open(sysroot, proc) {
+        Ok(physical) => physical,
+        Err(Cause::System(error)) => return Err(error),
+        // There is no such directory.
+        Err(_) => return Ok(()),
+    };
+    survey.mounted = interrupted::top(&mounts, &physical.at).map(|mount| MountedAs {
         source: mount.source.to_string_lossy().into_owned(),
         fstype: mount.fstype.clone(),
         options: mount.options.clone(),
     });
-    let mut top_level = dir::names(&physical, ".").unwrap_or_default();
-    top_level.truncate(MOST);
-    Survey { mounted, top_level, boot_links: boot_links(&physical), deployments: deployments(&physical) }
+    Look { physical: &physical, survey }.around();
+    Ok(())
 }
 
-fn boot_links(physical: &PhysicalRoot) -> Vec<(String, String)> {
-    let mut links = Vec::new();
-    for set in ["ostree/boot.0", "ostree/boot.1"] {
-        for stateroot in dir::names(physical, set).unwrap_or_default() {
-            for bootcsum in dir::names(physical, format!("{set}/{stateroot}")).unwrap_or_default() {
-                let directory = format!("{set}/{stateroot}/{bootcsum}");
-                for serial in dir::names(physical, &directory).unwrap_or_default() {
-                    let link = format!("{directory}/{serial}");
-                    let target = dir::open(physical, &link, OFlags::PATH | OFlags::NOFOLLOW)
-                        .and_then(|link| dir::read_link(link, ""));
-                    links.push((format!("/{link}"), target.unwrap_or_else(|error| error.to_string())));
-                }
+struct Look<'a> {
+    physical: &'a PhysicalRoot,
+    survey: &'a mut Survey,
+}
+
+impl Look<'_> {
+    fn around(&mut self) {
+        self.survey.top_level = self.names(".");
+        self.survey.top_level.truncate(MOST);
+        self.boot_links();
+        self.deployments();
+        self.survey.unread.truncate(MOST);
+    }
+
+    /// What is in a directory, if it is one and is there.
+    fn names(&mut self, path: &str) -> Vec<String> {
+        let names = dir::if_there(dir::names(self.physical, path));
+        self.or_unread(path, names).flatten().unwrap_or_default()
+    }
+
+    fn or_unread<T>(&mut self, path: &str, result: Result<T, Errno>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.survey.unread.push((format!("/{}", path.trim_start_matches('.')), reason));
+                None
             }
         }
     }
-    links.truncate(MOST);
-    links
-}
 
-fn deployments(physical: &PhysicalRoot) -> Vec<(DeploymentPath, Option<String>)> {
-    let stateroots = dir::names(physical, "ostree/deploy").unwrap_or_default();
-    let mut deployments: Vec<_> =
-        stateroots.iter().flat_map(|stateroot| lookup::deployments_of(physical, stateroot)).collect();
-    deployments.truncate(MOST);
-    let followed =
-        |path: &DeploymentPath| origin::followed(&dir::read(physical, path.origin_file(), ORIGIN_LIMIT).ok()?);
-    deployments.into_iter().map(|path| (path.clone(), followed(&path))).collect()
+    fn boot_links(&mut self) {
+        for set in ["ostree/boot.0", "ostree/boot.1"] {
+            for stateroot in self.names(set) {
+                for bootcsum in self.names(&format!("{set}/{stateroot}")) {
+                    let directory = format!("{set}/{stateroot}/{bootcsum}");
+                    for serial in self.names(&directory) {
+                        let link = format!("{directory}/{serial}");
+                        let target = dir::open(self.physical, &link, OFlags::PATH | OFlags::NOFOLLOW)
+                            .and_then(|link| dir::read_link(link, ""));
+                        let target = target.unwrap_or_else(|error| error.to_string());
+                        self.survey.boot_links.push((format!("/{link}"), target));
+                    }
+                }
+            }
+        }
+        self.survey.boot_links.truncate(MOST);
+    }
+
+    fn deployments(&mut self) {
+        let mut all = Vec::new();
+        for stateroot in self.names("ostree/deploy") {
+            let found = lookup::deployments_of(self.physical, &stateroot);
+            all.extend(self.or_unread(&format!("ostree/deploy/{stateroot}/deploy"), found).unwrap_or_default());
+        }
+        all.truncate(MOST);
+        for path in all {
+            let origin = dir::if_there(dir::read(self.physical, path.origin_file(), ORIGIN_LIMIT));
+            let origin = self.or_unread(&path.origin_file(), origin).flatten();
+            self.survey.deployments.push((path, origin.and_then(|bytes| origin::followed(&bytes))));
+        }
+    }
 }

@@ -61,8 +61,8 @@ impl Request {
         let proc = Proc::open().map_err(Cause::from)?;
         let argument = KernelCommandLine::new(proc.command_line().map_err(Cause::from)?).composefs();
         let demand = Demand::of_this_system(argument, self.keys.clone())?;
-        let physical = PhysicalRoot::open(&run::physical_root_of_running_system(&self.sysroot), proc)?;
-        if !physical.has_ostree() {
+        let physical = PhysicalRoot::open(&run::physical_root_of_running_system(&self.sysroot)?, proc)?;
+        if !physical.has_ostree().map_err(Cause::from)? {
             return Err(Cause::NotOstree(physical.at.display().to_string()).into());
         }
         let deployments = self.deployments(&physical)?;

@@ -59,10 +59,14 @@ pub fn of_filesystem(directory: impl AsFd) -> Result<Option<u64>, Errno> {
     Ok((FileType::from_raw_mode(stat.st_mode) == FileType::BlockDevice).then_some(stat.st_rdev))
 }
 
-/// The device that a path of `/dev` leads to, if it is a block device.
-pub fn at(path: &str) -> Option<u64> {
-    let stat = rustix::fs::statat(CWD, path, rustix::fs::AtFlags::empty()).ok()?;
-    (FileType::from_raw_mode(stat.st_mode) == FileType::BlockDevice).then_some(stat.st_rdev)
+/// The device that a path of `/dev` leads to, if it is there and a block device.
+///
+/// # Errors
+/// As `stat(2)`.
+pub fn at(path: &str) -> Result<Option<u64>, Errno> {
+    let stat = crate::dir::if_there(rustix::fs::statat(CWD, path, rustix::fs::AtFlags::empty()))?;
+    let is_one = |stat: &rustix::fs::Stat| FileType::from_raw_mode(stat.st_mode) == FileType::BlockDevice;
+    Ok(stat.filter(is_one).map(|stat| stat.st_rdev))
 }
 
 #[cfg(test)]

@@ -95,6 +95,27 @@ pub fn open_plainly(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags) -> R
     rustix::fs::openat2(root, path.as_ref(), flags | OFlags::CLOEXEC, Mode::empty(), resolve)
 }
 
+/// `None` where the name is not there, or a file stands in the way to it; any other error is one.
+///
+/// # Errors
+/// Those of `result`, but for `ENOENT` and `ENOTDIR`.
+pub fn if_there<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether something is at `path`, links followed.
+///
+/// # Errors
+/// As `access(2)`, but for those that say that nothing is there.
+pub fn exists(path: impl AsRef<Path>) -> Result<bool, Errno> {
+    let found = if_there(rustix::fs::access(path.as_ref(), rustix::fs::Access::EXISTS))?;
+    Ok(found.is_some())
+}
+
 /// Opens a directory inside `root`, only to look things up in it or mount on it.
 ///
 /// # Errors

@@ -6,6 +6,8 @@ use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 
+use crate::dir;
+
 /// What the kernel says of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seal {
@@ -33,13 +35,17 @@ pub enum Lack {
 /// Asks the drivers of filesystems what they were built with (Documentation/ABI/testing/sysfs-fs-ext4): the ioctl says the same for
 /// both.
 pub fn lack() -> Lack {
-    let exists = |path: String| rustix::fs::access(path, rustix::fs::Access::EXISTS).is_ok();
-    let known = ["ext4", "btrfs", "f2fs"].into_iter().filter(|fstype| exists(format!("/sys/fs/{fstype}/features")));
-    match known.map(|fstype| exists(format!("/sys/fs/{fstype}/features/verity"))).reduce(|one, other| one || other) {
-        Some(true) => Lack::Filesystem,
-        Some(false) => Lack::Kernel,
-        None => Lack::Unknown,
+    let mut lack = Lack::Unknown;
+    for fstype in ["ext4", "btrfs", "f2fs"] {
+        let features = format!("/sys/fs/{fstype}/features");
+        match (dir::exists(&features), dir::exists(format!("{features}/verity"))) {
+            (Ok(true), Ok(true)) => return Lack::Filesystem,
+            (Ok(true), Ok(false)) => lack = Lack::Kernel,
+            (Ok(false), _) => {}
+            (Err(_), _) | (_, Err(_)) => return Lack::Unknown,
+        }
     }
+    lack
 }
 
 /// `FS_VERITY_HASH_ALG_SHA256` of `<linux/fsverity.h>`.

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask test` builds the binary and sets `FIRSTROOT_PREPARE_ROOT` to its path.
 
+mod android;
 mod bad_input;
 mod beside_the_peer;
 mod boot;
@@ -10,6 +11,7 @@ mod console;
 mod failing;
 mod init;
 mod pid1;
+mod reading;
 mod recovery;
 mod signed;
 mod verify;
@@ -205,6 +207,16 @@ fn main() -> ExitCode {
             a_root_without_any_init_stops,
         ),
         images!(init: an_image_of_which_no_file_can_be_read_stops),
+        stories!(android:
+            a_slot_whose_boot_link_is_missing_boots,
+            without_a_link_of_the_slot_ostree_counts,
+            a_slot_is_repaired_by_what_the_report_says,
+        ),
+        series!(reading:
+            no_error_passes_for_absence,
+            no_error_makes_another_deployment_the_one_that_was_meant,
+            a_report_does_not_take_an_error_for_absence,
+        ),
         stories!(recovery:
             the_only_deployment_with_that_kernel_is_booted,
             of_two_with_one_commit_the_other_link_decides,

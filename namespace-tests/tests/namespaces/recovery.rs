@@ -6,7 +6,7 @@ use namespace_tests::{Initramfs, Outcome, listing};
 use crate::bad_input::refused;
 
 /// Every entry names `boot.1/…`; only `boot.0/…` is there.
-fn links_out_of_step(initramfs: &Initramfs) -> Result<()> {
+pub(crate) fn links_out_of_step(initramfs: &Initramfs) -> Result<()> {
     let disk = &initramfs.disk;
     disk.remove("ostree/boot.1")?;
     disk.link("ostree/boot.0", "boot.0.1")?;

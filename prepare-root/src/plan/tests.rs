@@ -68,7 +68,7 @@ fn printed(case: &Path) -> String {
 
     let cmdline = KernelCommandLine::new(read("cmdline").unwrap_or_else(|| panic!("{name}: no cmdline")));
     let asked_for = cmdline.boot_target().unwrap_or_else(|e| panic!("{name}: {e}"));
-    let resolved = Resolved { asked_for, recovery: None, init: cmdline.init() };
+    let resolved = Resolved { asked_for, recovery: None, init: cmdline.init(), warning: None };
     let decision = composefs::decide(&conf.conf, cmdline.composefs().as_deref()).map_err(PlanError::from);
     match decision.and_then(|decision| plan(&conf.conf, decision, resolved, &facts)) {
         Ok(plan) => show::in_words(&plan),

@@ -29,6 +29,7 @@ fn healthy_disk() -> Survey {
         top_level: vec!["boot".into(), "ostree".into()],
         boot_links: vec![("/ostree/boot.0/os/c/0".into(), format!("../../../{}", &DEPLOYMENT[7..]))],
         deployments: vec![(DEPLOYMENT.parse().unwrap(), Some("debian:stable".into()))],
+        unread: Vec::new(),
     }
 }
 
@@ -63,6 +64,45 @@ fn nothing_mounted() {
                         at the boot menu choose another entry, or boot a rescue system and look at the disk
     "#]]
     .assert_eq(&report(&failure(cause, Situation::Systemd), &Survey::default()));
+}
+
+/// With Android's arguments `ostree=` does not count: nothing may say that it would help.
+#[test]
+fn a_slot_is_repaired_by_its_link() {
+    for (situation, shell) in [(Situation::Systemd, true), (Situation::Script, true), (Situation::Pid1, false)] {
+        let target = "../ostree/boot.1/os/c/0".to_owned();
+        let mut failure = failure(LookupError::Dangling { path: "/ostree/root.a".into(), target }.into(), situation);
+        failure.asked_for = Some(BootTarget {
+            path: "/ostree/root.a".to_owned(),
+            asked: Asked::AndroidSlot,
+            argument: "androidboot.slot_suffix=_a".to_owned(),
+        });
+        let text = report(&failure, &healthy_disk());
+        let command = "mount -o remount,rw /sysroot && ln -sfn ../ostree/boot.0/os/c/0 /sysroot/ostree/root.a && sync";
+        assert!(text.contains(command) && !text.contains("ostree="), "{text}");
+        assert_eq!(text.contains("then: /usr/lib/ostree/ostree-prepare-root /sysroot, then "), shell, "{text}");
+    }
+    let unknown = failure(TargetError::UnknownSlot("androidboot.slot_suffix=_x".into()).into(), Situation::Systemd);
+    let text = report(&unknown, &healthy_disk());
+    assert!(text.contains("it is _a or _b") && !text.contains("ostree="), "{text}");
+}
+
+/// What could not be read is not said to be missing.
+#[test]
+fn what_could_not_be_read_is_told() {
+    let survey = Survey {
+        boot_links: Vec::new(),
+        deployments: Vec::new(),
+        unread: vec![("/ostree/boot.0".into(), Errno::IO)],
+        ..healthy_disk()
+    };
+    let cause = LookupError::Other { path: "/ostree/boot.1/os/c/0".into(), reason: Errno::IO };
+    let text = report(&failure(cause.into(), Situation::Systemd), &survey);
+    assert!(
+        text.contains("unreadable:   /ostree/boot.0: Input/output error") && text.contains("the disk fails"),
+        "{text}"
+    );
+    assert!(!text.contains("none") && !text.contains("no boot links") && !text.contains("not ostree"), "{text}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::composefs::{Decision, IMAGE};
 use crate::config;
 use crate::facts::{Facts, Found, ImageFacts, Lack, Seal, SignatureFacts, Situation};
 use crate::lookup::Deployment;
-use crate::physical_root::{PhysicalRoot, REPO_CONFIG_LIMIT};
+use crate::physical_root::{PhysicalRoot, REPO_CONFIG, REPO_CONFIG_LIMIT};
 use crate::plan::{self, Resolved};
 use crate::signature::{self, VerifyError};
 
@@ -49,9 +49,10 @@ pub(crate) fn judge(physical: &PhysicalRoot, path: &DeploymentPath, demand: &Dem
 
     let image = ImageFacts { found, seal };
     let facts = physical.facts(Situation::Systemd, &deployment, &own.conf, decision.mode, image, signature)?;
-    let facts = as_finalized(facts, &deployment);
+    let facts = as_finalized(facts, &deployment).context("look at", format_args!("{shown}/usr/etc"))?;
     let asked_for = BootTarget { path: shown.clone(), asked: Asked::Ostree, argument: String::new() };
-    plan::plan(&own.conf, decision.clone(), Resolved { asked_for, recovery: None, init: None }, &facts)?;
+    let resolved = Resolved { asked_for, recovery: None, init: None, warning: None };
+    plan::plan(&own.conf, decision.clone(), resolved, &facts)?;
     if facts.deployment.hotfix_work != Found::Nothing && facts.signature.is_none() {
         return Err(Finding::Hotfix);
     }
@@ -67,8 +68,8 @@ pub(crate) fn judge(physical: &PhysicalRoot, path: &DeploymentPath, demand: &Dem
     let objects = image_objects::list(&tree, size)?;
     let checked = check_objects(physical, &shown, &objects, decision.verity).map_err(|finding| {
         // What is cleaned up meanwhile is not damaged.
-        let is_there = dir::open_directory(physical, path.to_string()).is_ok();
-        if is_there { finding } else { Finding::Gone }
+        let is_gone = matches!(dir::open_directory(physical, path.to_string()), Err(Errno::NOENT));
+        if is_gone { Finding::Gone } else { finding }
     })?;
     if checked.without_verity && decision.verity {
         // Where the image can be sealed, the kernel can: objects are elsewhere.
@@ -103,12 +104,14 @@ fn digest_of_commit(physical: &PhysicalRoot, path: &DeploymentPath) -> Result<Op
 }
 
 /// A deployment that is staged may have no `/etc` yet: finalization makes it of the tree's own.
-fn as_finalized(facts: Facts, deployment: &Deployment) -> Facts {
+fn as_finalized(facts: Facts, deployment: &Deployment) -> Result<Facts, Errno> {
     let mut facts = facts;
-    if facts.deployment.etc == Found::Nothing && dir::open_directory(&deployment.directory, "usr/etc").is_ok() {
+    if facts.deployment.etc == Found::Nothing
+        && dir::if_there(dir::open_directory(&deployment.directory, "usr/etc"))?.is_some()
+    {
         facts.deployment.etc = Found::Directory;
     }
-    facts
+    Ok(facts)
 }
 
 /// Who vouches for the image.
@@ -146,8 +149,9 @@ fn check_objects(
     verity: bool,
 ) -> Result<Checked, Finding> {
     let directory = open_objects(physical)?;
-    let config = dir::read(physical, "ostree/repo/config", REPO_CONFIG_LIMIT);
-    let rule = Rule { verity, bare: config.is_ok_and(|bytes| repo_config::is_bare(&bytes)) };
+    let config = dir::if_there(dir::read(physical, REPO_CONFIG, REPO_CONFIG_LIMIT));
+    let config = config.context("read", format_args!("/{REPO_CONFIG}"))?;
+    let rule = Rule { verity, bare: config.is_some_and(|bytes| repo_config::is_bare(&bytes)) };
     let tell = |so_far: Checked| {
         log::info!("{shown}: {} of {} objects read, {} MB", so_far.objects, objects.len(), so_far.bytes / 1_000_000);
     };

@@ -1,0 +1,45 @@
+//! Android's slots: links of their own, which the boot loader's `androidboot.*` arguments choose.
+
+use anyhow::{Result, ensure};
+use namespace_tests::Initramfs;
+
+use crate::bad_input::refused;
+use crate::recovery::links_out_of_step;
+
+fn boots(initramfs: &Initramfs, cmdline: &str, warning: &str) -> Result<()> {
+    let outcome = initramfs.run(["/sysroot", cmdline])?;
+    ensure!(outcome.code == Some(0) && outcome.stderr.contains(warning), "{outcome:?}");
+    let table = initramfs.mounts()?;
+    ensure!(table.contains(&format!("/sysroot tmpfs of /{} ", initramfs.disk.deployment)), "{table}");
+    Ok(())
+}
+
+pub(crate) fn a_slot_whose_boot_link_is_missing_boots(initramfs: &mut Initramfs) -> Result<()> {
+    let disk = &initramfs.disk;
+    disk.link("ostree/root.a", &format!("..{}", disk.bootlink))?;
+    links_out_of_step(initramfs)?;
+    let other = disk.deploy('b', 0)?;
+    disk.file(&format!("{other}/usr/lib/modules/6.1/vmlinuz"), "another kernel")?;
+    let cmdline = "androidboot.slot_suffix=_a androidboot.bootdevice=x root=PARTLABEL=system_a rw ostree=true";
+    boots(initramfs, cmdline, &format!("boot link {} is missing; booting", disk.bootlink))
+}
+
+pub(crate) fn without_a_link_of_the_slot_ostree_counts(initramfs: &mut Initramfs) -> Result<()> {
+    let argument = initramfs.disk.argument();
+    let warning = format!("asks for /ostree/root.a, which is not there; booting what {argument} names");
+    boots(initramfs, &format!("androidboot.bootdevice=x {argument}"), &warning)
+}
+
+pub(crate) fn a_slot_is_repaired_by_what_the_report_says(initramfs: &mut Initramfs) -> Result<()> {
+    let disk = &initramfs.disk;
+    disk.link("ostree/root.a", "../ostree/boot.1/os/gone/0")?;
+    // A link that is there counts, whatever it is; ostree= does not.
+    let cmdline = format!("androidboot.slot_suffix=_a {}", disk.argument());
+    let repair = format!("ln -sfn ..{} /sysroot/ostree/root.a", disk.bootlink);
+    let words = ["the boot link /ostree/root.a leads to ../ostree/boot.1/os/gone/0, which does not exist", &repair];
+    let outcome = refused(initramfs, &["/sysroot", &cmdline], &words)?;
+    ensure!(!outcome.stderr.contains("edit this one") && !outcome.stderr.contains(" ostree=/"), "{}", outcome.stderr);
+    disk.remove("ostree/root.a")?;
+    disk.link("ostree/root.a", &format!("..{}", disk.bootlink))?;
+    boots(initramfs, &cmdline, "")
+}

@@ -1,0 +1,133 @@
+//! A call that reads and fails is no sign that something is not there.
+
+use anyhow::{Context, Result, ensure};
+use namespace_tests::{Initramfs, inside};
+
+use crate::recovery::links_out_of_step;
+
+const READING: [&str; 9] =
+    ["openat2", "openat", "statx", "fstat", "newfstatat", "readlinkat", "getdents64", "read", "faccessat"];
+
+const ERRORS: [(&str, &str); 4] = [
+    ("EIO", "Input/output error"),
+    ("EMFILE", "Too many open files"),
+    ("EACCES", "Permission denied"),
+    ("ENOMEM", "Cannot allocate memory"),
+];
+
+/// What is said of something that is not there.
+const ABSENCE: [&str; 6] =
+    ["there is no", "which does not exist", "nothing is", "is not the root", "boot links:   none", "has no"];
+
+/// A story on a disk on which much is asked for: a missing file of it changes the mount table.
+fn again<T: Send>(story: impl FnOnce(&mut Initramfs) -> Result<T> + Send) -> Result<T> {
+    let binary = crate::binary().context("FIRSTROOT_PREPARE_ROOT is not set")?;
+    inside(&binary, None, |initramfs| {
+        let disk = &initramfs.disk;
+        disk.file("ostree/repo/config", "[sysroot]\nreadonly=true\n")?;
+        disk.directory(&format!("{}/.usr-ovl-work", disk.deployment))?;
+        disk.directory(&format!("{}/.usr-ovl-upper", disk.deployment))?;
+        initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10-boot.conf", "[boot]\nmount=yes\n")?;
+        initramfs.write("/run/ostree/initramfs-mount-var", "")?;
+        story(initramfs)
+    })
+}
+
+/// The calls that read in an undisturbed run, each with its number among those of its name.
+fn reading_calls(initramfs: &Initramfs, arguments: &[&str]) -> Result<Vec<(String, usize)>> {
+    initramfs.strace(&["-o", "/trace"], arguments)?;
+    let trace = initramfs.read("/trace")?;
+    let mut numbers = std::collections::BTreeMap::new();
+    let mut calls = Vec::new();
+    for line in trace.lines() {
+        let name = line.split_once('(').and_then(|(before, _)| before.rsplit(' ').next()).unwrap_or_default();
+        let number = numbers.entry(name.to_owned()).and_modify(|number| *number += 1).or_insert(1);
+        if READING.contains(&name) {
+            calls.push((name.to_owned(), *number));
+        }
+    }
+    Ok(calls)
+}
+
+fn injected(initramfs: &Initramfs, inject: &str, arguments: &[&str]) -> Result<namespace_tests::Outcome> {
+    initramfs.strace(&["-o", "/dev/null", "-e", inject], arguments)
+}
+
+/// With another mount table nothing succeeds, and nothing is said to be missing.
+pub(crate) fn no_error_passes_for_absence() -> Result<()> {
+    no_error_passes(|_| Ok(()))
+}
+
+/// Where a deployment has to be looked for, it is the same one, or none.
+pub(crate) fn no_error_makes_another_deployment_the_one_that_was_meant() -> Result<()> {
+    no_error_passes(|initramfs| {
+        links_out_of_step(initramfs)?;
+        let other = initramfs.disk.deploy('b', 0)?;
+        initramfs.disk.file(&format!("{other}/usr/lib/modules/6.1/vmlinuz"), "another kernel")
+    })
+}
+
+fn no_error_passes(arrange: fn(&Initramfs) -> Result<()>) -> Result<()> {
+    let arguments = |initramfs: &Initramfs| ["/sysroot".to_owned(), initramfs.disk.argument()];
+    let (calls, undisturbed) = again(|initramfs| {
+        arrange(initramfs)?;
+        let [sysroot, argument] = arguments(initramfs);
+        let calls = reading_calls(initramfs, &[&sysroot, &argument])?;
+        Ok((calls, initramfs.mounts()?))
+    })?;
+    ensure!(undisturbed.contains("/sysroot/var") && undisturbed.contains("/sysroot/boot"), "{undisturbed}");
+    ensure!(calls.len() > 40, "{calls:?}");
+    let mut refused = 0;
+    for (index, (name, number)) in calls.iter().enumerate() {
+        // One error for each call: the next one comes with the next call.
+        let (error, text) = ERRORS.get(index % ERRORS.len()).context("an error")?;
+        let inject = format!("inject={name}:error={error}:when={number}");
+        again(|initramfs| {
+            arrange(initramfs)?;
+            let [sysroot, argument] = arguments(initramfs);
+            let before = initramfs.mounts()?;
+            let outcome = injected(initramfs, &inject, &[&sysroot, &argument])?;
+            if outcome.code == Some(0) {
+                assert_eq!(initramfs.mounts()?, undisturbed, "{inject}: {outcome:?}");
+                return Ok(());
+            }
+            refused += 1;
+            assert_eq!(initramfs.mounts()?, before, "{inject}: {outcome:?}");
+            let said = outcome.stderr.lines().find(|line| line.contains("cannot boot: ")).unwrap_or_default();
+            ensure!(said.contains(text), "{inject}: {said}");
+            // That a boot link is missing, where one is, is no wrong report.
+            let missing = format!("there is no boot link {}, and", initramfs.disk.bootlink);
+            let report = outcome.stderr.replace(&missing, "");
+            let wrong = ABSENCE.iter().find(|words| report.contains(**words));
+            ensure!(wrong.is_none(), "{inject}: {wrong:?} in\n{}", outcome.stderr);
+            Ok(())
+        })?;
+    }
+    ensure!(refused > 30, "only {refused} calls were refused");
+    Ok(())
+}
+
+/// Nor does the report of another failure say so, whatever it could not read.
+pub(crate) fn a_report_does_not_take_an_error_for_absence() -> Result<()> {
+    let arguments = ["/sysroot", "ostree=/ostree/dangling"];
+    let calls = again(|initramfs| {
+        initramfs.disk.link("ostree/dangling", "deploy/gone")?;
+        reading_calls(initramfs, &arguments)
+    })?;
+    for (name, number) in calls {
+        let inject = format!("inject={name}:error=EIO:when={number}");
+        again(|initramfs| {
+            initramfs.disk.link("ostree/dangling", "deploy/gone")?;
+            let outcome = injected(initramfs, &inject, &arguments)?;
+            ensure!(outcome.code == Some(1), "{inject}: {outcome:?}");
+            let whole = ["boot links:   /ostree/boot.1/", "deployments:  /ostree/deploy/os/"];
+            let told = outcome.stderr.contains("Input/output error");
+            let complete = whole.iter().all(|line| outcome.stderr.contains(line));
+            ensure!(told || complete, "{inject}: {}", outcome.stderr);
+            let wrong = ["none", "no boot links", "not ostree"].iter().find(|words| outcome.stderr.contains(**words));
+            ensure!(wrong.is_none(), "{inject}: {wrong:?} in\n{}", outcome.stderr);
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
