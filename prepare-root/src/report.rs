@@ -1,5 +1,6 @@
 //! The report of a failed boot: everything an administrator at a serial console needs, in one block.
 
+mod configuration;
 mod elsewhere;
 mod init;
 
@@ -220,8 +221,11 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
                 "compare root= in `cat /proc/cmdline` with `blkid`, or see `systemctl status sysroot.mount`".to_owned(),
             );
         }
-        Cause::Configuration(_) => actions.push(REBUILD.to_owned()),
-        Cause::Plan { error: PlanError::Composefs(error), .. } => actions.push(about_image(error).to_owned()),
+        Cause::Configuration(errors) => actions.extend(configuration::correct(errors, failure.situation)),
+        Cause::Plan { error: PlanError::Composefs(error), .. } => match configuration::about_argument(error) {
+            lines if lines.is_empty() => actions.push(about_image(error).to_owned()),
+            lines => actions.extend(lines.into_iter().map(str::to_owned)),
+        },
         Cause::Verify { error, .. } => actions.push(about_signature(error).to_owned()),
         Cause::Plan { error: PlanError::HotfixWithoutUpper | PlanError::HotfixWork, deployment } => {
             let directory = format!("{shown}/{deployment}");

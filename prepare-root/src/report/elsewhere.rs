@@ -1,9 +1,9 @@
 //! The end of a report: which other boot link could be booted, and how.
 
 use ostree_formats::cmdline::{Asked, TargetError};
-
 use system::shell::quoted;
 
+use super::configuration;
 use crate::facts::Situation;
 use crate::failure::{Cause, Failure};
 use crate::survey::Survey;
@@ -14,6 +14,9 @@ const RESCUE: &str = "at the boot menu choose another entry, or boot a rescue sy
 pub(super) fn actions(failure: &Failure, survey: &Survey) -> Vec<String> {
     if matches!(failure.cause, Cause::Target(TargetError::UnknownSlot(_))) {
         return vec!["correct androidboot.slot_suffix= in the boot loader: it is _a or _b".to_owned()];
+    }
+    if configuration::stops_every_link(&failure.cause, failure.situation) {
+        return Vec::new();
     }
     let plain = failure.sysroot.to_string_lossy();
     let sysroot = quoted(&plain);

@@ -105,6 +105,27 @@ fn what_could_not_be_read_is_told() {
     assert!(!text.contains("none") && !text.contains("no boot links") && !text.contains("not ostree"), "{text}");
 }
 
+/// The configuration is in the initramfs: another boot link is looked up with the same one.
+#[test]
+fn a_configuration_is_corrected_where_it_is() {
+    let path = "/etc/ostree/prepare-root.conf";
+    let bad = ConfigFile { path: path.into(), bytes: b"[sysroot]\nreadonly=perhaps\n".to_vec() };
+    let cause = || Cause::Configuration(prepare_root_conf::parse(Some(&bad), &[]).errors);
+    for situation in [Situation::Systemd, Situation::Script] {
+        let text = report(&failure(cause(), situation), &healthy_disk());
+        assert!(text.contains(&format!("{path}: line 2: [sysroot] readonly = \"perhaps\"")), "{text}");
+        assert!(text.contains(&format!("correct {path} in the tree, and rebuild the initramfs")), "{text}");
+        assert!(text.contains("an older entry at the boot menu: it has an initramfs of its own"), "{text}");
+        assert!(!text.contains("edit this one") && !text.contains("in this shell"), "{text}");
+    }
+    // Without an initramfs it is that of the deployment.
+    let text = report(&failure(cause(), Situation::Pid1), &healthy_disk());
+    assert!(text.contains("in this deployment's tree") && text.contains("edit this one: ostree="), "{text}");
+    let plan = |error: ComposefsError| Cause::Plan { deployment: DEPLOYMENT.parse().unwrap(), error: error.into() };
+    let text = report(&failure(plan(ComposefsError::BadArgument("x".into())), Situation::Systemd), &healthy_disk());
+    assert!(text.contains("correct ostree.prepare-root.composefs=") && !text.contains("edit this one"), "{text}");
+}
+
 #[test]
 fn no_argument_as_pid_1() {
     expect![[r#"

@@ -1,0 +1,49 @@
+//! The report of a configuration that stopped the boot. It is in the initramfs, so another boot link of the same entry cannot
+//! help.
+
+use ostree_formats::prepare_root_conf::ConfError;
+
+use crate::composefs::ComposefsError;
+use crate::facts::Situation;
+use crate::failure::Cause;
+use crate::plan::PlanError;
+
+const OLDER_ENTRY: &str = "until then choose an older entry at the boot menu: it has an initramfs of its own, with the configuration of its time";
+
+const CHECK: &str = "and rebuild the initramfs (`ostree-prepare-root --check-config /` checks it)";
+
+/// Whether any other boot link would be stopped as well.
+pub(super) fn stops_every_link(cause: &Cause, situation: Situation) -> bool {
+    let of_configuration = match cause {
+        Cause::Configuration(_) => true,
+        Cause::Plan { error: PlanError::Composefs(error), .. } => !about_argument(error).is_empty(),
+        _ => false,
+    };
+    // As PID 1 each deployment has its own.
+    of_configuration && situation != Situation::Pid1
+}
+
+/// What to do about errors of files.
+pub(super) fn correct(errors: &[ConfError], situation: Situation) -> Vec<String> {
+    let mut files: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
+    files.dedup();
+    let files = files.join(" and ");
+    match situation {
+        Situation::Pid1 => vec![format!("boot another entry, and correct {files} in this deployment's tree")],
+        Situation::Systemd | Situation::Script => {
+            vec![format!("correct {files} in the tree, {CHECK}"), OLDER_ENTRY.to_owned()]
+        }
+    }
+}
+
+/// What to do about an argument, or about what a configuration demands without having it; nothing for errors of images.
+pub(super) fn about_argument(error: &ComposefsError) -> Vec<&'static str> {
+    match error {
+        ComposefsError::BadArgument(_) => vec!["at the boot menu correct ostree.prepare-root.composefs=, or remove it"],
+        ComposefsError::Weaker { .. } => vec!["at the boot menu remove ostree.prepare-root.composefs="],
+        ComposefsError::TransientWithoutComposefs { .. } => vec![
+            "correct prepare-root.conf in the tree, and rebuild the initramfs; an entry with an older initramfs boots as before",
+        ],
+        _ => Vec::new(),
+    }
+}
