@@ -85,6 +85,9 @@ impl Request {
             for warning in &plan.warnings {
                 log::warn!("{warning}");
             }
+            if self.situation == Situation::Script {
+                say_to_script(&physical.at.join(deployment.path.to_string()));
+            }
             execute::execute(&plan, &physical, &deployment, init_arguments)?;
             // The process ends here, and the kernel closes what is open in one go.
             std::mem::forget((physical, deployment));
@@ -199,6 +202,12 @@ impl Request {
             .map_err(|error| Cause::Plan { deployment: facts.deployment.path.clone(), error })?;
         Ok(Planned::Plan(Box::new(plan), physical, deployment))
     }
+}
+
+/// Scripts of embedded systems read this line of libostree's.
+fn say_to_script(deployment: &Path) {
+    // A script that does not listen is no reason to stop the boot.
+    let _ = system::output::print(&format!("Resolved OSTree target to: {}\n", deployment.display()));
 }
 
 /// Of `/` in a system that runs the physical root is at `/sysroot`; else `sysroot` is it.

@@ -101,6 +101,29 @@ pub(crate) fn modes_do_not_depend_on_the_umask(initramfs: &mut Initramfs) -> Res
     Ok(())
 }
 
+/// A script reads this one line of standard output; with systemd nothing is printed.
+pub(crate) fn a_script_reads_what_the_target_is(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.keep_disk()?;
+    let argument = initramfs.disk.argument();
+    for (systemd, line) in [
+        ("--systemd=yes", String::new()),
+        ("--systemd=no", format!("Resolved OSTree target to: /sysroot/{}\n", initramfs.disk.deployment)),
+    ] {
+        // By another name of the same place.
+        let outcome = initramfs.run([systemd, "/run/../sysroot/", &argument])?;
+        silent_success(&outcome)?;
+        assert_eq!(outcome.stdout, line);
+        initramfs.start_over()?;
+    }
+    // Nor does it say so of what does not boot, or to nobody.
+    let outcome = initramfs.run(["--systemd=no", "/sysroot", "ostree=/ostree/gone"])?;
+    ensure!(outcome.code == Some(1) && outcome.stdout.is_empty(), "{outcome:?}");
+    let command = format!("/usr/lib/ostree/ostree-prepare-root --systemd=no /sysroot {argument} >&-");
+    let status = initramfs.host_program("dash").args(["-c", &command]).status()?;
+    ensure!(status.success(), "{status}");
+    Ok(())
+}
+
 pub(crate) fn links_in_place_of_boot_and_var_are_followed_inside(initramfs: &mut Initramfs) -> Result<()> {
     let disk = &initramfs.disk;
     std::fs::rename(disk.path("boot"), disk.path("real-boot"))?;

@@ -91,6 +91,7 @@ fn main() -> ExitCode {
             a_run_for_another_deployment_is_no_success,
             a_system_that_runs_is_left_alone,
             modes_do_not_depend_on_the_umask,
+            a_script_reads_what_the_target_is,
             links_in_place_of_boot_and_var_are_followed_inside,
             a_link_in_place_of_var_is_followed_inside_a_read_only_sysroot,
             sysroot_is_read_only_when_the_configuration_says_so,
