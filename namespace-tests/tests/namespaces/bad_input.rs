@@ -115,7 +115,7 @@ pub(crate) fn each_bad_configuration_is_a_clear_error(initramfs: &mut Initramfs)
         (b"nonsense\n", "is neither a [group], nor a key=value, nor a comment"),
     ] {
         initramfs.configure(text)?;
-        refused_boot(initramfs, &[FILE, word, "rebuild this initramfs"])?;
+        refused_boot(initramfs, &[FILE, word, "rebuild the initramfs"])?;
     }
     std::fs::write(FILE, vec![b'#'; 2 << 20])?;
     refused_boot(initramfs, &[FILE, "cannot be read: File too large"])?;
