@@ -101,13 +101,14 @@ fn needs_new_entries(sysroot: &Sysroot, list: &[Listed]) -> bool {
 
 fn boots_the_same(current: &Deployment, wanted: &Deployment) -> bool {
     // Of one that is new the entry has its further keys only.
-    let further_keys_are_there = || current.entry.has_all(&wanted.entry);
+    let further_keys_are_there =
+        wanted.entry.fields().iter().all(|(key, value)| current.entry.values(key).any(|other| other == value));
     current.bootcsum == wanted.bootcsum
         && current.overlay_initrds == wanted.overlay_initrds
         && current.kargs.without_ostree() == wanted.kargs.without_ostree()
         && current.version == wanted.version
         && current.path.stateroot == wanted.path.stateroot
-        && (wanted.entry_name.is_some() || further_keys_are_there())
+        && (wanted.entry_name.is_some() || further_keys_are_there)
 }
 
 fn bootlink(listed: &Listed, bootversion: BootVersion) -> Written {
@@ -171,8 +172,8 @@ fn entry(listed: &Listed, place: Place, bootversion: BootVersion, config: &RepoC
     }
     entry.set("options", &options(listed, bootversion).to_string());
     if place.index > 0 {
-        let fields = config.bls_append_except_default.iter();
-        entry.set_all(fields.map(|(key, value)| (key.as_str(), value.as_str())));
+        let fields = config.bls_append_except_default.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        entry.set_all(&fields.collect::<Vec<_>>());
     }
     entry
 }

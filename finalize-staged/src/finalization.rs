@@ -109,7 +109,7 @@ fn target(roots: &Roots, staged: &StagedState, merge: Option<&Deployment>) -> Re
 fn further_keys(keys: &BTreeMap<String, String>) -> BlsEntry {
     let mut entry = BlsEntry::default();
     let fields = keys.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    entry.set_all(fields.filter(|(key, _)| !OWN_KEYS.contains(key)));
+    entry.set_all(&fields.filter(|(key, _)| !OWN_KEYS.contains(key)).collect::<Vec<_>>());
     entry
 }
 

@@ -10,8 +10,6 @@ mod error;
 mod keys;
 mod layers;
 
-use std::collections::BTreeMap;
-
 use crate::keyfile::{Entry, Keyfile, shorten};
 use serde::Serialize;
 
@@ -191,11 +189,9 @@ impl<'f, 't> Given<'f, 't> {
         Self { counts: entry, differs: None }
     }
 
-    fn replace(&mut self, later: &'f Entry<'t>) {
-        if self.counts.value.trim_end() != later.value.trim_end() {
-            self.differs = Some(self.counts);
-        }
-        self.counts = later;
+    fn then(self, later: &'f Entry<'t>) -> Self {
+        let is_the_same = self.counts.value.trim_end() == later.value.trim_end();
+        Self { counts: later, differs: if is_the_same { self.differs } else { Some(self.counts) } }
     }
 }
 
@@ -206,7 +202,7 @@ impl Parsed {
             Err(error) => return self.error(file, Problem::Syntax(error)),
         };
         let mut unknown = 0;
-        let mut known: BTreeMap<usize, Given<'_, '_>> = BTreeMap::new();
+        let mut given = [const { None::<Given<'_, '_>> }; KNOWN.len()];
         for group in &keyfile.groups {
             if !KNOWN.iter().any(|known| known.group == group.name) {
                 unknown += 1;
@@ -218,9 +214,9 @@ impl Parsed {
                 continue;
             }
             for entry in &group.entries {
-                if let Some(index) = KNOWN.iter().position(|known| known.group == group.name && known.key == entry.key)
-                {
-                    known.entry(index).and_modify(|given| given.replace(entry)).or_insert(Given::first(entry));
+                let mut slots = KNOWN.iter().zip(&mut given);
+                if let Some((_, slot)) = slots.find(|(known, _)| known.is(group.name, entry.key)) {
+                    *slot = Some(slot.take().map_or(Given::first(entry), |given| given.then(entry)));
                     continue;
                 }
                 unknown += 1;
@@ -235,10 +231,8 @@ impl Parsed {
         if unknown > MOST_UNKNOWN {
             self.warn(file, format!("{} more unknown groups and keys", unknown - MOST_UNKNOWN));
         }
-        let mut known: Vec<_> =
-            known.into_iter().filter_map(|(index, given)| Some((KNOWN.get(index)?, given))).collect();
-        known.sort_by_key(|(_, given)| given.counts.line);
-        for (known, Given { counts, differs }) in known {
+        for (known, given) in KNOWN.iter().zip(given) {
+            let Some(Given { counts, differs }) = given else { continue };
             if let Some(earlier) = differs {
                 let (key, group) = (known.key, known.group);
                 let both =

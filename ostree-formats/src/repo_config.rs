@@ -1,9 +1,8 @@
 //! The repository's `config` (ostree.repo-config(5)): what matters at boot and at shutdown.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::bls::{FieldError, check_field};
+use crate::bls::{FieldError, check_field, last_of_each};
 use crate::keyfile::{Keyfile, KeyfileError, boolean, shorten, string_list};
 
 /// Legacy `[sysroot] readonly` of `ostree/repo/config`; new systems say it in `prepare-root.conf`.
@@ -111,22 +110,25 @@ impl RepoConfig {
         };
         let list = get("bls-append-except-default").unwrap_or_default();
         let no_list = || wrong("bls-append-except-default", list, "it is a list of key=value, separated by semicolons");
-        let mut bls_append_except_default: BTreeMap<String, (usize, String)> = BTreeMap::new();
-        for (number, pair) in string_list(list).ok_or_else(no_list)?.into_iter().enumerate() {
+        let list = string_list(list).ok_or_else(no_list)?;
+        let mut fields = Vec::new();
+        for pair in &list {
             let (key, value) = pair.split_once('=').ok_or_else(no_list)?;
             check_field(key, value)?;
-            // The last of two values counts.
-            bls_append_except_default.insert(key.to_owned(), (number, value.to_owned()));
+            fields.push((key, value));
         }
+        let last = last_of_each(&mut fields.iter().map(|(key, _)| *key));
+        // The last of two values counts.
+        let counts = |(index, (key, _)): &(usize, &(&str, &str))| last.get(key) == Some(&Some(*index));
+        let fields = fields.iter().enumerate().filter(counts);
+        let bls_append_except_default =
+            fields.map(|(_, (key, value))| ((*key).to_owned(), (*value).to_owned())).collect();
         let tries = get("boot-counting-tries").unwrap_or("0");
         // libostree's own limit.
         let digits = Some(tries).filter(|tries| tries.bytes().all(|byte| byte.is_ascii_digit()));
         let boot_counting_tries = digits.and_then(|digits| digits.parse().ok()).filter(|tries| *tries <= 5);
         let boot_counting_tries =
             boot_counting_tries.ok_or_else(|| wrong("boot-counting-tries", tries, "it is a number from 0 to 5"))?;
-        let mut fields: Vec<_> = bls_append_except_default.into_iter().collect();
-        fields.sort_unstable_by_key(|(_, (number, _))| *number);
-        let bls_append_except_default = fields.into_iter().map(|(key, (_, value))| (key, value)).collect();
         Ok(Self { bootloader: known, bootprefix, bls_append_except_default, boot_counting_tries })
     }
 }

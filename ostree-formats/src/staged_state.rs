@@ -102,7 +102,11 @@ impl StagedState {
         let bootcsum = bootcsum.map_err(|reason: NameError| named("bootcsum", reason))?;
         let merge = value(whole, "merge-deployment", "a{sv}", Dictionary::new)?;
         let extra = value(whole, "bootconfig-extra", "a{ss}", reader::text_pairs)?.unwrap_or_default();
-        extra.iter().try_for_each(|(key, value)| check_field(key, value)).map_err(StagedStateError::Field)?;
+        let mut bootconfig_extra = BTreeMap::new();
+        for (key, value) in extra {
+            check_field(key, value).map_err(StagedStateError::Field)?;
+            bootconfig_extra.insert(key.to_owned(), value.to_owned());
+        }
         let kargs = value(whole, "kargs", "as", reader::texts)?;
         let overlays = value(whole, "overlay-initrds", "as", reader::texts)?.unwrap_or_default();
         let checksum = |text: &str| text.parse().map_err(|reason| named("overlay-initrds", reason));
@@ -111,7 +115,7 @@ impl StagedState {
             merge_deployment: merge.map(deployment).transpose()?,
             kargs: kargs.map(|kargs| kargs.into_iter().map(str::to_owned).collect()),
             overlay_initrds: overlays.into_iter().map(checksum).collect::<Result<_, _>>()?,
-            bootconfig_extra: extra.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            bootconfig_extra,
             locked: value(whole, "locked", "b", reader::boolean)?.unwrap_or(false),
         })
     }

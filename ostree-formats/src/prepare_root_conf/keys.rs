@@ -30,6 +30,13 @@ pub(super) struct Known {
     pub(super) setter: Setter,
 }
 
+impl Known {
+    /// Whether it is the key of that name in that group.
+    pub(super) fn is(&self, group: &str, key: &str) -> bool {
+        self.group == group && self.key == key
+    }
+}
+
 const BOOLEAN: &str = "one of true, false, 1, 0";
 const YES_NO: &str = "one of yes, no";
 
@@ -41,7 +48,7 @@ const fn ours(group: &'static str, key: &'static str, set: fn(&mut PrepareRootCo
     Known { group, key, owner: Owner::Ours, expected: YES_NO, setter: Setter::YesNo(set) }
 }
 
-pub(super) static KNOWN: &[Known] = &[
+pub(super) const KNOWN: &[Known] = &[
     boolean("sysroot", "readonly", |conf, on| conf.sysroot_readonly = Some(on)),
     boolean("etc", "transient", |conf, on| conf.etc_transient = on),
     boolean("root", "transient", |conf, on| conf.root_transient = on),
