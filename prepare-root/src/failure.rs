@@ -22,6 +22,8 @@ pub(crate) enum Cause {
     Configuration(Vec<ConfError>),
     #[error("nothing is mounted at {0}, where the root filesystem should be")]
     NotMounted(String),
+    #[error("SYSROOT {0} leads to /, the root of this system, and no new root can be put there")]
+    SysrootIsRoot(String),
     #[error("the filesystem at {0} is not the root of an OSTree system: it has no directory /ostree")]
     NotOstree(String),
     #[error("{0}")]

@@ -41,6 +41,9 @@ pub(crate) fn report(failure: &Failure, survey: &Survey) -> String {
         }
         None => line("mounted:", &format!("nothing at {}", failure.sysroot.display())),
     }
+    for (n, path) in survey.other_names.iter().enumerate() {
+        line(if n == 0 { "other names:" } else { "" }, &format!("{path} is no deployment of libostree's"));
+    }
     for (path, reason) in &survey.unread {
         line("unreadable:", &format!("{path}: {reason}"));
     }
@@ -80,6 +83,10 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
             "the disk, not ostree: root= is missing or wrong, the disk is gone, or its driver is not in the initramfs"
         }
         Cause::NotOstree(_) => "the disk, not ostree: root= (or rootflags=) names another filesystem than the system's",
+        Cause::SysrootIsRoot(_) => "the program was called with a wrong SYSROOT, or a link is in place of that directory",
+        Cause::Lookup(LookupError::NotADeployment { .. }) => {
+            "libostree did not make this deployment, or it was renamed: libostree names one CHECKSUM.SERIAL, by its commit"
+        }
         Cause::Lookup(_) if not_ostree => "the disk, not ostree: root= (or rootflags=) names another filesystem than the system's",
         Cause::Lookup(LookupError::Missing(_)) if survey.boot_links.is_empty() && survey.unread.is_empty() => {
             "the boot links were removed, or never reached the disk when power was lost"
@@ -237,6 +244,9 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
         }
         Cause::Init { error, sealed, .. } => {
             actions.extend(init::what_to_do(error, *sealed).into_iter().map(str::to_owned));
+        }
+        Cause::Lookup(LookupError::NotADeployment { .. }) => {
+            actions.push("boot another entry, and deploy the commit with `ostree admin deploy`".to_owned());
         }
         Cause::PreparedForAnother { .. } => actions.push("reboot, and choose that entry at the boot menu".to_owned()),
         Cause::Image { error, .. } if error.reason == rustix::io::Errno::NODEV => {

@@ -146,6 +146,9 @@ impl Request {
         {
             return Ok(Planned::Running(root));
         }
+        if purpose == Purpose::Boot && !pid1 && physical.at == Path::new("/") {
+            return Err(Cause::SysrootIsRoot(self.sysroot.display().to_string()));
+        }
         let asked_for = asked_for?;
 
         let conf = early.clone().unwrap_or_default();

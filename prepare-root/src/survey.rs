@@ -11,7 +11,6 @@ use system::{SystemError, dir};
 
 use crate::failure::Cause;
 use crate::interrupted;
-use crate::lookup;
 use crate::physical_root::PhysicalRoot;
 
 /// More than this of anything is not shown.
@@ -37,6 +36,8 @@ pub(crate) struct Survey {
     pub(crate) boot_links: Vec<(String, String)>,
     /// Deployments with what they follow, sorted.
     pub(crate) deployments: Vec<(DeploymentPath, Option<String>)>,
+    /// What is among the deployments and has no name of one.
+    pub(crate) other_names: Vec<String>,
     /// What could not be read.
     pub(crate) unread: Vec<Unread>,
 }
@@ -44,7 +45,8 @@ pub(crate) struct Survey {
 impl Survey {
     /// All was read, and there is nothing of an OSTree system.
     pub(crate) fn is_empty(&self) -> bool {
-        self.boot_links.is_empty() && self.deployments.is_empty() && self.unread.is_empty()
+        let found = [self.boot_links.is_empty(), self.deployments.is_empty(), self.other_names.is_empty()];
+        found == [true; 3] && self.unread.is_empty()
     }
 }
 
@@ -127,11 +129,17 @@ impl Look<'_> {
     }
 
     fn deployments(&mut self) {
-        let mut all = Vec::new();
+        let mut all: Vec<DeploymentPath> = Vec::new();
         for stateroot in self.names("ostree/deploy") {
-            let found = lookup::deployments_of(self.physical, &stateroot);
-            all.extend(self.or_unread(&format!("ostree/deploy/{stateroot}/deploy"), found).unwrap_or_default());
+            let directory = format!("ostree/deploy/{stateroot}/deploy");
+            for name in self.names(&directory).into_iter().filter(|name| !name.ends_with(".origin")) {
+                match format!("{directory}/{name}").parse() {
+                    Ok(path) => all.push(path),
+                    Err(_) => self.survey.other_names.push(format!("/{directory}/{name}")),
+                }
+            }
         }
+        self.survey.other_names.truncate(MOST);
         all.truncate(MOST);
         for path in all {
             let origin = dir::if_there(dir::read(self.physical, path.origin_file(), ORIGIN_LIMIT));

@@ -39,6 +39,37 @@ pub(crate) fn each_bad_command_line_is_a_clear_error(initramfs: &mut Initramfs) 
     Ok(())
 }
 
+/// Told before anything is done, and not when the new root is to be moved there.
+pub(crate) fn a_sysroot_that_is_the_root_is_refused(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.disk.link("ostree/dangling", "deploy/gone")?;
+    std::os::unix::fs::symlink("/", "/elsewhere")?;
+    for sysroot in ["/", "/elsewhere", "/sysroot/.."] {
+        let words =
+            [&format!("SYSROOT {sysroot} leads to /, the root of this system")[..], "mount the physical root at"];
+        let outcome = refused(initramfs, &[sysroot, &initramfs.disk.argument()], &words)?;
+        ensure!(!outcome.stderr.contains("choose another entry"), "{}", outcome.stderr);
+        ensure!(!std::path::Path::new("/run/ostree").exists(), "something was done");
+    }
+    Ok(())
+}
+
+/// As some build systems make them: the disk is not to blame.
+pub(crate) fn a_deployment_of_another_name_is_told(initramfs: &mut Initramfs) -> Result<()> {
+    let disk = &initramfs.disk;
+    disk.directory("ostree/deploy/os/deploy/1234/usr")?;
+    disk.link("ostree/current", "deploy/os/deploy/1234")?;
+    disk.remove(&disk.deployment)?;
+    disk.remove("ostree/boot.1.1")?;
+    let words = [
+        "the boot link /ostree/current leads to /ostree/deploy/os/deploy/1234, which is not a deployment",
+        "other names:  /ostree/deploy/os/deploy/1234",
+        "likely cause: libostree did not make this deployment",
+    ];
+    let outcome = refused(initramfs, &["/sysroot", "ostree=/ostree/current"], &words)?;
+    ensure!(!outcome.stderr.contains("the disk, not ostree"), "{}", outcome.stderr);
+    Ok(())
+}
+
 pub(crate) fn each_bad_link_is_a_clear_error(initramfs: &mut Initramfs) -> Result<()> {
     let disk = &initramfs.disk;
     disk.link("ostree/loop", "loop")?;

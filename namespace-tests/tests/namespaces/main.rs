@@ -118,6 +118,8 @@ fn main() -> ExitCode {
         ),
         stories!(bad_input:
             each_bad_command_line_is_a_clear_error,
+            a_sysroot_that_is_the_root_is_refused,
+            a_deployment_of_another_name_is_told,
             each_bad_link_is_a_clear_error,
             a_long_command_line_is_read_to_its_end,
             each_incomplete_deployment_is_a_clear_error,

@@ -15,6 +15,12 @@ pub(super) fn actions(failure: &Failure, survey: &Survey) -> Vec<String> {
     if matches!(failure.cause, Cause::Target(TargetError::UnknownSlot(_))) {
         return vec!["correct androidboot.slot_suffix= in the boot loader: it is _a or _b".to_owned()];
     }
+    if matches!(failure.cause, Cause::SysrootIsRoot(_)) {
+        return vec![
+            "mount the physical root at another directory, and call the program with that".to_owned(),
+            "without an initramfs start the program as PID 1 (init=)".to_owned(),
+        ];
+    }
     if configuration::stops_every_link(&failure.cause, failure.situation) {
         return Vec::new();
     }

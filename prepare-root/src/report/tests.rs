@@ -29,6 +29,7 @@ fn healthy_disk() -> Survey {
         top_level: vec!["boot".into(), "ostree".into()],
         boot_links: vec![("/ostree/boot.0/os/c/0".into(), format!("../../../{}", &DEPLOYMENT[7..]))],
         deployments: vec![(DEPLOYMENT.parse().unwrap(), Some("debian:stable".into()))],
+        other_names: Vec::new(),
         unread: Vec::new(),
     }
 }
@@ -103,6 +104,18 @@ fn what_could_not_be_read_is_told() {
         "{text}"
     );
     assert!(!text.contains("none") && !text.contains("no boot links") && !text.contains("not ostree"), "{text}");
+}
+
+/// It is not the disk: libostree would name it otherwise.
+#[test]
+fn deployments_of_other_names() {
+    let end = "/ostree/deploy/os/deploy/1234".to_owned();
+    let cause = LookupError::NotADeployment { path: "/ostree/boot.1/os/c/0".into(), end: end.clone() };
+    let survey = Survey { boot_links: Vec::new(), deployments: Vec::new(), other_names: vec![end], ..healthy_disk() };
+    let text = report(&failure(cause.into(), Situation::Systemd), &survey);
+    assert!(text.contains("other names:  /ostree/deploy/os/deploy/1234 is no deployment of libostree's"), "{text}");
+    assert!(text.contains("libostree did not make this deployment") && !text.contains("disk,"), "{text}");
+    assert!(!text.contains("disk is damaged"), "{text}");
 }
 
 /// The configuration is in the initramfs: another boot link is looked up with the same one.
