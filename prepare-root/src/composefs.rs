@@ -28,7 +28,11 @@ pub(crate) enum ComposefsError {
     #[error("[root] {0} needs composefs, and the deployment has no image {IMAGE}")]
     TransientWithoutImage(&'static str),
     #[error("composefs is demanded ({demanded}), and the deployment has no image {IMAGE}")]
-    NoImage { demanded: String },
+    NoImage {
+        demanded: String,
+        /// A kernel argument may do that, and nothing else needs the image.
+        may_be_switched_off: bool,
+    },
     #[error("the deployment's image {IMAGE} should be a file: {found} is there")]
     NotAFile { found: &'static str },
     #[error("a signature is demanded ({demanded}), and none was verified")]
@@ -134,7 +138,11 @@ pub(crate) fn image_root(
     let plain = match (decision.mode, facts.image.found) {
         (ComposefsMode::No, _) => true,
         (ComposefsMode::Maybe, Found::Nothing) => true,
-        (_, Found::Nothing) => return Err(ComposefsError::NoImage { demanded: demanded() }),
+        (_, Found::Nothing) => {
+            let may_be_switched_off =
+                conf.composefs_kernel_argument == KernelArgumentPolicy::Allow && transient(conf).is_none();
+            return Err(ComposefsError::NoImage { demanded: demanded(), may_be_switched_off });
+        }
         (_, Found::File) => false,
         (_, found) => return Err(ComposefsError::NotAFile { found: found.describe() }),
     };

@@ -162,7 +162,11 @@ impl Executor<'_> {
                     options.push(("upperdir", self.path_of(&layers.upper)));
                     options.push(("workdir", self.path_of(&layers.work)));
                 }
-                self.overlay(target, &options, *access)?;
+                // On /usr it is a hotfix: that is what makes it differ from the tree.
+                self.overlay(target, &options, *access).map_err(|error| match target.as_str() {
+                    "usr" => Cause::Hotfix { deployment: self.deployment.path.clone(), error: Box::new(error) },
+                    _ => Cause::System(error),
+                })?;
             }
             Step::SysrootReadOnly => {
                 mount::set_access(self.physical, mount::Access::ReadOnly).context("make read-only", "/sysroot")?;

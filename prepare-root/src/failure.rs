@@ -42,6 +42,8 @@ pub(crate) enum Cause {
     Verify { deployment: DeploymentPath, error: Box<VerifyError> },
     #[error("the composefs image of the deployment {deployment} cannot be mounted: {error}", deployment = format!("/{deployment}"))]
     Image { deployment: DeploymentPath, error: Box<SystemError> },
+    #[error("the hotfix of /usr in the deployment {deployment} cannot be mounted: {error}", deployment = format!("/{deployment}"))]
+    Hotfix { deployment: DeploymentPath, error: Box<SystemError> },
     #[error("the deployment {deployment} would not boot: {error}", deployment = format!("/{deployment}"))]
     Init {
         deployment: DeploymentPath,

@@ -1,6 +1,7 @@
 //! The report of a failed boot: everything an administrator at a serial console needs, in one block.
 
 mod configuration;
+mod deployment;
 mod elsewhere;
 mod init;
 
@@ -126,10 +127,10 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
             }
             _ => "the deployment was damaged, or its tree is not one of an OSTree system",
         },
+        Cause::Hotfix { error, .. } if error.reason == Errno::NODEV => NO_FILESYSTEM,
+        Cause::Hotfix { error, .. } => because_of(error.reason),
         Cause::System(error) if error.object.starts_with("/run") => "/run is not a writable tmpfs, or it is full",
-        Cause::System(error) if error.reason == rustix::io::Errno::NODEV && error.operation == "mount" => {
-            "the kernel lacks that filesystem, or its module is not in the initramfs"
-        }
+        Cause::System(error) if error.reason == rustix::io::Errno::NODEV && error.operation == "mount" => NO_FILESYSTEM,
         Cause::System(error) => because_of(error.reason),
         Cause::Verify { error, .. } => match **error {
             VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } => {
@@ -156,6 +157,8 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
     .to_owned()
 }
 
+const NO_FILESYSTEM: &str = "the kernel lacks that filesystem, or its module is not in the initramfs";
+
 /// Of a call that failed for no reason of its own.
 fn because_of(reason: Errno) -> &'static str {
     match reason {
@@ -165,6 +168,7 @@ fn because_of(reason: Errno) -> &'static str {
     }
 }
 
+const OVERLAY_MODULE: &str = "rebuild the initramfs with that module (dracut: add_drivers+=\" overlay \")";
 const REBUILD: &str = "boot an older entry and rebuild this initramfs with a configuration that is right";
 const DEPLOY_AGAIN: &str =
     "boot another entry, look at the disk with `ostree fsck`, and deploy this commit again if it is one that you trust";
@@ -230,17 +234,24 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
         }
         Cause::Configuration(errors) => actions.extend(configuration::correct(errors, failure.situation)),
         Cause::Plan { error: PlanError::Composefs(error), .. } => match configuration::about_argument(error) {
-            lines if lines.is_empty() => actions.push(about_image(error).to_owned()),
+            lines if lines.is_empty() => {
+                actions.push(about_image(error).to_owned());
+                actions.extend(deployment::without_image(error).map(str::to_owned));
+            }
             lines => actions.extend(lines.into_iter().map(str::to_owned)),
         },
         Cause::Verify { error, .. } => actions.push(about_signature(error).to_owned()),
         Cause::Plan { error: PlanError::HotfixWithoutUpper | PlanError::HotfixWork, deployment } => {
-            let directory = format!("{shown}/{deployment}");
-            actions.push(format!(
-                "to give up the hotfix: mount -o remount,rw {sysroot} && chattr -i {} && rm -rf {}",
-                quoted(&directory),
-                quoted(&format!("{directory}/.usr-ovl-work"))
-            ));
+            actions.push(deployment::give_up_hotfix(&shown, deployment));
+        }
+        Cause::Hotfix { deployment, error } => {
+            if error.reason == Errno::NODEV {
+                actions.push(OVERLAY_MODULE.to_owned());
+            }
+            actions.push(deployment::give_up_hotfix(&shown, deployment));
+        }
+        Cause::Plan { error: PlanError::Incomplete { name, .. }, .. } => {
+            actions.push(deployment::incomplete(name).to_owned());
         }
         Cause::Init { error, sealed, .. } => {
             actions.extend(init::what_to_do(error, *sealed).into_iter().map(str::to_owned));
@@ -260,7 +271,7 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
                 .to_owned(),
         ),
         Cause::System(error) if error.reason == rustix::io::Errno::NODEV => {
-            actions.push("rebuild the initramfs with that module (dracut: add_drivers+=\" overlay \")".to_owned());
+            actions.push(OVERLAY_MODULE.to_owned());
         }
         _ => {}
     }

@@ -232,8 +232,35 @@ pub(crate) fn a_kernel_without_overlay_is_told(initramfs: &mut Initramfs) -> Res
     Ok(())
 }
 
+/// With what the report says the same kernel boots.
+pub(crate) fn a_hotfix_on_a_kernel_without_overlay_is_given_up(initramfs: &mut Initramfs) -> Result<()> {
+    let disk = &initramfs.disk;
+    for name in [".usr-ovl-work", ".usr-ovl-upper"] {
+        disk.directory(&format!("{}/{name}", disk.deployment))?;
+    }
+    let strace = ["-o", "/dev/null", "-e", "trace=fsopen", "-e", "inject=fsopen:error=ENODEV"];
+    let arguments = ["/sysroot", &disk.argument()];
+    let before = initramfs.mounts()?;
+    let outcome = initramfs.strace(&strace, arguments)?;
+    let remove = format!("rm -rf /sysroot/{}/.usr-ovl-work", disk.deployment);
+    for words in ["the hotfix of /usr in the deployment", "add_drivers", "to give up the hotfix: ", &remove] {
+        ensure!(outcome.code == Some(1) && outcome.stderr.contains(words), "no {words:?}: {outcome:?}");
+    }
+    assert_eq!(initramfs.mounts()?, before);
+    disk.remove(&format!("{}/.usr-ovl-work", disk.deployment))?;
+    let outcome = initramfs.strace(&strace, arguments)?;
+    ensure!(outcome.code == Some(0), "{outcome:?}");
+    Ok(())
+}
+
 pub(crate) fn composefs_that_is_demanded_stops(initramfs: &mut Initramfs) -> Result<()> {
     let argument = initramfs.disk.argument();
+    for (policy, told) in [("allow", true), ("strengthen", false), ("ignore", false)] {
+        initramfs.configure(format!("[composefs]\nenabled=yes\nkernel-argument={policy}\n"))?;
+        let outcome = refused_boot(initramfs, &["has no image .ostree.cfs"])?;
+        let cure = outcome.stderr.contains("ostree.prepare-root.composefs=0 at the boot menu");
+        ensure!(cure == told, "{policy}: {outcome:?}");
+    }
     for mode in ["yes", "verity"] {
         initramfs.configure(format!("[composefs]\nenabled={mode}\n"))?;
         refused_boot(initramfs, &["composefs is demanded", &format!("enabled = {mode}")])?;

@@ -130,6 +130,7 @@ fn main() -> ExitCode {
             a_disk_that_is_not_there_is_blamed_on_the_disk,
             another_filesystem_is_blamed_on_the_disk,
             a_kernel_without_overlay_is_told,
+            a_hotfix_on_a_kernel_without_overlay_is_given_up,
             composefs_that_is_demanded_stops,
             a_wrong_call_has_a_status_of_its_own,
         ),

@@ -106,6 +106,24 @@ fn what_could_not_be_read_is_told() {
     assert!(!text.contains("none") && !text.contains("no boot links") && !text.contains("not ostree"), "{text}");
 }
 
+/// The cures that work, for what is missing.
+#[test]
+fn what_a_deployment_lacks() {
+    let of = |error: PlanError| {
+        let cause = Cause::Plan { deployment: DEPLOYMENT.parse().unwrap(), error };
+        report(&failure(cause, Situation::Systemd), &healthy_disk())
+    };
+    for name in ["etc", "usr/etc"] {
+        let text = of(PlanError::Incomplete { name, found: "nothing" });
+        assert!(text.contains("rebuild the tree with usr/etc"), "{text}");
+    }
+    let no_image = |may_be_switched_off| {
+        of(ComposefsError::NoImage { demanded: "x".into(), may_be_switched_off }.into())
+            .contains("ostree.prepare-root.composefs=0 at the boot menu")
+    };
+    assert!(no_image(true) && !no_image(false));
+}
+
 /// It is not the disk: libostree would name it otherwise.
 #[test]
 fn deployments_of_other_names() {
@@ -178,7 +196,10 @@ fn every_cause_has_something_to_do() {
         (Cause::Ambiguous { missing: "/x".into(), candidates: vec![deployment()] }, DEPLOYMENT),
         (plan(PlanError::Incomplete { name: "usr", found: "nothing" }), DEPLOYMENT),
         (plan(PlanError::HotfixWithoutUpper), ".usr-ovl-upper"),
-        (plan(ComposefsError::NoImage { demanded: "kernel argument x".into() }.into()), "kernel argument x"),
+        (
+            plan(ComposefsError::NoImage { demanded: "kernel argument x".into(), may_be_switched_off: true }.into()),
+            "kernel argument x",
+        ),
         (
             plan(ComposefsError::WrongDigest { found: "aa".into(), signed: "bb".into() }.into()),
             "is aa, the commit says bb",
@@ -192,6 +213,7 @@ fn every_cause_has_something_to_do() {
         ),
         (Cause::Image { deployment: deployment(), error: Box::new(overlay.clone()) }, DEPLOYMENT),
         (Cause::Image { deployment: deployment(), error: Box::new(too_old) }, "(from Linux 6.5 on; this is 6.1)"),
+        (Cause::Hotfix { deployment: deployment(), error: Box::new(overlay.clone()) }, "the hotfix of /usr"),
         (overlay.into(), "(kernel: overlay: said so)"),
         (
             Cause::Init {

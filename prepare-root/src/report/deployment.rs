@@ -1,0 +1,40 @@
+//! The report of a deployment that lacks something, or has more than this kernel can use: the cures that work.
+
+use ostree_formats::deployment::DeploymentPath;
+
+use system::shell::quoted;
+
+use crate::composefs::ComposefsError;
+
+/// The command that gives a hotfix up: without this directory `/usr` is that of the tree again.
+pub(super) fn give_up_hotfix(sysroot: &str, deployment: &DeploymentPath) -> String {
+    let directory = format!("{sysroot}/{deployment}");
+    format!(
+        "to give up the hotfix: mount -o remount,rw {} && chattr -i {} && rm -rf {}",
+        quoted(sysroot),
+        quoted(&directory),
+        quoted(&format!("{directory}/.usr-ovl-work"))
+    )
+}
+
+/// For a deployment without a directory that each one has.
+pub(super) fn incomplete(name: &str) -> &'static str {
+    match name {
+        "etc" => {
+            "boot another entry, and stage the update again: /etc is made of usr/etc when it is finalized; if the tree has none, \
+             rebuild the tree with usr/etc"
+        }
+        "usr/etc" => "boot another entry; rebuild the tree with usr/etc, and deploy it",
+        _ => "boot another entry; rebuild the tree with that directory, and deploy it",
+    }
+}
+
+/// For an image that is demanded and not there.
+pub(super) fn without_image(error: &ComposefsError) -> Option<&'static str> {
+    match error {
+        ComposefsError::NoImage { may_be_switched_off: true, .. } => Some(
+            "to boot this entry without an image, with nothing verified: ostree.prepare-root.composefs=0 at the boot menu",
+        ),
+        _ => None,
+    }
+}
