@@ -151,15 +151,20 @@ pub(crate) fn is_told_not_to() -> bool {
 
 /// The bytes in blocks of all that is at `path`, which are set free when it is removed.
 fn blocks(root: &OwnedFd, path: &str) -> Result<u64, Errno> {
+    let device = rustix::fs::fstat(root)?.st_dev;
     let (mut bytes, mut paths) = (0u64, vec![path.to_owned()]);
     while let Some(path) = paths.pop() {
-        let opened = match dir::open_plainly(root, &path, OFlags::PATH | OFlags::NOFOLLOW) {
+        // `ostree` may be a link.
+        let opened = match dir::open(root, &path, OFlags::PATH | OFlags::NOFOLLOW) {
             Ok(opened) => opened,
-            // It has gone, or is a mount point: it sets nothing free.
-            Err(Errno::NOENT | Errno::XDEV) => continue,
+            // It has gone, or is deeper than a path can be: it sets nothing free that counts.
+            Err(Errno::NOENT | Errno::NAMETOOLONG) => continue,
             Err(error) => return Err(error),
         };
         let stat = rustix::fs::fstat(&opened)?;
+        if stat.st_dev != device {
+            continue;
+        }
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             paths.extend(dir::names(&opened, ".")?.iter().map(|name| format!("{path}/{name}")));
         } else if stat.st_nlink > 1 {
