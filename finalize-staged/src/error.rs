@@ -104,7 +104,7 @@ pub(crate) enum Error {
     Conflicts(Vec<Conflict>),
     /// No system call takes such a path.
     #[error(
-        "cannot merge /etc: the path of the directory {0} is longer than the 4,095 bytes that the kernel takes; move the directory out of /etc, or remove it, and finalize again"
+        "cannot merge /etc: the path of the directory {0} is longer than the 4,095 bytes that the kernel takes; remove that directory, and finalize again"
     )]
     EtcTooDeep(String),
     /// FAT has no links.

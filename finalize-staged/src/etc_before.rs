@@ -18,6 +18,9 @@ const PLACE: &str = "ostree/repo/tmp";
 const NAME: &str = "firstroot-etc-before";
 const SHOWN: &str = "/sysroot/ostree/repo/tmp/firstroot-etc-before";
 
+/// With less than this left nothing is saved: what has a second name does not make room for what takes its place.
+const ROOM: u64 = 16 << 20;
+
 /// Saves what the merge of `plan` will change. Before the announcement of the deployment goes out of the way: a run that finds it there
 /// begins with this again.
 pub(crate) fn save(roots: &Roots, run: &RunOstree, plan: &Finalization) -> Result<(), SystemError> {
@@ -28,9 +31,11 @@ pub(crate) fn save(roots: &Roots, run: &RunOstree, plan: &Finalization) -> Resul
         // It is made anew each time.
         return Ok(());
     }
+    let stat = rustix::fs::fstatvfs(&place).context("look at", format_args!("/sysroot/{PLACE}"))?;
+    let is_full = stat.f_bfree.saturating_mul(stat.f_frsize) < ROOM;
     let saved = match rustix::fs::mkdirat(&place, NAME, Mode::from_raw_mode(0o700)) {
-        // There is no room for anything: a merge that only removes can do without.
         Err(Errno::NOSPC | Errno::DQUOT) => None,
+        Ok(()) if is_full => None,
         made => Some(made.and_then(|()| tree::open(&place, NAME.as_bytes())).context("make", SHOWN)?),
     };
     let etc = open_etc(roots, &plan.target)?;
@@ -39,7 +44,7 @@ pub(crate) fn save(roots: &Roots, run: &RunOstree, plan: &Finalization) -> Resul
     let not_saved = before::not_saved(&list);
     if not_saved > 0 {
         log::warn!(
-            "the disk is full: {not_saved} files of /{}/etc are not saved; if this run fails, the next one begins with the shipped ones",
+            "the disk is nearly full: {not_saved} files of /{}/etc are not saved; if this run fails, the next one begins with the shipped ones",
             plan.target
         );
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::staged_state::StagedState;
 use rustix::fs::OFlags;
 use system::lock::{Lock, Lockable};
@@ -106,21 +107,16 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     }
     let target = &staged.target.deployment;
     messages::finalizing(target);
-    let is_restored = used && etc_before::restore(roots, run, target)?;
-    if is_restored {
-        // From here on it is one that no run has worked on.
-        if is_interrupted {
-            run.give_back()?;
-        }
-        run.is_as_announced()?;
-    }
-    let used = used && !is_restored;
+    // Before the name of the stamp comes into that directory.
+    xfs_directory::keep_out_of_its_inode(roots);
+    // Before the plan: whatever ends this program while it reads, the next boot reports it.
+    let mut stamp = Stamp::write(roots, target, "planning");
+    let used = used && !is_undone(roots, run, target, is_interrupted)?;
     let plan = finalization::plan(roots, Some(run), &sysroot, &staged, used, false)?;
     report_skipped(&plan);
     plan.boot.foreign.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     refuse_conflicts(&plan)?;
-    xfs_directory::keep_out_of_its_inode(roots);
-    let mut stamp = Stamp::write(roots, target, "merging /etc");
+    stamp.update("merging /etc");
     let making_room = MakeRoom { roots, run, staged: &staged, progress, stamp: &mut stamp };
     let Ready { sysroot, plan, reserved } = making_room.make_room(sysroot, plan)?;
     etc_before::save(roots, run, &plan)
@@ -209,6 +205,23 @@ fn resume(
     etc_before::forget(roots);
     run.end()?;
     Ok(Resume::Void)
+}
+
+/// Undoes what an earlier run has merged, if that is known: from then on no run has worked on the deployment.
+fn is_undone(
+    roots: &Roots,
+    run: &RunOstree,
+    target: &DeploymentPath,
+    is_interrupted: bool,
+) -> Result<bool, SystemError> {
+    let is_restored = etc_before::restore(roots, run, target)?;
+    if is_restored {
+        if is_interrupted {
+            run.give_back()?;
+        }
+        run.is_as_announced()?;
+    }
+    Ok(is_restored)
 }
 
 /// The swap of an interrupted run has happened: what follows it is left to do.

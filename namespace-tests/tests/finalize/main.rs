@@ -8,6 +8,7 @@ mod bad_input;
 mod beside_the_peer;
 mod boot_of_others;
 mod boot_room;
+mod deep;
 mod device_trees;
 mod differences;
 mod fixture;
@@ -163,6 +164,11 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         trials.extend(with_guest!(guest, missing.or(no_binary), staged_etc:
             edits_of_the_staged_etc_survive_a_run_that_was_interrupted_or_failed,
             edits_of_another_staged_etc_are_not_reset,
+        ));
+        trials.extend(with_guest!(guest, missing.or(no_binary), deep:
+            a_directory_that_is_too_deep_is_told_before_and_at_shutdown,
+            a_directory_as_deep_as_paths_go_is_carried_over,
+            the_end_of_a_run_that_was_planning_is_reported,
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), restart:
             killed_at_any_call_with_a_separate_boot,
