@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Hold,
     /// Report at the next boot.
     BootComplete,
+    /// Remove old deployments, after a boot.
+    Clean,
     /// Print and leave.
     Print(&'static str),
 }
@@ -30,13 +32,14 @@ Makes the staged deployment of an OSTree system bootable: merges /etc, installs 
 swaps them in. Run at shutdown by ostree-finalize-staged.service.
 
 ostree-finalize-staged [--lock-timeout=SECONDS]
-ostree-finalize-staged --prepare | --plan [--json] | --hold | --boot-complete
+ostree-finalize-staged --prepare | --plan [--json] | --hold | --boot-complete | --clean
 
   --prepare            what can be done before shutdown: kernel and initramfs into /boot, and checks
   --plan               print what would be done, and do nothing
   --json               with --plan: for machines
   --hold               keep /boot in use until SIGTERM
   --boot-complete      report a finalization that failed before this boot
+  --clean              remove the deployments that updates have replaced
   --lock-timeout=SECONDS  how long to wait for whoever has the lock of the sysroot (240)
   --help, --version
 
@@ -65,10 +68,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             Long("plan") => Command::Plan { json: false },
             Long("hold") => Command::Hold,
             Long("boot-complete") => Command::BootComplete,
+            Long("clean") => Command::Clean,
             other => return Err(other.unexpected()),
         };
         if command.replace(one).is_some() {
-            return Err("only one of --prepare, --plan, --hold and --boot-complete at a time".into());
+            return Err("only one of --prepare, --plan, --hold, --boot-complete and --clean at a time".into());
         }
     }
     match (command, json, lock_timeout) {
@@ -98,7 +102,7 @@ mod tests {
     fn a_wrong_call_says_what_is_wrong() {
         for (arguments, message) in [
             (&["--json"][..], "--json goes with --plan"),
-            (&["--hold", "--prepare"], "only one of --prepare, --plan, --hold and --boot-complete at a time"),
+            (&["--hold", "--prepare"], "only one of --prepare, --plan, --hold, --boot-complete and --clean at a time"),
             (&["--prepare", "--lock-timeout=1"], "--lock-timeout is for finalizing"),
             (&["/sysroot"], "unexpected argument \"/sysroot\""),
         ] {

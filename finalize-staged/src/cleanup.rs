@@ -61,8 +61,10 @@ pub(crate) struct Found {
     current: Vec<String>,
 }
 
-/// Removes what nothing leads to, and writes the refs of the list. Each failure is one warning.
-pub(crate) fn clean(roots: &Roots, current: &Current) {
+/// Removes what nothing leads to, and writes the refs of the list. Each failure is one warning. Deployments of `before`, the list
+/// that this update has replaced, are left to the next boot, if there is room for them. One that was in no list before is a boot
+/// late already.
+pub(crate) fn clean(roots: &Roots, current: &Current, before: &[DeploymentPath]) {
     if let Err(error) = bump(roots) {
         log::warn!("{error}");
     }
@@ -74,13 +76,50 @@ pub(crate) fn clean(roots: &Roots, current: &Current) {
     }
     // An incomplete picture of the disk does not tell what is in use.
     match find(roots, Unreadable::IsAnError).and_then(|found| without_next_root(roots, found, current)) {
-        Ok(found) => remove_all(&roots.sysroot, "/", &removals(&found, current).sysroot),
+        Ok(mut found) => {
+            if !is_nearly_full(roots) {
+                found.deployments.retain(|path| !before.contains(path));
+                found.backing.retain(|path| !before.contains(path));
+            }
+            remove_all(&roots.sysroot, "/", &removals(&found, current).sysroot);
+        }
         Err(error) => log::warn!("nothing is removed: {error}"),
     }
     if let Err(error) = write_refs(&roots.sysroot, current) {
         log::warn!(
             "the refs of the deployments are not up to date: {error}; any ostree admin command that cleans up mends that"
         );
+    }
+}
+
+/// What of the physical root is removed after a boot, as paths: deployments that are neither in the list, nor `staged`, nor the root
+/// that a soft reboot goes to, with their origins and backing directories.
+pub(crate) fn old_deployments(
+    roots: &Roots,
+    current: &Current,
+    staged: &[DeploymentPath],
+) -> Result<Vec<String>, SystemError> {
+    let found = without_next_root(roots, find(roots, Unreadable::IsAnError)?, current)?;
+    let Found { mut deployments, mut backing, .. } = found;
+    deployments.retain(|path| !staged.contains(path));
+    backing.retain(|path| !staged.contains(path));
+    Ok(removals(&Found { deployments, backing, ..Found::default() }, current).sysroot)
+}
+
+/// Whether the physical root needs the room of old deployments now: less than a tenth of it is left to others than root, and less
+/// than 4 GiB, or less than a tenth of its inodes.
+fn is_nearly_full(roots: &Roots) -> bool {
+    const ENOUGH: u64 = 4 << 30;
+    match rustix::fs::fstatvfs(&roots.sysroot) {
+        Ok(stat) => {
+            let bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
+            // Filesystems that make inodes as they need them say that they have none.
+            (stat.f_bavail < stat.f_blocks / 10 && bytes < ENOUGH) || stat.f_favail < stat.f_files / 10
+        }
+        Err(error) => {
+            log::warn!("cannot look how full the physical root is: {error}: old deployments are removed now");
+            true
+        }
     }
 }
 

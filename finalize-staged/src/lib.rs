@@ -24,6 +24,7 @@ mod kept_files;
 mod loader_entries;
 mod make_room;
 mod messages;
+mod old_deployments;
 mod prepare;
 mod prepared;
 mod progress;
@@ -80,6 +81,7 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
         Command::Prepare => prepare::prepare(),
         Command::Plan { json } => return show::show(json),
         Command::Hold => hold::hold().map_err(Into::into),
+        Command::Clean => old_deployments::clean(),
         Command::BootComplete => match boot_complete::boot_complete() {
             Ok(Report::Failed(text)) => {
                 // libostree's words, which others look for.

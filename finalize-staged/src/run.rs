@@ -68,7 +68,7 @@ pub(crate) fn say_why_not(found: &Found) {
 }
 
 fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_timeout: Duration) -> Result<(), Error> {
-    let _lock = lock(roots, progress, lock_timeout)?;
+    let _lock = lock(roots, lock_timeout, &|| progress.step())?;
     progress.enter(Phase::Plan);
     // Whoever had the lock may have staged another one, or undeployed this one.
     let found = run.find()?;
@@ -98,7 +98,7 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     if let Some(circumstances) = circumstances {
         match resume(roots, run, &sysroot, &staged, &circumstances)? {
             Resume::Again => log::info!("an earlier run was interrupted: beginning again"),
-            Resume::Swapped => return finish_interrupted(roots, run, &sysroot, progress),
+            Resume::Swapped => return finish_interrupted(roots, run, &sysroot, &circumstances, progress),
             Resume::Void => {
                 say_why_not(&Found::Nothing);
                 return Ok(());
@@ -117,6 +117,7 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     plan.boot.foreign.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     refuse_conflicts(&plan)?;
     stamp.update("merging /etc");
+    let before: Vec<DeploymentPath> = sysroot.deployments.iter().map(|deployment| deployment.path.clone()).collect();
     let making_room = MakeRoom { roots, run, staged: &staged, progress, stamp: &mut stamp };
     let Ready { sysroot, plan, reserved } = making_room.make_room(sysroot, plan)?;
     etc_before::save(roots, run, &plan)
@@ -141,7 +142,7 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     let boot = &plan.boot;
     let current = sysroot.current(boot.bootversion, boot.subbootversion, boot.list.clone());
     if swapped == Swapped::Durably {
-        cleanup::clean(roots, &current);
+        cleanup::clean(roots, &current, &before);
     }
     forget(roots, run);
     log::info!("/{target} is finalized in {}", progress.summary());
@@ -149,7 +150,7 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
 }
 
 /// Waits for whoever has the sysroot.
-fn lock(roots: &Roots, progress: &Progress, timeout: Duration) -> Result<Lock, Error> {
+pub(crate) fn lock(roots: &Roots, timeout: Duration, waiting: &dyn Fn()) -> Result<Lock, Error> {
     const LOCK: &str = "/sysroot/ostree/lock";
     let ostree =
         dir::open(&roots.sysroot, "ostree", OFlags::RDONLY | OFlags::DIRECTORY).context("open", "/sysroot/ostree")?;
@@ -169,7 +170,7 @@ fn lock(roots: &Roots, progress: &Progress, timeout: Duration) -> Result<Lock, E
             told = true;
             log::info!("waiting for the lock of the sysroot, which {} has", holder());
         }
-        progress.step();
+        waiting();
         std::thread::sleep(PATIENCE);
     }
 }
@@ -225,14 +226,21 @@ fn is_undone(
 }
 
 /// The swap of an interrupted run has happened: what follows it is left to do.
-fn finish_interrupted(roots: &Roots, run: &RunOstree, sysroot: &Sysroot, progress: &mut Progress) -> Result<(), Error> {
+fn finish_interrupted(
+    roots: &Roots,
+    run: &RunOstree,
+    sysroot: &Sysroot,
+    circumstances: &Circumstances,
+    progress: &mut Progress,
+) -> Result<(), Error> {
     log::info!("an earlier run was interrupted after the update had been put in place: cleaning up");
     // What only the old list needs goes when the disk has the new one.
     durability::everything(roots)?;
     progress.enter(Phase::Clean);
     stamp::remove(roots);
     let list = deployment_list::current(sysroot);
-    cleanup::clean(roots, &sysroot.current(sysroot.bootversion, sysroot.subbootversion, list));
+    let before = sysroot::deployments_in(&circumstances.before);
+    cleanup::clean(roots, &sysroot.current(sysroot.bootversion, sysroot.subbootversion, list), &before);
     forget(roots, run);
     Ok(())
 }

@@ -6,6 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::staged_state::StagedState;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ pub(crate) const STAGED: &str = "/run/ostree/staged-deployment";
 const STAGED_NAME: &str = "staged-deployment";
 const LOCKED_NAME: &str = "staged-deployment-locked";
 /// The same bytes, while they are being acted upon.
+const KEPT: &str = "/run/ostree/staged-deployment-finalizing";
 const KEPT_NAME: &str = "staged-deployment-finalizing";
 /// What the system was like when that began.
 const CIRCUMSTANCES_NAME: &str = "staged-deployment-finalizing.json";
@@ -93,9 +95,7 @@ impl RunOstree {
         let (kept, circumstances) = (self.read(KEPT_NAME)?, self.read(CIRCUMSTANCES_NAME)?);
         let circumstances = circumstances.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(match (kept, circumstances) {
-            (Some(kept), Some(circumstances)) => {
-                Found::Interrupted(Box::new(parse(&kept, "/run/ostree/staged-deployment-finalizing")?), circumstances)
-            }
+            (Some(kept), Some(circumstances)) => Found::Interrupted(Box::new(parse(&kept, KEPT)?), circumstances),
             _ => Found::Nothing,
         })
     }
@@ -143,6 +143,17 @@ impl RunOstree {
     /// Forgets what was kept.
     pub(crate) fn end(&self) -> Result<(), SystemError> {
         self.remove(&[KEPT_NAME, CIRCUMSTANCES_NAME, BEFORE_NAME, crate::prepared::RECORD])
+    }
+
+    /// The deployments that are staged or being finalized, locked or not.
+    pub(crate) fn deployments(&self) -> Result<Vec<DeploymentPath>, Error> {
+        let mut deployments = Vec::new();
+        for (name, path) in [(STAGED_NAME, STAGED), (KEPT_NAME, KEPT)] {
+            if let Some(bytes) = self.read(name)? {
+                deployments.push(parse(&bytes, path)?.target.deployment);
+            }
+        }
+        Ok(deployments)
     }
 
     fn remove(&self, names: &[&str]) -> Result<(), SystemError> {

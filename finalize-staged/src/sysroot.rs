@@ -114,6 +114,11 @@ pub(crate) fn repo_config(roots: &Roots) -> Result<RepoConfig, Error> {
     Ok(RepoConfig::parse(&config.unwrap_or_default())?)
 }
 
+/// The deployments that a [`Sysroot::fingerprint`] names.
+pub(crate) fn deployments_in(fingerprint: &str) -> Vec<DeploymentPath> {
+    fingerprint.split(' ').filter_map(|path| path.parse().ok()).collect()
+}
+
 /// Whether this system was booted from a deployment at all.
 pub(crate) fn is_booted() -> Result<bool, SystemError> {
     match rustix::fs::stat(BOOTED) {

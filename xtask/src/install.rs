@@ -18,7 +18,10 @@ pub(crate) const DRACUT_MODULE: &str = "50ostree";
 const UNITS: &str = "usr/lib/systemd/system";
 
 /// What is enabled without anybody's doing: a unit, and the target that wants it.
-const WANTED: &[(&str, &str)] = &[("ostree-finalize-staged-prepare.path", "paths.target")];
+const WANTED: &[(&str, &str)] = &[
+    ("ostree-finalize-staged-prepare.path", "paths.target"),
+    ("ostree-finalize-staged-clean.service", "multi-user.target"),
+];
 
 /// What is no program: from where in the workspace, to where below DESTDIR, with which mode.
 fn files(dracut_module: &str) -> Vec<(&'static str, String, u32)> {
@@ -35,6 +38,7 @@ fn files(dracut_module: &str) -> Vec<(&'static str, String, u32)> {
         unit("units/ostree-boot-complete.service.d/10-firstroot.conf"),
         unit("units/ostree-finalize-staged-prepare.path"),
         unit("units/ostree-finalize-staged-prepare.service"),
+        unit("units/ostree-finalize-staged-clean.service"),
         ("man/ostree-finalize-staged.1", "usr/share/man/man1/ostree-finalize-staged.1".to_owned(), 0o644),
         ("man/ostree-prepare-root.1", "usr/share/man/man1/ostree-prepare-root.1".to_owned(), 0o644),
         ("man/prepare-root.conf.5", "usr/share/man/man5/prepare-root.conf.5".to_owned(), 0o644),

@@ -35,6 +35,13 @@ fn left(scenario: &Scenario, guest: Guest, contestant: Contestant) -> Result<()>
     let expected = if refused { untouched(&disk)? } else { peer };
     let mut found = compare(&ours, &expected);
     if contestant == Contestant::Ours {
+        if found.iter().any(differences::is_left_to_the_next_boot) {
+            // What is left is the whole of an old deployment, or nothing.
+            machine.check("/usr/lib/ostree/ostree-finalize-staged --clean")?;
+            found = compare(&listing(&machine, &finalized)?, &expected);
+            let left: Vec<_> = found.iter().filter(|found| differences::is_left_to_the_next_boot(found)).collect();
+            ensure!(left.is_empty(), "not removed after the next boot: {left:#?}");
+        }
         found = differences::unexpected(found, scenario, guest)?;
     }
     let said = format!("{}{}", finalized.outcome.stdout, finalized.outcome.stderr);

@@ -40,6 +40,21 @@ static XFS_DIRECTORY: Difference = Difference {
     with: BOTH,
 };
 
+/// The deployment that an update has replaced goes after the next boot. What is in it is not compared: see `beside_the_peer`.
+static OLD_DEPLOYMENT: Difference = Difference {
+    name: "old-deployment-until-next-boot",
+    accepts: |found| {
+        let path = found.path.strip_suffix(".origin").unwrap_or(&found.path).replace("/backing/", "/deploy/");
+        found.is_only_ours() && path.parse::<ostree_formats::deployment::DeploymentPath>().is_ok()
+    },
+    with: BOTH,
+};
+
+/// Whether ours has left a deployment to the next boot.
+pub(crate) fn is_left_to_the_next_boot(found: &Found) -> bool {
+    (OLD_DEPLOYMENT.accepts)(found)
+}
+
 /// Why it failed is told in each program's own words.
 static FAILURE_TEXT: Difference = Difference {
     name: "failure-text",
@@ -172,7 +187,7 @@ fn in_etc(found: &Found) -> Option<&str> {
 }
 
 /// Those that any story can lead to.
-static EVERYWHERE: &[&Difference] = &[&BOOT_LINKS, &ABOOT_KEYS, &XFS_DIRECTORY, &FAILURE_TEXT];
+static EVERYWHERE: &[&Difference] = &[&BOOT_LINKS, &ABOOT_KEYS, &XFS_DIRECTORY, &FAILURE_TEXT, &OLD_DEPLOYMENT];
 
 /// What is left of `found` when the differences that `scenario` expects are taken away; and it is an error when one of its own
 /// is not found.

@@ -13,6 +13,7 @@ mod device_trees;
 mod differences;
 mod fixture;
 mod next_boot;
+mod old_deployments;
 mod ours;
 mod prepare;
 mod reading_errors;
@@ -112,6 +113,14 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
     }
     // What is ours alone is the same with each guest.
     if guest == Guest::Trixie {
+        trials.extend(with_guest!(guest, missing.or(no_binary), old_deployments:
+            what_is_replaced_is_removed_after_the_next_boot,
+            libostree_removes_it_as_well,
+            what_is_in_use_is_never_removed,
+            where_the_disk_is_nearly_full_it_is_removed_at_once,
+            what_was_left_a_boot_ago_is_removed_at_shutdown,
+            killed_at_any_call_the_next_run_goes_on,
+        ));
         trials.extend(with_guest!(guest, missing.or(no_binary), boot_room:
             what_fits_when_an_old_kernel_has_gone_is_left_to_shutdown,
             what_never_fits_is_refused_and_the_old_deployment_stays,

@@ -314,17 +314,26 @@ pub(crate) fn what_cannot_be_removed_is_removed_next_time(guest: Guest) -> Resul
     machine.check("d=$(ls -d /sysroot/ostree/deploy/os/deploy/*.0 | while read d; do test -e $d/usr/lib/modules && \
         test $(stat -c %i $d) != $(stat -c %i /) && echo $d; done | head -1); mount -o remount,rw /sysroot; chattr -i $d; \
         touch $d/immutable; chattr +i $d/immutable $d")?;
-    let traced = machine.strace(
-        Contestant::Ours,
-        &["-e", "trace=unlinkat", "-e", "inject=unlinkat:error=EIO:when=40+", "-o", "/dev/null"],
-    )?;
-    ensure!(traced.outcome.code == Some(0), "{:?}", traced.outcome);
-    ensure!(traced.outcome.stderr.contains("it will be removed by the next update"), "{:?}", traced.outcome);
+    let names = || machine.with_disk(|root| Ok(fs::read_dir(root.join("ostree/deploy/os/deploy"))?.count()));
+    let failing = |call: usize, arguments: &[&str]| {
+        let inject = format!("inject=unlinkat:error=EIO:when={call}+");
+        machine.finalize_with(Contestant::Ours, &["-e", "trace=unlinkat", "-e", &inject, "-o", "/dev/null"], arguments)
+    };
+    // The old loader at shutdown, and the old deployment after the next boot.
+    let finalized = failing(14, &[])?;
+    ensure!(finalized.outcome.code == Some(0), "{:?}", finalized.outcome);
+    ensure!(finalized.outcome.stderr.contains("it will be removed by the next update"), "{:?}", finalized.outcome);
     boots_version(&machine, "3")?;
+    let cleaned = failing(20, &["--clean"])?;
+    ensure!(cleaned.outcome.code == Some(0), "{:?}", cleaned.outcome);
+    ensure!(cleaned.outcome.stderr.contains("the next boot tries again"), "{:?}", cleaned.outcome);
+    ensure!(names()? > 4, "the old deployment has gone");
+    ours(&machine, &["--clean"])?;
+    ensure!(names()? == 4, "{} names where two deployments and their origins are", names()?);
     machine.check("ostree admin deploy --stage os/next")?;
     ours(&machine, &[])?;
-    let left = machine.with_disk(|root| Ok(fs::read_dir(root.join("ostree/deploy/os/deploy"))?.count()))?;
-    ensure!(left == 4, "{left} names where two deployments and their origins are");
+    let loaders = machine.check("ls -d /boot/loader.*")?;
+    ensure!(loaders.lines().count() == 1, "{loaders}");
     boots_version(&machine, "2")
 }
 
