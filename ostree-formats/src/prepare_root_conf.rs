@@ -114,8 +114,8 @@ pub struct PrepareRootConf {
     pub composefs_kernel_argument: KernelArgumentPolicy,
     /// `[composefs] unverified-init` (ours).
     pub composefs_unverified_init: bool,
-    /// `[boot] mount` (ours): whether `/boot` is bound here; unknown is yes.
-    pub boot_mount: bool,
+    /// `[boot] mount` (ours), if said: whether `/boot` is bound here.
+    pub boot_mount: Option<bool>,
     /// `[boot] recover` (ours): whether a boot link that is missing may be worked around.
     pub boot_recover: bool,
     /// `[boot] on-failure` (ours).
@@ -133,7 +133,7 @@ impl Default for PrepareRootConf {
             composefs_keypath: "/etc/ostree/initramfs-root-binding.key".to_owned(),
             composefs_kernel_argument: KernelArgumentPolicy::Allow,
             composefs_unverified_init: false,
-            boot_mount: true,
+            boot_mount: None,
             boot_recover: true,
             on_failure: OnFailure::Emergency,
         }

@@ -107,7 +107,7 @@ pub(crate) fn plan(
             steps.extend(new_root(facts)?);
         }
     }
-    steps.extend(boot(conf, facts));
+    steps.extend(boot(conf, sysroot_ro, facts));
     steps.extend(etc(conf, sysroot_ro || image.is_some(), facts)?);
     steps.extend(usr(image.as_ref(), facts, &mut warnings)?);
     steps.extend(sysroot(pid1, sysroot_ro));
@@ -249,11 +249,15 @@ fn lost_at_reboot(conf: &PrepareRootConf) -> Option<String> {
     Some(format!("what is written {what} is lost at the next boot: prepare-root.conf makes that transient"))
 }
 
-/// Made from the physical root before that becomes read-only below `/sysroot`, so it is writable when the disk is.
-fn boot(conf: &PrepareRootConf, facts: &Facts) -> Option<Step> {
-    let wanted = conf.boot_mount || facts.situation != Situation::Systemd;
+/// Made from the physical root before that becomes read-only below `/sysroot`, so it is writable when the disk is. Where nothing
+/// says which libostree the tree has, it is as the generator of newer ones would mount it, which finds it mounted: like `/sysroot`.
+fn boot(conf: &PrepareRootConf, sysroot_ro: bool, facts: &Facts) -> Option<Step> {
+    let with_systemd = facts.situation == Situation::Systemd;
+    let wanted = conf.boot_mount.unwrap_or(true) || !with_systemd;
     let possible = facts.boot_loader_link && facts.deployment.boot == Found::Directory;
-    (wanted && possible).then(|| bind(physical("boot"), "boot", Access::Inherited))
+    let like_sysroot = conf.boot_mount.is_none() && with_systemd && sysroot_ro;
+    let access = if like_sysroot { Access::ReadOnly } else { Access::Inherited };
+    (wanted && possible).then(|| bind(physical("boot"), "boot", access))
 }
 
 /// Left alone where the whole root stays writable.

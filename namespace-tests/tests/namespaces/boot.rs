@@ -151,7 +151,7 @@ pub(crate) fn a_link_in_place_of_var_is_followed_inside_a_read_only_sysroot(init
 }
 
 const READ_ONLY: &str = "/sysroot tmpfs of /DEPLOYMENT rw,relatime []\n\
-     /sysroot/boot tmpfs of /boot rw,relatime []\n\
+     /sysroot/boot tmpfs of /boot ro,relatime []\n\
      /sysroot/etc tmpfs of /DEPLOYMENT/etc rw,relatime []\n\
      /sysroot/sysroot tmpfs of / ro,relatime []\n\
      /sysroot/sysroot/STATEVAR tmpfs of /STATEVAR rw,relatime []\n\
@@ -265,6 +265,19 @@ pub(crate) fn boot_is_left_to_the_generator_when_told(initramfs: &mut Initramfs)
     silent_success(&initramfs.boot()?)?;
     let table = mounts(initramfs)?;
     ensure!(!table.contains("/sysroot/boot") && !table.contains("/sysroot/var"), "{table}");
+    Ok(())
+}
+
+/// As libostree up to 2025.x mounts it, for which the dracut module asks.
+pub(crate) fn boot_is_writable_when_told(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10-dracut.conf", "[boot]\nmount=yes\n")?;
+    initramfs.configure("[sysroot]\nreadonly=true\n")?;
+    silent_success(&initramfs.run(["--systemd=yes", "/sysroot", &initramfs.disk.argument()])?)?;
+    let table = mounts(initramfs)?;
+    ensure!(
+        table.contains("/sysroot/boot tmpfs of /boot rw") && table.contains("/sysroot/sysroot tmpfs of / ro"),
+        "{table}"
+    );
     Ok(())
 }
 

@@ -104,6 +104,7 @@ fn main() -> ExitCode {
             the_marker_file_mounts_var,
             without_systemd_var_and_boot_are_mounted,
             boot_is_left_to_the_generator_when_told,
+            boot_is_writable_when_told,
             a_separate_boot_is_left_alone,
             android_slots_are_followed,
             absolute_links_stay_inside_the_physical_root,

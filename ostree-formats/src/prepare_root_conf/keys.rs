@@ -83,7 +83,7 @@ pub(super) const KNOWN: &[Known] = &[
         }),
     },
     ours("composefs", "unverified-init", |conf, on| conf.composefs_unverified_init = on),
-    ours("boot", "mount", |conf, on| conf.boot_mount = on),
+    ours("boot", "mount", |conf, on| conf.boot_mount = Some(on)),
     ours("boot", "recover", |conf, on| conf.boot_recover = on),
     Known {
         group: "boot",

@@ -40,7 +40,7 @@ fn every_key_arrives() {
         composefs_keypath: "/k".to_owned(),
         composefs_kernel_argument: KernelArgumentPolicy::Strengthen,
         composefs_unverified_init: true,
-        boot_mount: false,
+        boot_mount: Some(false),
         boot_recover: false,
         on_failure: OnFailure::Reboot,
     };
@@ -129,7 +129,7 @@ fn drop_ins_count_over_the_main_file_and_later_over_earlier() {
         Some(&file("main", "[boot]\nmount=no\nrecover=no\n")),
         &[file("10", "[boot]\nmount=yes\non-failure=reboot\n"), file("20", "[boot]\non-failure=poweroff\n")],
     );
-    assert!(parsed.conf.boot_mount);
+    assert_eq!(parsed.conf.boot_mount, Some(true));
     assert!(!parsed.conf.boot_recover);
     assert_eq!(parsed.conf.on_failure, OnFailure::Poweroff);
 }
