@@ -237,6 +237,7 @@ fn main() -> ExitCode {
             the_deployments_init_is_executed,
             what_only_looks_executes_nothing,
             an_init_that_cannot_be_executed_is_told_before_anything_is_done,
+            an_init_without_its_interpreter_is_told,
             the_same_features_as_in_an_initramfs,
             a_root_without_dev_and_console_boots,
             a_failure_is_told_and_ends,

@@ -85,6 +85,19 @@ pub(crate) fn an_init_that_cannot_be_executed_is_told_before_anything_is_done(in
     Ok(())
 }
 
+/// The kernel would only say that there is no such file, of init itself.
+pub(crate) fn an_init_without_its_interpreter_is_told(initramfs: &mut Initramfs) -> Result<()> {
+    become_root(initramfs, &initramfs.disk.argument())?;
+    mount(NONE, "/", NONE, MsFlags::MS_REMOUNT, NONE)?;
+    std::fs::write(format!("/{}/sbin/init", initramfs.disk.deployment), "#!/bin/gone\n")?;
+    let output = run(&mut Command::new(program(initramfs)))?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    let words = "would not boot: /bin/gone, which /sbin/init needs, cannot be read: No such file or directory";
+    ensure!(!output.status.success() && told.contains(words), "{output:?}");
+    ensure!(told.contains(&format!("boot links:   {}", initramfs.disk.bootlink)), "{told}");
+    Ok(())
+}
+
 pub(crate) fn the_deployments_init_is_executed(initramfs: &mut Initramfs) -> Result<()> {
     become_root(initramfs, &initramfs.disk.argument())?;
     let before = listing(Path::new("/"))?;
