@@ -305,6 +305,10 @@ impl Executor<'_> {
         dir::replace_volatile_file(&self.run, "ostree-booted", &state.to_bytes(), 0o644)
             .context("write", "/run/ostree-booted")?;
         self.done.booted_state = true;
+        if let Some(keys) = state.composefs.and_then(|composefs| composefs.signed_by) {
+            // libostree's words, which others look for.
+            log::info!("composefs+ostree: Validated commit signature using '{keys}'");
+        }
         Ok(())
     }
 

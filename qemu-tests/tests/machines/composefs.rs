@@ -128,7 +128,8 @@ pub(crate) fn what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_rea
     let read = "
         for file in GPL-3 GPL-2 LGPL-3; do
             if cat /usr/share/common-licenses/$file >/dev/null; then echo $file is read; fi
-        done";
+        done
+        journalctl --boot --output=cat --unit=ostree-prepare-root.service --grep='Validated commit signature'";
     let reports = signed_by(1, guest)?.run_scripts(&[&seal(SIGNED, &change), read])?;
     let [sealed, signed] = reports.as_slice() else { anyhow::bail!("two boots") };
     let told = sealed.script_output()?;
@@ -150,6 +151,7 @@ pub(crate) fn what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_rea
     contains(&booted, &format!("composefs.signed = /{KEYS}"))?;
     contains(&booted, "composefs.verity = true")?;
     let output = signed.script_output()?;
+    contains(&output, &format!("Validated commit signature using '/{KEYS}'"))?;
     for file in ["GPL-3", "GPL-2"] {
         contains(&output, &format!("/usr/share/common-licenses/{file}: Input/output error"))?;
     }
