@@ -31,6 +31,7 @@ pub mod rootfs;
 pub mod scenario;
 pub mod sealing;
 pub mod signer;
+mod silence;
 pub mod small_initramfs;
 pub mod staging;
 pub mod sysroot;

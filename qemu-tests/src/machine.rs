@@ -15,9 +15,7 @@ use crate::disk::Disks;
 use crate::kernel::extract_elf;
 use crate::qemu::{DiskDevice, Qemu, Running};
 use crate::report::Report;
-
-/// A machine that takes longer than this has stopped somewhere. It is about ten times what one needs.
-const LIMIT: Duration = Duration::from_secs(240);
+use crate::silence::Patience;
 
 const REPORT_SIZE: u64 = 64 << 20;
 const SECTOR: usize = 512;
@@ -39,7 +37,7 @@ const ARGUMENTS: &[&str] = &[
     "no_timer_check",
 ];
 
-/// Makes a failing initramfs end the run at once, instead of waiting for a person until the limit.
+/// Makes a failing initramfs end the run at once, instead of waiting for a person until it is given up.
 const NO_SHELL: &[&str] = &["rd.shell=0", "rd.emergency=poweroff"];
 
 /// A shell in the initramfs without a password: there is none in Debian's, and so none that opens it.
@@ -106,7 +104,7 @@ impl Machine {
         let qemu = self.prepare(script, NO_SHELL)?;
         let console = self.console(number);
         let mut running = qemu.start(&console)?;
-        running.wait(LIMIT)?;
+        running.wait()?;
         self.report(number, running.elapsed())
     }
 
@@ -115,7 +113,7 @@ impl Machine {
     pub(crate) fn boot_until(&self, number: usize, script: &str, cut: &PowerCut) -> Result<Report> {
         let qemu = self.prepare(script, &[NO_SHELL, &[JOURNAL_ON_CONSOLE]].concat())?;
         let mut running = qemu.start(&self.console(number))?;
-        running.wait_for(cut.seen, 0, LIMIT)?;
+        running.wait_for(cut.seen, 0, Patience::WhileItLives)?;
         std::thread::sleep(cut.after);
         ensure!(!running.has_ended()?, "the machine has switched itself off before the power cut");
         let seconds = running.elapsed();
@@ -226,9 +224,9 @@ impl Machine {
 
 fn follow(line: &Console, running: &mut Running, seen: &mut usize) -> Result<()> {
     match line {
-        Console::Sees(text) => *seen = running.wait_for(text, *seen, LIMIT)?,
+        Console::Sees(text) => *seen = running.wait_for(text, *seen, Patience::WhileItLives)?,
         Console::Types(line) => running.type_line(line)?,
-        Console::WaitsForTheEnd => drop(running.wait(LIMIT)?),
+        Console::WaitsForTheEnd => drop(running.wait()?),
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::accelerator::Accelerator;
+use crate::silence::{Patience, Silence};
 
 /// How often a running machine is looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -36,12 +37,22 @@ pub(crate) struct Qemu {
 impl Qemu {
     /// Starts it with its serial console in the file `console`.
     pub(crate) fn start(&self, console: &Path) -> Result<Running> {
+        self.start_with(console, Stdio::inherit())
+    }
+
+    /// The same, and what QEMU itself has to say goes to the file `messages`.
+    pub(crate) fn start_quietly(&self, console: &Path, messages: &Path) -> Result<Running> {
+        let messages = File::create(messages).with_context(|| format!("creating {}", messages.display()))?;
+        self.start_with(console, messages.into())
+    }
+
+    fn start_with(&self, console: &Path, messages: Stdio) -> Result<Running> {
         let output = File::create(console).with_context(|| format!("creating {}", console.display()))?;
         let mut command = self.command();
         let mut child =
-            command.stdin(Stdio::piped()).stdout(output).stderr(Stdio::inherit()).spawn().context("starting QEMU")?;
-        let keyboard = child.stdin.take();
-        Ok(Running { child, keyboard, console: console.to_path_buf(), started: Instant::now() })
+            command.stdin(Stdio::piped()).stdout(output).stderr(messages).spawn().context("starting QEMU")?;
+        let (keyboard, silence) = (child.stdin.take(), Silence::new());
+        Ok(Running { child, keyboard, console: console.to_path_buf(), started: Instant::now(), silence })
     }
 
     /// Runs it with the serial console on this terminal.
@@ -88,22 +99,17 @@ pub(crate) struct Running {
     keyboard: Option<ChildStdin>,
     console: PathBuf,
     started: Instant,
+    silence: Silence,
 }
 
 impl Running {
-    /// Waits until the machine switches itself off (or reboots: QEMU then ends as well), at most `limit` from its start.
-    pub(crate) fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+    /// Waits until the machine switches itself off (or reboots: QEMU then ends as well), as long as it does something.
+    pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
         loop {
             if let Some(status) = self.child.try_wait().context("waiting for QEMU")? {
                 return Ok(status);
             }
-            if self.started.elapsed() > limit {
-                bail!(
-                    "the machine was still running after {} s; its console: {}",
-                    limit.as_secs(),
-                    self.console.display()
-                );
-            }
+            self.silence.look(self.child.id(), &self.console, Patience::WhileItLives)?;
             std::thread::sleep(TICK);
         }
     }
@@ -114,7 +120,7 @@ impl Running {
     }
 
     /// Waits until `text` is on the console, behind the first `from` bytes; returns where it ends.
-    pub(crate) fn wait_for(&mut self, text: &str, from: usize, limit: Duration) -> Result<usize> {
+    pub(crate) fn wait_for(&mut self, text: &str, from: usize, patience: Patience) -> Result<usize> {
         loop {
             // Asked before the console is read: what was written before the end then counts.
             let ended = self.child.try_wait().context("waiting for QEMU")?;
@@ -126,9 +132,8 @@ impl Running {
             if let Some(status) = ended {
                 bail!("the machine ended ({status}) before {text:?} was on its console: {console}");
             }
-            if self.started.elapsed() > limit {
-                bail!("{text:?} was not on the console after {} s: {console}", limit.as_secs());
-            }
+            let look = self.silence.look(self.child.id(), &self.console, patience);
+            look.with_context(|| format!("waiting for {text:?}"))?;
             std::thread::sleep(TICK);
         }
     }
