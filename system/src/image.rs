@@ -49,7 +49,7 @@ pub fn root(image: impl AsFd, path: Option<&str>, place: &str, layers: &Layers<'
     let image = image.as_fd();
     let file = path.map_or_else(|| format!("/proc/self/fd/{}", image.as_raw_fd()), str::to_owned);
     let acl = has_acls(image).context("read", "the image")?;
-    let refused = match root_of(&file, acl, place, layers) {
+    let refused = match root_of(&file, acl, place, layers)? {
         Ok(root) => {
             let at = Path::new(place);
             mount::attach_at(&root, CWD, at).context("mount the root at", place)?;
@@ -62,13 +62,13 @@ pub fn root(image: impl AsFd, path: Option<&str>, place: &str, layers: &Layers<'
                 return Ok(root);
             };
             mount::detach(at).context("unmount the root at", place)?;
-            return root_of(&device.path, acl, place, layers);
+            return root_of(&device.path, acl, place, layers)?;
         }
         Err(refused) => refused,
     };
     match LoopDevice::read_only(image) {
         // A damaged image fails in both ways.
-        Ok(device) => root_of(&device.path, acl, place, layers),
+        Ok(device) => root_of(&device.path, acl, place, layers)?,
         Err(reason) => Err(without_loop_device(refused, reason)),
     }
 }
@@ -117,12 +117,21 @@ fn erofs(source: &str, acl: bool, further: MountAttrFlags) -> Result<Detached, S
     mount::filesystem("erofs", source, &options, MountAttrFlags::MOUNT_ATTR_RDONLY | further)
 }
 
-fn root_of(source: &str, acl: bool, place: &str, layers: &Layers<'_>) -> Result<Detached, SystemError> {
-    let lower = erofs(source, acl, MountAttrFlags::empty())?;
-    mount::attach_at(&lower, CWD, Path::new(place)).context("mount the image at", place)?;
+/// What was refused can be tried in another way. Not so with a mount that stays, which is the error around it.
+fn root_of(
+    source: &str,
+    acl: bool,
+    place: &str,
+    layers: &Layers<'_>,
+) -> Result<Result<Detached, SystemError>, SystemError> {
+    let lower = erofs(source, acl, MountAttrFlags::empty())
+        .and_then(|lower| mount::attach_at(&lower, CWD, Path::new(place)).context("mount the image at", place));
+    if let Err(refused) = lower {
+        return Ok(Err(refused));
+    }
     let overlay = overlay(place, layers);
     mount::detach(Path::new(place)).context("unmount the image at", place)?;
-    overlay
+    Ok(overlay)
 }
 
 /// The overlay over the image that is mounted at `image`; says which kernels can do it where this one cannot.
