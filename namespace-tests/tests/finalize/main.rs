@@ -15,6 +15,7 @@ mod fixture;
 mod next_boot;
 mod old_deployments;
 mod ours;
+mod pause;
 mod prepare;
 mod reading_errors;
 mod renames;

@@ -6,6 +6,8 @@ use anyhow::{Context, Result, ensure};
 use namespace_tests::finalize::{Contestant, Filesystem, Listing, Machine, Story, compare, listing, show};
 use qemu_tests::guest::Guest;
 
+use super::pause::moments;
+
 /// A kernel of its own, staged; `/boot` on the physical root.
 pub(crate) fn staged(guest: Guest) -> Result<Machine> {
     Story::new_kernel().staged(guest)?.copy()
@@ -189,16 +191,18 @@ pub(crate) fn files_that_vanish_and_change_during_the_merge_do_no_harm(guest: Gu
         .first_tree("mkdir -p usr/etc/busy.d; many_files usr/etc/busy.d 300")
         .tree("os/next", "2", "kernel 2")
         .stage("os/next");
-    for round in 0..6 {
-        let machine = story.staged(guest)?.copy()?;
-        machine.check("for f in /etc/busy.d/*; do echo mine >>$f; done; mkdir /etc/own.d; seq 1 200 | while read n; do echo $n >/etc/own.d/$n; done")?;
-        // What a service does that is still being stopped; each round begins a little later.
-        let outcome = machine.run(&format!(
-            "(touch /run/go; sleep 0.0{round}; cd /etc; rm -r own.d; for f in busy.d/000*; do rm $f; mkdir $f; done; \
-              for f in busy.d/001*; do ln -sf /nowhere $f; done; for f in busy.d/002*; do echo again >$f.new; mv $f.new $f; done) & \
-             until test -e /run/go; do :; done; /usr/lib/ostree/ostree-finalize-staged; status=$?; wait; exit $status"
-        ))?;
-        ensure!(outcome.code == Some(0), "round {round}: {outcome:?}");
+    let machine = story.staged(guest)?.copy()?;
+    machine.check("for f in /etc/busy.d/*; do echo mine >>$f; done; mkdir /etc/own.d; seq 1 200 | while read n; do echo $n >/etc/own.d/$n; done")?;
+    for moment in moments(&machine, "", &["/busy.d", "/own.d"], 6)? {
+        let machine = machine.another()?;
+        // What a service does that is still being stopped.
+        let outcome = moment.run(
+            &machine,
+            "",
+            "set -e; cd /etc; rm -r own.d; for f in busy.d/000*; do rm $f; mkdir $f; done; \
+             for f in busy.d/001*; do ln -sf /nowhere $f; done; for f in busy.d/002*; do echo again >$f.new; mv $f.new $f; done",
+        )?;
+        ensure!(outcome.code == Some(0), "{moment:?}: {outcome:?}");
         boots_version(&machine, "2")?;
         // Those that nobody touched meanwhile.
         machine.check("for f in /etc/busy.d/003*; do test -f $f && tail -1 $f | grep -qx mine; done")?;

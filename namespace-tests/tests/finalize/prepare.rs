@@ -8,6 +8,7 @@ use namespace_tests::finalize::Contestant;
 use qemu_tests::guest::Guest;
 
 use super::ours::{boots_version, is_what_the_tree_has, ours, separate_boot};
+use super::pause::moments;
 
 fn prepared_directories(root: &Path) -> Result<Vec<String>> {
     let names = fs::read_dir(root.join("boot/ostree"))?.flatten().map(|entry| entry.file_name());
@@ -55,14 +56,11 @@ pub(crate) fn what_was_prepared_and_damaged_is_not_booted(guest: Guest) -> Resul
 
 /// Somebody finalizes by hand while the path unit's service is at work.
 pub(crate) fn preparing_and_finalizing_at_the_same_time_do_not_disturb_each_other(guest: Guest) -> Result<()> {
-    let program = "/usr/lib/ostree/ostree-finalize-staged";
-    for round in 0..4 {
-        let machine = separate_boot().staged(guest)?.copy()?;
-        // Each round the second begins a little later.
-        let outcome = machine.run(&format!(
-            "{program} --prepare & preparing=$!; sleep 0.0{round}; {program}; status=$?; wait $preparing; exit $status"
-        ))?;
-        ensure!(outcome.code == Some(0), "round {round}: {outcome:?}");
+    let machine = separate_boot().staged(guest)?.copy()?;
+    for moment in moments(&machine, "--prepare", &["/boot", ".prepared"], 5)? {
+        let machine = machine.another()?;
+        let outcome = moment.run(&machine, "--prepare", "/usr/lib/ostree/ostree-finalize-staged")?;
+        ensure!(outcome.code == Some(0), "{moment:?}: {outcome:?}");
         is_what_the_tree_has(&machine)?;
         boots_version(&machine, "2")?;
     }
