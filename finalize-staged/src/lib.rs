@@ -38,6 +38,7 @@ mod staged;
 mod stamp;
 mod sysroot;
 mod transaction;
+mod unit_drop_ins;
 mod xfs_directory;
 
 use std::ffi::OsString;

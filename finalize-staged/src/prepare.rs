@@ -22,7 +22,7 @@ use crate::roots::Roots;
 use crate::run::{refuse_conflicts, require_booted_and_root, say_why_not};
 use crate::staged::{Found, RunOstree};
 use crate::sysroot::Sysroot;
-use crate::{handover, install, xfs_directory};
+use crate::{handover, install, unit_drop_ins, xfs_directory};
 
 /// Prepares what is staged. An error is what finalization would fail with.
 pub(crate) fn prepare() -> Result<(), Error> {
@@ -38,6 +38,7 @@ pub(crate) fn prepare() -> Result<(), Error> {
             return Ok(());
         }
     };
+    unit_drop_ins::warn();
     let roots = Roots::open_writable()?;
     if roots.boot_is_fat()? {
         return Err(Error::BootOnFat);

@@ -24,6 +24,7 @@ mod sabotage;
 mod scenario;
 mod scenarios;
 mod staged_etc;
+mod unit_drop_ins;
 mod words;
 
 use std::process::ExitCode;
@@ -112,6 +113,10 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             of_several_kernels_the_one_that_was_staged_is_installed,
         ));
     }
+    trials.extend(with_guest!(guest, missing.or(no_binary), unit_drop_ins:
+        commands_of_others_stay,
+        preparing_tells_of_a_drop_in_that_resets_another,
+    ));
     // What is ours alone is the same with each guest.
     if guest == Guest::Trixie {
         trials.extend(with_guest!(guest, missing.or(no_binary), old_deployments:
