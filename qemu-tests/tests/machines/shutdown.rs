@@ -173,12 +173,19 @@ pub(crate) fn a_boot_that_is_nearly_full_makes_room(guest: Guest) -> Result<()> 
             "version=2; stage 2; prepared 'is prepared'",
             "version=3; room=$(df --output=avail --block-size=1 /boot | tail -1); fallocate --length $((room - 20000000)) /boot/filler
              stage 3; prepared 'it is installed at shutdown'; ls /boot/ostree | wc -l",
-            "before ostree-finalize-staged.service; ls /boot/ostree | wc -l; ostree admin status",
+            "before ostree-finalize-staged.service; ls /boot/ostree | wc -l; ostree admin status
+             deployments() { ls -d /sysroot/ostree/deploy/default/deploy/*.[0-9] | wc -l; }
+             for n in $(seq 120); do if test $(deployments) = 2; then break; fi; sleep 1; done
+             echo deployments: $(deployments)
+             systemctl show --property=Result --property=ExecMainStatus ostree-finalize-staged-clean.service",
         ],
     )?;
     let report = last(&reports)?;
     is_of_version(report, "3")?;
     let output = report.script_output()?;
+    // The one that went first has a directory until this boot.
+    contains(&output, "deployments: 2\n")?;
+    contains(&output, "Result=success\nExecMainStatus=0\n")?;
     contains(&output, "/boot is nearly full: removing /ostree/deploy/default/deploy/")?;
     contains(&output, "\n2\n")?;
     contains(&output, "Version: 2")
