@@ -19,7 +19,7 @@ use crate::boot_plan::{BootPlan, boot_directory, overlay_file};
 use crate::deployment::{self, Deployment};
 use crate::deployment_list::Listed;
 use crate::error::Error;
-use crate::prepared::{self, Prepared};
+use crate::prepared::{self, Records};
 use crate::roots::Roots;
 use crate::staged::RunOstree;
 
@@ -100,9 +100,10 @@ pub(crate) fn survey(roots: &Roots, run: Option<&RunOstree>, plan: &BootPlan) ->
     for (index, listed) in plan.list.iter().enumerate() {
         by_directory.entry(boot_directory(&listed.deployment)).or_insert((listed, index == 0));
     }
+    let records = run.map(Records::read).unwrap_or_default();
     let mut files = BootFiles::default();
     for (directory, (listed, thorough)) in by_directory {
-        files.installs.extend(survey_one(roots, run, &directory, listed, thorough)?);
+        files.installs.extend(survey_one(roots, &records, &directory, listed, thorough)?);
     }
     for checksum in &plan.overlays {
         let path = format!("ostree/{}", overlay_file(checksum));
@@ -127,7 +128,7 @@ pub(crate) fn survey(roots: &Roots, run: Option<&RunOstree>, plan: &BootPlan) ->
 
 fn survey_one(
     roots: &Roots,
-    run: Option<&RunOstree>,
+    records: &Records,
     directory: &str,
     listed: &Listed,
     thorough: bool,
@@ -157,15 +158,17 @@ fn survey_one(
     let there = match dir::open(&roots.boot, format!("ostree/{directory}"), OFlags::RDONLY | OFlags::DIRECTORY) {
         Ok(there) => there,
         Err(Errno::NOENT) => {
-            let record = run.and_then(Prepared::read);
             let all: Vec<BootFile> = layout.files().cloned().collect();
-            let ready = prepared::is_whole(roots, &source, directory, &all, record.as_ref());
+            let ready = prepared::is_whole(roots, &source, directory, &all, records);
             return install(all, if ready { Way::Prepared } else { Way::NewDirectory });
         }
         Err(error) => return Err(error).context("open", format_args!("/boot/ostree/{directory}"))?,
     };
     let mut lacking = Vec::new();
     for file in layout.files() {
+        if thorough && records.has(directory, &source, &there, file) {
+            continue;
+        }
         let same = match if thorough { same(&source, &there, file) } else { same_size(&source, &there, file) } {
             // Whoever only looks may not read it.
             Err(Errno::ACCESS) => same_size(&source, &there, file),

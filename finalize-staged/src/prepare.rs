@@ -4,6 +4,8 @@
 //! finalization: conflicts in `/etc`, room, the boot loader, the kernel's checksum. Writes no entries and no links, removes
 //! nothing but what it made itself, and does not take the lock of the sysroot: finalization never waits for it.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use ostree_formats::staged_state::StagedState;
 use ostree_sysroot::kernel_layout;
 use rustix::fs::OFlags;
@@ -16,17 +18,19 @@ use crate::deployment::{self, Deployment};
 use crate::deployment_list;
 use crate::error::Error;
 use crate::finalization::{self, Finalization};
-use crate::prepared::{self, Prepared};
+use crate::prepared::{self, Records};
 use crate::room;
 use crate::roots::Roots;
 use crate::run::{refuse_conflicts, require_booted_and_root, say_why_not};
 use crate::staged::{Found, RunOstree};
-use crate::sysroot::Sysroot;
+use crate::sysroot::{self, Sysroot};
 use crate::{handover, install, unit_drop_ins, xfs_directory};
 
 /// Prepares what is staged. An error is what finalization would fail with.
 pub(crate) fn prepare() -> Result<(), Error> {
     require_booted_and_root()?;
+    // A second ago: the time of a change is that of the last tick of the clock.
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs().cast_signed() - 1);
     let Some(run) = RunOstree::open()? else {
         log::info!("no deployment is staged: nothing to do");
         return Ok(());
@@ -62,14 +66,14 @@ pub(crate) fn prepare() -> Result<(), Error> {
     plan.boot.foreign.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let target = plan.boot.list.first().map(|listed| listed.deployment.clone());
     if let Some(target) = &target {
-        check_kernel(&roots, target)?;
+        check_kernel(&roots, &run, target)?;
     }
     if roots.boot_is_separate && !put_all_beside(&roots, &run, &plan)? {
         check_room_after_removing(&roots, &sysroot, &plan)?;
     }
     // What the staged deployment consists of: the less of it there is to be written out at shutdown, the better.
     rustix::fs::syncfs(&roots.sysroot).context("write out", "the physical root")?;
-    warn_of_damage(&roots, &plan);
+    warn_of_damage(&roots, &run, &sysroot, &plan, (began, 0));
     warn_of_what_stays_behind(&sysroot, &staged);
     refuse_conflicts(&plan)?;
     log::info!("/{} is prepared: shutdown will merge /etc and make it the default", plan.target);
@@ -126,8 +130,7 @@ fn put_beside(roots: &Roots, run: &RunOstree, wanted: &Install) -> Result<(), Er
     }
     let source = kernel_layout::open_directory(&roots.sysroot, &wanted.deployment, &wanted.layout)?;
     let there = tree::open(&parent, name.as_bytes()).context("open", &shown)?;
-    Prepared::record(run, &source, &there, &wanted.directory, &wanted.files)?;
-    Ok(())
+    Ok(Records::read(run).add(run, &name, &source, &there, &wanted.files)?)
 }
 
 /// Of deployments that were staged before this one.
@@ -143,26 +146,84 @@ fn remove_what_was_prepared_for_others(roots: &Roots, sysroot: &Sysroot, statero
     }
 }
 
-/// The files must be those that the name promises: it is by this name that a boot link is found again.
-fn check_kernel(roots: &Roots, target: &Deployment) -> Result<(), Error> {
+/// The files must be those that the name promises: it is by this name that a boot link is found again. libostree has read them to
+/// make the name, before it wrote what is staged: if none has changed since, there is nothing to find out.
+fn check_kernel(roots: &Roots, run: &RunOstree, target: &Deployment) -> Result<(), Error> {
     // It has been read: without a kernel there is no plan.
     let Some(kernel) = target.kernel() else { return Ok(()) };
+    let source = kernel_layout::open_directory(&roots.sysroot, &target.path, kernel)?;
+    let staged = run.staged_at()?;
+    let hashed = kernel.hashed().map(|file| (file.source.as_str(), file.is_directory));
+    if prepared::are_unchanged_since(staged, &source, hashed) {
+        return Ok(());
+    }
     let directory = deployment::open(roots, &target.path)?;
     Ok(kernel_layout::check(&directory, &target.path, kernel, &target.bootcsum)?)
 }
 
-/// A damaged kernel of a deployment that one would go back to is found before one wants to.
-fn warn_of_damage(roots: &Roots, plan: &Finalization) {
-    for deployment in plan.boot.list.iter().skip(1).map(|listed| &listed.deployment) {
+/// A damaged kernel of a deployment that one would go back to is found before one wants to. Those that go are not looked at, and what
+/// was found to be good in this boot is not read again, not at shutdown either.
+fn warn_of_damage(roots: &Roots, run: &RunOstree, sysroot: &Sysroot, plan: &Finalization, began: (i64, i64)) {
+    let mut records = Records::read(run);
+    let mut directories = Vec::new();
+    for (index, listed) in plan.boot.list.iter().enumerate() {
+        let deployment = &listed.deployment;
         let directory = boot_directory(deployment);
-        let damaged = damaged_files(roots, deployment, &directory).unwrap_or_default();
-        for file in damaged {
+        let is_installed_anew = plan.files.installs.iter().any(|install| install.directory == directory);
+        if is_installed_anew || directories.contains(&directory) {
+            continue;
+        }
+        // What was planned for the one that is staged was planned after its files had been compared.
+        let good_since = match index {
+            0 => Ok(began),
+            _ if deployment.path == sysroot.booted => sysroot::booted_at(),
+            _ => Ok((0, 0)),
+        };
+        let checked = good_since.and_then(|time| check(roots, run, &mut records, deployment, &directory, time));
+        if let Err(error) = checked {
+            log::warn!("{error}: whether /{} would boot is not known", deployment.path);
+        }
+        directories.push(directory);
+    }
+}
+
+/// What in `/boot` has not changed since `good_since` is known to be good: the boot loader has read it, and it did boot, or it has just
+/// been compared.
+fn check(
+    roots: &Roots,
+    run: &RunOstree,
+    records: &mut Records,
+    deployment: &Deployment,
+    directory: &str,
+    good_since: (i64, i64),
+) -> Result<(), SystemError> {
+    let there = match dir::open(&roots.boot, format!("ostree/{directory}"), OFlags::RDONLY | OFlags::DIRECTORY) {
+        // It is installed at shutdown.
+        Err(Errno::NOENT) => return Ok(()),
+        other => other.context("open", format_args!("/boot/ostree/{directory}"))?,
+    };
+    // Of a damaged deployment there is nothing to compare with.
+    let Some(kernel) = deployment.kernel() else { return Ok(()) };
+    let source = kernel_layout::open_directory(&roots.sysroot, &deployment.path, kernel)?;
+    let mut good = Vec::new();
+    for file in kernel.files() {
+        let name = std::iter::once((file.target.as_str(), file.is_directory));
+        let is_known =
+            records.has(directory, &source, &there, file) || prepared::are_unchanged_since(good_since, &there, name);
+        let is_good = is_known
+            || boot_files::same(&source, &there, file)
+                .context("compare", format_args!("/boot/ostree/{directory}/{}", file.target))?;
+        if is_good {
+            good.push(file.clone());
+        } else {
             log::warn!(
-                "/boot/ostree/{directory}/{file} is not what /{} has: that deployment may not boot",
+                "/boot/ostree/{directory}/{} is not what /{} has: that deployment may not boot",
+                file.target,
                 deployment.path
             );
         }
     }
+    records.add(run, directory, &source, &there, &good)
 }
 
 /// What the administrator added to the entry of the deployment whose `/etc` is carried over: a new entry does not get it.
@@ -175,13 +236,4 @@ fn warn_of_what_stays_behind(sysroot: &Sysroot, staged: &StagedState) {
             staged.target.deployment
         );
     }
-}
-
-fn damaged_files(roots: &Roots, deployment: &Deployment, directory: &str) -> Result<Vec<String>, SystemError> {
-    let Some(kernel) = deployment.kernel() else { return Ok(Vec::new()) };
-    let source = kernel_layout::open_directory(&roots.sysroot, &deployment.path, kernel)?;
-    let there = dir::open(&roots.boot, format!("ostree/{directory}"), OFlags::RDONLY | OFlags::DIRECTORY)
-        .context("open", directory)?;
-    let damaged = kernel.files().filter(|file| !boot_files::same(&source, &there, file).unwrap_or(true));
-    Ok(damaged.map(|file| file.target.clone()).collect())
 }

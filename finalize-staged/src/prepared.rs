@@ -1,8 +1,8 @@
 //! A directory of kernel and initramfs that was put into `/boot` before shutdown.
 //!
 //! Its name, `STATEROOT-BOOTCSUM.prepared`, is none that libostree takes for one of its own: that trusts every file in a
-//! directory whose name ends in `-BOOTCSUM`, whole or not. What is under this name is whole and durable, and is told from what
-//! somebody changed since by a record in `/run`: without that, contents are compared.
+//! directory whose name ends in `-BOOTCSUM`, whole or not. What is under this name is whole and durable. Whether anything has changed
+//! since says a record in `/run`, for these and for all directories that were compared: without it, contents are compared.
 
 use std::os::fd::OwnedFd;
 
@@ -18,7 +18,7 @@ use crate::roots::Roots;
 use crate::staged::{RUN_OSTREE, RunOstree};
 
 /// In `/run/ostree`.
-pub(crate) const RECORD: &str = "finalize-staged-prepared.json";
+pub(crate) const RECORD: &str = "finalize-staged-compared.json";
 const LIMIT: u64 = 1 << 20;
 
 /// The name of the directory in `boot/ostree` for what will be `directory`.
@@ -37,9 +37,13 @@ pub(crate) fn is_kernel_directory(name: &str) -> bool {
     name.rsplit_once('-').is_some_and(|(_, sum)| sum.parse::<Bootcsum>().is_ok())
 }
 
-/// What was compared when it was made.
+/// Files in `/boot` that were found to be those of a tree since the machine was booted, as they were then.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Records(Vec<Record>);
+
+/// Of one directory in `/boot/ostree`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Prepared {
+struct Record {
     directory: String,
     files: Vec<Recorded>,
 }
@@ -55,28 +59,50 @@ struct Recorded {
     installed: Version,
 }
 
-impl Prepared {
+impl Records {
+    /// Those that there are. Without one, contents are compared.
+    pub(crate) fn read(run: &RunOstree) -> Self {
+        let bytes = dir::read(run.directory(), RECORD, LIMIT).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// Whether `file` is recorded as the same in both, and neither has changed since.
+    pub(crate) fn has(&self, directory: &str, source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> bool {
+        let record = self.0.iter().find(|record| record.directory == directory);
+        record.is_some_and(|record| recorded(source, there, file).is_ok_and(|now| record.files.contains(&now)))
+    }
+
     /// Records a directory whose files are now the same as those of the tree.
-    pub(crate) fn record(
+    pub(crate) fn add(
+        &mut self,
         run: &RunOstree,
+        directory: &str,
         source: &OwnedFd,
         there: &OwnedFd,
-        directory: &str,
         files: &[BootFile],
     ) -> Result<(), SystemError> {
         // Of a directory the record says nothing: its files are compared.
-        let recorded = files.iter().filter(|file| !file.is_directory).map(|file| recorded(source, there, file));
+        let files = files.iter().filter(|file| !file.is_directory).map(|file| recorded(source, there, file));
         let files =
-            recorded.collect::<Result<Vec<_>, _>>().context("look at", format_args!("/boot/ostree/{directory}"))?;
-        let text = serde_json::to_vec(&Self { directory: directory.to_owned(), files }).unwrap_or_default();
+            files.collect::<Result<Vec<_>, _>>().context("look at", format_args!("/boot/ostree/{directory}"))?;
+        self.0.retain(|record| record.directory != directory);
+        self.0.push(Record { directory: directory.to_owned(), files });
+        let text = serde_json::to_vec(self).unwrap_or_default();
         dir::replace_volatile_file(run.directory(), RECORD, &text, 0o600)
             .context("write", format_args!("{RUN_OSTREE}/{RECORD}"))
     }
+}
 
-    /// The record, if there is one.
-    pub(crate) fn read(run: &RunOstree) -> Option<Self> {
-        serde_json::from_slice(&dir::read(run.directory(), RECORD, LIMIT).ok()?).ok()
-    }
+/// Whether no file has changed since `time` (`st_ctime` is before it); of a directory that is not said.
+pub(crate) fn are_unchanged_since<'a>(
+    time: (i64, i64),
+    directory: &OwnedFd,
+    mut files: impl Iterator<Item = (&'a str, bool)>,
+) -> bool {
+    files.all(|(name, is_directory)| {
+        let version = version(directory, name, AtFlags::empty());
+        !is_directory && version.is_ok_and(|(_, seconds, nanoseconds, _)| (seconds, nanoseconds) < time)
+    })
 }
 
 fn recorded(source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> Result<Recorded, Errno> {
@@ -98,18 +124,16 @@ pub(crate) fn is_whole(
     source: &OwnedFd,
     directory: &str,
     files: &[BootFile],
-    record: Option<&Prepared>,
+    records: &Records,
 ) -> bool {
-    let path = format!("ostree/{}", name(directory));
+    let name = name(directory);
+    let path = format!("ostree/{name}");
     let Ok(there) = dir::open(&roots.boot, &path, OFlags::RDONLY | OFlags::DIRECTORY) else { return false };
     let Ok(names) = dir::names(&there, ".") else { return false };
     let mut wanted: Vec<&str> = files.iter().map(|file| file.target.as_str()).collect();
     wanted.sort_unstable();
-    let record = record.filter(|record| record.directory == directory);
     names == wanted
         && files.iter().all(|file| {
-            let as_recorded = record
-                .is_some_and(|record| recorded(source, &there, file).is_ok_and(|now| record.files.contains(&now)));
-            as_recorded || boot_files::same(source, &there, file).unwrap_or(false)
+            records.has(&name, source, &there, file) || boot_files::same(source, &there, file).unwrap_or(false)
         })
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::staged_state::StagedState;
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use system::{Context, SystemError, dir};
@@ -143,6 +144,12 @@ impl RunOstree {
     /// Forgets what was kept.
     pub(crate) fn end(&self) -> Result<(), SystemError> {
         self.remove(&[KEPT_NAME, CIRCUMSTANCES_NAME, BEFORE_NAME, crate::prepared::RECORD])
+    }
+
+    /// When what is staged was announced: seconds and nanoseconds.
+    pub(crate) fn staged_at(&self) -> Result<(i64, i64), SystemError> {
+        let stat = rustix::fs::statat(&self.0, STAGED_NAME, AtFlags::SYMLINK_NOFOLLOW).context("look at", STAGED)?;
+        Ok((stat.st_mtime, stat.st_mtime_nsec as i64))
     }
 
     /// The deployments that are staged or being finalized, locked or not.

@@ -150,6 +150,12 @@ fn find_booted(roots: &Roots, deployments: &[Deployment]) -> Result<Option<Deplo
     Ok(None)
 }
 
+/// When this system was booted, softly or not: seconds and nanoseconds.
+pub(crate) fn booted_at() -> Result<(i64, i64), SystemError> {
+    let stat = rustix::fs::stat(BOOTED).context("look at", BOOTED)?;
+    Ok((stat.st_mtime, stat.st_mtime_nsec as i64))
+}
+
 /// Device and inode of the booted deployment's directory.
 fn booted_identity() -> Result<(u64, u64), Error> {
     let root = dir::open_root(Path::new("/")).context("open", "/")?;

@@ -119,6 +119,11 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
     ));
     // What is ours alone is the same with each guest.
     if guest == Guest::Trixie {
+        trials.extend(with_guest!(guest, missing.or(no_binary), prepare:
+            what_is_known_to_be_good_is_not_read_again,
+            a_damaged_kernel_of_what_stays_is_told,
+            a_staged_kernel_that_has_changed_is_refused,
+        ));
         trials.extend(with_guest!(guest, missing.or(no_binary), old_deployments:
             what_is_replaced_is_removed_after_the_next_boot,
             libostree_removes_it_as_well,
