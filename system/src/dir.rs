@@ -8,6 +8,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Statx, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
+use crate::patience::again;
+
 /// What something is, without following a link at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -66,7 +68,8 @@ pub fn open_root(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::open(path, flags, Mode::empty())
 }
 
-/// Opens `path` inside `root`. `flags` as for `open(2)`; `O_CLOEXEC` is added.
+/// Opens `path` inside `root`. `flags` as for `open(2)`; `O_CLOEXEC` is added. With `O_NONBLOCK` a lease that another program has on
+/// the file is waited for all the same.
 ///
 /// # Errors
 /// As `openat2(2)`: `ELOOP` for a loop of links and for a magic link.
@@ -77,13 +80,7 @@ pub fn open(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags) -> Result<Ow
 /// One function for all kinds of descriptors and paths: they are many, and an initramfs is small.
 fn open_in(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    loop {
-        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
-            // A rename somewhere raced with the lookup of `..`: openat2(2) says to try again.
-            Err(Errno::AGAIN) => {}
-            other => return other,
-        }
-    }
+    again(|| rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve))
 }
 
 /// Opens `path` below `root`, by no link, not even at its end, and on the same mount.
@@ -92,7 +89,7 @@ fn open_in(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, 
 /// As `openat2(2)`: `ELOOP` for a link, `EXDEV` where something is mounted on the way.
 pub fn open_plainly(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    rustix::fs::openat2(root, path.as_ref(), flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+    again(|| rustix::fs::openat2(&root, path.as_ref(), flags | OFlags::CLOEXEC, Mode::empty(), resolve))
 }
 
 /// `None` where the name is not there, or a file stands in the way to it; any other error is one.

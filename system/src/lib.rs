@@ -20,6 +20,7 @@ pub mod mount;
 mod mount_compat;
 pub mod notify;
 pub mod output;
+mod patience;
 pub mod power;
 pub mod printable;
 pub mod proc;

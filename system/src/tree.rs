@@ -7,6 +7,7 @@ use rustix::io::Errno;
 
 use crate::dir::Kind;
 pub use crate::listing::{Entry, entries, look_up};
+use crate::patience::again;
 pub use crate::removal::{empty, remove};
 pub use crate::walk::directories;
 
@@ -19,13 +20,14 @@ pub fn open(directory: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(directory, name, flags, Mode::empty())
 }
 
-/// Opens the regular file `name` in `directory` for reading; a link is not followed, and a fifo is not waited for.
+/// Opens the regular file `name` in `directory` for reading; a link is not followed, and a fifo is not waited for. A lease that another
+/// program has on the file is.
 ///
 /// # Errors
 /// As `open(2)`: `ELOOP` for a link.
 pub fn open_file(directory: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    rustix::fs::openat(directory, name, flags, Mode::empty())
+    again(|| rustix::fs::openat(&directory, name, flags, Mode::empty()))
 }
 
 /// What the inode of a name is, links not followed: a directory could say something else.

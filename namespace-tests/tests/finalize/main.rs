@@ -12,6 +12,7 @@ mod deep;
 mod device_trees;
 mod differences;
 mod fixture;
+mod leases;
 mod next_boot;
 mod old_deployments;
 mod ours;
@@ -190,6 +191,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             a_directory_as_deep_as_paths_go_is_carried_over,
             the_end_of_a_run_that_was_planning_is_reported,
         ));
+        trials.extend(with_guest!(guest, missing.or(no_binary), leases: a_lease_on_a_file_is_waited_for));
         trials.extend(with_guest!(guest, missing.or(no_binary), restart:
             killed_at_any_call_with_a_separate_boot,
             killed_at_any_call_with_one_filesystem,

@@ -1,0 +1,51 @@
+//! Opens what cannot be opened at once.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+/// A lookup that raced with a rename succeeds at once, nearly always.
+const AT_ONCE: usize = 16;
+const PAUSE: Duration = Duration::from_millis(20);
+/// Longer than the 45 s after which the kernel takes a lease from a program that does not give it back
+/// (`/proc/sys/fs/lease-break-time`).
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Calls `open` again as long as it says `EAGAIN`. `openat2(2)` says so when a rename races with the lookup of `..`; an open with
+/// `O_NONBLOCK`, when another program has a lease on the file (fcntl(2)): a file server, for one. The first try has told that program
+/// to give it back.
+pub(crate) fn again(mut open: impl FnMut() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+    let mut begin = None;
+    for attempt in 1.. {
+        let result = open();
+        if result.as_ref().err() != Some(&Errno::AGAIN) {
+            return result;
+        }
+        if attempt < AT_ONCE {
+            continue;
+        }
+        if begin.get_or_insert_with(Instant::now).elapsed() >= LONGEST {
+            return result;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Err(Errno::AGAIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn only_what_may_succeed_later_is_tried_again() {
+        let tries = Cell::new(0);
+        let opened = again(|| {
+            tries.set(tries.get() + 1);
+            if tries.get() < AT_ONCE + 3 { Err(Errno::AGAIN) } else { Err(Errno::NOENT) }
+        });
+        assert_eq!((opened.unwrap_err(), tries.get()), (Errno::NOENT, AT_ONCE + 3));
+    }
+}
