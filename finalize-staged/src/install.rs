@@ -190,7 +190,7 @@ fn put_directory(source: &OwnedFd, directory: &OwnedFd, target: &str) -> Result<
         match kind {
             Kind::Directory => drop(put_empty_directory(&open(OFlags::RDONLY | OFlags::DIRECTORY)?, &new, &path)?),
             Kind::File => put_copy(&open(OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?, &new, &path)?,
-            Kind::Link => system::copy::link(source, &path, &new, &path)?,
+            Kind::Link => system::copy::plain_link(source, &path, &new, &path)?,
             Kind::Other => {}
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! None of them is read into memory, and none of them is a reason to fail: what cannot be kept is a warning.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -52,9 +52,12 @@ fn second_name(old: &OwnedFd, from: &[u8], new: &OwnedFd, to: &[u8]) -> Result<(
         Ok(Kind::Directory) => {
             rustix::fs::mkdirat(new, to, Mode::from_raw_mode(0o700))?;
             let (old, new) = (tree::open(old, from)?, tree::open(new, to)?);
-            return copy::link_tree(old, new, |_, directory, name, target| copy_file(directory, name, target, name));
+            let mut copy = |_, directory: BorrowedFd<'_>, name: &[u8], target: BorrowedFd<'_>| {
+                copy_file(directory, name, target, name)
+            };
+            return copy::link_tree(old.as_fd(), new.as_fd(), &mut copy);
         }
-        Ok(Kind::Link) => return copy::link(old, from, new, to),
+        Ok(Kind::Link) => return copy::link(old, from, new, to).map(drop),
         Ok(Kind::File | Kind::Other) => {}
         Err(error) => return Err(error),
     }

@@ -6,7 +6,7 @@
 //! a copy of the directory (its files are hard links) that is exchanged with it when it is whole and durable. This happens
 //! once on each disk.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -74,7 +74,7 @@ fn copy_aside(roots: &Roots, ostree: &OwnedFd) -> Result<(), SystemError> {
     tree::remove(&roots.boot, ASIDE.as_bytes()).context("remove", SHOWN)?;
     rustix::fs::mkdirat(&roots.boot, ASIDE, Mode::from_raw_mode(0o700)).context("make", SHOWN)?;
     let aside = tree::open(&roots.boot, ASIDE.as_bytes()).context("open", SHOWN)?;
-    copy::link_tree(ostree, &aside, |why, _, _, _| Err(why))
+    copy::link_tree(ostree.as_fd(), aside.as_fd(), &mut |why, _, _, _| Err(why))
         .and_then(|()| pad(&aside))
         .context("copy /boot/ostree to", SHOWN)
 }

@@ -177,7 +177,7 @@ pub fn directory_attributes(source: impl AsFd, target: impl AsFd) -> Result<(), 
 ///
 /// # Errors
 /// As the system calls; `EINVAL` when `from` is no link.
-pub fn link(from_directory: impl AsFd, from: &[u8], to_directory: impl AsFd, to: &[u8]) -> Result<(), Errno> {
+pub fn plain_link(from_directory: impl AsFd, from: &[u8], to_directory: impl AsFd, to: &[u8]) -> Result<(), Errno> {
     let stat = rustix::fs::statat(&from_directory, from, AtFlags::SYMLINK_NOFOLLOW)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
         return Err(Errno::INVAL);
@@ -188,25 +188,35 @@ pub fn link(from_directory: impl AsFd, from: &[u8], to_directory: impl AsFd, to:
     rustix::fs::chownat(to_directory, to, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
 }
 
+/// The same with its extended attributes; `false`: without them, since `/proc` is not there.
+///
+/// # Errors
+/// As [`plain_link`].
+pub fn link(from_directory: impl AsFd, from: &[u8], to_directory: impl AsFd, to: &[u8]) -> Result<bool, Errno> {
+    let (from_directory, to_directory) = (from_directory.as_fd(), to_directory.as_fd());
+    plain_link(from_directory, from, to_directory, to)?;
+    xattr::copy_of_link((from_directory, from), (to_directory, to), |name| !NOT_COPIED.contains(&name))
+}
+
+/// What is done with a file that cannot have a second name: the reason, its directory, its name, the directory for it.
+pub type Unlinkable<'a> = dyn FnMut(Errno, BorrowedFd<'_>, &[u8], BorrowedFd<'_>) -> Result<(), Errno> + 'a;
+
 /// Gives everything in the open directory `from` a second name in the open directory `to`, which is empty. Directories and symbolic
-/// links are copied. What cannot have a second name is given to `unlinkable`, with the reason, its directory, its name, and the
-/// directory for it.
+/// links are copied, and what cannot have a second name is given to `unlinkable`.
 ///
 /// # Errors
 /// As `unlinkable`, [`crate::tree::directories`] and the system calls.
-pub fn link_tree(
-    from: impl AsFd,
-    to: impl AsFd,
-    mut unlinkable: impl FnMut(Errno, BorrowedFd<'_>, &[u8], BorrowedFd<'_>) -> Result<(), Errno>,
-) -> Result<(), Errno> {
+pub fn link_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>, unlinkable: &mut Unlinkable<'_>) -> Result<(), Errno> {
     crate::tree::directories(from, |path, source, entries| {
-        let target = crate::dir::open_plainly(&to, path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let target = crate::dir::open_plainly(to, path, OFlags::RDONLY | OFlags::DIRECTORY)?;
         directory_attributes(source, &target)?;
         for (name, kind) in entries {
             let name = name.as_slice();
             match kind {
                 Kind::Directory => rustix::fs::mkdirat(&target, name, Mode::from_raw_mode(0o700))?,
-                Kind::Link => link(source, name, &target, name)?,
+                Kind::Link => {
+                    link(source, name, &target, name)?;
+                }
                 Kind::File | Kind::Other => match rustix::fs::linkat(source, name, &target, name, AtFlags::empty()) {
                     Err(why @ (Errno::PERM | Errno::MLINK | Errno::XDEV | Errno::OPNOTSUPP)) => {
                         unlinkable(why, source, name, target.as_fd())?;

@@ -79,8 +79,11 @@ pub fn open(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags) -> Result<Ow
 
 /// One function for all kinds of descriptors and paths: they are many, and an initramfs is small.
 fn open_in(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    again(|| rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve))
+    open_with(root, path, flags, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+}
+
+fn open_with(root: BorrowedFd<'_>, path: &Path, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
+    again(&mut || rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve))
 }
 
 /// Opens `path` below `root`, by no link, not even at its end, and on the same mount.
@@ -89,7 +92,7 @@ fn open_in(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, 
 /// As `openat2(2)`: `ELOOP` for a link, `EXDEV` where something is mounted on the way.
 pub fn open_plainly(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    again(|| rustix::fs::openat2(&root, path.as_ref(), flags | OFlags::CLOEXEC, Mode::empty(), resolve))
+    open_with(root.as_fd(), path.as_ref(), flags, resolve)
 }
 
 /// `None` where the name is not there, or a file stands in the way to it; any other error is one.

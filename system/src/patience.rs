@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Calls `open` again as long as it says `EAGAIN`. `openat2(2)` says so when a rename races with the lookup of `..`; an open with
 /// `O_NONBLOCK`, when another program has a lease on the file (fcntl(2)): a file server, for one. The first try has told that program
 /// to give it back.
-pub(crate) fn again(mut open: impl FnMut() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+pub(crate) fn again(open: &mut dyn FnMut() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
     let mut begin = None;
     for attempt in 1.. {
         let result = open();
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn only_what_may_succeed_later_is_tried_again() {
         let tries = Cell::new(0);
-        let opened = again(|| {
+        let opened = again(&mut || {
             tries.set(tries.get() + 1);
             if tries.get() < AT_ONCE + 3 { Err(Errno::AGAIN) } else { Err(Errno::NOENT) }
         });

@@ -27,7 +27,8 @@ pub fn open(directory: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
 /// As `open(2)`: `ELOOP` for a link.
 pub fn open_file(directory: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    again(|| rustix::fs::openat(&directory, name, flags, Mode::empty()))
+    let directory = directory.as_fd();
+    again(&mut || rustix::fs::openat(directory, name, flags, Mode::empty()))
 }
 
 /// What the inode of a name is, links not followed: a directory could say something else.

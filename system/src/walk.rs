@@ -19,9 +19,16 @@ pub fn directories(
     root: impl AsFd,
     mut visit: impl FnMut(&OsStr, BorrowedFd<'_>, &[Entry]) -> Result<(), Errno>,
 ) -> Result<(), Errno> {
+    directories_in(root.as_fd(), &mut visit)
+}
+
+/// What is done with one directory.
+type Visit<'a> = dyn FnMut(&OsStr, BorrowedFd<'_>, &[Entry]) -> Result<(), Errno> + 'a;
+
+fn directories_in(root: BorrowedFd<'_>, visit: &mut Visit<'_>) -> Result<(), Errno> {
     let mut left = vec![b".".to_vec()];
     while let Some(path) = left.pop() {
-        let directory = dir::open_plainly(&root, OsStr::from_bytes(&path), OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let directory = dir::open_plainly(root, OsStr::from_bytes(&path), OFlags::RDONLY | OFlags::DIRECTORY)?;
         let found = entries(&directory)?;
         visit(OsStr::from_bytes(&path), directory.as_fd(), &found)?;
         let inner = found.iter().filter(|(_, kind)| *kind == Kind::Directory);

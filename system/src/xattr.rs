@@ -1,6 +1,7 @@
-//! Extended attributes of open files.
+//! Extended attributes of open files, and of symbolic links.
 
-use std::os::fd::AsFd;
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
@@ -13,7 +14,7 @@ const USUAL: usize = 1024;
 /// # Errors
 /// As `flistxattr(2)`.
 pub fn names(fd: impl AsFd) -> Result<Vec<Vec<u8>>, Errno> {
-    let list = grow(|buffer| rustix::fs::flistxattr(&fd, buffer));
+    let list = grow(&mut |buffer| rustix::fs::flistxattr(&fd, buffer));
     let list = match list {
         Err(Errno::OPNOTSUPP) => Vec::new(),
         other => other?,
@@ -37,7 +38,7 @@ pub fn get(fd: impl AsFd, name: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
 /// # Errors
 /// As `fgetxattr(2)`, but for `ENODATA`.
 pub fn require(fd: impl AsFd, name: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
-    match grow(|buffer| rustix::fs::fgetxattr(&fd, name, buffer)) {
+    match grow(&mut |buffer| rustix::fs::fgetxattr(&fd, name, buffer)) {
         Ok(value) => Ok(Some(value)),
         Err(Errno::NODATA) => Ok(None),
         Err(error) => Err(error),
@@ -60,7 +61,51 @@ pub fn remove(fd: impl AsFd, name: &[u8]) -> Result<(), Errno> {
     rustix::fs::fremovexattr(fd, name)
 }
 
-fn grow(mut call: impl FnMut(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
+/// Gives the symbolic link `to` in `to_directory` the attributes of the link `from` that `is_wanted` names: with SELinux the label is
+/// one. `false`: `/proc` is not there, without which there is no way to them.
+///
+/// # Errors
+/// As `lsetxattr(2)` and the like. A filesystem or kernel that does not have such attributes is none.
+pub fn copy_of_link(
+    (from_directory, from): (BorrowedFd<'_>, &[u8]),
+    (to_directory, to): (BorrowedFd<'_>, &[u8]),
+    is_wanted: fn(&[u8]) -> bool,
+) -> Result<bool, Errno> {
+    let (from, to) = (path_of(from_directory, from)?, path_of(to_directory, to)?);
+    let names = match grow(&mut |buffer| rustix::fs::llistxattr(from.as_c_str(), buffer)) {
+        Err(Errno::OPNOTSUPP) => return Ok(true),
+        Err(Errno::NOENT) => return if has_proc()? { Err(Errno::NOENT) } else { Ok(false) },
+        other => other?,
+    };
+    for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty() && is_wanted(name)) {
+        let value = match grow(&mut |buffer| rustix::fs::lgetxattr(from.as_c_str(), name, buffer)) {
+            Err(Errno::NODATA) => continue,
+            other => other?,
+        };
+        match rustix::fs::lsetxattr(to.as_c_str(), name, &value, XattrFlags::empty()) {
+            Err(Errno::OPNOTSUPP) => {}
+            other => other?,
+        }
+    }
+    Ok(true)
+}
+
+/// A path of a name in an open directory. Before Linux 6.13 no system call takes the two, and a descriptor on a link is none to those
+/// that take a descriptor.
+fn path_of(directory: BorrowedFd<'_>, name: &[u8]) -> Result<CString, Errno> {
+    let directory = format!("/proc/self/fd/{}/", directory.as_raw_fd());
+    CString::new([directory.as_bytes(), name].concat()).map_err(|_| Errno::INVAL)
+}
+
+fn has_proc() -> Result<bool, Errno> {
+    match rustix::fs::stat("/proc/self/fd") {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn grow(call: &mut dyn FnMut(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
     let mut small = [0u8; USUAL];
     match call(&mut small) {
         Ok(length) => return Ok(small.get(..length).unwrap_or_default().to_vec()),

@@ -112,11 +112,11 @@ fn second_name(from: BorrowedFd<'_>, from_name: &[u8], to: BorrowedFd<'_>, to_na
         None => Err(Errno::NOENT),
         Some(Kind::Directory) => {
             let target = make(to, to_name)?;
-            copy::link_tree(tree::open(from, from_name)?, target, |_, source, name, target| {
+            copy::link_tree(tree::open(from, from_name)?.as_fd(), target.as_fd(), &mut |_, source, name, target| {
                 copy(source, name, target, name)
             })
         }
-        Some(Kind::Link) => copy::link(from, from_name, to, to_name),
+        Some(Kind::Link) => copy::link(from, from_name, to, to_name).map(drop),
         Some(Kind::File | Kind::Other) => match rustix::fs::linkat(from, from_name, to, to_name, AtFlags::empty()) {
             Err(Errno::PERM | Errno::MLINK | Errno::XDEV | Errno::OPNOTSUPP) => copy(from, from_name, to, to_name),
             other => other,

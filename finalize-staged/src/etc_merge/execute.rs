@@ -209,7 +209,12 @@ pub(super) fn copy_as_it_is_now(
         tree::remove(to, name).context(MERGE, path)?;
         let result = match kind {
             Some(Kind::File) => tree::open_file(from, name).and_then(|source| copier.file(source, to, name)),
-            Some(Kind::Link) => copy::link(from, name, to, name).map(|()| true),
+            Some(Kind::Link) => copy::link(from, name, to, name).map(|with_attributes| {
+                if !with_attributes {
+                    log::warn!("{path} is without its extended attributes: /proc is not there");
+                }
+                true
+            }),
             Some(Kind::Directory) => {
                 rustix::fs::mkdirat(to, name, Mode::from_raw_mode(0o700)).context(MERGE, path)?;
                 return Ok(Copied::DirectoryOnly);

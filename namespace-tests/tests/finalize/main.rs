@@ -13,6 +13,7 @@ mod device_trees;
 mod differences;
 mod fixture;
 mod leases;
+mod link_attributes;
 mod next_boot;
 mod old_deployments;
 mod ours;
@@ -97,6 +98,9 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         what_is_prepared_is_only_renamed,
         what_was_prepared_and_damaged_is_not_booted,
         preparing_and_finalizing_at_the_same_time_do_not_disturb_each_other,
+    ));
+    trials.extend(with_guest!(guest, missing.or(no_binary), link_attributes:
+        attributes_of_links_are_carried_over_as_the_peer_does,
     ));
     trials.extend(with_guest!(guest, missing.or(no_binary), next_boot:
         an_interruption_is_reported_at_the_next_boot,
