@@ -155,6 +155,10 @@ fn whatever_call_fails(ground: &Ground) -> Result<()> {
         "mkdirat",
         "renameat",
     ];
+    let undisturbed = ground.again(|initramfs| {
+        initramfs.boot()?;
+        state(initramfs)
+    })?;
     let mut refusals = 0;
     for (name, n) in numbered(calls(ground)?).into_iter().filter(|(name, _)| REFUSED.contains(&name.as_str())) {
         let inject = format!("inject={name}:error=EPERM:when={n}");
@@ -163,6 +167,8 @@ fn whatever_call_fails(ground: &Ground) -> Result<()> {
             let options = ["-o", "/dev/null", "-e", "trace=all", "-e", &inject];
             let outcome = initramfs.strace(&options, ["/sysroot", &initramfs.disk.argument()])?;
             if outcome.code == Some(0) {
+                // What it could do without is nothing that is seen afterwards.
+                assert_eq!(state(initramfs)?, undisturbed, "refused {name} {n}: {}", outcome.stderr);
                 return Ok(());
             }
             refusals += 1;
