@@ -26,9 +26,9 @@ pub(crate) struct Program {
 pub(crate) const PREPARE_ROOT: Program =
     Program { name: "ostree-prepare-root", package: "prepare-root", limit: 1_415_577 };
 
-/// 1.5 MiB: it is in the tree, and in no initramfs.
+/// 1.75 MiB: it is in the tree, and in no initramfs. Another compiler makes it some tens of kilobytes larger or smaller.
 pub(crate) const FINALIZE_STAGED: Program =
-    Program { name: "ostree-finalize-staged", package: "finalize-staged", limit: 1_572_864 };
+    Program { name: "ostree-finalize-staged", package: "finalize-staged", limit: 1_835_008 };
 
 /// All of them.
 pub(crate) const PROGRAMS: [Program; 2] = [PREPARE_ROOT, FINALIZE_STAGED];
