@@ -1,6 +1,6 @@
 //! Gives the files of others their place in the new `loader.N`: acts.
 //!
-//! None of them is read into memory, and none of them is a reason to fail: what cannot be kept is a warning.
+//! None of them is read into memory. What cannot be written is a warning, and no reason to fail.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -14,28 +14,36 @@ use crate::foreign::{Kept, LoaderPath};
 use crate::roots::Roots;
 
 /// Puts `kept` into `new`, a directory of entries that does not count yet, beside the one that does.
-pub(crate) fn keep(roots: &Roots, new: &OwnedFd, kept: &[Kept]) {
-    let old = dir::open(&roots.boot, "loader", OFlags::RDONLY | OFlags::DIRECTORY).context("open", "/boot/loader");
+///
+/// What is there has to be read; that it cannot be given its place is a warning.
+pub(crate) fn keep(roots: &Roots, new: &OwnedFd, kept: &[Kept]) -> Result<(), SystemError> {
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let old = dir::open(&roots.boot, "loader", OFlags::RDONLY | OFlags::DIRECTORY).context("open", "/boot/loader")?;
     for file in kept {
-        let (Kept::AsItIs { from, .. } | Kept::Relinked { from, .. }) = file;
-        let old = old.as_ref().map_err(Clone::clone);
-        if let Err(error) = old.and_then(|old| keep_one(old, new, file)) {
-            log::warn!("{error}: {from}, which libostree did not write, is not there after this update");
+        let (Kept::AsItIs { from, to } | Kept::Relinked { from, to, .. }) = file;
+        let (old, new) = (directory(&old, from)?, directory(new, to)?);
+        let kind = match tree::kind_of(&old, from.name()) {
+            // Removed since the plan was made.
+            Err(Errno::NOENT) => continue,
+            other => other.context("look at", from)?,
+        };
+        match file {
+            // An entry that we write is one of those without which the list does not count.
+            Kept::Relinked { content, .. } => {
+                rewrite(&old, from.name(), &new, to.name(), content).context("rewrite", from)?;
+            }
+            Kept::AsItIs { .. } => {
+                if let Err(error) = second_name(kind, &old, from.name(), &new, to.name()).context("keep", from) {
+                    log::warn!("{error}: {from}, which libostree did not write, is not there after this update");
+                    // Part of it would pass for all of it.
+                    tree::remove(&new, to.name()).context("remove", to)?;
+                }
+            }
         }
     }
-}
-
-fn keep_one(old: &OwnedFd, new: &OwnedFd, kept: &Kept) -> Result<(), SystemError> {
-    match kept {
-        Kept::AsItIs { from, to } => {
-            let (old, new) = (directory(old, from)?, directory(new, to)?);
-            second_name(&old, from.name(), &new, to.name()).context("keep", from)
-        }
-        Kept::Relinked { from, to, content } => {
-            let (old, new) = (directory(old, from)?, directory(new, to)?);
-            rewrite(&old, from.name(), &new, to.name(), content).context("rewrite", from)
-        }
-    }
+    Ok(())
 }
 
 /// The directory that a path is in.
@@ -45,11 +53,9 @@ fn directory(loader: &OwnedFd, path: &LoaderPath) -> Result<OwnedFd, SystemError
 }
 
 /// A hard link, so that content, mode, owner, times and attributes are what they were; a copy where another filesystem is mounted there.
-fn second_name(old: &OwnedFd, from: &[u8], new: &OwnedFd, to: &[u8]) -> Result<(), Errno> {
-    match tree::kind_of(old, from) {
-        // Removed since the plan was made.
-        Err(Errno::NOENT) => return Ok(()),
-        Ok(Kind::Directory) => {
+fn second_name(kind: Kind, old: &OwnedFd, from: &[u8], new: &OwnedFd, to: &[u8]) -> Result<(), Errno> {
+    match kind {
+        Kind::Directory => {
             rustix::fs::mkdirat(new, to, Mode::from_raw_mode(0o700))?;
             let (old, new) = (tree::open(old, from)?, tree::open(new, to)?);
             let mut copy = |_, directory: BorrowedFd<'_>, name: &[u8], target: BorrowedFd<'_>| {
@@ -57,9 +63,8 @@ fn second_name(old: &OwnedFd, from: &[u8], new: &OwnedFd, to: &[u8]) -> Result<(
             };
             return copy::link_tree(old.as_fd(), new.as_fd(), &mut copy);
         }
-        Ok(Kind::Link) => return copy::link(old, from, new, to).map(drop),
-        Ok(Kind::File | Kind::Other) => {}
-        Err(error) => return Err(error),
+        Kind::Link => return copy::link(old, from, new, to).map(drop),
+        Kind::File | Kind::Other => {}
     }
     match rustix::fs::linkat(old, from, new, to, AtFlags::empty()) {
         Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => copy_file(old, from, new, to),

@@ -230,8 +230,7 @@ pub(crate) fn write_entries(roots: &Roots, plan: &BootPlan) -> Result<(), System
     for Written { path, content } in &plan.entries {
         write_file(&loader, path, content.as_bytes()).context("write", format_args!("{shown}/{path}"))?;
     }
-    kept_files::keep(roots, &loader, &plan.foreign.kept);
-    Ok(())
+    kept_files::keep(roots, &loader, &plan.foreign.kept)
 }
 
 fn write_file(directory: &OwnedFd, path: &str, content: &[u8]) -> Result<(), Errno> {
