@@ -11,6 +11,7 @@ mod boot_plan;
 mod cleanup;
 mod deployment;
 mod deployment_list;
+mod disk_activity;
 mod durability;
 mod error;
 mod etc_before;

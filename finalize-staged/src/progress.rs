@@ -1,21 +1,25 @@
 //! Which phase a run is in, how long each took, and that it goes on: the service manager gives it time as long as it does.
 //!
-//! A slow disk can take longer than the unit's limit for what is at stake. As long as something happens, be it a step of this
-//! program or the disk at work, the limit is extended (`EXTEND_TIMEOUT_USEC`, sd_notify(3)); where nothing does, the limit holds.
+//! A slow disk can take longer than the unit's limit for what is at stake. As long as something happens, the limit is extended
+//! (`EXTEND_TIMEOUT_USEC`, sd_notify(3)); where nothing does, the limit holds. Something happens when this program has done a step,
+//! has read from a disk or given something to be written, or waits for a disk (state `D` in proc_pid_stat(5)) while one of those
+//! that the physical root and `/boot` are on is at work: `syncfs(2)` moves none of this program's own counters, since the kernel's
+//! threads write. Other disks, and a program that waits for something else, are no progress: see [`crate::disk_activity`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use system::dir;
 use system::notify::Manager;
+
+use crate::disk_activity::Sample;
 
 /// How often the service manager hears of progress. Shorter than any sensible limit.
 const TICK: Duration = Duration::from_secs(2);
 /// How much longer it is asked to wait each time.
 const EXTENSION: Duration = Duration::from_secs(60);
 
-/// How long one step can take while disks are at work: whoever hangs for longer hangs beside somebody else's work.
+/// How long one step can take while the disks are at work: what waits for longer waits for what other programs write there.
 const LONGEST_STEP: Duration = Duration::from_secs(30 * 60);
 
 /// Part of a run.
@@ -120,23 +124,17 @@ impl Progress {
 }
 
 fn tick(manager: &Manager, steps: &AtomicU64) {
-    let mut last = (steps.load(Ordering::Relaxed), disk_activity());
+    let mut last = Sample::take(steps.load(Ordering::Relaxed));
     let mut own = Instant::now();
     loop {
         std::thread::sleep(TICK);
-        let now = (steps.load(Ordering::Relaxed), disk_activity());
-        if now.0 != last.0 {
+        let now = Sample::take(steps.load(Ordering::Relaxed));
+        if now.is_own_progress(&last) {
             own = Instant::now();
         }
-        if now != last && own.elapsed() < LONGEST_STEP {
+        if now.is_progress(&last) && own.elapsed() < LONGEST_STEP {
             manager.tell(&format!("EXTEND_TIMEOUT_USEC={}", EXTENSION.as_micros()));
-            last = now;
         }
+        last = now;
     }
-}
-
-/// Changes when any disk does something. Not whose work it is: while the disk is busy with another's, ours waits.
-fn disk_activity() -> Vec<u8> {
-    let root = dir::open_root(std::path::Path::new("/proc"));
-    root.and_then(|proc| dir::read(proc, "diskstats", 1 << 20)).unwrap_or_default()
 }

@@ -19,6 +19,7 @@ mod old_deployments;
 mod ours;
 mod pause;
 mod prepare;
+mod progress;
 mod reading_errors;
 mod renames;
 mod restart;
@@ -128,6 +129,9 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             what_is_known_to_be_good_is_not_read_again,
             a_damaged_kernel_of_what_stays_is_told,
             a_staged_kernel_that_has_changed_is_refused,
+        ));
+        trials.extend(with_guest!(guest, missing.or(no_binary), progress:
+            another_disk_at_work_is_no_progress,
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), old_deployments:
             what_is_replaced_is_removed_after_the_next_boot,

@@ -1,0 +1,26 @@
+//! What the service manager is told while a finalization takes long.
+
+use anyhow::{Result, ensure};
+use qemu_tests::guest::Guest;
+
+use super::ours::{boots_version, staged};
+
+/// A program that hangs is not given more time because another program keeps another disk busy.
+pub(crate) fn another_disk_at_work_is_no_progress(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    // It hangs for seven seconds in its first syncfs, and tells every two seconds, if there is something to tell.
+    let outcome = machine.run(
+        "set -e; truncate -s 10M /run/other.img; other=$(losetup --find --show /run/other.img); touch /run/busy
+         (while test -e /run/busy; do dd if=/dev/zero of=$other bs=4k count=50 oflag=direct 2>/dev/null; done) & busy=$!
+         set +e
+         NOTIFY_SOCKET=/run/systemd/journal/socket /run/fixture/tools/strace -f -qq -o /run/trace -e trace=syncfs,sendto \
+             -e inject=syncfs:delay_enter=7000000:when=1 /usr/lib/ostree/ostree-finalize-staged
+         status=$?; rm /run/busy; wait $busy; losetup --detach $other; cat /run/trace; exit $status",
+    )?;
+    ensure!(outcome.code == Some(0), "{:?}", outcome);
+    let sent = |text: &str| outcome.stdout.lines().filter(|line| line.contains(text)).count();
+    ensure!(sent("\"STATUS=") > 3, "the manager was told nothing: {:?}", outcome);
+    // What was done before it hung.
+    ensure!(sent("\"EXTEND_TIMEOUT_USEC=") <= 1, "{:?}", outcome);
+    boots_version(&machine, "2")
+}
