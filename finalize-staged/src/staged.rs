@@ -146,10 +146,13 @@ impl RunOstree {
         self.remove(&[KEPT_NAME, CIRCUMSTANCES_NAME, BEFORE_NAME, crate::prepared::RECORD])
     }
 
-    /// When what is staged was announced: seconds and nanoseconds.
+    /// When what is staged was announced: seconds and nanoseconds. Zero when the announcement has gone, to a finalization.
     pub(crate) fn staged_at(&self) -> Result<(i64, i64), SystemError> {
-        let stat = rustix::fs::statat(&self.0, STAGED_NAME, AtFlags::SYMLINK_NOFOLLOW).context("look at", STAGED)?;
-        Ok((stat.st_mtime, stat.st_mtime_nsec as i64))
+        match rustix::fs::statat(&self.0, STAGED_NAME, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok((stat.st_mtime, stat.st_mtime_nsec as i64)),
+            Err(Errno::NOENT) => Ok((0, 0)),
+            Err(error) => Err(error).context("look at", STAGED),
+        }
     }
 
     /// The deployments that are staged or being finalized, locked or not.
