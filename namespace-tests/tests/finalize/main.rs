@@ -135,6 +135,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), old_deployments:
             what_is_replaced_is_removed_after_the_next_boot,
+            append_only_and_immutable_files_go_with_it,
             libostree_removes_it_as_well,
             what_is_in_use_is_never_removed,
             where_the_disk_is_nearly_full_it_is_removed_at_once,

@@ -10,6 +10,10 @@ use super::ours::{boots_version, ours};
 
 const CLEAN: &str = "/usr/lib/ostree/ostree-finalize-staged --clean";
 
+/// Finds the directory of version 1.
+const UNLISTED: &str = "d=$(ls -d /sysroot/ostree/deploy/os/deploy/*.0 | while read d; do test -e $d/usr/lib/second || \
+    test -e $d/usr/lib/third || echo $d; done)";
+
 /// Booted is version 2, version 1 is the rollback, and version 3 is staged.
 fn three(guest: Guest) -> Result<Machine> {
     let story = Story::named("old-deployments").tree("os/next", "2", "kernel 2; touch usr/lib/second").tree(
@@ -60,6 +64,18 @@ pub(crate) fn what_is_replaced_is_removed_after_the_next_boot(guest: Guest) -> R
     only_two_are_left(&machine)
 }
 
+/// Nothing that chattr(1) can set is in the way.
+pub(crate) fn append_only_and_immutable_files_go_with_it(guest: Guest) -> Result<()> {
+    let machine = after_the_next_boot(guest)?;
+    machine.check(&format!(
+        "{UNLISTED}; mount -o remount,rw /sysroot; chattr -i $d; mkdir $d/log $d/kept; echo x >$d/log/append; echo x >$d/kept/immutable
+         chattr +a $d/log/append $d/log; chattr +i $d/kept/immutable $d/kept $d"
+    ))?;
+    let said = ours(&machine, &["--clean"])?;
+    ensure!(said.is_empty(), "{said}");
+    only_two_are_left(&machine)
+}
+
 pub(crate) fn libostree_removes_it_as_well(guest: Guest) -> Result<()> {
     let machine = after_the_next_boot(guest)?;
     machine.check("ostree admin cleanup")?;
@@ -78,10 +94,8 @@ pub(crate) fn what_is_in_use_is_never_removed(guest: Guest) -> Result<()> {
         machine.check(&format!("{before}; {CLEAN}"))?;
         ensure!(counts(&machine)?[..2] == [3, 3], "{before}: {:?}", counts(&machine)?);
     }
-    let unlisted = "d=$(ls -d /sysroot/ostree/deploy/os/deploy/*.0 | while read d; do test -e $d/usr/lib/second || \
-        test -e $d/usr/lib/third || echo $d; done)";
     let next_root = format!(
-        "{unlisted}; {{ head -c 32 /run/ostree-booted; perl -e 'print pack(q(Q<Q<), @ARGV)' $(stat -c '%d %i' $d); \
+        "{UNLISTED}; {{ head -c 32 /run/ostree-booted; perl -e 'print pack(q(Q<Q<), @ARGV)' $(stat -c '%d %i' $d); \
          tail -c +49 /run/ostree-booted; }} >/run/ostree/nextroot-booted"
     );
     let dangling =
