@@ -1,6 +1,6 @@
 //! A deployment with a boot loader entry: what the entry and the commit say of it, and what its tree has. Only reads.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use ostree_formats::bls::BlsEntry;
 use ostree_formats::bootlink::Bootcsum;
@@ -11,7 +11,7 @@ use ostree_formats::kargs::KernelArguments;
 use ostree_formats::origin;
 use ostree_formats::os_release::OsRelease;
 use ostree_sysroot::kernel_layout::{self, KernelError, KernelLayout};
-use rustix::fs::{AtFlags, OFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::dir;
 use system::{Context, SystemError};
@@ -169,13 +169,4 @@ pub(crate) fn identity(roots: &Roots, path: &DeploymentPath) -> Result<Option<(u
         other => other.and_then(dir::stat_fd).context("look at", format_args!("/{path}"))?,
     };
     Ok(Some((stat.device, stat.inode)))
-}
-
-/// Whether `name` is in `directory`, as what it is.
-pub(crate) fn is_there(directory: impl AsFd, name: &str) -> Result<bool, Errno> {
-    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(_) => Ok(true),
-        Err(Errno::NOENT) => Ok(false),
-        Err(error) => Err(error),
-    }
 }

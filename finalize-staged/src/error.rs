@@ -99,9 +99,14 @@ pub(crate) enum Error {
         "/{0} has no PRETTY_NAME and no ID in usr/lib/os-release or etc/os-release, so its boot loader entry would have no title"
     )]
     NoTitle(DeploymentPath),
-    /// What nobody can decide for the machine.
+    /// Both the machine and the new tree have changed something, and not both can be there.
     #[error("{}", conflicts(.0))]
     Conflicts(Vec<Conflict>),
+    /// Nothing to make its `/etc` from.
+    #[error(
+        "the staged deployment /{0} has neither etc nor usr/etc, so there is nothing to make its /etc from; rebuild the tree with usr/etc, and stage the update again"
+    )]
+    NoShippedEtc(DeploymentPath),
     /// No system call takes such a path.
     #[error(
         "cannot merge /etc: the path of the directory {0} is longer than the 4,095 bytes that the kernel takes; remove that directory, and finalize again"
@@ -157,10 +162,13 @@ pub(crate) enum Error {
     OverlayMissing(String),
 }
 
+/// How many conflicts a message names.
+pub(crate) const SHOWN_CONFLICTS: usize = 10;
+
 fn conflicts(conflicts: &[Conflict]) -> String {
-    let mut text: String = conflicts.iter().take(10).map(|conflict| format!("{conflict}; ")).collect();
-    if conflicts.len() > 10 {
-        text.push_str(&format!("and {} more; ", conflicts.len() - 10));
+    let mut text: String = conflicts.iter().take(SHOWN_CONFLICTS).map(|conflict| format!("{conflict}; ")).collect();
+    if conflicts.len() > SHOWN_CONFLICTS {
+        text.push_str(&format!("and {} more; ", conflicts.len() - SHOWN_CONFLICTS));
     }
-    text + "nobody can decide for this machine which is right: move its version out of the way, or adapt it, and finalize again"
+    text + "both have changed: keep one; move this machine's version out of the way, or adapt it, and finalize again"
 }

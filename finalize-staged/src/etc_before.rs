@@ -73,9 +73,11 @@ pub(crate) fn restore(roots: &Roots, run: &RunOstree, target: &DeploymentPath) -
         other => Some(other.context("open", SHOWN)?),
     };
     let shipped = deployment::open(roots, target)?;
-    let shipped = tree::open(shipped, b"usr").and_then(|usr| tree::open(usr, b"etc"));
-    let shipped = shipped.context("open", format_args!("/{target}/usr/etc"))?;
-    before::restore(&list, saved.as_ref().map(AsFd::as_fd), shipped, etc)?;
+    let shipped = match tree::open(shipped, b"usr").and_then(|usr| tree::open(usr, b"etc")) {
+        Err(Errno::NOENT) => None,
+        other => Some(other.context("open", format_args!("/{target}/usr/etc"))?),
+    };
+    before::restore(&list, saved.as_ref().map(AsFd::as_fd), shipped.as_ref().map(AsFd::as_fd), etc)?;
     log::info!("/{target}/etc is what it was before the earlier run");
     Ok(true)
 }

@@ -1,6 +1,7 @@
 //! What finalization will do: everything that is read and decided before anything is changed.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 
 use ostree_formats::bls::BlsEntry;
 use ostree_formats::deployment::DeploymentPath;
@@ -12,7 +13,7 @@ use system::{Context, dir};
 
 use crate::boot_files::{self, BootFiles};
 use crate::boot_plan::{self, BootPlan};
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 use crate::deployment_list;
 use crate::error::Error;
 use crate::etc_merge::path::EtcPath;
@@ -73,8 +74,10 @@ pub(crate) fn plan(
         None => None,
     };
     let target = target(roots, staged, merge)?;
-    let has_etc = deployment::is_there(&directory, "etc").context("look at", format_args!("/{path}/etc"))?;
-    let reset_etc = used || !has_etc;
+    let reset_etc = used || !is_there(&directory, "etc", path)?;
+    if reset_etc && !is_there(&directory, "usr/etc", path)? {
+        return Err(Error::NoShippedEtc(path.clone()));
+    }
     let etc = match merge {
         Some(merge) => Some(etc_merge(roots, merge, &target.path, reset_etc, lenient)?),
         None => None,
@@ -86,6 +89,15 @@ pub(crate) fn plan(
     let boot = boot_plan::plan(sysroot, list);
     let files = boot_files::survey(roots, run, &boot)?;
     Ok(Finalization { target: path.clone(), etc, reset_etc, boot, files })
+}
+
+/// Whether a path is in the deployment `deployment`; what cannot be looked up is an error.
+fn is_there(directory: &OwnedFd, path: &str, deployment: &DeploymentPath) -> Result<bool, Error> {
+    match dir::open(directory, path, OFlags::PATH | OFlags::NOFOLLOW) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        Err(error) => Err(error).context("look at", format_args!("/{deployment}/{path}"))?,
+    }
 }
 
 /// The staged deployment as one of a list.

@@ -11,13 +11,13 @@ use system::{Context, SystemError, dir, tree};
 use crate::cleanup;
 use crate::deployment;
 use crate::deployment_list;
-use crate::error::Error;
+use crate::error::{Error, SHOWN_CONFLICTS};
 use crate::etc_merge::execute;
 use crate::finalization::{self, Finalization};
 use crate::make_room::{MakeRoom, Ready};
 use crate::progress::{Phase, Progress};
 use crate::roots::Roots;
-use crate::staged::{Circumstances, Found, RunOstree};
+use crate::staged::{self, Circumstances, Found, RunOstree};
 use crate::stamp::{self, Stamp};
 use crate::sysroot::{self, Sysroot};
 use crate::transaction::{self, Swapped};
@@ -34,7 +34,7 @@ pub(crate) fn finalize(lock_timeout: Duration) -> Result<(), Error> {
         log::info!("no deployment is staged: nothing to do");
         return Ok(());
     };
-    if let Ok(found @ (Found::Nothing | Found::Locked)) = run.find() {
+    if let Ok(found @ (Found::Nothing | Found::Empty | Found::Locked)) = run.find() {
         if found == Found::Nothing {
             // What a run that was killed while it forgot has left.
             run.end()?;
@@ -63,6 +63,7 @@ pub(crate) fn say_why_not(found: &Found) {
     match found {
         // libostree's words, which others look for.
         Found::Locked => log::info!("Not finalizing; deployment is locked for finalization"),
+        Found::Empty => log::warn!("{} is empty, so no deployment is staged: nothing to do", staged::STAGED),
         _ => log::info!("no deployment is staged: nothing to do"),
     }
 }
@@ -73,7 +74,7 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     // Whoever had the lock may have staged another one, or undeployed this one.
     let found = run.find()?;
     let (staged, used, circumstances) = match found {
-        Found::Nothing | Found::Locked => {
+        Found::Nothing | Found::Empty | Found::Locked => {
             say_why_not(&found);
             return Ok(());
         }
@@ -252,16 +253,25 @@ fn forget(roots: &Roots, run: &RunOstree) {
     }
 }
 
-/// What nobody can decide for the machine stops it, before anything is changed.
+/// Conflicts in `/etc` stop it, before anything is changed. Where libostree stops as well, its words are in the log, too: monitoring
+/// looks for them.
 pub(crate) fn refuse_conflicts(plan: &Finalization) -> Result<(), Error> {
-    match plan.etc.as_ref().map(|etc| &etc.plan.conflicts) {
-        Some(conflicts) if !conflicts.is_empty() => Err(Error::Conflicts(conflicts.clone())),
-        _ => Ok(()),
+    let conflicts = plan.etc.as_ref().map(|etc| etc.plan.conflicts.as_slice()).unwrap_or_default();
+    if conflicts.is_empty() {
+        return Ok(());
     }
+    for conflict in conflicts.iter().filter(|conflict| conflict.is_known_to_libostree()).take(SHOWN_CONFLICTS) {
+        let path = conflict.path.below_etc();
+        log::error!("Modified config file newly defaults to directory '{path}', cannot merge");
+    }
+    Err(Error::Conflicts(conflicts.to_vec()))
 }
 
+/// With libostree's words, which monitoring looks for, and ours.
 fn report_skipped(plan: &Finalization) {
     for skipped in plan.etc.iter().flat_map(|etc| &etc.skipped) {
+        let path = skipped.path.below_etc();
+        log::info!("Ignoring non-regular/non-symlink file found during /etc merge: {path}");
         log::warn!("{} is a device, fifo or socket: it is not carried over", skipped.path);
     }
 }

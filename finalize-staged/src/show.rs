@@ -88,7 +88,7 @@ fn look() -> Result<Shown, Error> {
     };
     let Some(run) = RunOstree::open()? else { return Ok(shown) };
     let (staged, used) = match run.find()? {
-        Found::Nothing => return Ok(shown),
+        Found::Nothing | Found::Empty => return Ok(shown),
         Found::Locked => {
             shown.locked = true;
             return Ok(shown);

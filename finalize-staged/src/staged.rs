@@ -50,6 +50,8 @@ pub(crate) struct Circumstances {
 pub(crate) enum Found {
     /// Nothing is staged.
     Nothing,
+    /// Nothing is staged, and the file for it is there, empty: `touch` has made it, to have the service run.
+    Empty,
     /// It waits, and somebody wants it to wait on.
     Locked,
     /// It waits. `used`: a run that failed has worked on its `/etc` already.
@@ -79,7 +81,9 @@ impl RunOstree {
 
     /// Looks what there is. A newer staged file makes what was kept of an older one void.
     pub(crate) fn find(&self) -> Result<Found, Error> {
-        if let Some(bytes) = self.read(STAGED_NAME)? {
+        let staged = self.read(STAGED_NAME)?;
+        let is_empty = staged.as_ref().is_some_and(Vec::is_empty);
+        if let Some(bytes) = staged.filter(|bytes| !bytes.is_empty()) {
             let state = parse(&bytes, STAGED)?;
             if state.locked || self.has(LOCKED_NAME)? {
                 return Ok(Found::Locked);
@@ -97,6 +101,7 @@ impl RunOstree {
         let circumstances = circumstances.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(match (kept, circumstances) {
             (Some(kept), Some(circumstances)) => Found::Interrupted(Box::new(parse(&kept, KEPT)?), circumstances),
+            _ if is_empty => Found::Empty,
             _ => Found::Nothing,
         })
     }
@@ -104,8 +109,13 @@ impl RunOstree {
     /// Takes the announcement out of the way, and keeps it; a run that was interrupted has done so already.
     pub(crate) fn begin(&self, circumstances: &Circumstances) -> Result<(), SystemError> {
         let text = serde_json::to_vec(circumstances).unwrap_or_default();
-        let moved = dir::replace_volatile_file(&self.0, CIRCUMSTANCES_NAME, &text, 0o600)
-            .and_then(|()| rustix::fs::renameat(&self.0, STAGED_NAME, &self.0, KEPT_NAME));
+        let moved = dir::replace_volatile_file(&self.0, CIRCUMSTANCES_NAME, &text, 0o600).and_then(|()| {
+            match dir::stat_name(&self.0, STAGED_NAME)? {
+                // It announces nothing, and must not take the place of what is kept.
+                Some(stat) if stat.size == 0 => dir::remove_file(&self.0, STAGED_NAME),
+                _ => rustix::fs::renameat(&self.0, STAGED_NAME, &self.0, KEPT_NAME),
+            }
+        });
         match moved {
             Err(Errno::NOENT) => Ok(()),
             other => other.context("move out of the way", STAGED),

@@ -128,10 +128,10 @@ fn second_name(from: BorrowedFd<'_>, from_name: &[u8], to: BorrowedFd<'_>, to_na
 pub(crate) fn restore(
     list: &[Before],
     saved: Option<BorrowedFd<'_>>,
-    shipped: impl AsFd,
+    shipped: Option<BorrowedFd<'_>>,
     etc: impl AsFd,
 ) -> Result<(), SystemError> {
-    let (shipped, etc) = (shipped.as_fd(), etc.as_fd());
+    let etc = etc.as_fd();
     for (number, before) in list.iter().enumerate() {
         if before.was == Was::NotSaved {
             restore_shipped(&before.path, shipped, etc)?;
@@ -147,13 +147,13 @@ fn restore_one(
     before: &Before,
     saved_name: &[u8],
     saved: Option<BorrowedFd<'_>>,
-    shipped: BorrowedFd<'_>,
+    shipped: Option<BorrowedFd<'_>>,
     etc: BorrowedFd<'_>,
 ) -> Result<(), Errno> {
     let attributes = |directory: BorrowedFd<'_>| {
         let source = saved.ok_or(Errno::NOENT).and_then(|saved| tree::open(saved, saved_name));
         let source = match source {
-            Err(Errno::NOENT) => inside(shipped, &before.path),
+            Err(Errno::NOENT) => shipped.ok_or(Errno::NOENT).and_then(|shipped| inside(shipped, &before.path)),
             other => other,
         };
         match source {
@@ -186,7 +186,7 @@ fn restore_one(
     }
 }
 
-fn restore_shipped(path: &EtcPath, shipped: BorrowedFd<'_>, etc: BorrowedFd<'_>) -> Result<(), SystemError> {
+fn restore_shipped(path: &EtcPath, shipped: Option<BorrowedFd<'_>>, etc: BorrowedFd<'_>) -> Result<(), SystemError> {
     let shown = || format!("{path} of the new deployment");
     let Some((parent, name)) = path.split() else { return Ok(()) };
     let target = match inside(etc, &parent) {
@@ -194,7 +194,7 @@ fn restore_shipped(path: &EtcPath, shipped: BorrowedFd<'_>, etc: BorrowedFd<'_>)
         other => other.context("restore", shown())?,
     };
     let mut copier = Copier::default();
-    let copied = match inside(shipped, &parent) {
+    let copied = match shipped.ok_or(Errno::NOENT).and_then(|shipped| inside(shipped, &parent)) {
         Ok(source) => copy_as_it_is_now(&mut copier, source.as_fd(), target.as_fd(), name, path)?,
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
             tree::remove(target, name).context("restore", shown())?;
@@ -204,7 +204,10 @@ fn restore_shipped(path: &EtcPath, shipped: BorrowedFd<'_>, etc: BorrowedFd<'_>)
     };
     match copied {
         Copied::Whole => Ok(()),
-        Copied::DirectoryOnly => copy_directories(&mut copier, shipped, etc, vec![path.clone()]),
+        Copied::DirectoryOnly => match shipped {
+            Some(shipped) => copy_directories(&mut copier, shipped, etc, vec![path.clone()]),
+            None => Ok(()),
+        },
     }
 }
 
@@ -332,7 +335,7 @@ mod tests {
                 restore(
                     &list[..done],
                     Some(opened(&saved).as_fd()),
-                    opened(&place.path().join("shipped")),
+                    Some(opened(&place.path().join("shipped")).as_fd()),
                     opened(&etc),
                 )
                 .unwrap();
@@ -352,7 +355,7 @@ mod tests {
         fs::write(place.path().join("etc/other"), "mine").unwrap();
         let list = ["file", "other"].map(|name| Before { was: Was::NotSaved, path: path(name) });
         let open = |name: &str| opened(&place.path().join(name));
-        restore(&list, Some(open("saved").as_fd()), open("shipped"), open("etc")).unwrap();
+        restore(&list, Some(open("saved").as_fd()), Some(open("shipped").as_fd()), open("etc")).unwrap();
         assert_eq!(listing(&place.path().join("etc")), [("./file".to_owned(), "shipped".to_owned())]);
     }
 }

@@ -30,6 +30,11 @@ impl EtcPath {
         format!("{}...{end} ({levels} levels, {} bytes)", part(self.0.get(..SHOWN)), self.0.len())
     }
 
+    /// As libostree's messages name it: relative to `/etc`.
+    pub(crate) fn below_etc(&self) -> String {
+        self.to_string().trim_start_matches("/etc").trim_start_matches('/').to_owned()
+    }
+
     /// The path that this is to the kernel, from the directory `/etc`.
     pub(crate) fn relative(&self) -> &OsStr {
         OsStr::from_bytes(if self.0.is_empty() { b"." } else { &self.0 })

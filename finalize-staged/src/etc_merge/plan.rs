@@ -35,6 +35,13 @@ pub(crate) struct Conflict {
     pub(crate) in_the_way: Vec<EtcPath>,
 }
 
+impl Conflict {
+    /// Whether libostree stops for it as well: a file or link of the machine's where the new tree has a directory.
+    pub(crate) fn is_known_to_libostree(&self) -> bool {
+        self.new == word(Kind::Directory)
+    }
+}
+
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 10;

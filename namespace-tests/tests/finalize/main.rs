@@ -11,6 +11,7 @@ mod boot_room;
 mod deep;
 mod device_trees;
 mod differences;
+mod etc_words;
 mod fixture;
 mod leases;
 mod link_attributes;
@@ -99,6 +100,10 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         what_is_prepared_is_only_renamed,
         what_was_prepared_and_damaged_is_not_booted,
         preparing_and_finalizing_at_the_same_time_do_not_disturb_each_other,
+    ));
+    trials.extend(with_guest!(guest, missing.or(no_binary), etc_words:
+        special_files_are_told_in_the_peers_words,
+        an_empty_staged_file_is_nothing_staged,
     ));
     trials.extend(with_guest!(guest, missing.or(no_binary), link_attributes:
         attributes_of_links_are_carried_over_as_the_peer_does,
@@ -199,6 +204,11 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             a_directory_that_is_too_deep_is_told_before_and_at_shutdown,
             a_directory_as_deep_as_paths_go_is_carried_over,
             the_end_of_a_run_that_was_planning_is_reported,
+        ));
+        trials.extend(with_guest!(guest, missing.or(no_binary), etc_words:
+            conflicts_are_told_in_the_peers_words_and_with_the_files,
+            a_tree_without_usr_etc_is_to_be_rebuilt,
+            an_empty_file_does_not_take_the_place_of_an_interrupted_run,
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), leases: a_lease_on_a_file_is_waited_for));
         trials.extend(with_guest!(guest, missing.or(no_binary), restart:
