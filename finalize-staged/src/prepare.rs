@@ -29,12 +29,23 @@ use crate::{handover, install, unit_drop_ins, xfs_directory};
 /// Prepares what is staged. An error is what finalization would fail with.
 pub(crate) fn prepare() -> Result<(), Error> {
     require_booted_and_root()?;
-    // A second ago: the time of a change is that of the last tick of the clock.
-    let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs().cast_signed() - 1);
     let Some(run) = RunOstree::open()? else {
         log::info!("no deployment is staged: nothing to do");
         return Ok(());
     };
+    match prepare_for(&run) {
+        // What is read while a finalization works may not fit together: nothing of it counts any more.
+        Err(error) if !run.is_announced()? => {
+            log::info!("the finalization of what was staged has begun, or it is staged no more: {error}");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+fn prepare_for(run: &RunOstree) -> Result<(), Error> {
+    // A second ago: the time of a change is that of the last tick of the clock.
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs().cast_signed() - 1);
     let (staged, used) = match run.find()? {
         Found::Staged { state, used } => (state, used),
         found => {
@@ -62,18 +73,18 @@ pub(crate) fn prepare() -> Result<(), Error> {
         &staged.target.deployment.stateroot.to_string(),
         staged.target.bootcsum.as_str(),
     );
-    let plan = finalization::plan(&roots, Some(&run), &sysroot, &staged, used, false)?;
+    let plan = finalization::plan(&roots, Some(run), &sysroot, &staged, used, false)?;
     plan.boot.foreign.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let target = plan.boot.list.first().map(|listed| listed.deployment.clone());
     if let Some(target) = &target {
-        check_kernel(&roots, &run, target)?;
+        check_kernel(&roots, run, target)?;
     }
-    if roots.boot_is_separate && !put_all_beside(&roots, &run, &plan)? {
+    if roots.boot_is_separate && !put_all_beside(&roots, run, &plan)? {
         check_room_after_removing(&roots, &sysroot, &plan)?;
     }
     // What the staged deployment consists of: the less of it there is to be written out at shutdown, the better.
     rustix::fs::syncfs(&roots.sysroot).context("write out", "the physical root")?;
-    warn_of_damage(&roots, &run, &sysroot, &plan, (began, 0));
+    warn_of_damage(&roots, run, &sysroot, &plan, (began, 0));
     warn_of_what_stays_behind(&sysroot, &staged);
     refuse_conflicts(&plan)?;
     log::info!("/{} is prepared: shutdown will merge /etc and make it the default", plan.target);

@@ -156,6 +156,11 @@ impl RunOstree {
         self.remove(&[KEPT_NAME, CIRCUMSTANCES_NAME, BEFORE_NAME, crate::prepared::RECORD])
     }
 
+    /// Whether something is staged that no finalization has begun with.
+    pub(crate) fn is_announced(&self) -> Result<bool, SystemError> {
+        self.has(STAGED_NAME)
+    }
+
     /// When what is staged was announced: seconds and nanoseconds. Zero when the announcement has gone, to a finalization.
     pub(crate) fn staged_at(&self) -> Result<(i64, i64), SystemError> {
         match rustix::fs::statat(&self.0, STAGED_NAME, AtFlags::SYMLINK_NOFOLLOW) {
