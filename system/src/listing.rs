@@ -3,7 +3,6 @@
 //! A single pass of `getdents64(2)` is no proof of absence. On btrfs, and on tmpfs since Linux 6.6, a name that is replaced by a
 //! rename gets a new place in its directory, and a pass that has begun before the rename does not see the new place.
 
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
@@ -30,13 +29,13 @@ pub type Entry = (Vec<u8>, Kind);
 /// # Errors
 /// As `getdents64(2)`, and `statx(2)` where the filesystem does not say what a name is, or where the directory keeps changing.
 pub fn entries(directory: impl AsFd) -> Result<Vec<Entry>, Errno> {
-    settled(directory.as_fd(), pass)
+    settled(directory.as_fd(), &mut pass)
 }
 
 /// [`entries`], with the way to make one pass.
 fn settled(
     directory: BorrowedFd<'_>,
-    mut pass: impl FnMut(BorrowedFd<'_>) -> Result<Vec<Entry>, Errno>,
+    pass: &mut dyn FnMut(BorrowedFd<'_>) -> Result<Pass, Errno>,
 ) -> Result<Vec<Entry>, Errno> {
     let mut before = version(directory)?;
     let mut last = pass(directory)?;
@@ -46,15 +45,15 @@ fn settled(
         let after = version(directory)?;
         let is_quiet = next == last && before == after;
         if is_quiet && seen.is_empty() {
-            return Ok(next);
+            return Ok(next.entries());
         }
-        seen.append(&mut last);
+        seen.extend(last.entries());
         (before, last) = (after, next);
         if is_quiet {
             break;
         }
     }
-    seen.append(&mut last);
+    seen.extend(last.entries());
     seen.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     seen.dedup_by(|(one, _), (other, _)| one == other);
     let mut there = Vec::with_capacity(seen.len());
@@ -84,13 +83,39 @@ fn version(directory: BorrowedFd<'_>) -> Result<(i64, i64), Errno> {
     Ok((stat.st_ctime, stat.st_ctime_nsec as i64))
 }
 
-/// One pass, which can miss a name. The directory is opened anew for it: btrfs decides at that moment up to which place a pass looks.
-pub(crate) fn pass(directory: BorrowedFd<'_>) -> Result<Vec<Entry>, Errno> {
+/// What one pass saw, in the directory's order: of each name its kind and the name, and a zero. Two passes over a directory that did not
+/// change are the same bytes, and only one of the two is taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Pass(Vec<u8>);
+
+impl Pass {
+    /// The names, sorted.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        let records = self.0.split(|byte| *byte == 0).filter_map(|record| record.split_first());
+        let mut entries: Vec<Entry> = records
+            .map(|(kind, name)| {
+                let kind = match kind {
+                    b'f' => Kind::File,
+                    b'd' => Kind::Directory,
+                    b'l' => Kind::Link,
+                    _ => Kind::Other,
+                };
+                (name.to_vec(), kind)
+            })
+            .collect();
+        entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        entries
+    }
+}
+
+/// One pass, which can miss a name. The directory is opened anew for it: btrfs decides at that moment up to which place a pass
+/// looks.
+pub(crate) fn pass(directory: BorrowedFd<'_>) -> Result<Pass, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(directory, ".", flags, Mode::empty())?;
     let mut buffer: Vec<u8> = Vec::with_capacity(BUFFER);
-    let mut entries = Vec::new();
-    let mut raw = RawDir::new(opened, buffer.spare_capacity_mut() as &mut [MaybeUninit<u8>]);
+    let mut seen = Vec::new();
+    let mut raw = RawDir::new(opened, buffer.spare_capacity_mut());
     while let Some(entry) = raw.next() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
@@ -104,10 +129,15 @@ pub(crate) fn pass(directory: BorrowedFd<'_>) -> Result<Vec<Entry>, Errno> {
             },
             known => kind(known),
         };
-        entries.push((name.to_vec(), kind));
+        seen.push(match kind {
+            Kind::File => b'f',
+            Kind::Directory => b'd',
+            Kind::Link => b'l',
+            Kind::Other => b'o',
+        });
+        seen.extend_from_slice(entry.file_name().to_bytes_with_nul());
     }
-    entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    Ok(entries)
+    Ok(Pass(seen))
 }
 
 #[cfg(test)]
@@ -125,18 +155,21 @@ mod tests {
         entries.iter().map(|(name, _)| std::str::from_utf8(name).unwrap()).collect()
     }
 
+    fn without(pass: &Pass, missed: &str) -> Pass {
+        let record = format!("f{missed}").into_bytes();
+        let kept = pass.0.split_inclusive(|byte| *byte == 0).filter(|kept| kept.strip_suffix(b"\0") != Some(&record));
+        Pass(kept.flatten().copied().collect())
+    }
+
     #[test]
     fn a_name_that_one_pass_misses_is_there() {
         let (_directory, opened) = directory_with(&["group", "passwd", "shadow"]);
         for missing in 0..2 {
             let mut count = 0;
-            let found = settled(opened.as_fd(), |directory| {
-                let mut entries = pass(directory)?;
-                if count == missing {
-                    entries.retain(|(name, _)| name != b"shadow");
-                }
+            let found = settled(opened.as_fd(), &mut |directory| {
                 count += 1;
-                Ok(entries)
+                let seen = pass(directory)?;
+                Ok(if count == missing + 1 { without(&seen, "shadow") } else { seen })
             });
             assert_eq!(names(&found.unwrap()), ["group", "passwd", "shadow"], "missed by pass {missing}");
         }
@@ -146,15 +179,14 @@ mod tests {
     fn a_directory_that_never_settles_has_what_any_pass_saw_and_is_there() {
         let (directory, opened) = directory_with(&["passwd", "shadow"]);
         let mut count = 0;
-        let found = settled(opened.as_fd(), |opened| {
+        let found = settled(opened.as_fd(), &mut |opened| {
             count += 1;
             let new = directory.path().join(format!("new{count}"));
             std::fs::write(&new, "").unwrap();
-            let mut entries = pass(opened)?;
+            let seen = pass(opened)?;
             std::fs::rename(new, directory.path().join("passwd")).unwrap();
             // Seen once only, early on.
-            entries.retain(|(name, _)| name != b"shadow" || count == 2);
-            Ok(entries)
+            Ok(if count == 2 { seen } else { without(&seen, "shadow") })
         });
         assert_eq!(names(&found.unwrap()), ["passwd", "shadow"]);
         assert_eq!(count, PASSES);

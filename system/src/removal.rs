@@ -148,7 +148,7 @@ fn pass(directory: BorrowedFd<'_>) -> Result<Vec<listing::Entry>, Errno> {
     match listing::pass(directory) {
         // Removed by another program.
         Err(Errno::NOENT) => Ok(Vec::new()),
-        other => other,
+        other => Ok(other?.entries()),
     }
 }
 
