@@ -51,8 +51,14 @@ pub(crate) fn an_update_is_staged_finalized_booted_and_rolled_back(guest: Guest)
             "version=2; stage 2; prepared 'is prepared: shutdown will merge'
              systemctl is-active $unit.path
              echo mine >/etc/mine; chmod 700 /etc/dpkg; rm /etc/issue.net
+             # What others have: a file beside the entries, and a command in libostree's unit, which sorts after ours.
+             install -m 600 /dev/null /boot/loader/random-seed
+             drop_ins=/run/systemd/system/ostree-finalize-staged.service.d; mkdir -p $drop_ins
+             printf '[Service]\nExecStop=/bin/sh -c \"echo vendor >/var/vendor-ran\"\n' >$drop_ins/10-vendor.conf
+             systemctl daemon-reload
              starts",
             "cat /etc/mine /etc/vendor; stat -c %a /etc/dpkg; test ! -e /etc/issue.net
+             cat /var/vendor-ran; stat -c %a /boot/loader/random-seed
              before ostree-finalize-staged.service
              for id in e8646cd63dff4625b77909a8e7a40994 d3863baec13e4449ab0384684a8af3a7 dd440e3e549083b63d0efc7dc15255f1
              do structured $id; done
@@ -66,7 +72,7 @@ pub(crate) fn an_update_is_staged_finalized_booted_and_rolled_back(guest: Guest)
     contains(&first.script_output()?, "active\nstarts: 1\n")?;
     is_of_version(second, "2")?;
     let output = second.script_output()?;
-    contains(&output, "mine\nvendor 2\n700\n")?;
+    contains(&output, "mine\nvendor 2\n700\nvendor\n600\n")?;
     contains(&output, "(rollback)")?;
     names_every_phase(&output)?;
     for part in ["OSTREE_OSNAME=default\n", "ETC_N_REMOVED=1\n", "ETC_N_ADDED=1\n", "OSTREE_DID_BOOTSWAP=yes\n"] {
