@@ -58,6 +58,11 @@ pub(crate) enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// What should be at `/boot` is not.
+    #[error(
+        "nothing is mounted at /boot, and the directory there has no loader: mount the filesystem that the boot loader reads (mount /boot); an update that was staged before a reboot has to be staged again"
+    )]
+    BootNotMounted,
     /// A boot loader entry of ours that cannot be read.
     #[error("cannot read the boot loader entry {path}: {reason}; repair or remove it")]
     Entry {

@@ -67,6 +67,17 @@ impl Roots {
         }
     }
 
+    /// Whether `/boot` is a directory of the physical root without anything of a boot loader's: what a filesystem should be mounted
+    /// on.
+    pub(crate) fn boot_is_a_bare_mount_point(&self) -> Result<bool, SystemError> {
+        let mut is_bare = !self.boot_is_separate;
+        for name in ["loader", "loader.0", "loader.1"] {
+            let stat = dir::stat_name(&self.boot, name).context("look at", format_args!("{BOOT}/{name}"))?;
+            is_bare &= stat.is_none();
+        }
+        Ok(is_bare)
+    }
+
     /// Whether `/boot` is FAT, on which nothing of this works.
     pub(crate) fn boot_is_fat(&self) -> Result<bool, SystemError> {
         Ok(rustix::fs::fstatfs(&self.boot).context("look at", BOOT)?.f_type == FAT)

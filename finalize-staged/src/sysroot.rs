@@ -54,7 +54,10 @@ impl Sysroot {
     /// Reads all of it.
     pub(crate) fn load(roots: &Roots) -> Result<Self, Error> {
         let config = repo_config(roots)?;
-        let bootversion = version_link(&roots.boot, "loader", "/boot/loader", "loader")?;
+        let bootversion = match version_link(&roots.boot, "loader", "/boot/loader", "loader") {
+            Err(Error::VersionLink { .. }) if roots.boot_is_a_bare_mount_point()? => return Err(Error::BootNotMounted),
+            other => other?,
+        };
         let links = format!("boot.{bootversion}");
         let subbootversion =
             version_link(&roots.sysroot, &format!("ostree/{links}"), &format!("/ostree/{links}"), &links)?;

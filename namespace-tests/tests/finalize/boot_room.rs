@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use namespace_tests::finalize::{Contestant, Machine, Story, compare, listing, show};
 use qemu_tests::guest::Guest;
 
-use super::ours::{boots_version, is_what_the_tree_has};
+use super::ours::{boots_version, is_what_the_tree_has, separate_boot};
 use super::scenarios::boot_room::{filled_up_to, small_boot};
 
 const TWO_STEPS: &str = "Insufficient space left in bootfs; updating bootloader in two steps\n";
@@ -124,4 +124,17 @@ pub(crate) fn killed_in_either_step_it_is_finished_by_a_second_run(guest: Guest)
     }
     ensure!(killed > 6, "only {killed} runs were killed");
     Ok(())
+}
+
+/// The cure is to mount it, not to repair anything.
+pub(crate) fn a_boot_that_is_not_mounted_is_called_that(guest: Guest) -> Result<()> {
+    let machine = separate_boot().staged(guest)?.copy()?;
+    for arguments in ["--prepare", ""] {
+        let outcome = machine.run(&format!("umount /boot; /usr/lib/ostree/ostree-finalize-staged {arguments}"))?;
+        let text = "nothing is mounted at /boot, and the directory there has no loader: mount the filesystem";
+        ensure!(outcome.code == Some(1) && outcome.stderr.contains(text), "{arguments}: {outcome:?}");
+    }
+    // Each run has it mounted again.
+    machine.finalize(Contestant::Ours)?.outcome.success()?;
+    boots_version(&machine, "2")
 }

@@ -153,6 +153,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             what_turns_out_not_to_fit_is_taken_back_and_fits_in_two_steps,
             a_prepared_kernel_is_no_obstacle,
             two_steps_can_be_forbidden,
+            a_boot_that_is_not_mounted_is_called_that,
             killed_in_either_step_it_is_finished_by_a_second_run,
         ));
     }
