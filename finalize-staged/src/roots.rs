@@ -67,10 +67,11 @@ impl Roots {
         }
     }
 
-    /// Whether `/boot` is a directory of the physical root without anything of a boot loader's: what a filesystem should be mounted
-    /// on.
+    /// Whether `/boot` is a directory of the physical root, or of the root's image, without anything of a boot loader's: what a
+    /// filesystem should be mounted on.
     pub(crate) fn boot_is_a_bare_mount_point(&self) -> Result<bool, SystemError> {
-        let mut is_bare = !self.boot_is_separate;
+        let is_mounted = dir::stat_fd(&self.mounted_boot).context("look at", BOOT)?.mount_root;
+        let mut is_bare = !(self.boot_is_separate && is_mounted);
         for name in ["loader", "loader.0", "loader.1"] {
             let stat = dir::stat_name(&self.boot, name).context("look at", format_args!("{BOOT}/{name}"))?;
             is_bare &= stat.is_none();

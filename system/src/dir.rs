@@ -250,7 +250,6 @@ pub fn replace_volatile_file(fd: impl AsFd, name: &str, bytes: &[u8], mode: u16)
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(&fd, &temporary, flags, Mode::from_raw_mode(mode.into()))?;
     let result = write_all(&file, bytes).and_then(|()| rustix::fs::renameat(&fd, &temporary, &fd, name));
-    leave_open(file);
     if result.is_err() {
         // The error that is being returned says more than one about the clean-up would.
         let _ = rustix::fs::unlinkat(&fd, &temporary, AtFlags::empty());
