@@ -87,6 +87,10 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
     let sysroot = match handover::sysroot_or_reason(roots, &staged.target.deployment)? {
         Ok(sysroot) => sysroot,
         Err(reason) => {
+            // A run that failed has merged part of /etc; `ostree` begins with what was staged.
+            if used && circumstances.is_none() {
+                is_undone(roots, run, &staged.target.deployment, false)?;
+            }
             // `ostree` looks for the staged deployment where it was announced.
             run.give_back()?;
             return Err(handover::hand_over(reason));
