@@ -185,15 +185,16 @@ fn set_files(entry: &mut BlsEntry, deployment: &Deployment, facts: &TreeFacts, c
     let in_boot = |name: &str| format!("{prefix}{directory}/{name}");
     let kernel = &facts.kernel;
     entry.set("linux", &in_boot(&kernel.kernel.target));
-    let administrators: Vec<String> = deployment.initrds_of_the_administrator().map(str::to_owned).collect();
+    let (before, behind) = deployment.initrds_of_the_administrator();
     entry.remove("initrd");
+    before.iter().for_each(|path| entry.push("initrd", path));
     if let Some(initramfs) = &kernel.initramfs {
         entry.push("initrd", &in_boot(&initramfs.target));
         for overlay in &deployment.overlay_initrds {
             entry.push("initrd", &format!("{prefix}/ostree/{}", overlay_file(overlay)));
         }
     }
-    administrators.iter().for_each(|path| entry.push("initrd", path));
+    behind.iter().for_each(|path| entry.push("initrd", path));
     match &kernel.devicetree {
         Some(tree) if tree.is_directory => entry.set("fdtdir", &in_boot(&tree.target)),
         Some(tree) => entry.set("devicetree", &in_boot(&tree.target)),

@@ -12,7 +12,7 @@ use system::dir::{self, Kind};
 use system::{Context, SystemError, tree};
 
 use crate::boot_plan::{boot_directory, overlay_file};
-use crate::deployment::identity;
+use crate::deployment::{identity, is_pinned};
 use crate::deployment_list::Listed;
 use crate::foreign::NamedInBoot;
 use crate::prepared::{self, is_kernel_directory};
@@ -75,7 +75,7 @@ pub(crate) fn clean(roots: &Roots, current: &Current, before: &[DeploymentPath])
         );
     }
     // An incomplete picture of the disk does not tell what is in use.
-    match find(roots, Unreadable::IsAnError).and_then(|found| without_next_root(roots, found, current)) {
+    match find(roots, Unreadable::IsAnError).and_then(|found| without_what_stays(roots, found, current)) {
         Ok(mut found) => {
             if !is_nearly_full(roots) {
                 found.deployments.retain(|path| !before.contains(path));
@@ -92,17 +92,17 @@ pub(crate) fn clean(roots: &Roots, current: &Current, before: &[DeploymentPath])
     }
 }
 
-/// What of the physical root is removed after a boot, as paths: deployments that are neither in the list, nor `staged`, nor the root
-/// that a soft reboot goes to, with their origins and backing directories.
+/// What of the physical root is removed after a boot, as paths: deployments that are neither in the list, nor among `kept`, nor pinned,
+/// nor the root that a soft reboot goes to, with their origins and backing directories.
 pub(crate) fn old_deployments(
     roots: &Roots,
     current: &Current,
-    staged: &[DeploymentPath],
+    kept: &[DeploymentPath],
 ) -> Result<Vec<String>, SystemError> {
-    let found = without_next_root(roots, find(roots, Unreadable::IsAnError)?, current)?;
+    let found = without_what_stays(roots, find(roots, Unreadable::IsAnError)?, current)?;
     let Found { mut deployments, mut backing, .. } = found;
-    deployments.retain(|path| !staged.contains(path));
-    backing.retain(|path| !staged.contains(path));
+    deployments.retain(|path| !kept.contains(path));
+    backing.retain(|path| !kept.contains(path));
     Ok(removals(&Found { deployments, backing, ..Found::default() }, current).sysroot)
 }
 
@@ -144,11 +144,18 @@ fn remove_all(root: &OwnedFd, shown: &str, paths: &[String]) {
     }
 }
 
-/// The deployment that a prepared soft reboot has mounted stays.
-fn without_next_root(roots: &Roots, mut found: Found, current: &Current) -> Result<Found, SystemError> {
-    let Some(next) = current.next_root else { return Ok(found) };
+/// The deployment that a prepared soft reboot has mounted stays, and what the administrator has pinned, whatever became of its entry.
+fn without_what_stays(roots: &Roots, mut found: Found, current: &Current) -> Result<Found, SystemError> {
     for path in found.deployments.clone() {
-        if identity(roots, &path)? == Some(next) {
+        let is_next = current.next_root.is_some() && identity(roots, &path)? == current.next_root;
+        let is_pinned = || {
+            is_pinned(roots, &path).unwrap_or_else(|error| {
+                log::warn!("{error}: whether it is pinned is not known, so it stays");
+                true
+            })
+        };
+        let is_listed = current.list.iter().any(|listed| listed.deployment.path == path);
+        if is_next || !is_listed && is_pinned() {
             found.deployments.remove(&path);
             found.backing.remove(&path);
         }

@@ -75,12 +75,18 @@ impl Deployment {
         }
     }
 
-    /// Paths of `initrd` lines that neither libostree nor we wrote.
-    pub(crate) fn initrds_of_the_administrator(&self) -> impl Iterator<Item = &str> {
+    /// Paths of `initrd` lines that neither libostree nor we wrote: those before the deployment's initramfs, where the kernel looks
+    /// for microcode, and those behind it.
+    pub(crate) fn initrds_of_the_administrator(&self) -> (Vec<String>, Vec<String>) {
         let own = format!("/ostree/{}-{}/", self.path.stateroot, self.bootcsum);
-        self.entry
-            .values("initrd")
-            .filter(move |path| !path.contains(&own) && !path.contains("/ostree/initramfs-overlays/"))
+        let lines: Vec<&str> = self.entry.values("initrd").collect();
+        let first = lines.iter().position(|path| path.contains(&own)).unwrap_or(0);
+        let (before, behind) = lines.split_at(first);
+        let theirs = |lines: &[&str]| {
+            let is_theirs = |path: &&&str| !path.contains(&own) && !path.contains("/ostree/initramfs-overlays/");
+            lines.iter().filter(is_theirs).map(|path| (*path).to_owned()).collect()
+        };
+        (theirs(before), theirs(behind))
     }
 
     /// Reads what origin and commit say of the deployment at `path`; its entry and its tree are the caller's.
@@ -90,13 +96,7 @@ impl Deployment {
         bootcsum: Bootcsum,
         warnings: &mut Vec<String>,
     ) -> Result<Self, Error> {
-        let origin_file = path.origin_file();
-        let pinned = match read_if_there(&roots.sysroot, &"", &origin_file, CONFIG_LIMIT)? {
-            Some(bytes) => {
-                origin::is_pinned(&bytes).map_err(|reason| Error::Origin { path: format!("/{origin_file}"), reason })?
-            }
-            None => false,
-        };
+        let pinned = is_pinned(roots, &path)?;
         let version = commit_version(roots, &path.id.commit)?.unwrap_or_else(|reason| {
             let commit = &path.id.commit;
             warnings.push(format!("the commit {commit} cannot be read: {reason}; its version is not in the title"));
@@ -144,6 +144,13 @@ impl Deployment {
             other => other,
         }
     }
+}
+
+/// Whether the origin of a deployment says that the administrator has pinned it.
+pub(crate) fn is_pinned(roots: &Roots, path: &DeploymentPath) -> Result<bool, Error> {
+    let file = path.origin_file();
+    let Some(bytes) = read_if_there(&roots.sysroot, &"", &file, CONFIG_LIMIT)? else { return Ok(false) };
+    origin::is_pinned(&bytes).map_err(|reason| Error::Origin { path: format!("/{file}"), reason })
 }
 
 /// The version in a commit, or what is wrong with a commit that is missing or damaged.

@@ -15,17 +15,19 @@ use system::dir::Kind;
 pub(crate) struct LoaderPath {
     in_entries: bool,
     name: Vec<u8>,
+    /// Written anew it gets another name.
+    is_renamed: bool,
 }
 
 impl LoaderPath {
     /// A name beside `entries`.
     pub(crate) fn beside(name: Vec<u8>) -> Self {
-        Self { in_entries: false, name }
+        Self { in_entries: false, name, is_renamed: false }
     }
 
     /// A name in `entries`.
     pub(crate) fn entry(name: Vec<u8>) -> Self {
-        Self { in_entries: true, name }
+        Self { in_entries: true, name, is_renamed: false }
     }
 
     /// Whether it is in `entries`.
@@ -44,9 +46,14 @@ impl LoaderPath {
         if self.in_entries { format!("entries/{name}") } else { name.into_owned() }
     }
 
-    /// The same directory, another name.
-    fn renamed(&self) -> Self {
-        Self { in_entries: self.in_entries, name: [b"other-", self.name.as_slice()].concat() }
+    /// The same file, which must not keep a name that libostree reads.
+    pub(crate) fn no_name_of_ours(&self) -> Self {
+        Self { is_renamed: true, ..self.clone() }
+    }
+
+    /// The same directory, another name, which libostree does not read.
+    pub(crate) fn renamed(&self) -> Self {
+        Self { name: [b"other-", self.name.as_slice()].concat(), in_entries: self.in_entries, is_renamed: false }
     }
 }
 
@@ -74,7 +81,7 @@ pub(crate) struct ForeignEntry {
     content: Vec<u8>,
     /// Names in `boot/ostree` that it names: `STATEROOT-BOOTCSUM`, `initramfs-overlays/CHECKSUM.img`.
     names: BTreeSet<String>,
-    /// It is too large to be read: what it names is not known.
+    /// It could not be read, or names too much: what it names is not known.
     pub(crate) is_unread: bool,
     /// It leads by this boot link to this deployment of ours.
     pub(crate) leads_to: Option<(Bootlink, DeploymentPath)>,
@@ -85,6 +92,23 @@ impl ForeignEntry {
     pub(crate) fn of(content: Vec<u8>) -> Self {
         let names = names_in_boot_ostree(&String::from_utf8_lossy(&content));
         Self { content, names, is_unread: false, leads_to: None }
+    }
+
+    /// Adds what a piece of its text names.
+    pub(crate) fn add_names_in(&mut self, text: &[u8]) {
+        /// More than any `/boot` has kernels.
+        const MOST: usize = 4096;
+        self.names.extend(names_in_boot_ostree(&String::from_utf8_lossy(text)));
+        if self.names.len() > MOST {
+            *self = Self::unread();
+        }
+    }
+
+    /// Forgets the text, unless it may have to be written anew.
+    pub(crate) fn forget_text(&mut self) {
+        if self.leads_to.is_none() {
+            self.content = Vec::new();
+        }
     }
 
     /// One that was not read.
@@ -149,7 +173,7 @@ pub(crate) fn decide(
     let mut fate = Fate::default();
     let mut names: BTreeSet<LoaderPath> = foreign.iter().map(|foreign| foreign.path.clone()).collect();
     for Foreign { path, entry, .. } in foreign {
-        let mut to = path.clone();
+        let mut to = if path.is_renamed { path.renamed() } else { path.clone() };
         while is_taken(&to.relative()) || (to != *path && names.contains(&to)) {
             to = to.renamed();
         }

@@ -10,6 +10,8 @@ use system::{Context, SystemError};
 pub(crate) fn hold() -> Result<(), SystemError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let _boot = rustix::fs::open("/boot", flags, Mode::empty()).context("open", "/boot")?;
+    // Whether GRUB is on the ESP is seen at shutdown only if that is mounted then. Where there is none, there is nothing to hold.
+    let _esp = rustix::fs::open("/boot/efi", flags, Mode::empty());
     loop {
         rustix::event::pause();
     }

@@ -35,15 +35,43 @@ pub(crate) fn keep(roots: &Roots, new: &OwnedFd, kept: &[Kept]) -> Result<(), Sy
                 rewrite(&old, from.name(), &new, to.name(), content).context("rewrite", from)?;
             }
             Kept::AsItIs { .. } => {
-                if let Err(error) = second_name(kind, &old, from.name(), &new, to.name()).context("keep", from) {
-                    log::warn!("{error}: {from}, which libostree did not write, is not there after this update");
-                    // Part of it would pass for all of it.
-                    tree::remove(&new, to.name()).context("remove", to)?;
+                match second_name(kind, &old, from.name(), &new, to.name()).context("keep", from) {
+                    Ok(()) => {}
+                    // Room can be made.
+                    Err(error) if matches!(error.reason, Errno::NOSPC | Errno::DQUOT) => return Err(error),
+                    Err(error) => {
+                        log::warn!("{error}: it is moved when the update is in place");
+                        // Part of it would pass for all of it.
+                        tree::remove(&new, to.name()).context("remove", to)?;
+                    }
                 }
             }
         }
     }
     Ok(())
+}
+
+/// Moves what could not be kept otherwise, from the directory `old` that counts no more, and is about to be removed.
+pub(crate) fn move_the_rest(roots: &Roots, old: &str, kept: &[Kept]) {
+    let moved = |from: &LoaderPath, to: &LoaderPath| -> Result<(), SystemError> {
+        let open = |name: &str| dir::open(&roots.boot, name, OFlags::RDONLY | OFlags::DIRECTORY).context("open", name);
+        let (source, target) = (directory(&open(old)?, from)?, directory(&open("loader")?, to)?);
+        if tree::look_up(&target, to.name()).context("look at", to)?.is_some() {
+            return Ok(());
+        }
+        match rustix::fs::renameat(&source, from.name(), &target, to.name()) {
+            // It was removed meanwhile.
+            Err(Errno::NOENT) => Ok(()),
+            other => other.context("move", from),
+        }
+    };
+    for file in kept {
+        if let Kept::AsItIs { from, to } = file
+            && let Err(error) = moved(from, to)
+        {
+            log::warn!("{error}: {from}, which libostree did not write, is lost with this update");
+        }
+    }
 }
 
 /// The directory that a path is in.

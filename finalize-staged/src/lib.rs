@@ -7,6 +7,7 @@
 mod args;
 mod boot_complete;
 mod boot_files;
+mod boot_links;
 mod boot_plan;
 mod cleanup;
 mod deployment;

@@ -1,6 +1,6 @@
 //! What is in `boot/loader.N`: the entries that libostree lists, and the files of others, which are kept. Only reads.
 
-use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use ostree_formats::bls::BlsEntry;
 use ostree_formats::bootlink::{BootVersion, Bootlink};
@@ -44,12 +44,18 @@ pub(crate) fn read(roots: &Roots, bootversion: BootVersion) -> Result<LoaderEntr
     Ok(reader.found)
 }
 
-/// What is in a directory.
-type Names = Vec<(Vec<u8>, Kind)>;
-
 struct Reader<'a> {
     roots: &'a Roots,
     found: LoaderEntries,
+}
+
+/// Whether an entry is one of the list.
+enum Ours {
+    Yes,
+    /// It has one of libostree's names, and another's content.
+    No,
+    /// It has libostree's content, and leads nowhere: it is kept, under a name that libostree does not read.
+    LeadsNowhere,
 }
 
 /// What an entry of libostree's leads to.
@@ -62,18 +68,16 @@ enum Lead {
 }
 
 impl Reader<'_> {
-    fn open(&self, directory: &str) -> Result<(OwnedFd, Names), Error> {
+    fn names(&self, directory: &str) -> Result<Vec<(Vec<u8>, Kind)>, Error> {
         let shown = format!("/boot/{directory}");
         let opened =
             dir::open(&self.roots.boot, directory, OFlags::RDONLY | OFlags::DIRECTORY).context("open", &shown)?;
-        let names = tree::entries(&opened).context("list", &shown)?;
-        Ok((opened, names))
+        Ok(tree::entries(&opened).context("list", &shown)?)
     }
 
     /// Everything but `entries` is another's.
     fn read_loader(&mut self, directory: &str) -> Result<(), Error> {
-        let (_, names) = self.open(directory)?;
-        let names = names.into_iter().filter(|(name, _)| name != b"entries");
+        let names = self.names(directory)?.into_iter().filter(|(name, _)| name != b"entries");
         self.found.foreign.extend(names.map(|(name, kind)| Foreign {
             path: LoaderPath::beside(name),
             kind,
@@ -83,71 +87,99 @@ impl Reader<'_> {
     }
 
     fn read_entries(&mut self, directory: &str) -> Result<(), Error> {
-        let (opened, names) = self.open(directory)?;
-        for (name, kind) in names {
-            let path = LoaderPath::entry(name.clone());
-            let is_entry = kind == Kind::File && name.ends_with(b".conf");
+        for (name, kind) in self.names(directory)? {
+            let mut path = LoaderPath::entry(name.clone());
+            // Boot loaders follow links, and so does libostree.
+            let is_entry = matches!(kind, Kind::File | Kind::Link) && name.ends_with(b".conf");
             let ours = std::str::from_utf8(&name).ok().filter(|_| is_entry).and_then(name_of_ours);
-            if let Some((name, entry_name)) = ours
-                && self.ours(&opened, &path, name, entry_name)?
-            {
-                continue;
+            if let Some((name, entry_name)) = ours {
+                match self.ours(directory, &path, name, entry_name)? {
+                    Ours::Yes => continue,
+                    Ours::LeadsNowhere => path = path.no_name_of_ours(),
+                    Ours::No => {}
+                }
             }
-            let entry = if is_entry { Some(self.foreign(&opened, &path, &name)?) } else { None };
+            let entry = if is_entry { Some(self.foreign(directory, &path, &name)?) } else { None };
             self.found.foreign.push(Foreign { path, kind, entry });
         }
         Ok(())
     }
 
     /// Reads an entry that has one of libostree's names; whether it is one.
-    fn ours(&mut self, entries: &OwnedFd, path: &LoaderPath, name: &str, entry_name: EntryName) -> Result<bool, Error> {
-        let content = dir::read_no_link(entries, name, ENTRY_LIMIT).context("read", path)?;
+    fn ours(&mut self, entries: &str, path: &LoaderPath, name: &str, entry_name: EntryName) -> Result<Ours, Error> {
+        let content = match dir::read(&self.roots.boot, format!("{entries}/{name}"), ENTRY_LIMIT) {
+            // A link that leads to nothing, or what is too large to be an entry.
+            Err(Errno::NOENT | Errno::FBIG) => return Ok(Ours::No),
+            other => other.context("read", path)?,
+        };
         let entry = BlsEntry::parse(&content).map_err(|reason| Error::Entry { path: path.to_string(), reason })?;
         let kargs = KernelArguments::parse(&entry.all_options());
         let Some(link) = kargs.get("ostree").and_then(|link| link.parse::<Bootlink>().ok()) else {
             // Another system's, or the administrator's own.
-            return Ok(false);
+            return Ok(Ours::No);
         };
         let deployment = match self.follow(&link)? {
             Lead::Deployment(deployment) => deployment,
-            Lead::Elsewhere => return Ok(false),
+            Lead::Elsewhere => return Ok(Ours::No),
             Lead::Nothing => {
-                self.found.warnings.push(format!("{path} is dropped: its boot link /{link} leads to no deployment"));
+                // It may be another system's whose stateroot has the same name. libostree loads no sysroot with such an entry.
+                self.found.warnings.push(format!(
+                    "{path} leads to no deployment, since its boot link /{link} is not there: with new entries it is kept as {}, \
+                     which libostree does not read. If no other system needs it, remove it",
+                    path.renamed()
+                ));
                 self.found.is_incomplete = true;
-                return Ok(true);
+                return Ok(Ours::LeadsNowhere);
             }
         };
         let overlay_initrds = entry.values("initrd").filter_map(overlay_initrd).collect();
         let deployment = Deployment::read(self.roots, deployment, link.bootcsum, &mut self.found.warnings)?;
         let entry_name = Some(entry_name);
         self.found.deployments.push(Deployment { entry, entry_name, kargs, overlay_initrds, ..deployment });
-        Ok(true)
+        Ok(Ours::Yes)
     }
 
     /// Reads what an entry of another names, as far as that matters to us.
-    fn foreign(&mut self, entries: &OwnedFd, path: &LoaderPath, name: &[u8]) -> Result<ForeignEntry, Error> {
+    fn foreign(&mut self, entries: &str, path: &LoaderPath, name: &[u8]) -> Result<ForeignEntry, Error> {
         use std::os::unix::ffi::OsStrExt;
-        let content = match dir::read_no_link(entries, std::ffi::OsStr::from_bytes(name), FOREIGN_LIMIT) {
-            // A file that went, or was replaced by something else, since the directory was listed: what is there is kept.
-            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::INVAL) => return Ok(ForeignEntry::default()),
-            Err(Errno::FBIG) => return Ok(ForeignEntry::unread()),
+        let file = Path::new(entries).join(std::ffi::OsStr::from_bytes(name));
+        let content = match dir::read(&self.roots.boot, &file, FOREIGN_LIMIT) {
+            // A link that leads nowhere, or what went since the directory was listed: it names nothing.
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(ForeignEntry::default()),
+            // Something else by now.
+            Err(Errno::LOOP | Errno::ISDIR | Errno::INVAL) => return Ok(ForeignEntry::unread()),
+            Err(Errno::FBIG) => return Ok(self.names_in(&file).context("read", path)?),
             // `--plan` without root says what it can.
             Err(Errno::ACCESS) if !rustix::process::geteuid().is_root() => return Ok(ForeignEntry::unread()),
             other => other.context("read", path)?,
         };
         let mut entry = ForeignEntry::of(content);
-        if let Some(link) = entry.bootlink() {
-            match self.follow(&link)? {
-                Lead::Deployment(deployment) => entry.leads_to = Some((link, deployment)),
-                Lead::Nothing => {
-                    self.found
-                        .warnings
-                        .push(format!("{path} does not boot: its boot link /{link} leads to no deployment"));
-                }
-                Lead::Elsewhere => {}
-            }
+        if let Some(link) = entry.bootlink()
+            && let Lead::Deployment(deployment) = self.follow(&link)?
+        {
+            entry.leads_to = Some((link, deployment));
         }
+        entry.forget_text();
         Ok(entry)
+    }
+
+    /// What a large file names, read piece by piece.
+    fn names_in(&self, file: &Path) -> Result<ForeignEntry, Errno> {
+        const PIECE: usize = 64 << 10;
+        /// The longest name that may stand across the end of a piece.
+        const OVERLAP: usize = 512;
+        let opened = dir::open(&self.roots.boot, file, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        let (mut entry, mut buffer, mut kept) = (ForeignEntry::default(), vec![0; PIECE], 0);
+        loop {
+            let count = tree::fill(&opened, buffer.get_mut(kept..).unwrap_or_default())?;
+            let filled = kept + count;
+            entry.add_names_in(buffer.get(..filled).unwrap_or_default());
+            if filled < PIECE || entry.is_unread {
+                return Ok(entry);
+            }
+            buffer.copy_within(PIECE - OVERLAP.., 0);
+            kept = OVERLAP;
+        }
     }
 
     /// The deployment that a boot link leads to.

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use system::dir::{self, Kind};
 use system::{Context, SystemError, tree};
 
+use crate::boot_links;
 use crate::cleanup;
 use crate::deployment_list;
 use crate::error::Error;
@@ -38,11 +39,24 @@ pub(crate) fn clean() -> Result<(), Error> {
     if !is_any_without_boot_link(&sysroot)? {
         return Ok(());
     }
-    let roots = Roots::open_writable()?;
+    let roots = Roots::open_with_writable_sysroot()?;
     let mut failed = Vec::new();
     loop {
-        let lock = lock(&roots, PATIENCE, &|| {})?;
-        let paths: Vec<String> = old(&roots)?.into_iter().filter(|path| !failed.contains(path)).collect();
+        let lock = match lock(&roots, PATIENCE, &|| {}) {
+            Err(error @ Error::Locked { .. }) => {
+                log::info!("{error}: it cleans up at its end");
+                return Ok(());
+            }
+            other => other?,
+        };
+        let paths = match old(&roots) {
+            Err(error @ Error::UnknownLayout { .. }) => {
+                log::info!("{error}: cleaning up is left to ostree");
+                return Ok(());
+            }
+            other => other?,
+        };
+        let paths: Vec<String> = paths.into_iter().filter(|path| !failed.contains(path)).collect();
         let end = Instant::now() + SLICE;
         let is_done = paths.iter().all(|path| match remove_until(&roots.sysroot, path, end) {
             Ok(is_done) => is_done,
@@ -104,11 +118,13 @@ fn old(roots: &Roots) -> Result<Vec<String>, Error> {
     }
     let list = deployment_list::current(&sysroot);
     let current = sysroot.current(sysroot.bootversion, sysroot.subbootversion, list);
-    let staged = match RunOstree::open()? {
+    let mut kept = match RunOstree::open()? {
         Some(run) => run.deployments()?,
         None => Vec::new(),
     };
-    Ok(cleanup::old_deployments(roots, &current, &staged)?)
+    // Entries are in /boot, which may be another filesystem than it was; these are beside the deployments.
+    kept.extend(boot_links::deployments(&roots.sysroot)?);
+    Ok(cleanup::old_deployments(roots, &current, &kept)?)
 }
 
 /// Removes `path`, with all that is in it, until it is time to stop; whether it is gone.

@@ -26,6 +26,9 @@ use crate::staged::{Found, RunOstree};
 use crate::sysroot::{self, Sysroot};
 use crate::{handover, install, unit_drop_ins, xfs_directory};
 
+/// What of `/boot` is left free while the system runs: for the stamp, and for other programs.
+const LEFT_TO_OTHERS: u64 = 1 << 20;
+
 /// Prepares what is staged. An error is what finalization would fail with.
 pub(crate) fn prepare() -> Result<(), Error> {
     require_booted_and_root()?;
@@ -94,8 +97,13 @@ fn prepare_for(run: &RunOstree) -> Result<(), Error> {
 /// Only a `/boot` of its own is prepared: elsewhere installing is a hard link. Whether there is room.
 fn put_all_beside(roots: &Roots, run: &RunOstree, plan: &Finalization) -> Result<bool, Error> {
     let stat = rustix::fs::fstatvfs(&roots.boot).context("look at", "/boot")?;
-    if plan.files.bytes() > stat.f_bfree.saturating_mul(stat.f_frsize) {
+    let (needed, free) = (plan.files.bytes(), stat.f_bfree.saturating_mul(stat.f_frsize));
+    if needed > free {
         return Ok(false);
+    }
+    if needed > free.saturating_sub(LEFT_TO_OTHERS) {
+        log::info!("/boot would be full with the new kernel: it is installed at shutdown");
+        return Ok(true);
     }
     for install in plan.files.installs.iter().filter(|install| install.deployment == plan.target) {
         match put_beside(roots, run, install) {
@@ -240,7 +248,8 @@ fn check(
 /// What the administrator added to the entry of the deployment whose `/etc` is carried over: a new entry does not get it.
 fn warn_of_what_stays_behind(sysroot: &Sysroot, staged: &StagedState) {
     let merge = staged.merge_deployment.as_ref().and_then(|path| sysroot.find(path));
-    for path in merge.iter().flat_map(|deployment| deployment.initrds_of_the_administrator()) {
+    let initrds = merge.map(Deployment::initrds_of_the_administrator).unwrap_or_default();
+    for path in initrds.0.iter().chain(&initrds.1) {
         log::warn!(
             "the entry of /{} has the line \"initrd {path}\", which libostree did not write: the new entry will not have it. \
              Stage the update with --overlay-initrd to load a file with every new kernel",

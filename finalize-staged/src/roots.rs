@@ -59,6 +59,14 @@ impl Roots {
         Ok(Self::open_beside(outside)?)
     }
 
+    /// The same with only the physical root writable: `/boot` stays as it is.
+    pub(crate) fn open_with_writable_sysroot() -> Result<Self, Error> {
+        let outside = open(BOOT)?;
+        mount::enter_private_namespace().context("enter", "a mount namespace of its own")?;
+        make_writable(SYSROOT)?;
+        Ok(Self::open_beside(outside)?)
+    }
+
     /// Opens `/boot/ostree`, which may be a link; `None`: it is not there.
     pub(crate) fn boot_ostree(&self) -> Result<Option<OwnedFd>, SystemError> {
         match dir::open(&self.boot, "ostree", OFlags::RDONLY | OFlags::DIRECTORY) {

@@ -91,8 +91,10 @@ fn finalize_in(roots: &Roots, run: &RunOstree, progress: &mut Progress, lock_tim
             if used && circumstances.is_none() {
                 is_undone(roots, run, &staged.target.deployment, false)?;
             }
-            // `ostree` looks for the staged deployment where it was announced.
-            run.give_back()?;
+            // `ostree` looks for the staged deployment where it was announced. Another one may have been staged since.
+            if circumstances.is_some() {
+                run.give_back()?;
+            }
             return Err(handover::hand_over(reason));
         }
     };

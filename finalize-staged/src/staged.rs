@@ -174,7 +174,7 @@ impl RunOstree {
     pub(crate) fn deployments(&self) -> Result<Vec<DeploymentPath>, Error> {
         let mut deployments = Vec::new();
         for (name, path) in [(STAGED_NAME, STAGED), (KEPT_NAME, KEPT)] {
-            if let Some(bytes) = self.read(name)? {
+            if let Some(bytes) = self.read(name)?.filter(|bytes| !bytes.is_empty()) {
                 deployments.push(parse(&bytes, path)?.target.deployment);
             }
         }

@@ -67,7 +67,13 @@ pub(crate) fn run(
         }),
     };
     match synced {
-        Ok(()) => Ok(Swapped::Durably),
+        Ok(()) => {
+            if plan.swap == Swap::Loader {
+                let old = format!("loader.{}", plan.bootversion.other());
+                kept_files::move_the_rest(roots, &old, &plan.foreign.kept);
+            }
+            Ok(Swapped::Durably)
+        }
         Err(error) => {
             log::warn!("the update is in place, but {error}: what only the old list needs stays until the next update");
             Ok(Swapped::NotYetDurably)

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use system::dir;
+use system::dir::{self, Kind};
 use system::{Context, SystemError, copy, tree};
 
 use crate::durability;
@@ -54,7 +54,10 @@ fn keep(roots: &Roots) -> Result<(), SystemError> {
     }
     let ostree = install::boot_ostree(roots)?;
     let stat = rustix::fs::fstat(&ostree).context("look at", "/boot/ostree")?;
-    if stat.st_blocks != 0 {
+    let name = dir::stat_name(&roots.boot, "ostree").context("look at", "/boot/ostree")?;
+    let is_link = name.is_some_and(|name| name.kind == Kind::Link);
+    // A link is followed, and not exchanged with a directory.
+    if stat.st_blocks != 0 || is_link {
         return pad(&ostree).context("write to", "/boot/ostree");
     }
     let remove = || tree::remove(&roots.boot, ASIDE.as_bytes()).context("remove", SHOWN);

@@ -133,7 +133,15 @@ pub(crate) fn restore(
 ) -> Result<(), SystemError> {
     let etc = etc.as_fd();
     for (number, before) in list.iter().enumerate() {
-        if before.was == Was::NotSaved {
+        let is_lost = before.was == Was::Saved && !is_saved(saved, number)?;
+        if is_lost {
+            log::warn!(
+                "what {} of the new deployment was before the earlier run is lost: ostree/repo/tmp was emptied. It gets what \
+                 the new tree ships",
+                before.path
+            );
+        }
+        if is_lost || before.was == Was::NotSaved {
             restore_shipped(&before.path, shipped, etc)?;
         } else {
             let result = restore_one(before, number.to_string().as_bytes(), saved, shipped, etc);
@@ -141,6 +149,13 @@ pub(crate) fn restore(
         }
     }
     Ok(())
+}
+
+/// Whether a copy is there still.
+fn is_saved(saved: Option<BorrowedFd<'_>>, number: usize) -> Result<bool, SystemError> {
+    let Some(saved) = saved else { return Ok(false) };
+    let kind = tree::look_up(saved, number.to_string().as_bytes());
+    Ok(kind.context("look at", "what was saved of the new deployment's etc")?.is_some())
 }
 
 fn restore_one(
