@@ -3,6 +3,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use ostree_formats::cmdline::{Asked, BootTarget};
+use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::prepare_root_conf::{ComposefsMode, PrepareRootConf};
 use ostree_formats::repo_config;
 use rustix::fs::OFlags;
@@ -83,8 +85,8 @@ impl PhysicalRoot {
         deployment: &Deployment,
         conf: &PrepareRootConf,
         composefs: ComposefsMode,
-        image: ImageFacts,
-        signature: Option<SignatureFacts>,
+        (image, signature): (ImageFacts, Option<SignatureFacts>),
+        asked_for: &BootTarget,
     ) -> Result<Facts, SystemError> {
         let sysroot = self.at.display().to_string();
         // What is bound is the directory that a link stands for.
@@ -97,6 +99,7 @@ impl PhysicalRoot {
             boot_loader_link: self.found("boot/loader")? == Found::Link,
             repo_readonly: ask_repository && self.repository_is_read_only()?,
             var_marker: dir::exists(VAR_MARKER).context("look for", VAR_MARKER)?,
+            generator_mounts_var: self.generator_mounts_var(asked_for, &deployment.path)?,
             stateroot_var,
             dev_mounted: situation == Situation::Pid1 && self.is_mounted_on("dev")?,
             disk: if image.found == Found::File { disk(&self.directory)? } else { None },
@@ -106,6 +109,18 @@ impl PhysicalRoot {
                 .context("look at", format_args!("/{}", deployment.path))?,
             sysroot,
         })
+    }
+
+    /// Whether libostree's generator will find the stateroot of this deployment. It knows only the kernel command line: where
+    /// that chooses an Android slot it reads the slot's link, and wants `deploy/STATEROOT/…` in it.
+    fn generator_mounts_var(&self, asked_for: &BootTarget, deployment: &DeploymentPath) -> Result<bool, SystemError> {
+        if asked_for.asked == Asked::Ostree {
+            return Ok(true);
+        }
+        let link = dir::if_there(dir::open(&self.directory, &asked_for.path, OFlags::PATH | OFlags::NOFOLLOW));
+        let target = link.and_then(|link| link.map(|link| dir::read_link(link, "")).transpose());
+        let target = target.context("read the link", &asked_for.path)?;
+        Ok(target.is_some_and(|target| target.starts_with(&format!("deploy/{}/", deployment.stateroot))))
     }
 
     /// What is at a path on the physical root; a link at its end is not followed.

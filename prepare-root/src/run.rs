@@ -155,14 +155,14 @@ impl Request {
         // Where it has no value that could be one, that of Android's arguments is all there is.
         let otherwise = cmdline.ostree_target().ok();
         let may_recover_early = target::may_recover(&conf, composefs_argument.as_deref());
-        let found = match target::find(&physical, asked_for, otherwise, may_recover_early) {
+        let found = match target::find(&physical, asked_for.clone(), otherwise, may_recover_early) {
             Err(_) if purpose == Purpose::Boot && !physical.is_mounted()? => {
                 return Err(Cause::NotMounted(physical.at.display().to_string()));
             }
             other => other?,
         };
-        let Target { mut deployment, asked_for, recovery, warning } = found;
-        known.asked_for = Some(asked_for.clone());
+        let Target { mut deployment, asked_for: decided, recovery, warning } = found;
+        known.asked_for = Some(decided.clone());
         let conf = match early {
             Some(conf) => conf,
             None => {
@@ -199,8 +199,9 @@ impl Request {
             None
         };
         let image = image_facts(&mut deployment, &composefs)?;
-        let facts = physical.facts(self.situation, &deployment, &conf, composefs.mode, image, signature)?;
-        let resolved = Resolved { asked_for, recovery, init, warning };
+        let root = (image, signature);
+        let facts = physical.facts(self.situation, &deployment, &conf, composefs.mode, root, &asked_for)?;
+        let resolved = Resolved { asked_for: decided, recovery, init, warning };
         let plan = plan::plan(&conf, composefs, resolved, &facts)
             .map_err(|error| Cause::Plan { deployment: facts.deployment.path.clone(), error })?;
         Ok(Planned::Plan(Box::new(plan), physical, deployment))

@@ -1,5 +1,7 @@
 //! Android's slots: links of their own, which the boot loader's `androidboot.*` arguments choose.
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
 use namespace_tests::Initramfs;
 
@@ -7,10 +9,13 @@ use crate::bad_input::refused;
 use crate::recovery::links_out_of_step;
 
 fn boots(initramfs: &Initramfs, cmdline: &str, warning: &str) -> Result<()> {
-    let outcome = initramfs.run(["/sysroot", cmdline])?;
+    let outcome = initramfs.run(["--systemd=yes", "/sysroot", cmdline])?;
     ensure!(outcome.code == Some(0) && outcome.stderr.contains(warning), "{outcome:?}");
     let table = initramfs.mounts()?;
     ensure!(table.contains(&format!("/sysroot tmpfs of /{} ", initramfs.disk.deployment)), "{table}");
+    // The slot's link is missing, or its text has no stateroot: libostree's generator mounts no /var.
+    ensure!(table.contains("/sysroot/var tmpfs of /ostree/deploy/os/var "), "{table}");
+    ensure!(!Path::new("/run/ostree/initramfs-mount-var").exists());
     Ok(())
 }
 

@@ -24,6 +24,7 @@ fn base() -> Value {
         "boot-loader-link": true,
         "repo-readonly": false,
         "var-marker": false,
+        "generator-mounts-var": true,
         "stateroot-var": "directory",
         "dev-mounted": false,
         "disk": 65026,

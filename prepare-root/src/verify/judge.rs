@@ -48,9 +48,10 @@ pub(crate) fn judge(physical: &PhysicalRoot, path: &DeploymentPath, demand: &Dem
     let by_commit = if signature.is_none() { digest_of_commit(physical, path)? } else { None };
 
     let image = ImageFacts { found, seal };
-    let facts = physical.facts(Situation::Systemd, &deployment, &own.conf, decision.mode, image, signature)?;
-    let facts = as_finalized(facts, &deployment).context("look at", format_args!("{shown}/usr/etc"))?;
     let asked_for = BootTarget { path: shown.clone(), asked: Asked::Ostree, argument: String::new() };
+    let root = (image, signature);
+    let facts = physical.facts(Situation::Systemd, &deployment, &own.conf, decision.mode, root, &asked_for)?;
+    let facts = as_finalized(facts, &deployment).context("look at", format_args!("{shown}/usr/etc"))?;
     let resolved = Resolved { asked_for, recovery: None, init: None, warning: None };
     plan::plan(&own.conf, decision.clone(), resolved, &facts)?;
     if facts.deployment.hotfix_work != Found::Nothing && facts.signature.is_none() {
