@@ -41,6 +41,15 @@ pub(crate) struct Recovery {
     pub(crate) repair: String,
 }
 
+impl Recovery {
+    /// The repair gives the link of the slot at `path` its deployment, too.
+    pub(crate) fn with_slot(mut self, path: &str) -> Self {
+        let (target, link) = (text_of_slot(&self.deployment), format!("/sysroot{path}"));
+        self.repair = format!("{} && ln -sfnT {} {} && sync", self.repair, quoted(&target), quoted(&link));
+        self
+    }
+}
+
 /// Why none can stand in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NoRecovery {
@@ -52,9 +61,9 @@ pub(crate) enum NoRecovery {
     Unknown(DeploymentPath, Errno),
 }
 
-/// The boot link that the link of a slot at `path` leads to, by its text: `../ostree/boot.1/…` at `/ostree/root.a`.
-pub(crate) fn boot_link_of_slot(path: &str, target: &str) -> Option<Bootlink> {
-    let (directory, _) = path.rsplit_once('/')?;
+/// Where a link at `path` leads, by its text alone, without a leading slash: `../ostree/boot.1/…` at `/ostree/root.a`.
+pub(crate) fn by_text(path: &str, target: &str) -> String {
+    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
     let directory = if target.starts_with('/') { "" } else { directory };
     let mut names: Vec<&str> = Vec::new();
     for name in directory.split('/').chain(target.split('/')) {
@@ -64,7 +73,12 @@ pub(crate) fn boot_link_of_slot(path: &str, target: &str) -> Option<Bootlink> {
             name => names.push(name),
         }
     }
-    names.join("/").parse().ok()
+    names.join("/")
+}
+
+/// What the link of an Android slot has to say: libostree's generator takes the stateroot from this text.
+pub(crate) fn text_of_slot(deployment: &DeploymentPath) -> String {
+    format!("deploy/{}/deploy/{}", deployment.stateroot, deployment.id)
 }
 
 /// Decides. With several candidates the other bootversion's link is believed only if all are of one commit: bootserials
@@ -162,11 +176,10 @@ mod tests {
         let link = format!("ostree/boot.1/os/{}/0", "c".repeat(64));
         for target in [format!("../{link}"), format!("../../{link}/"), format!("/{link}"), link.replace("ostree/", "")]
         {
-            let found = boot_link_of_slot("/ostree/root.a", &target).map(|found| found.to_string());
-            assert_eq!(found.as_deref(), Some(link.as_str()), "{target}");
+            assert_eq!(by_text("/ostree/root.a", &target), link, "{target}");
         }
         for target in ["deploy/os/deploy/x.0", "../boot.1/os", ""] {
-            assert_eq!(boot_link_of_slot("/ostree/root.a", target), None, "{target}");
+            assert!(by_text("/ostree/root.a", target).parse::<Bootlink>().is_err(), "{target}");
         }
     }
 

@@ -66,6 +66,8 @@ fn find_one(
         Ok(recovery) => {
             let path = recovery.deployment.clone();
             let directory = dir::open_directory(physical, path.to_string()).context("open", format_args!("/{path}"))?;
+            let of_slot = asked_for.asked != Asked::Ostree;
+            let recovery = if of_slot { recovery.with_slot(&asked_for.path) } else { recovery };
             Ok((Deployment { path, directory, image: None }, Some(recovery)))
         }
         Err(NoRecovery::NoKernel) => Err(error.into()),
@@ -79,7 +81,7 @@ fn missing_boot_link(physical: &PhysicalRoot, asked_for: &BootTarget, error: &Lo
     match error {
         LookupError::Missing(_) => asked_for.path.parse().ok(),
         LookupError::Dangling { path, target } if asked_for.asked != Asked::Ostree => {
-            let link = recovery::boot_link_of_slot(path, target)?;
+            let link = recovery::by_text(path, target).parse().ok()?;
             let followed = lookup::follow(physical, &format!("/{link}"));
             matches!(followed, Err(LookupError::Missing(_))).then_some(link)
         }

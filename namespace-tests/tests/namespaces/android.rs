@@ -26,7 +26,11 @@ pub(crate) fn a_slot_whose_boot_link_is_missing_boots(initramfs: &mut Initramfs)
     let other = disk.deploy('b', 0)?;
     disk.file(&format!("{other}/usr/lib/modules/6.1/vmlinuz"), "another kernel")?;
     let cmdline = "androidboot.slot_suffix=_a androidboot.bootdevice=x root=PARTLABEL=system_a rw ostree=true";
-    boots(initramfs, cmdline, &format!("boot link {} is missing; booting", disk.bootlink))
+    boots(initramfs, cmdline, &format!("boot link {} is missing; booting", disk.bootlink))?;
+    let record = initramfs.read("/run/ostree/recovered-boot")?;
+    let slot = format!(" && ln -sfnT {} /sysroot/ostree/root.a && sync\n", text_of_slot(initramfs));
+    ensure!(record.contains(&slot), "{record}");
+    Ok(())
 }
 
 pub(crate) fn without_a_link_of_the_slot_ostree_counts(initramfs: &mut Initramfs) -> Result<()> {
@@ -40,11 +44,21 @@ pub(crate) fn a_slot_is_repaired_by_what_the_report_says(initramfs: &mut Initram
     disk.link("ostree/root.a", "../ostree/boot.1/os/gone/0")?;
     // A link that is there counts, whatever it is; ostree= does not.
     let cmdline = format!("androidboot.slot_suffix=_a {}", disk.argument());
-    let repair = format!("ln -sfn ..{} /sysroot/ostree/root.a", disk.bootlink);
+    let target = text_of_slot(initramfs);
+    let repair = format!("ln -sfn {target} /sysroot/ostree/root.a\n");
     let words = ["the boot link /ostree/root.a leads to ../ostree/boot.1/os/gone/0, which does not exist", &repair];
     let outcome = refused(initramfs, &["/sysroot", &cmdline], &words)?;
     ensure!(!outcome.stderr.contains("edit this one") && !outcome.stderr.contains(" ostree=/"), "{}", outcome.stderr);
     disk.remove("ostree/root.a")?;
-    disk.link("ostree/root.a", &format!("..{}", disk.bootlink))?;
-    boots(initramfs, &cmdline, "")
+    disk.link("ostree/root.a", &target)?;
+    let outcome = initramfs.run(["--systemd=yes", "/sysroot", &cmdline])?;
+    ensure!(outcome.code == Some(0) && outcome.stderr.is_empty(), "{outcome:?}");
+    // libostree's generator does that.
+    ensure!(!initramfs.mounts()?.contains("/sysroot/var "), "{}", initramfs.mounts()?);
+    Ok(())
+}
+
+/// The form in which aboot's tools write it, and libostree's generator reads it.
+fn text_of_slot(initramfs: &Initramfs) -> String {
+    initramfs.disk.deployment.replacen("ostree/", "", 1)
 }

@@ -78,10 +78,17 @@ fn a_slot_is_repaired_by_its_link() {
             asked: Asked::AndroidSlot,
             argument: "androidboot.slot_suffix=_a".to_owned(),
         });
-        let text = report(&failure, &healthy_disk());
-        let command = "mount -o remount,rw /sysroot && ln -sfn ../ostree/boot.0/os/c/0 /sysroot/ostree/root.a && sync";
-        assert!(text.contains(command) && !text.contains("ostree="), "{text}");
+        let mut survey = healthy_disk();
+        // The first link leads to a deployment that is not there.
+        survey.boot_links.insert(0, ("/ostree/boot.0/os/b/0".into(), "../../../deploy/os/deploy/gone.0".into()));
+        let text = report(&failure, &survey);
+        let slot = format!("ln -sfn {} /sysroot/ostree/root.a\n", &DEPLOYMENT[7..]);
+        let command = format!("mount -o remount,rw /sysroot && {slot}");
+        assert!(text.contains(&command) && !text.contains("ostree="), "{text}");
         assert_eq!(text.contains("then: /usr/lib/ostree/ostree-prepare-root /sysroot, then "), shell, "{text}");
+        survey.deployments.clear();
+        let text = report(&failure, &survey);
+        assert!(!text.contains("ln -s") && text.contains("boot a rescue system"), "{text}");
     }
     let unknown = failure(TargetError::UnknownSlot("androidboot.slot_suffix=_x".into()).into(), Situation::Systemd);
     let text = report(&unknown, &healthy_disk());
