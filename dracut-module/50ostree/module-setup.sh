@@ -90,13 +90,25 @@ _ostree_fail() {
     exit 1
 }
 
+# All values of a key in a group of a key file. A group may be repeated; the last value counts.
+_ostree_values() {
+    # The hold space has the line of the group.
+    sed -n "/^[[:space:]]*\[/ { h; d; }
+        /^[[:space:]]*$2[[:space:]]*=/ {
+            x
+            /^[[:space:]]*\[$1\][[:space:]]*\$/! { x; d; }
+            x
+            s/^[^=]*=[[:space:]]*//p
+        }" "$3"
+}
+
 # [composefs] keypath of the file that counts, or the default.
 _ostree_key_file() {
     local tree file key
     tree=$(_ostree_tree)
     file=$tree/etc/ostree/prepare-root.conf
     [[ -e $file ]] || file=$tree/usr/lib/ostree/prepare-root.conf
-    [[ -f $file ]] && key=$(sed -n '/^[[:space:]]*\[composefs\]/,/^[[:space:]]*\[/s/^[[:space:]]*keypath[[:space:]]*=[[:space:]]*//p' "$file" | tail -n 1)
+    [[ -f $file ]] && key=$(_ostree_values composefs keypath "$file" | tail -n 1)
     key=${key%"${key##*[![:space:]]}"}
     echo "${key:-/etc/ostree/initramfs-root-binding.key}"
 }
@@ -115,7 +127,7 @@ _ostree_say_who_mounts_boot() {
     [[ -n ${mount-} ]] || return 0
     # It speaks where nobody else does: a drop-in counts more than the main file.
     for file in "$initdir"/{usr/lib,etc}/ostree/prepare-root.conf "$initdir"/{usr/lib,etc}/ostree/prepare-root.conf.d/*.conf; do
-        [[ -f $file ]] && sed -n '/^[[:space:]]*\[boot\]/,/^[[:space:]]*\[/p' "$file" | grep -q '^[[:space:]]*mount[[:space:]]*=' && return 0
+        [[ -f $file ]] && _ostree_values boot mount "$file" | grep -q '' && return 0
     done
     file=$initdir/usr/lib/ostree/prepare-root.conf.d/10-dracut.conf
     mkdir -p "${file%/*}"

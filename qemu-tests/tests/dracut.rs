@@ -172,7 +172,8 @@ impl Image<'_> {
 
 fn the_image_has_what_a_boot_needs(guest: Guest) -> Result<()> {
     let key = "usr/share/keys/image.pub";
-    let conf = format!("[sysroot]\nreadonly=true\n[composefs]\nkeypath=/{key}\n");
+    // A group may be repeated.
+    let conf = format!("[sysroot]\nreadonly=true\n[composefs]\nenabled=no\n[composefs]\nkeypath=/{key}\n");
     let build = Build::on(guest)?
         .with_file("etc/ostree/prepare-root.conf", &conf)?
         .with_file("etc/ostree/prepare-root.conf.d/20-device.conf", "[boot]\non-failure=reboot\n")?
@@ -226,7 +227,7 @@ fn another_tree_than_its_own_gives_the_same_image(guest: Guest) -> Result<()> {
 }
 
 fn who_mounts_boot_can_be_said(guest: Guest) -> Result<()> {
-    let conf = "[sysroot]\nreadonly=true\n[boot]\nrecover=yes\nmount = no\n";
+    let conf = "[sysroot]\nreadonly=true\n[boot]\nrecover=yes\n[boot]\nmount = no\n";
     let build = Build::on(guest)?.with_file("etc/ostree/prepare-root.conf", conf)?;
     let image = build.dracut("")?;
     ensure!(image.read("etc/ostree/prepare-root.conf")? == conf);

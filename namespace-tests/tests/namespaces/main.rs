@@ -8,6 +8,7 @@ mod beside_the_peer;
 mod boot;
 mod composefs;
 mod console;
+mod dracut;
 mod failing;
 mod init;
 mod pid1;
@@ -222,6 +223,7 @@ fn main() -> ExitCode {
             no_error_makes_another_deployment_the_one_that_was_meant,
             a_report_does_not_take_an_error_for_absence,
         ),
+        series!(dracut: a_group_may_be_repeated),
         stories!(recovery:
             the_only_deployment_with_that_kernel_is_booted,
             of_two_with_one_commit_the_other_link_decides,
