@@ -6,11 +6,12 @@ use system::shell::quoted;
 
 use crate::composefs::ComposefsError;
 
-/// The command that gives a hotfix up: without this directory `/usr` is that of the tree again.
+/// The command that gives a hotfix up: without this directory `/usr` is that of the tree again. `ostree admin unlock` has made the
+/// deployment mutable, and an initramfs has no `chattr`.
 pub(super) fn give_up_hotfix(sysroot: &str, deployment: &DeploymentPath) -> String {
     let directory = format!("{sysroot}/{deployment}");
     format!(
-        "to give up the hotfix: mount -o remount,rw {} && chattr -i {} && rm -rf {}",
+        "to give up the hotfix: mount -o remount,rw {} && {{ chattr -i {} 2>/dev/null; rm -rf {}; }}",
         quoted(sysroot),
         quoted(&directory),
         quoted(&format!("{directory}/.usr-ovl-work"))
@@ -36,5 +37,30 @@ pub(super) fn without_image(error: &ComposefsError) -> Option<&'static str> {
             "to boot this entry without an image, with nothing verified: ostree.prepare-root.composefs=0 at the boot menu",
         ),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hotfix_is_given_up_without_chattr() {
+        let root = tempfile::tempdir().unwrap();
+        let sysroot = root.path().join("sys root").display().to_string();
+        let deployment: DeploymentPath = format!("ostree/deploy/os/deploy/{}.0", "a".repeat(64)).parse().unwrap();
+        let work = std::path::PathBuf::from(format!("{sysroot}/{deployment}/.usr-ovl-work/work"));
+        std::fs::create_dir_all(&work).unwrap();
+        // An initramfs has this program, and no chattr.
+        let programs = root.path().join("bin");
+        std::fs::create_dir(&programs).unwrap();
+        std::os::unix::fs::symlink("/bin/rm", programs.join("rm")).unwrap();
+        let told = give_up_hotfix(&sysroot, &deployment);
+        let command = told.strip_prefix("to give up the hotfix: ").unwrap();
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", &format!("mount() {{ :; }}; {command}")]).env("PATH", programs);
+        let output = shell.output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{command}: {output:?}");
+        assert!(!work.parent().unwrap().exists(), "{command}");
     }
 }
