@@ -3,15 +3,20 @@
 //! INI crates speak other dialects (quotes, inline comments, nesting); what `libostree` reads with `GKeyFile` must mean
 //! the same here. See "Key-value file parser" in GLib's reference.
 //!
+//! A file is taken apart by its bytes; only what is asked for has to be UTF-8.
+//!
 //! A group may be opened more than once: GLib merges all of that name, and of a key that stands twice in a group the last
 //! one counts. Files that were extended with `>>` depend on that.
 
 /// What makes a text no key file. `line` counts from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyfileError {
-    /// The bytes are not UTF-8.
-    #[error("not UTF-8 text")]
-    NotUtf8,
+    /// The bytes of a file, or of a value, are not UTF-8.
+    #[error("{}not UTF-8 text", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+    NotUtf8 {
+        /// Where, if only a value was looked at.
+        line: Option<usize>,
+    },
     /// A NUL byte.
     #[error("line {line}: a NUL byte")]
     Nul {
@@ -48,18 +53,28 @@ pub enum KeyfileError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry<'a> {
     /// The key.
-    pub key: &'a str,
+    pub key: &'a [u8],
     /// The value as written, up to the end of the line (as `g_key_file_get_value`).
-    pub value: &'a str,
+    pub value: &'a [u8],
     /// Line, from 1.
     pub line: usize,
+}
+
+impl<'a> Entry<'a> {
+    /// The value as text.
+    ///
+    /// # Errors
+    /// [`KeyfileError::NotUtf8`].
+    pub fn text(&self) -> Result<&'a str, KeyfileError> {
+        std::str::from_utf8(self.value).map_err(|_| KeyfileError::NotUtf8 { line: Some(self.line) })
+    }
 }
 
 /// One `[group]` with the entries up to the next, in their order. The same name may come again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group<'a> {
     /// The name.
-    pub name: &'a str,
+    pub name: &'a [u8],
     /// Its line, from 1.
     pub line: usize,
     /// What it holds.
@@ -79,46 +94,46 @@ impl<'a> Keyfile<'a> {
     /// # Errors
     /// See [`KeyfileError`]; nothing is skipped silently.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, KeyfileError> {
-        let text = std::str::from_utf8(bytes).map_err(|_| KeyfileError::NotUtf8)?;
         let mut groups: Vec<Group<'a>> = Vec::new();
-        for (line, raw) in (1..).zip(text.split('\n')) {
-            if raw.contains('\0') {
+        for (line, raw) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+            if raw.contains(&0) {
                 return Err(KeyfileError::Nul { line });
             }
-            let content = raw.strip_suffix('\r').unwrap_or(raw).trim_start_matches(is_space);
-            if content.is_empty() || content.starts_with('#') {
+            let content = trim_start(raw.strip_suffix(b"\r").unwrap_or(raw));
+            if content.is_empty() || content.starts_with(b"#") {
                 continue;
             }
             if let Some(name) = group_name(content) {
-                let impossible = name.is_empty() || name.contains(['[', ']']) || name.contains(char::is_control);
-                if impossible {
-                    return Err(KeyfileError::GroupName { line, name: shorten(name) });
+                let impossible = |byte: &u8| matches!(byte, b'[' | b']') || byte.is_ascii_control();
+                if name.is_empty() || name.iter().any(impossible) {
+                    return Err(KeyfileError::GroupName { line, name: shorten_bytes(name) });
                 }
                 groups.push(Group { name, line, entries: Vec::new() });
                 continue;
             }
-            let syntax = || KeyfileError::Syntax { line, text: shorten(content) };
-            let (key, value) = content.split_once('=').ok_or_else(syntax)?;
-            let key = key.trim_end_matches(is_space);
+            let syntax = || KeyfileError::Syntax { line, text: shorten_bytes(content) };
+            let (key, value) = split_once(content, b'=').ok_or_else(syntax)?;
+            let key = trim_end(key);
             if !is_key(key) {
                 return Err(syntax());
             }
-            let group = groups.last_mut().ok_or_else(|| KeyfileError::KeyOutsideGroup { line, key: shorten(key) })?;
-            group.entries.push(Entry { key, value: value.trim_start_matches(is_space), line });
+            let group =
+                groups.last_mut().ok_or_else(|| KeyfileError::KeyOutsideGroup { line, key: shorten_bytes(key) })?;
+            group.entries.push(Entry { key, value: trim_start(value), line });
         }
         Ok(Self { groups })
     }
 
     /// The value of a key; where a key stands twice the last one counts, as in GLib.
     pub fn get(&self, group: &str, key: &str) -> Option<&Entry<'a>> {
-        let entries = self.groups.iter().filter(|g| g.name == group).flat_map(|g| &g.entries);
-        entries.rev().find(|e| e.key == key)
+        let entries = self.groups.iter().filter(|g| g.name == group.as_bytes()).flat_map(|g| &g.entries);
+        entries.rev().find(|e| e.key == key.as_bytes())
     }
 }
 
 /// A GKeyFile boolean: `true`, `false`, `1`, `0`, with white space after it allowed. Nothing else is one.
 pub fn boolean(value: &str) -> Option<bool> {
-    match value.trim_end_matches(is_space) {
+    match value.trim_end_matches(|c| u8::try_from(c).is_ok_and(is_space)) {
         "true" | "1" => Some(true),
         "false" | "0" => Some(false),
         _ => None,
@@ -152,23 +167,50 @@ pub fn string_list(value: &str) -> Option<Vec<String>> {
 }
 
 /// `g_ascii_isspace`.
-fn is_space(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0b' | b'\x0c')
+}
+
+fn trim_start(mut text: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = text
+        && is_space(*first)
+    {
+        text = rest;
+    }
+    text
+}
+
+fn trim_end(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., last] = text
+        && is_space(*last)
+    {
+        text = rest;
+    }
+    text
+}
+
+fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|byte| *byte == separator)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// `[NAME]`, white space after it allowed.
-fn group_name(content: &str) -> Option<&str> {
-    content.strip_prefix('[')?.trim_end_matches(is_space).strip_suffix(']')
+fn group_name(content: &[u8]) -> Option<&[u8]> {
+    trim_end(content.strip_prefix(b"[")?).strip_suffix(b"]")
 }
 
-fn is_key(key: &str) -> bool {
-    let name = match key.split_once('[') {
+fn is_key(key: &[u8]) -> bool {
+    let name = match split_once(key, b'[') {
         // A locale: Name[de]=…
-        Some((name, locale)) if locale.ends_with(']') => name,
+        Some((name, locale)) if locale.ends_with(b"]") => name,
         Some(_) => return false,
         None => key,
     };
-    !name.is_empty() && !name.contains(']') && !name.starts_with(is_space) && !name.ends_with(is_space)
+    !name.is_empty() && !name.contains(&b']') && trim_end(name) == name && trim_start(name) == name
+}
+
+fn shorten_bytes(text: &[u8]) -> String {
+    shorten(&String::from_utf8_lossy(text))
 }
 
 /// The beginning of a text that is too long for a message.
@@ -183,7 +225,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn get<'a>(text: &'a str, group: &str, key: &str) -> Option<&'a str> {
-        Keyfile::parse(text.as_bytes()).unwrap().get(group, key).map(|e| e.value)
+        Keyfile::parse(text.as_bytes()).unwrap().get(group, key).map(|e| e.text().unwrap())
     }
 
     #[test]
@@ -251,7 +293,16 @@ mod tests {
         ] {
             assert_eq!(Keyfile::parse(text.as_bytes()).unwrap_err().to_string(), message);
         }
-        assert_eq!(Keyfile::parse(b"[a]\nk=\xff\n"), Err(KeyfileError::NotUtf8));
+    }
+
+    #[test]
+    fn only_what_is_asked_for_has_to_be_utf_8() {
+        let bytes = b"# \xe4\n[gr\xe4]\nk=1\n[a]\nk\xe4=2\nname[de]=\xe4\nbad=\xe4\nk=v\n";
+        let keyfile = Keyfile::parse(bytes).unwrap();
+        assert_eq!(keyfile.get("a", "k").unwrap().text(), Ok("v"));
+        let error = keyfile.get("a", "bad").unwrap().text().unwrap_err();
+        assert_eq!(error.to_string(), "line 7: not UTF-8 text");
+        assert!(Keyfile::parse(b"[a]\nk=v\n\xe4\n").unwrap_err().to_string().starts_with("line 3: "));
     }
 
     proptest! {
@@ -279,7 +330,7 @@ mod tests {
             let parsed = Keyfile::parse(text.as_bytes()).unwrap();
             for (group, entries) in &groups {
                 for (key, value) in entries {
-                    prop_assert_eq!(parsed.get(group, key).map(|e| e.value), Some(value.as_str()));
+                    prop_assert_eq!(parsed.get(group, key).map(|e| e.value), Some(value.as_bytes()));
                 }
             }
         }

@@ -10,7 +10,7 @@ pub fn followed(bytes: &[u8]) -> Option<String> {
     ["refspec", "baserefspec", "container-image-reference"]
         .iter()
         .find_map(|key| keyfile.get("origin", key))
-        .map(|entry| entry.value.to_owned())
+        .map(|entry| String::from_utf8_lossy(entry.value).into_owned())
 }
 
 /// Whether `ostree admin pin` has marked the deployment: it is kept until that is taken back.
@@ -19,8 +19,8 @@ pub fn followed(bytes: &[u8]) -> Option<String> {
 /// Of a file that cannot be read nobody knows.
 pub fn is_pinned(bytes: &[u8]) -> Result<bool, KeyfileError> {
     let keyfile = Keyfile::parse(bytes)?;
-    let pinned = keyfile.get("libostree-transient", "pinned");
-    Ok(pinned.and_then(|entry| boolean(entry.value)).unwrap_or(false))
+    let Some(pinned) = keyfile.get("libostree-transient", "pinned") else { return Ok(false) };
+    Ok(boolean(pinned.text()?).unwrap_or(false))
 }
 
 #[cfg(test)]

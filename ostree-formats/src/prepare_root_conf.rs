@@ -10,7 +10,7 @@ mod error;
 mod keys;
 mod layers;
 
-use crate::keyfile::{Entry, Keyfile, shorten};
+use crate::keyfile::{Entry, Keyfile, KeyfileError, shorten};
 use serde::Serialize;
 
 pub use error::{ConfError, Problem};
@@ -190,40 +190,44 @@ impl<'f, 't> Given<'f, 't> {
     }
 
     fn then(self, later: &'f Entry<'t>) -> Self {
-        let is_the_same = self.counts.value.trim_end() == later.value.trim_end();
+        let is_the_same = text(self.counts.value).trim_end() == text(later.value).trim_end();
         Self { counts: later, differs: if is_the_same { self.differs } else { Some(self.counts) } }
     }
 }
 
 impl Parsed {
     fn apply(&mut self, file: &ConfigFile, kind: FileKind) {
-        let keyfile = match Keyfile::parse(&file.bytes) {
+        // Everything in this file is for us, so all of it is to be text.
+        let is_text = std::str::from_utf8(&file.bytes).map_err(|_| KeyfileError::NotUtf8 { line: None });
+        let keyfile = match is_text.and_then(|_| Keyfile::parse(&file.bytes)) {
             Ok(keyfile) => keyfile,
             Err(error) => return self.error(file, Problem::Syntax(error)),
         };
         let mut unknown = 0;
         let mut given = [const { None::<Given<'_, '_>> }; KNOWN.len()];
         for group in &keyfile.groups {
-            if !KNOWN.iter().any(|known| known.group == group.name) {
+            let name = text(group.name);
+            if !KNOWN.iter().any(|known| known.group == name) {
                 unknown += 1;
                 if unknown <= MOST_UNKNOWN {
-                    let nearest = keys::nearest(group.name, KNOWN.iter().map(|known| known.group));
-                    let what = format!("unknown group [{}]", shorten(group.name));
+                    let nearest = keys::nearest(name, KNOWN.iter().map(|known| known.group));
+                    let what = format!("unknown group [{}]", shorten(name));
                     self.warn(file, format!("line {}: {what}{}", group.line, did_you_mean(nearest)));
                 }
                 continue;
             }
             for entry in &group.entries {
+                let key = text(entry.key);
                 let mut slots = KNOWN.iter().zip(&mut given);
-                if let Some((_, slot)) = slots.find(|(known, _)| known.is(group.name, entry.key)) {
+                if let Some((_, slot)) = slots.find(|(known, _)| known.is(name, key)) {
                     *slot = Some(slot.take().map_or(Given::first(entry), |given| given.then(entry)));
                     continue;
                 }
                 unknown += 1;
                 if unknown <= MOST_UNKNOWN {
-                    let keys = KNOWN.iter().filter(|known| known.group == group.name).map(|known| known.key);
-                    let what = format!("unknown key {:?} in [{}]", shorten(entry.key), group.name);
-                    let nearest = did_you_mean(keys::nearest(entry.key, keys));
+                    let keys = KNOWN.iter().filter(|known| known.group == name).map(|known| known.key);
+                    let what = format!("unknown key {:?} in [{}]", shorten(key), name);
+                    let nearest = did_you_mean(keys::nearest(key, keys));
                     self.warn(file, format!("line {}: {what}{nearest}", entry.line));
                 }
             }
@@ -235,11 +239,11 @@ impl Parsed {
             let Some(Given { counts, differs }) = given else { continue };
             if let Some(earlier) = differs {
                 let (key, group) = (known.key, known.group);
-                let both =
-                    format!("{:?}, and line {} says {:?}", shorten(counts.value), earlier.line, shorten(earlier.value));
+                let (later, before) = (shorten(text(counts.value)), shorten(text(earlier.value)));
+                let both = format!("{later:?}, and line {} says {before:?}", earlier.line);
                 self.warn(file, format!("line {}: [{group}] {key} = {both}; the later line counts", counts.line));
             }
-            self.set(file, kind, known, counts.value, counts.line);
+            self.set(file, kind, known, text(counts.value), counts.line);
         }
     }
 
@@ -266,6 +270,11 @@ impl Parsed {
     fn warn(&mut self, file: &ConfigFile, text: String) {
         self.warnings.push(format!("{}: {text}", file.path));
     }
+}
+
+/// A part of a file that is UTF-8: it was split at characters of ASCII, and is text as well.
+fn text(part: &[u8]) -> &str {
+    std::str::from_utf8(part).unwrap_or_default()
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {

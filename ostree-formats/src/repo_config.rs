@@ -3,21 +3,26 @@
 use std::fmt;
 
 use crate::bls::{FieldError, check_field, last_of_each};
-use crate::keyfile::{Keyfile, KeyfileError, boolean, shorten, string_list};
+use crate::keyfile::{Entry, Keyfile, KeyfileError, boolean, shorten, string_list};
 
 /// Legacy `[sysroot] readonly` of `ostree/repo/config`; new systems say it in `prepare-root.conf`.
 ///
-/// A file that is damaged, or a value that is no boolean, counts as "not said": this is an old fallback on a disk that
-/// nobody vouches for, and libostree boots on here, too.
-pub fn sysroot_readonly(bytes: &[u8]) -> bool {
-    let parsed = Keyfile::parse(bytes).ok();
-    parsed.and_then(|k| boolean(k.get("sysroot", "readonly")?.value)).unwrap_or(false)
+/// # Errors
+/// The file is damaged, or the value is no boolean. libostree takes both for "not said", and boots.
+pub fn sysroot_readonly(bytes: &[u8]) -> Result<bool, RepoConfigError> {
+    let keyfile = Keyfile::parse(bytes)?;
+    let Some(entry) = keyfile.get("sysroot", "readonly") else { return Ok(false) };
+    let value = entry.text()?;
+    let wanted = "it is true or false";
+    boolean(value).ok_or_else(|| RepoConfigError::Value { key: "readonly", value: shorten(value), wanted })
 }
 
 /// Whether objects are files with the owner, mode and attributes that their names are made from (`[core] mode`).
-pub fn is_bare(bytes: &[u8]) -> bool {
-    let parsed = Keyfile::parse(bytes).ok();
-    parsed.is_some_and(|keyfile| keyfile.get("core", "mode").is_none_or(|entry| entry.value == "bare"))
+///
+/// # Errors
+/// The file is damaged.
+pub fn is_bare(bytes: &[u8]) -> Result<bool, KeyfileError> {
+    Ok(Keyfile::parse(bytes)?.get("core", "mode").is_none_or(|entry| entry.value == b"bare"))
 }
 
 /// `sysroot.bootloader`.
@@ -97,18 +102,18 @@ impl RepoConfig {
     /// See [`RepoConfigError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, RepoConfigError> {
         let keyfile = Keyfile::parse(bytes)?;
-        let get = |key: &'static str| keyfile.get("sysroot", key).map(|entry| entry.value);
+        let get = |key: &'static str| keyfile.get("sysroot", key).map(Entry::text).transpose();
         let wrong = |key, value: &str, wanted| RepoConfigError::Value { key, value: shorten(value), wanted };
-        let bootloader = get("bootloader").unwrap_or("auto");
+        let bootloader = get("bootloader")?.unwrap_or("auto");
         let known = BOOTLOADERS.iter().find(|(name, _)| *name == bootloader).map(|(_, bootloader)| *bootloader);
         let known = known.ok_or_else(|| {
             wrong("bootloader", bootloader, "it is auto, none, grub2, syslinux, uboot, zipl or aboot")
         })?;
-        let bootprefix = match get("bootprefix") {
+        let bootprefix = match get("bootprefix")? {
             Some(value) => boolean(value).ok_or_else(|| wrong("bootprefix", value, "it is true or false"))?,
             None => false,
         };
-        let list = get("bls-append-except-default").unwrap_or_default();
+        let list = get("bls-append-except-default")?.unwrap_or_default();
         let no_list = || wrong("bls-append-except-default", list, "it is a list of key=value, separated by semicolons");
         let list = string_list(list).ok_or_else(no_list)?;
         let mut fields = Vec::new();
@@ -123,7 +128,7 @@ impl RepoConfig {
         let fields = fields.iter().enumerate().filter(counts);
         let bls_append_except_default =
             fields.map(|(_, (key, value))| ((*key).to_owned(), (*value).to_owned())).collect();
-        let tries = get("boot-counting-tries").unwrap_or("0");
+        let tries = get("boot-counting-tries")?.unwrap_or("0");
         // libostree's own limit.
         let digits = Some(tries).filter(|tries| tries.bytes().all(|byte| byte.is_ascii_digit()));
         let boot_counting_tries = digits.and_then(|digits| digits.parse().ok()).filter(|tries| *tries <= 5);
@@ -197,13 +202,28 @@ mod tests {
 
     #[test]
     fn only_a_clear_yes_counts() {
-        assert!(sysroot_readonly(b"[core]\nmode=bare\n\n[sysroot]\nreadonly=true\n"));
+        let sysroot_readonly = |bytes: &[u8]| sysroot_readonly(bytes).map_err(|error| error.to_string());
+        assert_eq!(sysroot_readonly(b"[core]\nmode=bare\n\n[sysroot]\nreadonly=true\n"), Ok(true));
+        // A comment in Latin-1.
+        assert_eq!(sysroot_readonly(b"# f\xfcr alle\n[sysroot]\nreadonly=true\n"), Ok(true));
+        let bytes = b"# f\xfcr alle\n[sysroot]\nbootloader=none\n";
+        assert_eq!(RepoConfig::parse(bytes).unwrap().bootloader, Bootloader::None);
+        assert_eq!(is_bare(bytes), Ok(true));
+        assert_eq!(
+            RepoConfig::parse(b"[sysroot]\nbootloader=\xfc\n").unwrap_err().to_string(),
+            "line 2: not UTF-8 text"
+        );
         // As `ostree config get` reads it: somebody appended to the file.
-        assert!(sysroot_readonly(b"[sysroot]\nreadonly=false\n[core]\nmode=bare\n[sysroot]\nreadonly=true\n"));
-        for text in
-            ["", "[sysroot]\nreadonly=yes\n", "[core]\nreadonly=true\n", "garbage", "[sysroot]\nreadonly=false\n"]
-        {
-            assert!(!sysroot_readonly(text.as_bytes()), "{text:?}");
+        let appended = b"[sysroot]\nreadonly=false\n[core]\nmode=bare\n[sysroot]\nreadonly=true\n";
+        assert_eq!(sysroot_readonly(appended), Ok(true));
+        for text in ["", "[core]\nreadonly=true\n", "[sysroot]\nreadonly=false\n"] {
+            assert_eq!(sysroot_readonly(text.as_bytes()), Ok(false), "{text:?}");
+        }
+        for (text, message) in [
+            ("[sysroot]\nreadonly=yes\n", "sysroot.readonly=yes: it is true or false"),
+            ("garbage", "line 1: \"garbage\" is neither a [group], nor a key=value, nor a comment"),
+        ] {
+            assert_eq!(sysroot_readonly(text.as_bytes()), Err(message.to_owned()));
         }
     }
 }

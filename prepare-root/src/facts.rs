@@ -154,6 +154,8 @@ pub(crate) struct Facts {
     pub(crate) boot_loader_link: bool,
     /// Legacy `[sysroot] readonly` in `ostree/repo/config`; only looked for when the configuration leaves it open.
     pub(crate) repo_readonly: bool,
+    /// Why that file does not say it, if it is damaged.
+    pub(crate) repo_problem: Option<String>,
     /// `/run/ostree/initramfs-mount-var` exists.
     pub(crate) var_marker: bool,
     /// libostree's generator, which mounts `/var` with systemd, finds the stateroot in what was asked for. Of an Android slot it

@@ -93,11 +93,13 @@ impl PhysicalRoot {
         let stateroot_var = self.found_at_end(&deployment.path.stateroot_var(), OFlags::empty())?;
         // With an image it does not count, and nothing of a disk that is to be verified is read for nothing.
         let ask_repository = conf.sysroot_readonly != Some(true) && composefs <= ComposefsMode::Maybe;
+        let repo = if ask_repository { self.repository_is_read_only()? } else { RepoReadonly::default() };
         Ok(Facts {
             situation,
             sysroot_read_only: mount::is_read_only(&self.directory).context("look at", &sysroot)?,
             boot_loader_link: self.found("boot/loader")? == Found::Link,
-            repo_readonly: ask_repository && self.repository_is_read_only()?,
+            repo_readonly: repo.on,
+            repo_problem: repo.problem,
             var_marker: dir::exists(VAR_MARKER).context("look for", VAR_MARKER)?,
             generator_mounts_var: self.generator_mounts_var(asked_for, &deployment.path)?,
             stateroot_var,
@@ -133,14 +135,27 @@ impl PhysicalRoot {
         Ok(found(stat))
     }
 
-    /// The old place of `[sysroot] readonly`; a file that is not there, or no configuration, says nothing.
-    fn repository_is_read_only(&self) -> Result<bool, SystemError> {
+    /// The old place of `[sysroot] readonly`; a file that is not there says nothing.
+    fn repository_is_read_only(&self) -> Result<RepoReadonly, SystemError> {
         match dir::read(&self.directory, REPO_CONFIG, REPO_CONFIG_LIMIT) {
-            Ok(bytes) => Ok(repo_config::sysroot_readonly(&bytes)),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ISDIR | Errno::INVAL | Errno::FBIG) => Ok(false),
+            Ok(bytes) => Ok(match repo_config::sysroot_readonly(&bytes) {
+                Ok(on) => RepoReadonly { on, problem: None },
+                Err(error) => RepoReadonly { problem: Some(error.to_string()), ..RepoReadonly::default() },
+            }),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ISDIR | Errno::INVAL | Errno::FBIG) => {
+                Ok(RepoReadonly::default())
+            }
             Err(error) => Err(error).context("read", format_args!("/{REPO_CONFIG}")),
         }
     }
+}
+
+/// What the repository's configuration says of `/sysroot`.
+#[derive(Debug, Default)]
+struct RepoReadonly {
+    on: bool,
+    /// Why that cannot be told.
+    problem: Option<String>,
 }
 
 fn deployment_facts(

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::composefs::{self, ComposefsError, Decision, IMAGE, ImageRoot};
 use crate::facts::{DeploymentFacts, Facts, Found, Situation};
+use crate::physical_root::REPO_CONFIG;
 use crate::recovery::{self, Recovery};
 use crate::step::{Access, Place, Step, Upper};
 
@@ -89,6 +90,11 @@ pub(crate) fn plan(
     let sysroot_ro = sysroot_readonly(conf, composefs.mode, facts);
     let mut warnings: Vec<String> = composefs.warning.into_iter().chain(unsealed).collect();
     warnings.extend(resolved.warning);
+    warnings.extend(facts.repo_problem.as_ref().map(|problem| {
+        format!(
+            "/{REPO_CONFIG}: {problem}; /sysroot is writable, whatever [sysroot] readonly says there: correct the file"
+        )
+    }));
     warnings.extend(lost_at_reboot(conf));
     warnings.extend(resolved.recovery.as_ref().map(recovery::warning));
 

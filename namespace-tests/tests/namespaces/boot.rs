@@ -173,7 +173,8 @@ pub(crate) fn sysroot_is_read_only_when_the_configuration_says_so(initramfs: &mu
 }
 
 pub(crate) fn sysroot_is_read_only_when_the_repository_says_so(initramfs: &mut Initramfs) -> Result<()> {
-    initramfs.disk.file("ostree/repo/config", "[sysroot]\nreadonly=true\n")?;
+    // A comment that is no UTF-8 is nothing to GLib.
+    initramfs.disk.file("ostree/repo/config", b"# f\xfcr alle\n[sysroot]\nreadonly=true\n")?;
     read_only_sysroot(initramfs)
 }
 

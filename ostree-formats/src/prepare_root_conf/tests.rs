@@ -60,6 +60,12 @@ fn a_bad_value_names_file_line_key_value_and_what_may_stand_there() {
 }
 
 #[test]
+fn all_of_it_is_text() {
+    let file = ConfigFile { path: "/x".to_owned(), bytes: b"# \xfc\n[sysroot]\nreadonly=true\n".to_vec() };
+    assert_eq!(only_error(&parse(Some(&file), &[])), "/x: not UTF-8 text");
+}
+
+#[test]
 fn all_errors_are_told_at_once() {
     assert_eq!(main_file("[sysroot]\nreadonly=x\n[etc]\ntransient=y\n").errors.len(), 2);
 }

@@ -23,6 +23,7 @@ fn base() -> Value {
         "sysroot-read-only": false,
         "boot-loader-link": true,
         "repo-readonly": false,
+        "repo-problem": null,
         "var-marker": false,
         "generator-mounts-var": true,
         "stateroot-var": "directory",

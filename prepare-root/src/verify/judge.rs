@@ -152,7 +152,14 @@ fn check_objects(
     let directory = open_objects(physical)?;
     let config = dir::if_there(dir::read(physical, REPO_CONFIG, REPO_CONFIG_LIMIT));
     let config = config.context("read", format_args!("/{REPO_CONFIG}"))?;
-    let rule = Rule { verity, bare: config.is_some_and(|bytes| repo_config::is_bare(&bytes)) };
+    let bare = match config.map(|bytes| repo_config::is_bare(&bytes)).transpose() {
+        Ok(bare) => bare.unwrap_or(false),
+        Err(error) => {
+            log::warn!("/{REPO_CONFIG}: {error}");
+            false
+        }
+    };
+    let rule = Rule { verity, bare };
     let tell = |so_far: Checked| {
         log::info!("{shown}: {} of {} objects read, {} MB", so_far.objects, objects.len(), so_far.bytes / 1_000_000);
     };
