@@ -19,20 +19,25 @@ pub(crate) enum ComposefsError {
     )]
     Weaker { argument: String, configured: &'static str },
     #[error(
-        "a signature is demanded ({0}), and without an initramfs nobody vouches for what looks at it: program and keys are on \
+        "a signature is demanded ({demanded}), and without an initramfs nobody vouches for what looks at it: program and keys are on \
          the disk ([composefs] unverified-init = yes accepts that)"
     )]
-    SignedWithoutInitramfs(String),
+    SignedWithoutInitramfs {
+        demanded: String,
+        /// The kernel argument demands it, and not the configuration.
+        by_argument: bool,
+    },
     #[error("[root] {key} needs composefs, which is off ({off})")]
-    TransientWithoutComposefs { key: &'static str, off: String },
+    TransientWithoutComposefs {
+        key: &'static str,
+        off: String,
+        /// The kernel argument switches it off, and not the configuration.
+        by_argument: bool,
+    },
     #[error("[root] {0} needs composefs, and the deployment has no image {IMAGE}")]
     TransientWithoutImage(&'static str),
     #[error("composefs is demanded ({demanded}), and the deployment has no image {IMAGE}")]
-    NoImage {
-        demanded: String,
-        /// A kernel argument may do that, and nothing else needs the image.
-        may_be_switched_off: bool,
-    },
+    NoImage { demanded: String, at_boot_menu: AtBootMenu },
     #[error("the deployment's image {IMAGE} should be a file: {found} is there")]
     NotAFile { found: &'static str },
     #[error("a signature is demanded ({demanded}), and none was verified")]
@@ -48,6 +53,18 @@ pub(crate) enum ComposefsError {
     OtherAlgorithm(u16),
     #[error("the image {IMAGE} is not the one that was signed: its digest is {found}, the commit says {signed}")]
     WrongDigest { found: String, signed: String },
+}
+
+/// What whoever stands at the boot menu can do where an image that is demanded stops the boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum AtBootMenu {
+    /// Nothing: the configuration demands it, and forbids the argument, or needs the image for a transient root.
+    #[default]
+    Nothing,
+    /// Switch the image off, and all that is verified with it.
+    SwitchOff,
+    /// Remove the argument: the configuration alone does not demand it.
+    RemoveArgument,
 }
 
 /// What the root will be.
@@ -67,7 +84,16 @@ pub(crate) struct Decision {
     pub(crate) verity: bool,
     /// Who demanded it, for messages.
     pub(crate) source: String,
+    /// The kernel argument did, and not the configuration.
+    pub(crate) by_argument: bool,
     pub(crate) warning: Option<String>,
+}
+
+impl Decision {
+    /// Without the kernel argument it would be another one.
+    fn differs_from(&self, conf: &PrepareRootConf) -> bool {
+        self.by_argument && self.mode != conf.composefs
+    }
 }
 
 /// Which mode counts.
@@ -77,6 +103,7 @@ pub(crate) fn decide(conf: &PrepareRootConf, argument: Option<&str>) -> Result<D
         mode: configured,
         verity: configured >= ComposefsMode::Verity,
         source: format!("[composefs] enabled = {}", configured.as_str()),
+        by_argument: false,
         warning,
     };
     let Some(argument) = argument else { return Ok(as_configured(None)) };
@@ -94,7 +121,7 @@ pub(crate) fn decide(conf: &PrepareRootConf, argument: Option<&str>) -> Result<D
             let warning = weaker
                 .then(|| format!("the kernel argument {name} weakens [composefs] enabled = {}", configured.as_str()));
             let verity = mode > ComposefsMode::No && mode.max(configured) >= ComposefsMode::Verity;
-            Ok(Decision { mode, verity, source: format!("kernel argument {name}"), warning })
+            Ok(Decision { mode, verity, source: format!("kernel argument {name}"), by_argument: true, warning })
         }
     }
 }
@@ -103,7 +130,8 @@ pub(crate) fn decide(conf: &PrepareRootConf, argument: Option<&str>) -> Result<D
 pub(crate) fn require_possible(conf: &PrepareRootConf, decision: &Decision) -> Result<(), ComposefsError> {
     match transient(conf) {
         Some(key) if decision.mode == ComposefsMode::No => {
-            Err(ComposefsError::TransientWithoutComposefs { key, off: decision.source.clone() })
+            let (off, by_argument) = (decision.source.clone(), decision.differs_from(conf));
+            Err(ComposefsError::TransientWithoutComposefs { key, off, by_argument })
         }
         _ => Ok(()),
     }
@@ -117,7 +145,8 @@ pub(crate) fn require_trust(
 ) -> Result<(), ComposefsError> {
     let signed_as_init = decision.mode == ComposefsMode::Signed && situation == Situation::Pid1;
     if signed_as_init && !conf.composefs_unverified_init {
-        return Err(ComposefsError::SignedWithoutInitramfs(decision.source.clone()));
+        let (demanded, by_argument) = (decision.source.clone(), decision.differs_from(conf));
+        return Err(ComposefsError::SignedWithoutInitramfs { demanded, by_argument });
     }
     Ok(())
 }
@@ -125,6 +154,19 @@ pub(crate) fn require_trust(
 fn transient(conf: &PrepareRootConf) -> Option<&'static str> {
     let transient = conf.root_transient.then_some("transient");
     transient.or_else(|| conf.root_transient_ro.then_some("transient-ro"))
+}
+
+/// What can be done at the boot menu. Without the kernel argument the boot succeeds with a configuration of `enough` at most.
+pub(crate) fn at_boot_menu(conf: &PrepareRootConf, decision: &Decision, enough: ComposefsMode) -> AtBootMenu {
+    let transient = transient(conf).is_some();
+    let is_enough = conf.composefs <= enough && !(transient && conf.composefs == ComposefsMode::No);
+    if decision.differs_from(conf) && is_enough {
+        AtBootMenu::RemoveArgument
+    } else if conf.composefs_kernel_argument == KernelArgumentPolicy::Allow && !transient {
+        AtBootMenu::SwitchOff
+    } else {
+        AtBootMenu::Nothing
+    }
 }
 
 /// The image that will be the root, if one will be; what should be said about it.
@@ -139,9 +181,11 @@ pub(crate) fn image_root(
         (ComposefsMode::No, _) => true,
         (ComposefsMode::Maybe, Found::Nothing) => true,
         (_, Found::Nothing) => {
-            let may_be_switched_off =
-                conf.composefs_kernel_argument == KernelArgumentPolicy::Allow && transient(conf).is_none();
-            return Err(ComposefsError::NoImage { demanded: demanded(), may_be_switched_off });
+            let at_boot_menu = match transient(conf) {
+                Some(_) => AtBootMenu::Nothing,
+                None => at_boot_menu(conf, decision, ComposefsMode::Maybe),
+            };
+            return Err(ComposefsError::NoImage { demanded: demanded(), at_boot_menu });
         }
         (_, Found::File) => false,
         (_, found) => return Err(ComposefsError::NotAFile { found: found.describe() }),
@@ -241,6 +285,29 @@ mod tests {
         ] {
             let decision = decide(&conf(configured, KernelArgumentPolicy::Allow), Some(argument)).unwrap();
             assert_eq!(decision.verity, verity, "{configured:?} {argument}");
+        }
+    }
+
+    #[test]
+    fn what_is_advised_at_the_boot_menu_works() {
+        use AtBootMenu::{Nothing, RemoveArgument, SwitchOff};
+        let (no, yes, verity) = (ComposefsMode::No, ComposefsMode::Yes, ComposefsMode::Verity);
+        for (configured, policy, transient, argument, advised) in [
+            (verity, KernelArgumentPolicy::Allow, false, None, SwitchOff),
+            (verity, KernelArgumentPolicy::Strengthen, false, None, Nothing),
+            (verity, KernelArgumentPolicy::Allow, true, None, Nothing),
+            (yes, KernelArgumentPolicy::Allow, true, Some("verity"), RemoveArgument),
+            (no, KernelArgumentPolicy::Strengthen, false, Some("verity"), RemoveArgument),
+            (no, KernelArgumentPolicy::Allow, true, Some("verity"), Nothing),
+            (verity, KernelArgumentPolicy::Allow, false, Some("verity"), SwitchOff),
+        ] {
+            let conf = PrepareRootConf { root_transient: transient, ..conf(configured, policy) };
+            let decision = decide(&conf, argument).unwrap();
+            assert_eq!(
+                at_boot_menu(&conf, &decision, yes),
+                advised,
+                "{configured:?} {policy:?} {transient} {argument:?}"
+            );
         }
     }
 }

@@ -19,7 +19,7 @@ use system::journal::Journal;
 use system::mount::{self, Detached};
 use system::{Context, SystemError, dir};
 
-use crate::composefs::IMAGE;
+use crate::composefs::{AtBootMenu, IMAGE};
 use crate::facts::Situation;
 use crate::failure::{Cause, InitError};
 use crate::lookup::Deployment;
@@ -67,6 +67,7 @@ pub(crate) fn execute(
         sysroot: None,
         transient_etc: None,
         init_arguments,
+        at_boot_menu: plan.at_boot_menu,
         done: Done::default(),
     };
     for step in &plan.steps {
@@ -99,6 +100,8 @@ struct Executor<'a> {
     transient_etc: Option<String>,
     /// Arguments for init.
     init_arguments: &'a [OsString],
+    /// For the report.
+    at_boot_menu: AtBootMenu,
     /// What would have to be undone; empty once all went well.
     done: Done,
 }
@@ -125,6 +128,7 @@ impl Executor<'_> {
                 let root = root.map_err(|error| Cause::Image {
                     deployment: self.deployment.path.clone(),
                     error: Box::new(error),
+                    at_boot_menu: self.at_boot_menu,
                 })?;
                 self.put_new_root(root, at).context("mount the root on", at)?;
                 self.done.lower = None;
@@ -292,7 +296,10 @@ impl Executor<'_> {
                 log::warn!("the deployment /{}: {error}", self.deployment.path);
                 Ok(())
             }
-            Err(error) => Err(Cause::Init { deployment: self.deployment.path.clone(), error, sealed }),
+            Err(error) => {
+                let (deployment, at_boot_menu) = (self.deployment.path.clone(), self.at_boot_menu);
+                Err(Cause::Init { deployment, error, sealed, at_boot_menu })
+            }
             Ok(()) => Ok(()),
         }
     }

@@ -8,6 +8,7 @@ use ostree_formats::prepare_root_conf::ConfError;
 use rustix::io::Errno;
 use system::SystemError;
 
+use crate::composefs::AtBootMenu;
 use crate::facts::Situation;
 use crate::lookup::LookupError;
 use crate::plan::PlanError;
@@ -41,7 +42,7 @@ pub(crate) enum Cause {
     #[error("the deployment {deployment} cannot be verified: {error}", deployment = format!("/{deployment}"))]
     Verify { deployment: DeploymentPath, error: Box<VerifyError> },
     #[error("the composefs image of the deployment {deployment} cannot be mounted: {error}", deployment = format!("/{deployment}"))]
-    Image { deployment: DeploymentPath, error: Box<SystemError> },
+    Image { deployment: DeploymentPath, error: Box<SystemError>, at_boot_menu: AtBootMenu },
     #[error("the hotfix of /usr in the deployment {deployment} cannot be mounted: {error}", deployment = format!("/{deployment}"))]
     Hotfix { deployment: DeploymentPath, error: Box<SystemError> },
     #[error("the deployment {deployment} would not boot: {error}", deployment = format!("/{deployment}"))]
@@ -50,6 +51,7 @@ pub(crate) enum Cause {
         error: InitError,
         /// Only files that are sealed with fs-verity can be read.
         sealed: bool,
+        at_boot_menu: AtBootMenu,
     },
     #[error("{0}")]
     System(#[from] SystemError),

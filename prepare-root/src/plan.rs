@@ -14,7 +14,7 @@ use ostree_formats::cmdline::BootTarget;
 use ostree_formats::prepare_root_conf::{ComposefsMode, PrepareRootConf};
 use serde::Serialize;
 
-use crate::composefs::{self, ComposefsError, Decision, IMAGE, ImageRoot};
+use crate::composefs::{self, AtBootMenu, ComposefsError, Decision, IMAGE, ImageRoot};
 use crate::facts::{DeploymentFacts, Facts, Found, Situation};
 use crate::physical_root::REPO_CONFIG;
 use crate::recovery::{self, Recovery};
@@ -42,6 +42,9 @@ pub(crate) struct MountPlan {
     pub(crate) recovery: Option<Recovery>,
     pub(crate) warnings: Vec<String>,
     pub(crate) steps: Vec<Step>,
+    /// For the report, should the image turn out to be unusable.
+    #[serde(skip)]
+    pub(crate) at_boot_menu: AtBootMenu,
 }
 
 /// Why there can be no plan.
@@ -82,6 +85,9 @@ pub(crate) fn plan(
     facts: &Facts,
 ) -> Result<MountPlan, PlanError> {
     let (image, unsealed) = composefs::image_root(conf, &composefs, facts)?;
+    // Where seals are demanded, an image without them is less.
+    let enough = if composefs.verity { ComposefsMode::Yes } else { ComposefsMode::No };
+    let at_boot_menu = composefs::at_boot_menu(conf, &composefs, enough);
     let deployment = &facts.deployment;
     require_parts(deployment)?;
 
@@ -141,6 +147,7 @@ pub(crate) fn plan(
         recovery: resolved.recovery,
         warnings,
         steps,
+        at_boot_menu,
     })
 }
 

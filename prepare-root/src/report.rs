@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use system::printable::printable;
 use system::shell::quoted;
 
-use crate::composefs::ComposefsError;
+use crate::composefs::{AtBootMenu, ComposefsError};
 use crate::facts::{Lack, Situation};
 use crate::failure::{Cause, Failure};
 use crate::lookup::LookupError;
@@ -79,7 +79,7 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
     let not_ostree = survey.is_empty();
     match &failure.cause {
         Cause::Target(_) => "the boot loader entry was not written by ostree, or its options were changed",
-        Cause::Configuration(_) => "prepare-root.conf was changed after it was last checked (ostree-prepare-root --check-config)",
+        Cause::Configuration(_) => "prepare-root.conf was changed after it was last checked (/usr/lib/ostree/ostree-prepare-root --check-config)",
         Cause::NotMounted(_) => {
             "the disk, not ostree: root= is missing or wrong, the disk is gone, or its driver is not in the initramfs"
         }
@@ -121,32 +121,38 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
             PlanError::Composefs(ComposefsError::NotAFile { .. } | ComposefsError::OtherAlgorithm(_)) => {
                 "the image was not made by ostree"
             }
+            PlanError::Composefs(ComposefsError::TransientWithoutComposefs { by_argument: false, .. }) => {
+                "prepare-root.conf demands a transient root, and does not switch composefs on"
+            }
+            PlanError::Composefs(ComposefsError::SignedWithoutInitramfs { by_argument: false, .. }) => {
+                "prepare-root.conf demands what cannot be had without an initramfs"
+            }
             PlanError::Composefs(_) => "configuration and kernel command line contradict each other",
             PlanError::HotfixWithoutUpper | PlanError::HotfixWork => {
                 "`ostree admin unlock --hotfix` was cut short, or its directories were touched"
             }
             _ => "the deployment was damaged, or its tree is not one of an OSTree system",
         },
-        Cause::Hotfix { error, .. } if error.reason == Errno::NODEV => NO_FILESYSTEM,
+        Cause::Hotfix { error, .. } if error.reason == Errno::NODEV => no_filesystem(failure.situation),
         Cause::Hotfix { error, .. } => because_of(error.reason),
         Cause::System(error) if error.object.starts_with("/run") => "/run is not a writable tmpfs, or it is full",
-        Cause::System(error) if error.reason == rustix::io::Errno::NODEV && error.operation == "mount" => NO_FILESYSTEM,
+        Cause::System(error) if error.reason == rustix::io::Errno::NODEV && error.operation == "mount" => {
+            no_filesystem(failure.situation)
+        }
         Cause::System(error) => because_of(error.reason),
         Cause::Verify { error, .. } => match **error {
             VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } => {
-                "this initramfs was built without the keys, or with a damaged file"
+                "the file of keys is not there, or it is damaged"
             }
             VerifyError::NoMetadata { .. } | VerifyError::NoMetadataOfParent { .. } | VerifyError::Signature { .. } => {
-                "the commit was not signed by a key that this initramfs trusts, or the disk was changed"
+                "the commit was not signed by a key that is trusted here, or the disk was changed"
             }
             VerifyError::NoDigest { .. } | VerifyError::DigestLength { .. } => {
                 "the commit was made without `ostree commit --generate-composefs-metadata`"
             }
             _ => "the repository is damaged, or was changed",
         },
-        Cause::Image { error, .. } if error.reason == rustix::io::Errno::NODEV => {
-            "the kernel lacks EROFS or overlayfs, or the module is not in the initramfs"
-        }
+        Cause::Image { error, .. } if error.reason == rustix::io::Errno::NODEV => no_filesystem(failure.situation),
         Cause::Image { error, .. } if error.reason == rustix::io::Errno::OPNOTSUPP => {
             "the kernel is too old for composefs images"
         }
@@ -157,7 +163,24 @@ fn likely_cause(failure: &Failure, survey: &Survey) -> String {
     .to_owned()
 }
 
-const NO_FILESYSTEM: &str = "the kernel lacks that filesystem, or its module is not in the initramfs";
+fn no_filesystem(situation: Situation) -> &'static str {
+    match situation {
+        Situation::Pid1 => "the kernel was built without that filesystem",
+        Situation::Systemd | Situation::Script => {
+            "the kernel lacks that filesystem, or its module is not in the initramfs"
+        }
+    }
+}
+
+/// How to get the drivers of filesystems.
+fn with_drivers(situation: Situation, drivers: &str) -> String {
+    match situation {
+        Situation::Pid1 => format!("boot an entry whose kernel has these drivers built in: {drivers}"),
+        Situation::Systemd | Situation::Script => {
+            format!("rebuild the initramfs with these modules (dracut: add_drivers+=\" {drivers} \")")
+        }
+    }
+}
 
 /// Of a call that failed for no reason of its own.
 fn because_of(reason: Errno) -> &'static str {
@@ -168,8 +191,7 @@ fn because_of(reason: Errno) -> &'static str {
     }
 }
 
-const OVERLAY_MODULE: &str = "rebuild the initramfs with that module (dracut: add_drivers+=\" overlay \")";
-const REBUILD: &str = "boot an older entry and rebuild this initramfs with a configuration that is right";
+const OTHER_ENTRY: &str = "boot another entry";
 const DEPLOY_AGAIN: &str =
     "boot another entry, look at the disk with `ostree fsck`, and deploy this commit again if it is one that you trust";
 
@@ -177,8 +199,8 @@ fn about_image(error: &ComposefsError) -> &'static str {
     match error {
         ComposefsError::BadArgument(_)
         | ComposefsError::Weaker { .. }
-        | ComposefsError::SignedWithoutInitramfs(_)
-        | ComposefsError::TransientWithoutComposefs { .. } => REBUILD,
+        | ComposefsError::SignedWithoutInitramfs { .. }
+        | ComposefsError::TransientWithoutComposefs { .. } => OTHER_ENTRY,
         ComposefsError::NoVerity { lack: Lack::Kernel, .. } => "boot an entry whose kernel has it (CONFIG_FS_VERITY)",
         ComposefsError::NotSealed { .. } | ComposefsError::NoVerity { .. } => {
             "boot an older entry, set ex-integrity.fsverity=yes in ostree/repo/config, on ext4 with the feature `verity`, run \
@@ -193,17 +215,20 @@ fn about_image(error: &ComposefsError) -> &'static str {
     }
 }
 
-fn about_signature(error: &VerifyError) -> &'static str {
+fn about_signature(error: &VerifyError, situation: Situation) -> &'static str {
     match error {
+        VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } if situation == Situation::Pid1 => {
+            "boot an older entry and deploy a tree with the file of keys (/usr/lib/ostree/ostree-prepare-root --check-config)"
+        }
         VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } => {
-            "boot an older entry and rebuild this initramfs with the file of keys (ostree-prepare-root --check-config)"
+            "boot an older entry and rebuild this initramfs with the file of keys (/usr/lib/ostree/ostree-prepare-root --check-config)"
         }
         VerifyError::NoMetadata { .. }
         | VerifyError::NoMetadataOfParent { .. }
         | VerifyError::Signature { .. }
         | VerifyError::NoDigest { .. }
         | VerifyError::DigestLength { .. } => {
-            "boot an older entry; whoever makes the commits has to sign this one, with a key that this initramfs has"
+            "boot an older entry; whoever makes the commits has to sign this one, with a key that is trusted here"
         }
         _ => DEPLOY_AGAIN,
     }
@@ -215,7 +240,7 @@ fn is_about_an_image(cause: &Cause) -> bool {
         Cause::Verify { .. } => true,
         // What a kernel lacks, no deployment is to blame for.
         Cause::Image { error, .. } => !matches!(error.reason, rustix::io::Errno::NODEV | rustix::io::Errno::OPNOTSUPP),
-        Cause::Init { sealed, .. } => *sealed,
+        Cause::Init { error, sealed, .. } => init::is_about_seals(error, *sealed),
         Cause::System(error) => error.reason == rustix::io::Errno::IO,
         Cause::Plan { error: PlanError::Composefs(error), .. } => about_image(error) == DEPLOY_AGAIN,
         _ => false,
@@ -233,45 +258,46 @@ fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
             );
         }
         Cause::Configuration(errors) => actions.extend(configuration::correct(errors, failure.situation)),
-        Cause::Plan { error: PlanError::Composefs(error), .. } => match configuration::about_argument(error) {
-            lines if lines.is_empty() => {
-                actions.push(about_image(error).to_owned());
-                actions.extend(deployment::without_image(error).map(str::to_owned));
+        Cause::Plan { error: PlanError::Composefs(error), .. } => {
+            match configuration::about_argument(error, failure.situation) {
+                None => {
+                    actions.push(about_image(error).to_owned());
+                    actions.extend(deployment::without_image(error).map(str::to_owned));
+                }
+                Some(line) => actions.push(line.to_owned()),
             }
-            lines => actions.extend(lines.into_iter().map(str::to_owned)),
-        },
-        Cause::Verify { error, .. } => actions.push(about_signature(error).to_owned()),
+        }
+        Cause::Verify { error, .. } => actions.push(about_signature(error, failure.situation).to_owned()),
         Cause::Plan { error: PlanError::HotfixWithoutUpper | PlanError::HotfixWork, deployment } => {
             actions.push(deployment::give_up_hotfix(&shown, deployment));
         }
         Cause::Hotfix { deployment, error } => {
             if error.reason == Errno::NODEV {
-                actions.push(OVERLAY_MODULE.to_owned());
+                actions.push(with_drivers(failure.situation, "overlay"));
             }
             actions.push(deployment::give_up_hotfix(&shown, deployment));
         }
         Cause::Plan { error: PlanError::Incomplete { name, .. }, .. } => {
             actions.push(deployment::incomplete(name).to_owned());
         }
-        Cause::Init { error, sealed, .. } => {
-            actions.extend(init::what_to_do(error, *sealed).into_iter().map(str::to_owned));
+        Cause::Init { error, sealed, at_boot_menu, .. } => {
+            actions.extend(init::what_to_do(error, *sealed, *at_boot_menu).into_iter().map(str::to_owned));
         }
         Cause::Lookup(LookupError::NotADeployment { .. }) => {
             actions.push("boot another entry, and deploy the commit with `ostree admin deploy`".to_owned());
         }
         Cause::PreparedForAnother { .. } => actions.push("reboot, and choose that entry at the boot menu".to_owned()),
         Cause::Image { error, .. } if error.reason == rustix::io::Errno::NODEV => {
-            actions.push(
-                "rebuild the initramfs with these modules (dracut: add_drivers+=\" erofs overlay loop \")".to_owned(),
-            );
+            actions.push(with_drivers(failure.situation, "erofs overlay loop"));
         }
-        Cause::Image { error, .. } if error.reason == rustix::io::Errno::OPNOTSUPP => actions.push(
-            "boot an entry with a newer kernel; without its image, so that nothing is verified, this one boots with \
-             ostree.prepare-root.composefs=no, unless [composefs] kernel-argument forbids that"
-                .to_owned(),
-        ),
+        Cause::Image { error, at_boot_menu, .. } if error.reason == rustix::io::Errno::OPNOTSUPP => {
+            actions.push("boot an entry with a newer kernel".to_owned());
+            if *at_boot_menu == AtBootMenu::SwitchOff {
+                actions.push(init::WITHOUT_IMAGE.to_owned());
+            }
+        }
         Cause::System(error) if error.reason == rustix::io::Errno::NODEV => {
-            actions.push(OVERLAY_MODULE.to_owned());
+            actions.push(with_drivers(failure.situation, "overlay"));
         }
         _ => {}
     }

@@ -10,13 +10,14 @@ use crate::plan::PlanError;
 
 const OLDER_ENTRY: &str = "until then choose an older entry at the boot menu: it has an initramfs of its own, with the configuration of its time";
 
-const CHECK: &str = "and rebuild the initramfs (`ostree-prepare-root --check-config /` checks it)";
+pub(super) const REMOVE_ARGUMENT: &str = "at the boot menu remove ostree.prepare-root.composefs=";
+const CHECK: &str = "and rebuild the initramfs (`/usr/lib/ostree/ostree-prepare-root --check-config /` checks it)";
 
 /// Whether any other boot link would be stopped as well.
 pub(super) fn stops_every_link(cause: &Cause, situation: Situation) -> bool {
     let of_configuration = match cause {
         Cause::Configuration(_) => true,
-        Cause::Plan { error: PlanError::Composefs(error), .. } => !about_argument(error).is_empty(),
+        Cause::Plan { error: PlanError::Composefs(error), .. } => about_argument(error, situation).is_some(),
         _ => false,
     };
     // As PID 1 each deployment has its own.
@@ -37,13 +38,22 @@ pub(super) fn correct(errors: &[ConfError], situation: Situation) -> Vec<String>
 }
 
 /// What to do about an argument, or about what a configuration demands without having it; nothing for errors of images.
-pub(super) fn about_argument(error: &ComposefsError) -> Vec<&'static str> {
-    match error {
-        ComposefsError::BadArgument(_) => vec!["at the boot menu correct ostree.prepare-root.composefs=, or remove it"],
-        ComposefsError::Weaker { .. } => vec!["at the boot menu remove ostree.prepare-root.composefs="],
-        ComposefsError::TransientWithoutComposefs { .. } => vec![
-            "correct prepare-root.conf in the tree, and rebuild the initramfs; an entry with an older initramfs boots as before",
-        ],
-        _ => Vec::new(),
-    }
+pub(super) fn about_argument(error: &ComposefsError, situation: Situation) -> Option<&'static str> {
+    Some(match error {
+        ComposefsError::BadArgument(_) => "at the boot menu correct ostree.prepare-root.composefs=, or remove it",
+        ComposefsError::Weaker { .. }
+        | ComposefsError::TransientWithoutComposefs { by_argument: true, .. }
+        | ComposefsError::SignedWithoutInitramfs { by_argument: true, .. } => REMOVE_ARGUMENT,
+        ComposefsError::SignedWithoutInitramfs { .. } => {
+            "boot another entry; in this deployment's tree either choose another [composefs] enabled, or accept this with \
+             unverified-init = yes"
+        }
+        ComposefsError::TransientWithoutComposefs { .. } if situation == Situation::Pid1 => {
+            "boot another entry, and correct prepare-root.conf in this deployment's tree"
+        }
+        ComposefsError::TransientWithoutComposefs { .. } => {
+            "correct prepare-root.conf in the tree, and rebuild the initramfs; an entry with an older initramfs boots as before"
+        }
+        _ => return None,
+    })
 }

@@ -4,7 +4,8 @@ use ostree_formats::deployment::DeploymentPath;
 
 use system::shell::quoted;
 
-use crate::composefs::ComposefsError;
+use super::configuration::REMOVE_ARGUMENT;
+use crate::composefs::{AtBootMenu, ComposefsError};
 
 /// The command that gives a hotfix up: without this directory `/usr` is that of the tree again. `ostree admin unlock` has made the
 /// deployment mutable, and an initramfs has no `chattr`.
@@ -32,11 +33,13 @@ pub(super) fn incomplete(name: &str) -> &'static str {
 
 /// For an image that is demanded and not there.
 pub(super) fn without_image(error: &ComposefsError) -> Option<&'static str> {
-    match error {
-        ComposefsError::NoImage { may_be_switched_off: true, .. } => Some(
+    let ComposefsError::NoImage { at_boot_menu, .. } = error else { return None };
+    match at_boot_menu {
+        AtBootMenu::SwitchOff => Some(
             "to boot this entry without an image, with nothing verified: ostree.prepare-root.composefs=0 at the boot menu",
         ),
-        _ => None,
+        AtBootMenu::RemoveArgument => Some(REMOVE_ARGUMENT),
+        AtBootMenu::Nothing => None,
     }
 }
 

@@ -3,17 +3,24 @@
 use rustix::io::Errno;
 
 use super::DEPLOY_AGAIN;
+use super::configuration::REMOVE_ARGUMENT;
+use crate::composefs::AtBootMenu;
 use crate::failure::InitError;
 
 const SEAL: &str = "boot an older entry; on ext4 with the feature `verity` and a kernel with CONFIG_FS_VERITY, set \
      ex-integrity.fsverity=yes in ostree/repo/config, run `ostree admin post-copy`, and deploy again";
-const WITHOUT_IMAGE: &str = "to boot this entry with nothing verified: ostree.prepare-root.composefs=no at the boot menu, unless \
-     [composefs] kernel-argument forbids that";
+pub(super) const WITHOUT_IMAGE: &str =
+    "to boot this entry with nothing verified: ostree.prepare-root.composefs=no at the boot menu";
+
+/// Whether it is what a file says that should be sealed and is not.
+pub(super) fn is_about_seals(error: &InitError, sealed: bool) -> bool {
+    sealed && matches!(error, InitError::Unreadable { reason: Errno::IO, .. })
+}
 
 pub(super) fn likely_cause(error: &InitError, sealed: bool) -> &'static str {
     match error {
         InitError::Missing(_) => "the tree has no init system, or the deployment is damaged",
-        InitError::Unreadable { .. } if sealed => {
+        InitError::Unreadable { .. } if is_about_seals(error, sealed) => {
             "fs-verity is demanded ([composefs] enabled), and the file of this object in ostree/repo/objects is not sealed, or \
              the kernel or the filesystem has no fs-verity: then no file of the image can be read"
         }
@@ -22,10 +29,14 @@ pub(super) fn likely_cause(error: &InitError, sealed: bool) -> &'static str {
     }
 }
 
-pub(super) fn what_to_do(error: &InitError, sealed: bool) -> Vec<&'static str> {
+pub(super) fn what_to_do(error: &InitError, sealed: bool, at_boot_menu: AtBootMenu) -> Vec<&'static str> {
     match error {
         InitError::Missing(_) => vec!["boot another entry, and deploy a tree that has /sbin/init or systemd"],
-        InitError::Unreadable { .. } if sealed => vec![SEAL, WITHOUT_IMAGE],
+        InitError::Unreadable { .. } if is_about_seals(error, sealed) => match at_boot_menu {
+            AtBootMenu::Nothing => vec![SEAL],
+            AtBootMenu::SwitchOff => vec![SEAL, WITHOUT_IMAGE],
+            AtBootMenu::RemoveArgument => vec![REMOVE_ARGUMENT, SEAL],
+        },
         InitError::Unreadable { .. } => vec![DEPLOY_AGAIN],
     }
 }

@@ -124,11 +124,11 @@ fn what_a_deployment_lacks() {
         let text = of(PlanError::Incomplete { name, found: "nothing" });
         assert!(text.contains("rebuild the tree with usr/etc"), "{text}");
     }
-    let no_image = |may_be_switched_off| {
-        of(ComposefsError::NoImage { demanded: "x".into(), may_be_switched_off }.into())
-            .contains("ostree.prepare-root.composefs=0 at the boot menu")
-    };
-    assert!(no_image(true) && !no_image(false));
+    let no_image = |at_boot_menu| of(ComposefsError::NoImage { demanded: "x".into(), at_boot_menu }.into());
+    let switched_off = "ostree.prepare-root.composefs=0 at the boot menu";
+    assert!(no_image(AtBootMenu::SwitchOff).contains(switched_off));
+    assert!(!no_image(AtBootMenu::Nothing).contains("composefs="));
+    assert!(no_image(AtBootMenu::RemoveArgument).contains("remove ostree.prepare-root.composefs="));
 }
 
 /// It is not the disk: libostree would name it otherwise.
@@ -153,6 +153,7 @@ fn a_configuration_is_corrected_where_it_is() {
         let text = report(&failure(cause(), situation), &healthy_disk());
         assert!(text.contains(&format!("{path}: line 2: [sysroot] readonly = \"perhaps\"")), "{text}");
         assert!(text.contains(&format!("correct {path} in the tree, and rebuild the initramfs")), "{text}");
+        assert!(text.contains("`/usr/lib/ostree/ostree-prepare-root --check-config /`"), "{text}");
         assert!(text.contains("an older entry at the boot menu: it has an initramfs of its own"), "{text}");
         assert!(!text.contains("edit this one") && !text.contains("in this shell"), "{text}");
     }
@@ -162,6 +163,54 @@ fn a_configuration_is_corrected_where_it_is() {
     let plan = |error: ComposefsError| Cause::Plan { deployment: DEPLOYMENT.parse().unwrap(), error: error.into() };
     let text = report(&failure(plan(ComposefsError::BadArgument("x".into())), Situation::Systemd), &healthy_disk());
     assert!(text.contains("correct ostree.prepare-root.composefs=") && !text.contains("edit this one"), "{text}");
+}
+
+/// Where the kernel argument stopped it, that is what to remove; without an initramfs none is spoken of.
+#[test]
+fn an_argument_is_blamed_where_it_was_the_cause() {
+    let of = |error: ComposefsError, situation| {
+        let cause = Cause::Plan { deployment: DEPLOYMENT.parse().unwrap(), error: error.into() };
+        report(&failure(cause, situation), &healthy_disk())
+    };
+    let transient =
+        |by_argument| ComposefsError::TransientWithoutComposefs { key: "transient", off: "here".into(), by_argument };
+    for situation in [Situation::Systemd, Situation::Pid1] {
+        let text = of(transient(true), situation);
+        assert!(text.contains("at the boot menu remove ostree.prepare-root.composefs="), "{text}");
+        assert!(!text.contains("prepare-root.conf") && !text.contains("initramfs"), "{text}");
+    }
+    assert!(of(transient(false), Situation::Systemd).contains("rebuild the initramfs"));
+    let signed = |by_argument| ComposefsError::SignedWithoutInitramfs { demanded: "x".into(), by_argument };
+    let without_first_line = |text: String| text.split_once('\n').unwrap().1.to_owned();
+    for error in [transient(false), signed(false), signed(true)] {
+        let text = without_first_line(of(error, Situation::Pid1));
+        assert!(!text.contains("rebuild") && !text.contains("this initramfs"), "{text}");
+    }
+}
+
+/// What a seal is not the reason for is not said to be one.
+#[test]
+fn with_sealed_files_only_an_input_error_is_about_seals() {
+    let of = |reason, at_boot_menu| {
+        let (path, needed_by) = ("/bin/sh".to_owned(), Some("/sbin/init".to_owned()));
+        let error = InitError::Unreadable { path, needed_by, reason };
+        let cause = Cause::Init { deployment: DEPLOYMENT.parse().unwrap(), error, sealed: true, at_boot_menu };
+        report(&failure(cause, Situation::Systemd), &healthy_disk())
+    };
+    let text = of(Errno::NOENT, AtBootMenu::SwitchOff);
+    assert!(
+        text.contains("the tree lacks a package") && !text.contains("verity") && !text.contains("--verify"),
+        "{text}"
+    );
+    for (at_boot_menu, words) in [
+        (AtBootMenu::SwitchOff, Some("ostree.prepare-root.composefs=no at the boot menu")),
+        (AtBootMenu::RemoveArgument, Some("at the boot menu remove ostree.prepare-root.composefs=")),
+        (AtBootMenu::Nothing, None),
+    ] {
+        let text = of(Errno::IO, at_boot_menu);
+        assert!(text.contains("fs-verity is demanded") && text.contains("--verify /sysroot"), "{text}");
+        assert!(words.map_or(!text.contains("composefs="), |words| text.contains(words)), "{text}");
+    }
 }
 
 #[test]
@@ -195,6 +244,8 @@ fn every_cause_has_something_to_do() {
         reason: Errno::OPNOTSUPP,
         ..overlay.clone()
     };
+    let at_boot_menu = AtBootMenu::Nothing;
+    let image = |error| Cause::Image { deployment: deployment(), error: Box::new(error), at_boot_menu };
     let causes = [
         (Cause::Configuration(prepare_root_conf::parse(Some(&bad), &[]).errors), "/etc/ostree/prepare-root.conf"),
         (Cause::NotOstree("/sysroot".into()), "/sysroot"),
@@ -204,7 +255,10 @@ fn every_cause_has_something_to_do() {
         (plan(PlanError::Incomplete { name: "usr", found: "nothing" }), DEPLOYMENT),
         (plan(PlanError::HotfixWithoutUpper), ".usr-ovl-upper"),
         (
-            plan(ComposefsError::NoImage { demanded: "kernel argument x".into(), may_be_switched_off: true }.into()),
+            plan(
+                ComposefsError::NoImage { demanded: "kernel argument x".into(), at_boot_menu: AtBootMenu::SwitchOff }
+                    .into(),
+            ),
             "kernel argument x",
         ),
         (
@@ -218,8 +272,8 @@ fn every_cause_has_something_to_do() {
             },
             "/x.commit is damaged: its checksum is cc",
         ),
-        (Cause::Image { deployment: deployment(), error: Box::new(overlay.clone()) }, DEPLOYMENT),
-        (Cause::Image { deployment: deployment(), error: Box::new(too_old) }, "(from Linux 6.5 on; this is 6.1)"),
+        (image(overlay.clone()), DEPLOYMENT),
+        (image(too_old), "(from Linux 6.5 on; this is 6.1)"),
         (Cause::Hotfix { deployment: deployment(), error: Box::new(overlay.clone()) }, "the hotfix of /usr"),
         (overlay.into(), "(kernel: overlay: said so)"),
         (
@@ -227,6 +281,7 @@ fn every_cause_has_something_to_do() {
                 deployment: deployment(),
                 error: InitError::Missing(vec!["/sbin/init".into()]),
                 sealed: false,
+                at_boot_menu,
             },
             "/sbin/init",
         ),
@@ -239,6 +294,7 @@ fn every_cause_has_something_to_do() {
                     reason: Errno::IO,
                 },
                 sealed: true,
+                at_boot_menu,
             },
             "/lib64/ld.so, which /sbin/init needs, cannot be read: Input/output error",
         ),

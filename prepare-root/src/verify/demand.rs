@@ -45,9 +45,13 @@ impl Demand {
         let here = self.of(&self.conf)?;
         let stricter = if of_own.mode > here.mode { of_own } else { here };
         Ok(match &self.keys {
-            Some(keys) if stricter.mode < ComposefsMode::Signed => {
-                Decision { mode: ComposefsMode::Signed, verity: true, source: format!("--keys {keys}"), warning: None }
-            }
+            Some(keys) if stricter.mode < ComposefsMode::Signed => Decision {
+                mode: ComposefsMode::Signed,
+                verity: true,
+                source: format!("--keys {keys}"),
+                by_argument: false,
+                warning: None,
+            },
             _ => stricter,
         })
     }
