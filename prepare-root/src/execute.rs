@@ -21,7 +21,7 @@ use system::{Context, SystemError, dir};
 
 use crate::composefs::{AtBootMenu, IMAGE};
 use crate::facts::Situation;
-use crate::failure::{Cause, InitError};
+use crate::failure::Cause;
 use crate::lookup::Deployment;
 use crate::physical_root::PhysicalRoot;
 use crate::plan::MountPlan;
@@ -179,8 +179,8 @@ impl Executor<'_> {
                 volatile_root(&self.run, *device)?;
                 self.done.volatile_root = true;
             }
-            Step::RequireInit { candidates, must_exist, sealed } => {
-                self.require_init(candidates, *must_exist, *sealed)?;
+            Step::RequireInit { named, others, required, sealed } => {
+                self.require_init(named.as_deref(), others, *required, *sealed)?;
             }
             Step::BootedState(state) => self.booted_state(state)?,
             Step::RecoveryRecord { text } => {
@@ -289,18 +289,30 @@ impl Executor<'_> {
         self.attach(mount, target).context("mount an overlay on", format_args!("/{target}"))
     }
 
-    fn require_init(&self, candidates: &[String], must_exist: bool, sealed: bool) -> Result<(), Cause> {
+    fn require_init(
+        &self,
+        named: Option<&str>,
+        others: &[&'static str],
+        required: bool,
+        sealed: bool,
+    ) -> Result<(), Cause> {
         let Some(root) = &self.new_root else { return Ok(()) };
-        match init::require(root.as_fd(), candidates) {
-            Err(error @ InitError::Missing(_)) if !must_exist => {
-                log::warn!("the deployment /{}: {error}", self.deployment.path);
+        let deployment = &self.deployment.path;
+        match init::require(root.as_fd(), named, others) {
+            Ok(passed_over) => {
+                for error in passed_over {
+                    log::warn!("the deployment /{deployment}: {error}");
+                }
+                Ok(())
+            }
+            Err(error) if !required && !error.is_of_the_disk() => {
+                log::warn!("the deployment /{deployment}: {error}");
                 Ok(())
             }
             Err(error) => {
-                let (deployment, at_boot_menu) = (self.deployment.path.clone(), self.at_boot_menu);
+                let (deployment, at_boot_menu) = (deployment.clone(), self.at_boot_menu);
                 Err(Cause::Init { deployment, error, sealed, at_boot_menu })
             }
-            Ok(()) => Ok(()),
         }
     }
 

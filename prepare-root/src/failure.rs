@@ -64,8 +64,22 @@ pub(crate) enum Cause {
 pub(crate) enum InitError {
     #[error("it has no init: none of the files {} is there", .0.join(", "))]
     Missing(Vec<String>),
+    #[error("init={path} cannot be read: {reason}; systemd refuses such an init=, so correct it at the boot menu")]
+    Named { path: String, reason: Errno },
     #[error("{path}{} cannot be read: {reason}", because_of(.needed_by))]
     Unreadable { path: String, needed_by: Option<String>, reason: Errno },
+}
+
+impl InitError {
+    /// Only a part of the tree is missing: another program may do.
+    pub(crate) fn is_absence(&self) -> bool {
+        !matches!(self, Self::Unreadable { reason, .. } if !matches!(*reason, Errno::NOENT | Errno::LOOP))
+    }
+
+    /// Reading failed, whatever program is executed.
+    pub(crate) fn is_of_the_disk(&self) -> bool {
+        matches!(self, Self::Unreadable { reason: Errno::IO, .. })
+    }
 }
 
 fn because_of(program: &Option<String>) -> String {

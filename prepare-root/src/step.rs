@@ -81,9 +81,11 @@ pub(crate) enum Step {
     VolatileRoot { device: u64 },
     /// Read the first of these that is there, and what it needs first.
     RequireInit {
-        candidates: Vec<String>,
-        /// That none of them is there stops the boot.
-        must_exist: bool,
+        /// What `init=` names, which counts before the others.
+        named: Option<String>,
+        others: Vec<&'static str>,
+        /// That none of them is there stops the boot. Else only a disk that fails does.
+        required: bool,
         /// Only files that are sealed with fs-verity can be read.
         sealed: bool,
     },
@@ -159,8 +161,9 @@ impl fmt::Display for Step {
             }
             Self::SysrootReadOnly => f.write_str("make /sysroot read-only"),
             Self::VolatileRoot { device } => write!(f, "link /run/systemd/volatile-root to device {device:#x}"),
-            Self::RequireInit { candidates, .. } => {
-                write!(f, "read {} and what it needs first", candidates.first().map_or("init", String::as_str))
+            Self::RequireInit { named, others, .. } => {
+                let first = named.as_deref().or(others.first().copied()).unwrap_or("init");
+                write!(f, "read {first} and what it needs first")
             }
             Self::BootedState(state) => write_booted_state(f, state),
             Self::RecoveryRecord { .. } => f.write_str("write /run/ostree/recovered-boot"),

@@ -22,7 +22,7 @@ pub(crate) fn a_root_without_any_init_stops(initramfs: &mut Initramfs) -> Result
     initramfs.keep_disk()?;
     initramfs.disk.remove(&init(initramfs))?;
     let (disk, argument) = (&initramfs.disk, initramfs.disk.argument());
-    let words = ["it has no init: none of the files /sbin/init, /usr/lib/systemd/systemd, ", "deploy a tree that has"];
+    let words = ["it has no init: none of the files /usr/lib/systemd/systemd, ", "deploy a tree that has"];
     refused(initramfs, &["--systemd=yes", "/sysroot", &argument], &words)?;
     // A script may execute something else, and a warning has to do.
     let outcome = initramfs.run(["--systemd=no", "/sysroot", &argument])?;
@@ -49,15 +49,44 @@ pub(crate) fn links_of_init_are_followed_in_the_new_root(initramfs: &mut Initram
     disk.remove(&init(initramfs))?;
     disk.link(&init(initramfs), "init")?;
     refused(initramfs, &arguments, &["/sbin/init cannot be read: Too many levels of symbolic links"])?;
+    // A script may execute something else.
+    let outcome = initramfs.run(["--systemd=no", "/sysroot", &argument])?;
+    ensure!(outcome.code == Some(0) && outcome.stderr.contains("/sbin/init cannot be read: Too many"), "{outcome:?}");
+    initramfs.start_over()
+}
+
+/// Without `init=` systemd goes on with itself, and with `/sbin/init` only if it cannot.
+pub(crate) fn systemd_counts_before_sbin_init(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.keep_disk()?;
+    let (disk, argument) = (&initramfs.disk, initramfs.disk.argument());
+    let arguments = ["--systemd=yes", "/sysroot", argument.as_str()];
+    let systemd = format!("{}/usr/lib/systemd/systemd", disk.deployment);
+    // Only one of the two is whole.
+    disk.file(&systemd, "systemd")?;
+    disk.file(&init(initramfs), "#!/bin/script\n")?;
+    boots(initramfs, &arguments)?;
+    disk.file(&systemd, "#!/bin/script\n")?;
+    disk.file(&init(initramfs), "init")?;
+    let outcome = initramfs.run(arguments)?;
+    let told = "/bin/script, which /usr/lib/systemd/systemd needs, cannot be read: No such file";
+    ensure!(outcome.code == Some(0) && outcome.stderr.contains(told), "{outcome:?}");
+    initramfs.start_over()?;
+    disk.remove(&init(initramfs))?;
+    refused(initramfs, &arguments, &[told])?;
     Ok(())
 }
 
 pub(crate) fn what_init_needs_first_is_read_too(initramfs: &mut Initramfs) -> Result<()> {
     initramfs.keep_disk()?;
     let (disk, argument) = (&initramfs.disk, initramfs.disk.argument());
-    let arguments = ["/sysroot", argument.as_str()];
+    let arguments = ["--systemd=yes", "/sysroot", argument.as_str()];
+    let without_systemd = ["--systemd=no", "/sysroot", argument.as_str()];
     disk.file(&init(initramfs), "#!/bin/script\n")?;
-    refused(initramfs, &arguments, &["/bin/script, which /sbin/init needs, cannot be read: No such file"])?;
+    let told = "/bin/script, which /sbin/init needs, cannot be read: No such file";
+    refused(initramfs, &arguments, &[told])?;
+    let outcome = initramfs.run(without_systemd)?;
+    ensure!(outcome.code == Some(0) && outcome.stderr.contains(told), "{outcome:?}");
+    initramfs.start_over()?;
     let script = format!("{}/bin/script", disk.deployment);
     disk.directory(&format!("{}/bin", disk.deployment))?;
     std::fs::copy("/host/usr/bin/env", disk.path(&script)).context("a program of the host")?;
@@ -67,29 +96,38 @@ pub(crate) fn what_init_needs_first_is_read_too(initramfs: &mut Initramfs) -> Re
     boots(initramfs, &arguments)
 }
 
-/// Any call that reads init, or the loader, and fails.
+/// Any call that reads init and fails; another program that is whole does not stand in.
 pub(crate) fn a_disk_that_fails_at_init_is_told(initramfs: &mut Initramfs) -> Result<()> {
     initramfs.keep_disk()?;
-    let argument = initramfs.disk.argument();
-    let outcome = initramfs.strace(&["-o", "/trace", "-e", "trace=openat2,read"], ["/sysroot", &argument])?;
-    ensure!(outcome.code == Some(0), "{outcome:?}");
-    initramfs.start_over()?;
-    let trace = initramfs.read("/trace")?;
-    let lines: Vec<&str> = trace.lines().collect();
-    let opened = lines.iter().position(|line| line.contains("\"/sbin/init\"")).context("it is not opened")?;
-    for (call, last) in [("openat2(", opened), ("read(", opened + 1)] {
-        let is_call = |line: &&&str| line.contains(call);
-        ensure!(lines.get(last).is_some_and(|line| line.contains(call)), "{trace}");
-        let number = lines.iter().take(last + 1).filter(is_call).count();
-        let inject = format!("inject={}:error=EIO:when={number}", call.trim_end_matches('('));
-        let before = initramfs.mounts()?;
-        let outcome = initramfs.strace(&["-o", "/dev/null", "-e", &inject], ["/sysroot", &argument])?;
-        let told = "/sbin/init cannot be read: Input/output error";
-        ensure!(outcome.code == Some(1) && outcome.stderr.contains(told), "{outcome:?}");
-        ensure!(outcome.stderr.contains("likely cause: the disk fails, or the deployment is damaged"), "{outcome:?}");
-        assert_eq!(initramfs.mounts()?, before);
+    let disk = &initramfs.disk;
+    disk.file(&format!("{}/usr/lib/systemd/systemd", disk.deployment), "systemd")?;
+    let argument = disk.argument();
+    let systemd = ["--systemd=yes", "/sysroot", argument.as_str()];
+    let script = ["--systemd=no", "/sysroot", argument.as_str()];
+    for (arguments, program) in [(systemd, "/usr/lib/systemd/systemd"), (script, "/sbin/init")] {
+        let outcome = initramfs.strace(&["-o", "/trace", "-e", "trace=openat2,read"], arguments)?;
+        ensure!(outcome.code == Some(0), "{outcome:?}");
+        initramfs.start_over()?;
+        let trace = initramfs.read("/trace")?;
+        let lines: Vec<&str> = trace.lines().collect();
+        let opened = lines.iter().position(|line| line.contains(&format!("\"{program}\"")));
+        let opened = opened.context("it is not opened")?;
+        for (call, last) in [("openat2(", opened), ("read(", opened + 1)] {
+            let is_call = |line: &&&str| line.contains(call);
+            ensure!(lines.get(last).is_some_and(|line| line.contains(call)), "{trace}");
+            let number = lines.iter().take(last + 1).filter(is_call).count();
+            let inject = format!("inject={}:error=EIO:when={number}", call.trim_end_matches('('));
+            let before = initramfs.mounts()?;
+            let outcome = initramfs.strace(&["-o", "/dev/null", "-e", &inject], arguments)?;
+            let told = format!("{program} cannot be read: Input/output error");
+            ensure!(outcome.code == Some(1) && outcome.stderr.contains(&told), "{outcome:?}");
+            let cause = "likely cause: the disk fails, or the deployment is damaged";
+            ensure!(outcome.stderr.contains(cause), "{outcome:?}");
+            assert_eq!(initramfs.mounts()?, before);
+        }
+        boots(initramfs, &arguments)?;
     }
-    boots(initramfs, &["/sysroot", &argument])
+    Ok(())
 }
 
 /// `init=` names another program than `/sbin/init`; ours is none that anything could go on with.
@@ -97,11 +135,32 @@ pub(crate) fn init_of_the_command_line_counts(initramfs: &mut Initramfs) -> Resu
     initramfs.keep_disk()?;
     let (disk, argument) = (&initramfs.disk, initramfs.disk.argument());
     disk.link(&format!("{}/opt/init", disk.deployment), "init")?;
-    let own = format!("{argument} init=/opt/init");
-    refused(initramfs, &["/sysroot", &own], &["/opt/init cannot be read: Too many levels"])?;
-    for named in ["/opt/missing", "/opt/init/ostree-prepare-root", "init"] {
-        boots(initramfs, &["/sysroot", &format!("{argument} init={named}")])?;
+    let with = |named: &str| initramfs.run(["--systemd=yes", "/sysroot", &format!("{argument} init={named}")]);
+    for (named, reason) in [("/opt/init", "Too many levels of symbolic links"), ("/opt/missing", "No such file")] {
+        let outcome = with(named)?;
+        let told = format!("init={named} cannot be read: {reason}");
+        ensure!(outcome.code == Some(0) && outcome.stderr.contains(&told), "{outcome:?}");
+        ensure!(outcome.stderr.contains("correct it at the boot menu"), "{outcome:?}");
+        initramfs.start_over()?;
     }
+    for named in ["/opt/init/ostree-prepare-root", "init"] {
+        let outcome = with(named)?;
+        ensure!(outcome.code == Some(0) && outcome.stderr.is_empty(), "{outcome:?}");
+        initramfs.start_over()?;
+    }
+    disk.remove(&init(initramfs))?;
+    for named in ["/opt/init", "/opt/missing"] {
+        let own = format!("{argument} init={named}");
+        let words = [&format!("it has no init: none of the files {named}, /sbin/init, ")[..]];
+        refused(initramfs, &["--systemd=yes", "/sysroot", &own], &words)?;
+    }
+    disk.file(&format!("{}/opt/script", disk.deployment), "#!/bin/script\n")?;
+    let own = format!("{argument} init=/opt/script");
+    refused(
+        initramfs,
+        &["--systemd=yes", "/sysroot", &own],
+        &["/bin/script, which /opt/script needs, cannot be read"],
+    )?;
     Ok(())
 }
 
@@ -116,7 +175,13 @@ pub(crate) fn an_image_of_which_no_file_can_be_read_stops(initramfs: &mut Initra
         "--verify /sysroot",
     ];
     refused_boot(initramfs, &words)?;
+    // With a transient root an image is needed, and the argument would be refused.
     let argument = format!("{} ostree.prepare-root.composefs=no", initramfs.disk.argument());
+    initramfs.configure("[root]\ntransient=true\n[composefs]\nenabled=verity\n")?;
+    let outcome = refused_boot(initramfs, &["likely cause: fs-verity is demanded"])?;
+    ensure!(!outcome.stderr.contains("composefs="), "{outcome:?}");
+    refused(initramfs, &["/sysroot", &argument], &["at the boot menu remove ostree.prepare-root.composefs="])?;
+    initramfs.configure("[composefs]\nenabled=verity\n")?;
     let outcome = initramfs.run(["/sysroot", &argument])?;
     ensure!(outcome.code == Some(0), "with what the report says it boots: {outcome:?}");
     Ok(())

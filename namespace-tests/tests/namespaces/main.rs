@@ -210,6 +210,7 @@ fn main() -> ExitCode {
             what_init_needs_first_is_read_too,
             a_disk_that_fails_at_init_is_told,
             init_of_the_command_line_counts,
+            systemd_counts_before_sbin_init,
             a_root_without_any_init_stops,
         ),
         images!(init: an_image_of_which_no_file_can_be_read_stops),

@@ -18,15 +18,37 @@ use crate::program::{self, Needs, PAGE};
 /// The kernel goes on to no more interpreters of scripts than this.
 const MOST_SCRIPTS: usize = 5;
 
-/// Reads the first of `candidates` that is a file in `root`, and what it needs first. Links are followed inside `root`.
-pub(super) fn require(root: BorrowedFd<'_>, candidates: &[String]) -> Result<(), InitError> {
-    for candidate in candidates {
-        let path = candidate.as_bytes();
-        if let Some(program) = open(root, path).map_err(|reason| unreadable(path, None, reason))? {
-            return require_what_it_needs(root, path, program);
+/// Reads the first program that can be executed in `root`, and what it needs first. Links are followed inside `root`. A program
+/// that is not there, or that lacks what it needs, is passed over, as systemd does; what should be said of that is returned.
+pub(super) fn require(
+    root: BorrowedFd<'_>,
+    named: Option<&str>,
+    others: &[&'static str],
+) -> Result<Vec<InitError>, InitError> {
+    let mut passed_over = Vec::new();
+    for path in named.into_iter().chain(others.iter().copied()) {
+        match require_program(root, path.as_bytes()) {
+            Ok(true) => return Ok(passed_over),
+            Ok(false) if named == Some(path) => {
+                passed_over.push(InitError::Named { path: path.to_owned(), reason: Errno::NOENT });
+            }
+            Ok(false) => {}
+            Err(InitError::Unreadable { path, needed_by: None, reason: Errno::LOOP }) if named == Some(&*path) => {
+                passed_over.push(InitError::Named { path, reason: Errno::LOOP });
+            }
+            Err(error) if error.is_absence() => passed_over.push(error),
+            Err(error) => return Err(error),
         }
     }
-    Err(InitError::Missing(candidates.to_vec()))
+    let candidates = || named.into_iter().chain(others.iter().copied()).map(str::to_owned).collect();
+    let unreadable = passed_over.into_iter().find(|error| matches!(error, InitError::Unreadable { .. }));
+    Err(unreadable.unwrap_or_else(|| InitError::Missing(candidates())))
+}
+
+/// Whether there is such a program.
+fn require_program(root: BorrowedFd<'_>, path: &[u8]) -> Result<bool, InitError> {
+    let program = open(root, path).map_err(|reason| unreadable(path, None, reason))?;
+    program.map_or(Ok(false), |program| require_what_it_needs(root, path, program).map(|()| true))
 }
 
 fn require_what_it_needs(root: BorrowedFd<'_>, path: &[u8], mut program: Program) -> Result<(), InitError> {

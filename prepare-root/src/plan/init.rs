@@ -6,8 +6,11 @@ use crate::step::Step;
 /// What this program executes as PID 1, and a script usually does.
 pub(super) const INIT: &str = "/sbin/init";
 
-/// What systemd, the kernel and scripts fall back to, where `/sbin/init` is not there.
-const FALLBACKS: [&str; 5] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/etc/init", "/bin/init", "/bin/sh"];
+/// Without `init=` systemd executes its own path in the new root, and `/sbin/init` only if that fails.
+const SYSTEMD: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
+
+/// What systemd, the kernel and scripts fall back to, where none of the others is there.
+const FALLBACKS: [&str; 3] = ["/etc/init", "/bin/init", "/bin/sh"];
 
 /// A program as PID 1 that has done its work already, and is no init of the new root.
 const OUR_NAME: &str = "ostree-prepare-root";
@@ -16,12 +19,13 @@ const OUR_NAME: &str = "ostree-prepare-root";
 pub(super) fn require(situation: Situation, argument: Option<String>, sealed: bool) -> Step {
     let ours = |path: &String| path.rsplit('/').next() == Some(OUR_NAME);
     let named = argument.filter(|path| path.starts_with('/') && !ours(path));
-    let candidates = match situation {
-        Situation::Pid1 => vec![INIT.to_owned()],
-        Situation::Systemd | Situation::Script => {
-            named.into_iter().chain([INIT].into_iter().chain(FALLBACKS).map(str::to_owned)).collect()
-        }
+    let [usr, lib] = SYSTEMD;
+    let before_fallbacks = match (situation, &named) {
+        (Situation::Pid1, _) => return Step::RequireInit { named: None, others: vec![INIT], required: true, sealed },
+        (Situation::Systemd, None) => [usr, lib, INIT],
+        (Situation::Systemd, Some(_)) | (Situation::Script, _) => [INIT, usr, lib],
     };
+    let others = before_fallbacks.into_iter().chain(FALLBACKS).collect();
     // A script can execute what it likes.
-    Step::RequireInit { candidates, must_exist: situation != Situation::Script, sealed }
+    Step::RequireInit { named, others, required: situation != Situation::Script, sealed }
 }

@@ -14,12 +14,12 @@ pub(super) const WITHOUT_IMAGE: &str =
 
 /// Whether it is what a file says that should be sealed and is not.
 pub(super) fn is_about_seals(error: &InitError, sealed: bool) -> bool {
-    sealed && matches!(error, InitError::Unreadable { reason: Errno::IO, .. })
+    sealed && error.is_of_the_disk()
 }
 
 pub(super) fn likely_cause(error: &InitError, sealed: bool) -> &'static str {
     match error {
-        InitError::Missing(_) => "the tree has no init system, or the deployment is damaged",
+        InitError::Missing(_) | InitError::Named { .. } => "the tree has no init system, or the deployment is damaged",
         InitError::Unreadable { .. } if is_about_seals(error, sealed) => {
             "fs-verity is demanded ([composefs] enabled), and the file of this object in ostree/repo/objects is not sealed, or \
              the kernel or the filesystem has no fs-verity: then no file of the image can be read"
@@ -31,7 +31,9 @@ pub(super) fn likely_cause(error: &InitError, sealed: bool) -> &'static str {
 
 pub(super) fn what_to_do(error: &InitError, sealed: bool, at_boot_menu: AtBootMenu) -> Vec<&'static str> {
     match error {
-        InitError::Missing(_) => vec!["boot another entry, and deploy a tree that has /sbin/init or systemd"],
+        InitError::Missing(_) | InitError::Named { .. } => {
+            vec!["boot another entry, and deploy a tree that has /sbin/init or systemd"]
+        }
         InitError::Unreadable { .. } if is_about_seals(error, sealed) => match at_boot_menu {
             AtBootMenu::Nothing => vec![SEAL],
             AtBootMenu::SwitchOff => vec![SEAL, WITHOUT_IMAGE],
