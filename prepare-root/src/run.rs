@@ -146,6 +146,8 @@ impl Request {
         {
             return Ok(Planned::Running(root));
         }
+        // Where there is nothing to do, a faulty configuration is no reason to fail.
+        let early = early.map(|parsed| accept(parsed, known)).transpose()?;
         if purpose == Purpose::Boot && !pid1 && physical.at == Path::new("/") {
             return Err(Cause::SysrootIsRoot(self.sysroot.display().to_string()));
         }
@@ -240,11 +242,13 @@ fn image_facts(deployment: &mut Deployment, composefs: &Decision) -> Result<Imag
     Ok(ImageFacts { found, seal })
 }
 
-fn configuration(root: &Path, known: &mut Known) -> Result<PrepareRootConf, Cause> {
+/// Reads it, for [`accept`]. What follows a failure counts from here on.
+fn configuration(root: &Path, known: &mut Known) -> Result<Parsed, Cause> {
     let root = dir::open_root(root).context("open", root.display())?;
     let parsed = crate::config::load(&root);
     dir::leave_open(root);
-    accept(parsed, known)
+    known.on_failure = parsed.errors.is_empty().then_some(parsed.conf.on_failure);
+    Ok(parsed)
 }
 
 fn accept(parsed: Parsed, known: &mut Known) -> Result<PrepareRootConf, Cause> {

@@ -51,6 +51,8 @@ pub(crate) fn a_second_run_says_that_it_is_prepared_already(initramfs: &mut Init
     initramfs.boot()?;
     let before = initramfs.mounts()?;
     std::fs::remove_file("/run/ostree-booted")?;
+    // Nothing is to be done, so nothing of this counts.
+    initramfs.configure("nonsense")?;
     let second = initramfs.boot()?;
     ensure!(second.code == Some(0) && second.stderr.contains("is prepared already"), "{second:?}");
     assert_eq!(initramfs.mounts()?, before);
@@ -72,6 +74,8 @@ pub(crate) fn a_run_for_another_deployment_is_no_success(initramfs: &mut Initram
 
 /// What `/sysroot` is there is in use.
 pub(crate) fn a_system_that_runs_is_left_alone(initramfs: &mut Initramfs) -> Result<()> {
+    let disk = &initramfs.disk;
+    disk.file(&format!("{}/etc/ostree/prepare-root.conf", disk.deployment), "nonsense")?;
     initramfs.boot()?;
     // As after the switch of the root: the deployment is `/`, with the physical root at `/sysroot`.
     let mut script = std::process::Command::new("/host/bin/busybox");
