@@ -39,6 +39,35 @@ pub fn of(deployment: impl AsFd, layout: &KernelLayout) -> Result<String, System
     Ok(hexadecimal(&hasher.hash.finalize()))
 }
 
+/// An absolute link among the device trees, as a path in the deployment. libostree looks it up in the system that runs, so that it
+/// may make another bootcsum of the same tree.
+///
+/// # Errors
+/// What cannot be read, with its path in the deployment.
+pub(crate) fn absolute_link(
+    deployment: BorrowedFd<'_>,
+    layout: &KernelLayout,
+) -> Result<Option<Box<str>>, SystemError> {
+    for directory in layout.hashed().filter(|file| file.is_directory) {
+        let path = format!("{}/{}", layout.directory, directory.source);
+        let mut walk = dir::open_directory(deployment, &path).and_then(TreeWalk::new).context("open", &path)?;
+        while let Some(entry) = walk.next_entry().context("list", &path)? {
+            if entry.kind != Kind::Link {
+                continue;
+            }
+            let link = [path.as_bytes(), b"/", &entry.path].concat();
+            let shown = String::from_utf8_lossy(&link);
+            let flags = OFlags::PATH | OFlags::NOFOLLOW;
+            let target =
+                dir::open(deployment, OsStr::from_bytes(&link), flags).and_then(|link| dir::read_link(link, ""));
+            if target.context("read the link", &shown)?.starts_with('/') {
+                return Ok(Some(shown.into()));
+            }
+        }
+    }
+    Ok(None)
+}
+
 struct Hasher<'a> {
     deployment: BorrowedFd<'a>,
     hash: Sha256,

@@ -131,12 +131,14 @@ pub fn check(
     if checksum_in(&layout.kernel.source).is_some() {
         return Ok(());
     }
-    let found = bootcsum::of(deployment, layout)
-        .map_err(|error| SystemError { object: format!("/{path}/{}", error.object), ..error })?;
+    let deployment = deployment.as_fd();
+    let in_deployment = |error: SystemError| SystemError { object: format!("/{path}/{}", error.object), ..error };
+    let found = bootcsum::of(deployment, layout).map_err(in_deployment)?;
     if found == bootcsum.as_str() {
         return Ok(());
     }
-    Err(KernelError::Damaged { deployment: path.clone(), found, wanted: bootcsum.clone() })
+    let absolute_link = bootcsum::absolute_link(deployment, layout).map_err(in_deployment)?;
+    Err(KernelError::Damaged { deployment: path.clone(), found, wanted: bootcsum.clone(), absolute_link })
 }
 
 /// Opens the directory of a deployment that the files of `layout` are in.

@@ -49,7 +49,8 @@ pub enum KernelError {
     },
     /// The files are not those that the name promises.
     #[error(
-        "kernel and initramfs of /{deployment} have the checksum {found}, and {wanted} was staged: the disk is damaged; check it (ostree fsck) and stage the update again"
+        "kernel and initramfs of /{deployment} have the checksum {found}, and {wanted} was staged: {}",
+        why_damaged(.absolute_link)
     )]
     Damaged {
         /// Whose.
@@ -58,5 +59,18 @@ pub enum KernelError {
         found: String,
         /// As staged.
         wanted: Bootcsum,
+        /// An absolute link among its device trees, which may be the reason.
+        absolute_link: Option<Box<str>>,
     },
+}
+
+fn why_damaged(absolute_link: &Option<Box<str>>) -> String {
+    const DAMAGED: &str = "the disk is damaged; check it (ostree fsck) and stage the update again";
+    match absolute_link {
+        None => DAMAGED.to_owned(),
+        Some(link) => format!(
+            "{link} is an absolute link, which libostree looked up in the system that ran, and not in the deployment: rebuild the \
+             tree with relative links in dtb/. If the link is not the reason, {DAMAGED}"
+        ),
+    }
 }

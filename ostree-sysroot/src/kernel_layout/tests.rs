@@ -119,3 +119,22 @@ fn of_two_in_an_older_layout_the_name_tells() {
     assert_eq!(files(&other), ["vmlinuz-5", "initramfs-5"]);
     assert!(find_in(root.path(), None).unwrap_err().contains("has several kernels"));
 }
+
+#[test]
+fn an_absolute_link_among_device_trees_may_be_the_reason_for_another_bootcsum() {
+    let root = tree(&["usr/lib/modules/6.1/vmlinuz", "usr/lib/modules/6.1/dtb/sub/a.dtb"]);
+    let dtb = root.path().join("usr/lib/modules/6.1/dtb");
+    std::os::unix::fs::symlink("a.dtb", dtb.join("sub/b.dtb")).unwrap();
+    let checked = || {
+        let layout = find_in(root.path(), None).unwrap();
+        let path = format!("ostree/deploy/os/deploy/{SUM}.0").parse().unwrap();
+        let deployment = fs::File::open(root.path()).unwrap();
+        check(&deployment, &path, &layout, &SUM.parse().unwrap()).unwrap_err().to_string()
+    };
+    let damaged = "was staged: the disk is damaged; check it (ostree fsck) and stage the update again";
+    assert!(checked().ends_with(damaged), "{}", checked());
+    std::os::unix::fs::symlink("/usr/lib/a.dtb", dtb.join("sub/c.dtb")).unwrap();
+    let told =
+        "usr/lib/modules/6.1/dtb/sub/c.dtb is an absolute link, which libostree looked up in the system that ran";
+    assert!(checked().contains(told) && !checked().contains("a.dtb is"), "{}", checked());
+}
