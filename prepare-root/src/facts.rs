@@ -158,9 +158,9 @@ pub(crate) struct Facts {
     pub(crate) repo_problem: Option<String>,
     /// `/run/ostree/initramfs-mount-var` exists.
     pub(crate) var_marker: bool,
-    /// libostree's generator, which mounts `/var` with systemd, finds the stateroot in what was asked for. Of an Android slot it
-    /// only reads the text of the link.
-    pub(crate) generator_mounts_var: bool,
+    /// With systemd `/var` is mounted after the switch: `/etc/fstab` says so, or libostree's generator finds the stateroot in what
+    /// was asked for. Of an Android slot it only reads the text of the link.
+    pub(crate) var_mounted_later: bool,
     /// The stateroot's `var`.
     pub(crate) stateroot_var: Found,
     /// As PID 1: the kernel mounted a devtmpfs on `/dev`.

@@ -10,6 +10,7 @@ mod config;
 mod execute;
 mod facts;
 mod failure;
+mod fstab;
 mod interrupted;
 mod lookup;
 mod on_failure;

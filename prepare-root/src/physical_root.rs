@@ -15,13 +15,14 @@ use system::{Context, SystemError, block_device, mount};
 
 use crate::facts::{DeploymentFacts, Facts, Found, ImageFacts, SignatureFacts, Situation};
 use crate::failure::Cause;
+use crate::fstab;
 use crate::lookup::Deployment;
 
 /// A file that asks for `/var` to be mounted in the initramfs.
 const VAR_MARKER: &str = "/run/ostree/initramfs-mount-var";
 
 pub(crate) const REPO_CONFIG: &str = "ostree/repo/config";
-/// A repository's configuration is a few lines.
+/// A repository's configuration is a few lines, and so is a table of filesystems.
 pub(crate) const REPO_CONFIG_LIMIT: u64 = 1 << 20;
 
 /// The root filesystem as the block device holds it.
@@ -101,7 +102,8 @@ impl PhysicalRoot {
             repo_readonly: repo.on,
             repo_problem: repo.problem,
             var_marker: dir::exists(VAR_MARKER).context("look for", VAR_MARKER)?,
-            generator_mounts_var: self.generator_mounts_var(asked_for, &deployment.path)?,
+            var_mounted_later: self.generator_mounts_var(asked_for, &deployment.path)?
+                || fstab_mounts_var(deployment, conf.etc_transient)?,
             stateroot_var,
             dev_mounted: situation == Situation::Pid1 && self.is_mounted_on("dev")?,
             disk: if image.found == Found::File { disk(&self.directory)? } else { None },
@@ -156,6 +158,16 @@ struct RepoReadonly {
     on: bool,
     /// Why that cannot be told.
     problem: Option<String>,
+}
+
+/// Whether the `/etc/fstab` that the system will have mounts `/var`.
+fn fstab_mounts_var(deployment: &Deployment, transient_etc: bool) -> Result<bool, SystemError> {
+    let path = if transient_etc { "usr/etc/fstab" } else { "etc/fstab" };
+    match dir::read(&deployment.directory, path, REPO_CONFIG_LIMIT) {
+        Ok(bytes) => Ok(fstab::mounts_var(&bytes)),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ISDIR | Errno::INVAL | Errno::FBIG) => Ok(false),
+        Err(error) => Err(error).context("read", format_args!("/{}/{path}", deployment.path)),
+    }
 }
 
 fn deployment_facts(

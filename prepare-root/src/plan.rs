@@ -92,7 +92,7 @@ pub(crate) fn plan(
     require_parts(deployment)?;
 
     let pid1 = facts.situation == Situation::Pid1;
-    let mount_var = facts.situation != Situation::Systemd || facts.var_marker || !facts.generator_mounts_var;
+    let mount_var = facts.situation != Situation::Systemd || facts.var_marker || !facts.var_mounted_later;
     let sysroot_ro = sysroot_readonly(conf, composefs.mode, facts);
     let mut warnings: Vec<String> = composefs.warning.into_iter().chain(unsealed).collect();
     warnings.extend(resolved.warning);

@@ -36,7 +36,17 @@ pub(crate) fn a_slot_whose_boot_link_is_missing_boots(initramfs: &mut Initramfs)
 pub(crate) fn without_a_link_of_the_slot_ostree_counts(initramfs: &mut Initramfs) -> Result<()> {
     let argument = initramfs.disk.argument();
     let warning = format!("asks for /ostree/root.a, which is not there; booting what {argument} names");
-    boots(initramfs, &format!("androidboot.bootdevice=x {argument}"), &warning)
+    let cmdline = format!("androidboot.bootdevice=x {argument}");
+    initramfs.keep_disk()?;
+    boots(initramfs, &cmdline, &warning)?;
+    initramfs.start_over()?;
+    // What the machine says of /var counts: mounted here, it would never be looked at.
+    let fstab = format!("{}/etc/fstab", initramfs.disk.deployment);
+    initramfs.disk.file(&fstab, "LABEL=root / auto\nLABEL=var\t/var\tauto\n")?;
+    let outcome = initramfs.run(["--systemd=yes", "/sysroot", &cmdline])?;
+    let table = initramfs.mounts()?;
+    ensure!(outcome.code == Some(0) && !table.contains("/sysroot/var "), "{outcome:?}\n{table}");
+    Ok(())
 }
 
 pub(crate) fn a_slot_is_repaired_by_what_the_report_says(initramfs: &mut Initramfs) -> Result<()> {

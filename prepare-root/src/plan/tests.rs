@@ -25,7 +25,7 @@ fn base() -> Value {
         "repo-readonly": false,
         "repo-problem": null,
         "var-marker": false,
-        "generator-mounts-var": true,
+        "var-mounted-later": true,
         "stateroot-var": "directory",
         "dev-mounted": false,
         "disk": 65026,
