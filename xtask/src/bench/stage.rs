@@ -96,7 +96,9 @@ pub(crate) fn enter<T: Send>(
         }
         let drop_in = format!("[boot]\nmount={}\n", if boot_is_mounted { "yes" } else { "no" });
         initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10-dracut.conf", drop_in)?;
-        initramfs.set_kernel_command_line(&format!("root=LABEL=x rw quiet {}\n", initramfs.disk.argument()))?;
+        // This kernel has no fs-verity: of an image with `verity` nothing can be read, an init in /etc can.
+        let init = if configuration == Configuration::ImageWithVerity { "init=/etc/passwd " } else { "" };
+        initramfs.set_kernel_command_line(&format!("root=LABEL=x rw quiet {init}{}\n", initramfs.disk.argument()))?;
         story(&Stage { initramfs, configuration, boot_is_mounted })
     };
     if configuration.is_image() {
