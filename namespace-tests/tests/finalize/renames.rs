@@ -10,8 +10,9 @@ use crate::ours::boots_version;
 
 /// How often the changes of a machine are looked for, on each filesystem.
 const PLANS: usize = 65;
-/// How often a machine is finalized, on each filesystem.
+/// How often a machine is finalized, on each filesystem; [`MORE`] says another number.
 const FINALIZATIONS: usize = 3;
+const MORE: &str = "FIRSTROOT_FINALIZATIONS";
 
 /// 2,000 files make a listing of `/etc` long.
 const ARRANGE: &str = "cd /etc; for n in $(seq 1 2000); do echo $n >file-with-a-usual-name-$n.conf; done
@@ -67,7 +68,11 @@ fn finalizations(machine: &Machine) -> Result<()> {
         "for n in $(seq 10 59); do grep -qx mine /etc/busy-$n; done; \
         test $(ls /etc | grep -c '^file-with-a-usual-name-') = 2000; test -z \"$(find /etc -name '*.new' ! -type f)\"",
     );
-    for round in 0..FINALIZATIONS {
+    let rounds = match std::env::var(MORE) {
+        Ok(number) => number.parse()?,
+        Err(_) => FINALIZATIONS,
+    };
+    for round in 0..rounds {
         let machine = machine.another()?;
         let run = "/usr/lib/ostree/ostree-finalize-staged; status=$?; kill $writer; exit $status";
         let outcome = machine.run(&format!("{WRITER}\n{run}"))?;
