@@ -16,7 +16,9 @@ use lexopt::prelude::*;
 
 const HELP: &str = "\
 cargo xtask boot [--scenario NAME] [--interactive]   make a system, boot it, show what happened
-cargo xtask test [--fast] [--all-power-cuts]         everything; --fast leaves out the whole machines
+cargo xtask test [--fast | --all]                    what CI runs; --fast leaves out the whole machines, --all adds
+                                                    those that show once more what others show, and every power cut
+cargo xtask test [--all-power-cuts]                  every power cut in place of a sample
 cargo xtask bench [--only prepare-root|signed|verify|finalize|shutdown]
                                                     figures, against the peer in the same run
 cargo xtask build                                    the static binaries
@@ -39,8 +41,9 @@ fn main() -> Result<()> {
         match (command.as_str(), argument) {
             ("boot", Long("scenario")) => options.scenario = Some(parser.value()?.string()?),
             ("boot", Long("interactive")) => options.interactive = true,
-            ("test", Long("fast")) => options.fast = true,
-            ("test", Long("all-power-cuts")) => options.all_power_cuts = true,
+            ("test", Long("fast")) => options.test.fast = true,
+            ("test", Long("all")) => (options.test.all_machines, options.test.all_power_cuts) = (true, true),
+            ("test", Long("all-power-cuts")) => options.test.all_power_cuts = true,
             ("bench", Long("only")) => options.only = Some(parser.value()?.parse()?),
             ("install", Long("dracut-module")) => options.dracut_module = Some(parser.value()?.string()?),
             ("install", Value(directory)) if options.destdir.is_none() => options.destdir = Some(directory.into()),
@@ -49,7 +52,7 @@ fn main() -> Result<()> {
     }
     match command.as_str() {
         "boot" => boot::boot(options.scenario.as_deref(), options.interactive),
-        "test" => test::test(options.fast, options.all_power_cuts),
+        "test" => test::test(options.test),
         "bench" => bench::bench(options.only),
         "build" => {
             for program in binary::PROGRAMS {
@@ -72,8 +75,7 @@ fn main() -> Result<()> {
 struct Options {
     scenario: Option<String>,
     interactive: bool,
-    fast: bool,
-    all_power_cuts: bool,
+    test: test::HowMuch,
     only: Option<bench::Part>,
     destdir: Option<PathBuf>,
     dracut_module: Option<String>,

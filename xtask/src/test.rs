@@ -10,8 +10,19 @@ use crate::binary;
 use crate::install;
 use crate::workspace::{self, cargo, run};
 
-/// Runs all phases; without machines if `fast`, and every power cut in place of a sample if `all_power_cuts`. The first failure ends it.
-pub(crate) fn test(fast: bool, all_power_cuts: bool) -> Result<()> {
+/// What of the tests runs.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct HowMuch {
+    /// No whole machines.
+    pub(crate) fast: bool,
+    /// The machines, too, that differ from another one in the guest or the disk alone.
+    pub(crate) all_machines: bool,
+    /// Every power cut in place of a sample.
+    pub(crate) all_power_cuts: bool,
+}
+
+/// Runs the phases. The first failure ends it.
+pub(crate) fn test(how_much: HowMuch) -> Result<()> {
     let begin = Instant::now();
     phase("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
     phase("lints", || {
@@ -25,12 +36,12 @@ pub(crate) fn test(fast: bool, all_power_cuts: bool) -> Result<()> {
     install::install(&destdir, install::DRACUT_MODULE)?;
     phase("mount namespaces", || run(&mut in_namespaces("namespaces")?))?;
     phase("finalization on disk images", || run(&mut in_namespaces("finalize")?))?;
-    phase("power cuts", || run(&mut power_cuts(all_power_cuts)?))?;
-    if fast {
+    phase("power cuts", || run(&mut power_cuts(how_much.all_power_cuts)?))?;
+    if how_much.fast {
         println!("\nskipped: whole machines (--fast)");
     } else {
         phase("initramfs by dracut", || run(&mut with_machines("dracut", &destdir)))?;
-        phase("whole machines", || run(&mut with_machines("machines", &destdir)))?;
+        phase("whole machines", || run(&mut machines(how_much.all_machines, &destdir)))?;
     }
     println!("\nall phases passed in {} s", begin.elapsed().as_secs());
     Ok(())
@@ -72,6 +83,14 @@ fn power_cuts(all: bool) -> Result<Command> {
         command.env("FIRSTROOT_POWER_CUTS", "all");
     }
     Ok(command)
+}
+
+fn machines(all: bool, destdir: &Path) -> Command {
+    let mut command = with_machines("machines", destdir);
+    if all {
+        command.env("FIRSTROOT_ALL_MACHINES", "1");
+    }
+    command
 }
 
 fn with_machines(test: &str, destdir: &Path) -> Command {

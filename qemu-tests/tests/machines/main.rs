@@ -1,6 +1,7 @@
 //! Whole machines, one after the other: each test is listed, and ignored by name where it cannot run.
 //!
 //! `cargo xtask test` sets `FIRSTROOT_MACHINES`; a machine's console log and report stay in `target/qemu-tests/runs`.
+//! Those that show [once more](ONCE_MORE) what another one shows run with `cargo xtask test --all`.
 
 mod beside_the_peer;
 mod composefs;
@@ -24,6 +25,52 @@ use qemu_tests::{catalogue, host};
 
 /// What a test does with one guest.
 type Story = fn(Guest) -> Result<()>;
+
+/// Machines that differ from another one in the guest or the disk alone, and that other one.
+///
+/// Each feature has at least one machine in every run; a boot takes half a minute, and these are as many as fill half an hour.
+const ONCE_MORE: [(&str, &str); 13] = [
+    ("trixie::beside_the_peer::kinoite", "forky::beside_the_peer::kinoite"),
+    (
+        "trixie::beside_the_peer::sysroot_readonly_by_the_repository",
+        "forky::beside_the_peer::sysroot_readonly_by_the_repository",
+    ),
+    ("trixie::beside_the_peer::transient_etc", "forky::beside_the_peer::transient_etc"),
+    ("trixie::beside_the_peer::xfs", "trixie::beside_the_peer::ext4"),
+    (
+        "trixie::beside_the_peer::sysroot_readonly_by_the_configuration",
+        "forky::beside_the_peer::sysroot_readonly_by_the_repository",
+    ),
+    ("forky::beside_the_peer::a_hotfix_survives_a_reboot", "trixie::beside_the_peer::a_hotfix_survives_a_reboot"),
+    (
+        "forky::only_ours::without_an_initramfs_the_same_is_mounted",
+        "trixie::only_ours::without_an_initramfs_the_same_is_mounted",
+    ),
+    (
+        "forky::only_ours::links_out_of_step_boot_and_can_be_repaired",
+        "trixie::only_ours::links_out_of_step_boot_and_can_be_repaired",
+    ),
+    (
+        "trixie::shutdown::a_separate_boot_is_prepared_before_shutdown",
+        "forky::shutdown::a_separate_boot_is_prepared_before_shutdown",
+    ),
+    (
+        "forky::composefs::an_image_on_btrfs_is_the_root",
+        "forky::composefs::an_image_on_a_btrfs_of_two_disks_is_the_root",
+    ),
+    (
+        "forky::composefs::a_signature_of_somebody_else_is_refused",
+        "forky::composefs::an_image_of_an_older_signed_commit_is_refused",
+    ),
+    (
+        "forky::failing::a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell",
+        "trixie::failing::a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell",
+    ),
+    (
+        "trixie::failing::a_machine_without_a_keyboard_powers_off",
+        "trixie::failing::a_machine_without_a_keyboard_reboots",
+    ),
+];
 
 /// Every function of a module as a test of the same name, on each of the guests.
 macro_rules! stories {
@@ -119,18 +166,38 @@ fn main() -> ExitCode {
         a_machine_without_a_keyboard_powers_off,
         whoever_asked_for_a_shell_gets_one,
     ));
+    let all = std::env::var_os("FIRSTROOT_ALL_MACHINES").is_some();
     let missing = if wanted { why_not_installable(Guest::Forky) } else { None };
-    let trials = stories.map(|(guest, name, story)| trial(guest, name, story, wanted, missing.as_deref())).collect();
+    let trials: Vec<Trial> = stories
+        .map(|(guest, name, story)| {
+            let full = format!("{guest}::{name}");
+            let why_not = why_not(guest, &full, wanted, all, missing.as_deref());
+            trial(guest, full, story, why_not)
+        })
+        .collect();
+    for (again, first) in ONCE_MORE {
+        let known = |name: &str| trials.iter().any(|trial| trial.name() == name);
+        assert!(known(again) && known(first), "no such machine: {again} or {first}");
+    }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn trial(guest: Guest, name: &str, story: Story, wanted: bool, missing: Option<&str>) -> Trial {
-    let why_not = if wanted {
-        // On Debian 12 the newest guest's ostree deploys.
-        missing.filter(|_| guest.moves() || guest == Guest::Bookworm).unwrap_or_default()
-    } else {
-        "needs root and QEMU: cargo xtask test"
-    };
+/// Why `guest`'s test `name` does not run here; empty if it does.
+fn why_not(guest: Guest, name: &str, wanted: bool, all: bool, missing: Option<&str>) -> String {
+    if !wanted {
+        return "needs root and QEMU: cargo xtask test".to_owned();
+    }
+    // On Debian 12 the newest guest's ostree deploys.
+    if let Some(missing) = missing.filter(|_| guest.moves() || guest == Guest::Bookworm) {
+        return missing.to_owned();
+    }
+    match ONCE_MORE.iter().find(|(again, _)| *again == name) {
+        Some((_, first)) if !all => format!("as {first}, and with cargo xtask test --all"),
+        _ => String::new(),
+    }
+}
+
+fn trial(guest: Guest, name: String, story: Story, why_not: String) -> Trial {
     let run = move || {
         let started = Instant::now();
         let result = story(guest).map_err(|error| {
@@ -142,7 +209,8 @@ fn trial(guest: Guest, name: &str, story: Story, wanted: bool, missing: Option<&
         eprint!("[{:.0} s] ", started.elapsed().as_secs_f64());
         result
     };
-    Trial::test(format!("{guest}::{name}"), run).with_kind(why_not).with_ignored_flag(!why_not.is_empty())
+    let ignored = !why_not.is_empty();
+    Trial::test(name, run).with_kind(why_not).with_ignored_flag(ignored)
 }
 
 /// The scenario `name` on `guest`.
