@@ -108,8 +108,15 @@ impl Reader<'_> {
     /// Reads an entry that has one of libostree's names; whether it is one.
     fn ours(&mut self, entries: &str, path: &LoaderPath, name: &str, entry_name: EntryName) -> Result<Ours, Error> {
         let content = match dir::read(&self.roots.boot, format!("{entries}/{name}"), ENTRY_LIMIT) {
-            // A link that leads to nothing, or what is too large to be an entry.
-            Err(Errno::NOENT | Errno::FBIG) => return Ok(Ours::No),
+            // A link that leads to nothing.
+            Err(Errno::NOENT) => return Ok(Ours::No),
+            Err(Errno::FBIG) => {
+                self.found.warnings.push(format!(
+                    "{path} is too large to be read: it is kept, and no kernel is removed from /boot since it may name one"
+                ));
+                self.found.is_incomplete = true;
+                return Ok(Ours::No);
+            }
             other => other.context("read", path)?,
         };
         let entry = BlsEntry::parse(&content).map_err(|reason| Error::Entry { path: path.to_string(), reason })?;

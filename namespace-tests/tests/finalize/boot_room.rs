@@ -81,7 +81,9 @@ pub(crate) fn what_turns_out_not_to_fit_is_taken_back_and_fits_in_two_steps(gues
 
 /// What `--prepare` has put there leaves no room for entries: it goes, and comes again.
 pub(crate) fn a_prepared_kernel_is_no_obstacle(guest: Guest) -> Result<()> {
-    let machine = three("boot-room-spare", "kernel 3", 5000).staged(guest)?.copy()?;
+    let story = three("boot-room-ample", "kernel 3", 5000);
+    let story = Story { kernel_bytes: 2_500_000, initramfs_bytes: 2_500_000, ..story };
+    let machine = story.staged(guest)?.copy()?;
     machine.finalize_with(Contestant::Ours, &[], &["--prepare"])?.outcome.success()?;
     machine.check("ls -d /boot/ostree/*.prepared; dd if=/dev/zero of=/boot/more bs=4k 2>/dev/null || true; sync")?;
     machine.finalize(Contestant::Ours)?.outcome.success()?;

@@ -306,29 +306,37 @@ pub(crate) fn a_deployment_of_a_container_image_is_one_like_others(guest: Guest)
 
 /// Clean-up that fails is a warning, and is done by the next one.
 pub(crate) fn what_cannot_be_removed_is_removed_next_time(guest: Guest) -> Result<()> {
-    let machine = Story::named("clean-later")
+    let disk = Story::named("clean-later")
         .tree("os/next", "2", "kernel 2")
         .tree("os/later", "3", "kernel 3")
         .stage("os/next")
         .reboot()
         .stage("os/later")
-        .staged(guest)?
-        .copy()?;
+        .staged(guest)?;
+    let failing = |machine: &Machine, call: usize, arguments: &[&str]| {
+        let inject = format!("inject=unlinkat:error=EIO:when={call}+");
+        machine.finalize_with(Contestant::Ours, &["-e", "trace=unlinkat", "-e", &inject, "-o", "/dev/null"], arguments)
+    };
+    // The old loader goes at shutdown, with the last of all calls that remove.
+    let mut said = String::new();
+    let mut machine = disk.copy()?;
+    for call in (2..40).rev() {
+        let finalized = failing(&machine, call, &[])?.outcome;
+        ensure!(finalized.code == Some(0), "{call}: {finalized:?}");
+        said = finalized.stderr;
+        if !said.is_empty() && said.contains("it will be removed by the next update") {
+            break;
+        }
+        machine = disk.copy()?;
+    }
+    ensure!(said.contains("it will be removed by the next update"), "{said}");
+    boots_version(&machine, "3")?;
     // Immutable files in the oldest deployment are no obstacle.
     machine.check("d=$(ls -d /sysroot/ostree/deploy/os/deploy/*.0 | while read d; do test -e $d/usr/lib/modules && \
         test $(stat -c %i $d) != $(stat -c %i /) && echo $d; done | head -1); mount -o remount,rw /sysroot; chattr -i $d; \
         touch $d/immutable; chattr +i $d/immutable $d")?;
     let names = || machine.with_disk(|root| Ok(fs::read_dir(root.join("ostree/deploy/os/deploy"))?.count()));
-    let failing = |call: usize, arguments: &[&str]| {
-        let inject = format!("inject=unlinkat:error=EIO:when={call}+");
-        machine.finalize_with(Contestant::Ours, &["-e", "trace=unlinkat", "-e", &inject, "-o", "/dev/null"], arguments)
-    };
-    // The old loader at shutdown, and the old deployment after the next boot.
-    let finalized = failing(14, &[])?;
-    ensure!(finalized.outcome.code == Some(0), "{:?}", finalized.outcome);
-    ensure!(finalized.outcome.stderr.contains("it will be removed by the next update"), "{:?}", finalized.outcome);
-    boots_version(&machine, "3")?;
-    let cleaned = failing(20, &["--clean"])?;
+    let cleaned = failing(&machine, 20, &["--clean"])?;
     ensure!(cleaned.outcome.code == Some(0), "{:?}", cleaned.outcome);
     ensure!(cleaned.outcome.stderr.contains("the next boot tries again"), "{:?}", cleaned.outcome);
     ensure!(names()? > 4, "the old deployment has gone");
