@@ -29,13 +29,15 @@ type Story = fn(Guest) -> Result<()>;
 /// Machines that differ from another one in the guest or the disk alone, and that other one.
 ///
 /// Each feature has at least one machine in every run; a boot takes half a minute, and these are as many as fill half an hour.
-const ONCE_MORE: [(&str, &str); 13] = [
+const ONCE_MORE: [(&str, &str); 17] = [
+    ("forky::beside_the_peer::ext4", "trixie::beside_the_peer::ext4"),
     ("trixie::beside_the_peer::kinoite", "forky::beside_the_peer::kinoite"),
     (
         "trixie::beside_the_peer::sysroot_readonly_by_the_repository",
         "forky::beside_the_peer::sysroot_readonly_by_the_repository",
     ),
-    ("trixie::beside_the_peer::transient_etc", "forky::beside_the_peer::transient_etc"),
+    ("trixie::beside_the_peer::transient_etc", "forky::composefs::root_and_etc_are_transient"),
+    ("forky::beside_the_peer::transient_etc", "forky::composefs::root_and_etc_are_transient"),
     ("trixie::beside_the_peer::xfs", "trixie::beside_the_peer::ext4"),
     (
         "trixie::beside_the_peer::sysroot_readonly_by_the_configuration",
@@ -51,9 +53,14 @@ const ONCE_MORE: [(&str, &str); 13] = [
         "trixie::only_ours::links_out_of_step_boot_and_can_be_repaired",
     ),
     (
+        "forky::shutdown::an_update_is_staged_finalized_booted_and_rolled_back",
+        "trixie::shutdown::an_update_is_staged_finalized_booted_and_rolled_back",
+    ),
+    (
         "trixie::shutdown::a_separate_boot_is_prepared_before_shutdown",
         "forky::shutdown::a_separate_boot_is_prepared_before_shutdown",
     ),
+    ("forky::composefs::an_image_is_the_root", "forky::composefs::an_image_on_a_btrfs_of_two_disks_is_the_root"),
     (
         "forky::composefs::an_image_on_btrfs_is_the_root",
         "forky::composefs::an_image_on_a_btrfs_of_two_disks_is_the_root",

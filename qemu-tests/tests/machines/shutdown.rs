@@ -177,7 +177,7 @@ pub(crate) fn a_boot_that_is_nearly_full_makes_room(guest: Guest) -> Result<()> 
         "separate-boot",
         &[
             "version=2; stage 2; prepared 'is prepared'",
-            "version=3; room=$(df --output=avail --block-size=1 /boot | tail -1); fallocate --length $((room - 20000000)) /boot/filler
+            "version=3; room=$(df --output=avail --block-size=1 /boot | tail -1); fallocate --length $((room - 5000000)) /boot/filler
              stage 3; prepared 'it is installed at shutdown'; ls /boot/ostree | wc -l",
             "before ostree-finalize-staged.service; ls /boot/ostree | wc -l; ostree admin status
              deployments() { ls -d /sysroot/ostree/deploy/default/deploy/*.[0-9] | wc -l; }
