@@ -86,7 +86,7 @@ pub(crate) fn a_power_cut_is_reported_and_the_update_done_again(guest: Guest) ->
         systemctl restart ostree-boot-complete.service
         journalctl --boot --unit=ostree-boot-complete.service --output=cat; test ! -e STAMP";
     let [keep, again, in_place] = [keep, again, in_place].map(|text| script(&text.replace("STAMP", STAMP)));
-    let cut = PowerCut { seen: "Copying /etc changes: ", after: Duration::from_secs(4) };
+    let cut = PowerCut { seen: "Finalizing staged deployment", after: Duration::from_secs(4) };
     let reports = scenario(guest, "slow-boot-disk")?.run_scripts_after_power_cut(&keep, &cut, &[&again, &in_place])?;
     succeeded(&reports)?;
     let [_, second, third] = reports.as_slice() else { anyhow::bail!("three boots") };
@@ -116,7 +116,7 @@ pub(crate) fn a_boot_without_room_is_reported_before_shutdown_and_after(guest: G
         "separate-boot",
         &[
             "room=$(df --output=avail --block-size=1 /boot | tail -1)
-             fallocate --length $((room - 20000000)) /boot/filler; ls -R /boot >/var/tmp/boot
+             fallocate --length $((room - 5000000)) /boot/filler; ls -R /boot >/var/tmp/boot
              version=2; stage 2; prepared 'Failed with result'; journalctl --boot --unit=$unit --output=cat
              ls -R /boot | diff /var/tmp/boot -",
             &format!("{STATUS}; ls -R /boot | diff /var/tmp/boot - ; systemctl start $unit.service"),
