@@ -78,6 +78,18 @@ const ONCE_MORE: &[(&str, &str)] = &[
         "trixie::interrupted::what_is_killed_is_reported_at_the_next_boot",
         "trixie::interrupted::a_power_cut_is_reported_and_the_update_done_again",
     ),
+    (
+        "trixie::shutdown::a_locked_deployment_waits_until_it_is_unlocked",
+        "trixie::shutdown::an_update_is_staged_finalized_booted_and_rolled_back",
+    ),
+    (
+        "trixie::interrupted::a_boot_without_room_is_reported_before_shutdown_and_after",
+        "trixie::shutdown::a_boot_that_is_nearly_full_makes_room",
+    ),
+    (
+        "forky::composefs::an_image_that_was_changed_below_its_seal_is_refused",
+        "forky::composefs::what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_read",
+    ),
     ("forky::composefs::an_image_is_the_root", "forky::composefs::an_image_on_a_btrfs_of_two_disks_is_the_root"),
     (
         "forky::composefs::an_image_on_btrfs_is_the_root",
