@@ -212,7 +212,7 @@ pub(crate) fn a_locked_deployment_waits_until_it_is_unlocked(guest: Guest) -> Re
     let second = reports.get(1).context("three boots")?;
     is_of_version(second, "1")?;
     ensure!(!second.admin_status()?.contains("Version: 2"), "{}", second.admin_status()?);
-    contains(&second.script_output()?, "not finalizing: the staged deployment is locked")?;
+    contains(&second.script_output()?, "Not finalizing; deployment is locked for finalization")?;
     is_of_version(last(&reports)?, "2")
 }
 
