@@ -1,6 +1,6 @@
 //! Gives the files of others their place in the new `loader.N`: acts.
 //!
-//! None of them is read into memory. What cannot be written is a warning, and no reason to fail.
+//! None of them is read into memory. What cannot be written is a warning; only for want of room the update fails, since room can be made.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -15,7 +15,7 @@ use crate::roots::Roots;
 
 /// Puts `kept` into `new`, a directory of entries that does not count yet, beside the one that does.
 ///
-/// What is there has to be read; that it cannot be given its place is a warning.
+/// What is there has to be read; that it cannot be given its place is a warning, but for want of room.
 pub(crate) fn keep(roots: &Roots, new: &OwnedFd, kept: &[Kept]) -> Result<(), SystemError> {
     if kept.is_empty() {
         return Ok(());

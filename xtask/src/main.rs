@@ -17,7 +17,7 @@ use lexopt::prelude::*;
 const HELP: &str = "\
 cargo xtask boot [--scenario NAME] [--interactive]   make a system, boot it, show what happened
 cargo xtask test [--fast | --all]                    what CI runs; --fast leaves out the whole machines, --all adds
-                                                    those that show once more what others show, and every power cut
+                                                    the machines near to another one, and every power cut
 cargo xtask test [--all-power-cuts]                  every power cut in place of a sample
 cargo xtask bench [--only prepare-root|signed|verify|finalize|shutdown]
                                                     figures, against the peer in the same run

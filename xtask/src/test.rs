@@ -15,7 +15,7 @@ use crate::workspace::{self, cargo, run};
 pub(crate) struct HowMuch {
     /// No whole machines.
     pub(crate) fast: bool,
-    /// The machines, too, that differ from another one in the guest, the disk or one setting alone.
+    /// The machines, too, that are near to another one.
     pub(crate) all_machines: bool,
     /// Every power cut in place of a sample.
     pub(crate) all_power_cuts: bool,

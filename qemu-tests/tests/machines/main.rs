@@ -1,7 +1,7 @@
 //! Whole machines, one after the other: each test is listed, and ignored by name where it cannot run.
 //!
 //! `cargo xtask test` sets `FIRSTROOT_MACHINES`; a machine's console log and report stay in `target/qemu-tests/runs`.
-//! Those that show [once more](ONCE_MORE) what another one shows run with `cargo xtask test --all`.
+//! Those of [`NOT_EACH_TIME`] run with `cargo xtask test --all`.
 
 mod beside_the_peer;
 mod composefs;
@@ -26,10 +26,11 @@ use qemu_tests::{catalogue, host};
 /// What a test does with one guest.
 type Story = fn(Guest) -> Result<()>;
 
-/// Machines that differ from another one in the guest, the disk or one setting, and that other one, which every run has.
+/// Machines that not every run has, each with the one that is nearest to it, which every run has. Most differ from that one in the
+/// guest, the disk or one setting. Some show a thing of their own that `namespace-tests` shows, too.
 ///
 /// A boot takes half a minute, and a machine two or three boots: all of them take longer than everything else together.
-const ONCE_MORE: &[(&str, &str)] = &[
+const NOT_EACH_TIME: &[(&str, &str)] = &[
     ("forky::beside_the_peer::ext4", "trixie::beside_the_peer::ext4"),
     ("trixie::beside_the_peer::kinoite", "forky::beside_the_peer::kinoite"),
     ("trixie::beside_the_peer::xfs", "trixie::beside_the_peer::ext4"),
@@ -220,10 +221,10 @@ fn main() -> ExitCode {
             trial(guest, full, story, why_not)
         })
         .collect();
-    for (again, first) in ONCE_MORE {
+    for (again, first) in NOT_EACH_TIME {
         let known = |name: &str| trials.iter().any(|trial| trial.name() == name);
         assert!(known(again) && known(first), "no such machine: {again} or {first}");
-        assert!(ONCE_MORE.iter().all(|(again, _)| again != first), "{first} does not run, either");
+        assert!(NOT_EACH_TIME.iter().all(|(again, _)| again != first), "{first} does not run, either");
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -237,8 +238,8 @@ fn why_not(guest: Guest, name: &str, wanted: bool, all: bool, missing: Option<&s
     if let Some(missing) = missing.filter(|_| guest.moves() || guest == Guest::Bookworm) {
         return missing.to_owned();
     }
-    match ONCE_MORE.iter().find(|(again, _)| *again == name) {
-        Some((_, first)) if !all => format!("as {first}, and with cargo xtask test --all"),
+    match NOT_EACH_TIME.iter().find(|(again, _)| *again == name) {
+        Some((_, first)) if !all => format!("only with cargo xtask test --all; nearest to it is {first}"),
         _ => String::new(),
     }
 }
