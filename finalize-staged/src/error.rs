@@ -1,26 +1,21 @@
 //! Why a deployment is not finalized, in one line for whoever reads the journal.
 
-use ostree_formats::bls::BlsError;
 use ostree_formats::deployment::DeploymentPath;
-use ostree_formats::keyfile::KeyfileError;
-use ostree_formats::repo_config::RepoConfigError;
 use ostree_formats::staged_state::StagedStateError;
-use ostree_sysroot::kernel_layout::KernelError;
+use ostree_sysroot::SysrootError;
 use system::SystemError;
 
-use crate::etc_merge::plan::Conflict;
+use crate::etc_merge::conflict::Conflict;
 
 /// Anything that stops finalization before the swap. After it there are only warnings.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
+    /// What is on the disk.
+    #[error(transparent)]
+    Sysroot(SysrootError),
     /// A system call failed.
     #[error(transparent)]
     System(#[from] SystemError),
-    /// `/run/ostree-booted` is not there.
-    #[error(
-        "this system was not booted from an OSTree deployment (there is no /run/ostree-booted): nothing can be finalized"
-    )]
-    NotBooted,
     /// Only root can.
     #[error("finalizing needs root; --plan shows what would be done without it, as far as it can read")]
     NotRoot,
@@ -32,78 +27,12 @@ pub(crate) enum Error {
         /// What is wrong with it.
         reason: StagedStateError,
     },
-    /// A link that must be one of two is something else.
-    #[error("{link} {found}; it must be a link to {wanted}: this sysroot is damaged, or of an unknown version")]
-    VersionLink {
-        /// Its path.
-        link: String,
-        /// What is there.
-        found: String,
-        /// Both possible targets.
-        wanted: String,
-    },
-    /// A link that every libostree from upstream makes is something else.
-    #[error("{link} is no link: this sysroot has a layout that firstroot does not know")]
-    UnknownLayout {
-        /// Its path.
-        link: String,
-    },
-    /// What a prepared soft reboot has written.
-    #[error(
-        "{path} is damaged: {reason}; the deployment of the prepared soft reboot is not known. Remove that file, or reboot"
-    )]
-    NextRoot {
-        /// The file.
-        path: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// What should be at `/boot` is not.
-    #[error(
-        "nothing is mounted at /boot, and the directory there has no loader: mount the filesystem that the boot loader reads (mount /boot); an update that was staged before a reboot has to be staged again"
-    )]
-    BootNotMounted,
-    /// A boot loader entry of ours that cannot be read.
-    #[error("cannot read the boot loader entry {path}: {reason}; repair or remove it")]
-    Entry {
-        /// Its path.
-        path: String,
-        /// Why.
-        reason: BlsError,
-    },
-    /// The repository's configuration.
-    #[error("/ostree/repo/config: {0}")]
-    RepoConfig(#[from] RepoConfigError),
-    /// The origin of a deployment.
-    #[error("the origin file {path}: {reason}; repair it, or undeploy what it belongs to")]
-    Origin {
-        /// Its path.
-        path: String,
-        /// Why.
-        reason: KeyfileError,
-    },
-    /// What runs is in no entry: a list without it could be written, and must not.
-    #[error(
-        "no boot loader entry leads to the deployment that is booted; /{links} and /boot/loader are out of step: repair them first"
-    )]
-    BootedNotListed {
-        /// The current set of boot links.
-        links: String,
-    },
     /// The staged deployment is not on the disk.
     #[error("the staged deployment /{0} is not there: stage it again")]
     TargetMissing(DeploymentPath),
     /// Whose `/etc` is to be carried over is not in the list.
     #[error("the deployment /{0}, whose /etc was to be carried over, has no boot loader entry: stage the update again")]
     MergeDeploymentMissing(DeploymentPath),
-    /// What a deployment boots with is missing, damaged, or not known.
-    #[error(transparent)]
-    Kernel(#[from] KernelError),
-    /// A menu needs a text.
-    #[error(
-        "/{0} has no PRETTY_NAME and no ID in usr/lib/os-release or etc/os-release, so its boot loader entry would have no title"
-    )]
-    NoTitle(DeploymentPath),
     /// Both the machine and the new tree have changed something, and not both can be there.
     #[error("{}", conflicts(.0))]
     Conflicts(Vec<Conflict>),
@@ -160,11 +89,15 @@ pub(crate) enum Error {
         /// Why.
         reason: rustix::io::Errno,
     },
-    /// An overlay initrd that was staged.
-    #[error(
-        "the overlay initrd {0} is neither in /run/ostree/staged-initrds nor in /boot/ostree/initramfs-overlays: stage the update again"
-    )]
-    OverlayMissing(String),
+}
+
+impl From<SysrootError> for Error {
+    fn from(error: SysrootError) -> Self {
+        match error {
+            SysrootError::System(error) => Self::System(error),
+            other => Self::Sysroot(other),
+        }
+    }
 }
 
 /// How many conflicts a message names.

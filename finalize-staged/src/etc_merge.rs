@@ -6,15 +6,19 @@
 //!                                                                 reads               pure                   acts
 //! ```
 //!
-//! The machine's version wins always. What nobody can decide for the machine is a [`plan::Conflict`], found before anything is
+//! The machine's version wins always. What nobody can decide for the machine is a [`conflict::Conflict`], found before anything is
 //! changed.
 
 pub(crate) mod before;
 mod compare;
+pub(crate) mod conflict;
 pub(crate) mod difference;
 pub(crate) mod execute;
 pub(crate) mod path;
 pub(crate) mod plan;
+pub(crate) mod restore;
+pub(crate) mod save;
 pub(crate) mod scan;
+mod second_name;
 #[cfg(test)]
 mod tests;

@@ -3,25 +3,23 @@
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
+use boot_list::plan::{self as boot_plan, BootPlan, list};
 use ostree_formats::bls::BlsEntry;
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::kargs::KernelArguments;
 use ostree_formats::staged_state::StagedState;
+use ostree_sysroot::boot_contents::{self, Beside, BootFiles};
+use ostree_sysroot::deployment::Deployment;
+use ostree_sysroot::{Roots, Sysroot};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::{Context, dir};
 
-use crate::boot_files::{self, BootFiles};
-use crate::boot_plan::{self, BootPlan};
-use crate::deployment::Deployment;
-use crate::deployment_list;
 use crate::error::Error;
 use crate::etc_merge::path::EtcPath;
 use crate::etc_merge::plan::{self as etc_plan, EtcMergePlan};
 use crate::etc_merge::scan::{self, Skipped, Trees};
-use crate::roots::Roots;
-use crate::staged::RunOstree;
-use crate::sysroot::Sysroot;
+use crate::read::options::SysrootOptions;
 
 /// Keys of a boot loader entry that are ours to write.
 const OWN_KEYS: [&str; 9] =
@@ -53,17 +51,36 @@ pub(crate) struct Finalization {
     pub(crate) boot: BootPlan,
     /// Kernels.
     pub(crate) files: BootFiles,
+    /// What was noticed on the way.
+    pub(crate) warnings: Vec<String>,
 }
 
-/// Reads and decides. With `lenient` what cannot be read for want of permission is noted.
-pub(crate) fn plan(
-    roots: &Roots,
-    run: Option<&RunOstree>,
-    sysroot: &Sysroot,
-    staged: &StagedState,
-    used: bool,
-    lenient: bool,
-) -> Result<Finalization, Error> {
+/// What it is planned from, beside the disk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Staging<'a> {
+    /// What is staged.
+    pub(crate) staged: &'a StagedState,
+    /// An earlier run has worked on its `etc`.
+    pub(crate) used: bool,
+    /// What the environment asks for.
+    pub(crate) options: SysrootOptions,
+    /// What is in `/run/ostree`.
+    pub(crate) beside: &'a Beside,
+    /// What cannot be read for want of permission is noted.
+    pub(crate) lenient: bool,
+}
+
+impl Staging<'_> {
+    /// What the list of `plan` lacks in `/boot`.
+    pub(crate) fn survey(&self, roots: &Roots, plan: &BootPlan) -> Result<BootFiles, Error> {
+        let list: Vec<&Deployment> = plan.list.iter().map(|listed| &listed.deployment).collect();
+        Ok(boot_contents::survey(roots, self.beside, &list, &plan.overlays)?)
+    }
+}
+
+/// Reads and decides.
+pub(crate) fn plan(roots: &Roots, sysroot: &Sysroot, staging: &Staging<'_>) -> Result<Finalization, Error> {
+    let staged = staging.staged;
     let path = &staged.target.deployment;
     let directory = match dir::open(&roots.sysroot, path.to_string(), OFlags::RDONLY | OFlags::DIRECTORY) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Err(Error::TargetMissing(path.clone())),
@@ -73,22 +90,24 @@ pub(crate) fn plan(
         Some(merge) => Some(sysroot.find(merge).ok_or_else(|| Error::MergeDeploymentMissing(merge.clone()))?),
         None => None,
     };
-    let target = target(roots, staged, merge)?;
-    let reset_etc = used || !is_there(&directory, "etc", path)?;
+    let mut warnings = Vec::new();
+    let target = target(roots, staged, merge, &mut warnings)?;
+    let reset_etc = staging.used || !is_there(&directory, "etc", path)?;
     if reset_etc && !is_there(&directory, "usr/etc", path)? {
         return Err(Error::NoShippedEtc(path.clone()));
     }
     let etc = match merge {
-        Some(merge) => Some(etc_merge(roots, merge, &target.path, reset_etc, lenient)?),
+        Some(merge) => Some(etc_merge(roots, merge, &target.path, reset_etc, staging.lenient)?),
         None => None,
     };
-    let mut list = deployment_list::with_target(sysroot, target, staged.merge_deployment.as_ref());
+    let mut list = list::with_target(sysroot, target, staged.merge_deployment.as_ref());
     for listed in list.iter_mut().skip(1) {
-        listed.deployment.read_tree_of_one_that_stays(roots)?;
+        warnings.extend(listed.deployment.read_tree_of_one_that_stays(roots)?);
     }
-    let boot = boot_plan::plan(sysroot, list);
-    let files = boot_files::survey(roots, run, &boot)?;
-    Ok(Finalization { target: path.clone(), etc, reset_etc, boot, files })
+    let boot = boot_plan::plan(sysroot, staging.options.naming, list);
+    let files = staging.survey(roots, &boot)?;
+    warnings.extend(files.warnings.iter().cloned());
+    Ok(Finalization { target: path.clone(), etc, reset_etc, boot, files, warnings })
 }
 
 /// Whether a path is in the deployment `deployment`; what cannot be looked up is an error.
@@ -101,14 +120,15 @@ fn is_there(directory: &OwnedFd, path: &str, deployment: &DeploymentPath) -> Res
 }
 
 /// The staged deployment as one of a list.
-fn target(roots: &Roots, staged: &StagedState, merge: Option<&Deployment>) -> Result<Deployment, Error> {
-    let mut warnings = Vec::new();
+fn target(
+    roots: &Roots,
+    staged: &StagedState,
+    merge: Option<&Deployment>,
+    warnings: &mut Vec<String>,
+) -> Result<Deployment, Error> {
     let (path, bootcsum) = (staged.target.deployment.clone(), staged.target.bootcsum.clone());
-    let mut deployment = Deployment::read(roots, path, bootcsum, &mut warnings)?;
+    let mut deployment = Deployment::read(roots, path, bootcsum, warnings)?;
     deployment.read_tree(roots)?;
-    for warning in warnings {
-        log::warn!("{warning}");
-    }
     let kargs = match (&staged.kargs, merge) {
         (Some(words), _) => KernelArguments::from_words(words.iter().cloned()),
         (None, Some(merge)) => merge.kargs.clone(),

@@ -5,13 +5,12 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::repo_config::{Bootloader, RepoConfig};
+use ostree_sysroot::{Roots, Sysroot, SysrootError, sysroot};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::{Context, SystemError, dir};
 
 use crate::error::Error;
-use crate::roots::Roots;
-use crate::sysroot::{self, Sysroot};
 
 /// Who does what we do not.
 const PROGRAM: &str = "/usr/bin/ostree";
@@ -31,8 +30,8 @@ pub(crate) fn sysroot_or_reason(roots: &Roots, target: &DeploymentPath) -> Resul
     }
     match Sysroot::load(roots) {
         Ok(sysroot) => Ok(Ok(sysroot)),
-        Err(error @ Error::UnknownLayout { .. }) => Ok(Err(error.to_string())),
-        Err(error) => Err(error),
+        Err(error @ SysrootError::UnknownLayout { .. }) => Ok(Err(error.to_string())),
+        Err(error) => Err(error.into()),
     }
 }
 

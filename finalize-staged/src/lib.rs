@@ -1,66 +1,31 @@
 //! `ostree-finalize-staged`: at shutdown, makes the staged deployment of an OSTree system the one that boots next.
 //!
-//! See `docs/architecture.md` for the flow of data. [`sysroot`], [`staged`], [`etc_merge::scan`] and [`boot_files`] only read;
-//! [`finalization`], [`etc_merge::plan`], [`deployment_list`] and [`boot_plan`] decide; [`etc_merge::execute`], [`seal`], [`install`],
-//! [`transaction`] and [`cleanup`] act. [`run`] tells the story, [`transaction`] why no power cut harms it.
+//! See `docs/architecture.md` for the flow of data. [`read`], [`etc_merge::scan`] and the crate `ostree_sysroot` only read;
+//! [`finalization`], [`etc_merge::plan`] and `boot_list::plan` decide; [`execute`], [`etc_merge::execute`] and `boot_list::execute` act.
+//! [`command::finalize`] tells the story, `boot_list::execute::transaction` why no power cut harms it.
 
 mod args;
-mod boot_complete;
-mod boot_files;
-mod boot_links;
-mod boot_plan;
-mod cleanup;
-mod deployment;
-mod deployment_list;
-mod disk_activity;
-mod durability;
+mod checks;
+mod command;
 mod error;
-mod etc_before;
 mod etc_merge;
+mod execute;
 mod finalization;
-mod foreign;
 mod handover;
-mod hold;
-mod install;
-mod kept_files;
-mod loader_entries;
-mod make_room;
-mod messages;
-mod old_deployments;
-mod prepare;
-mod prepared;
-mod progress;
-mod room;
-mod roots;
-mod run;
-mod sabotage;
-mod seal;
-mod show;
-mod staged;
-mod stamp;
-mod sysroot;
-mod transaction;
-mod unit_drop_ins;
-mod xfs_directory;
+mod program;
+mod read;
+mod resume;
+mod tell;
 
 use std::ffi::OsString;
 
 use system::log::{Sink, Stderr};
 
 use crate::args::Command;
-use crate::boot_complete::Report;
-
-/// Stands before every message.
-const PROGRAM: &str = "ostree-finalize-staged";
-/// Done, or nothing to do.
-const SUCCESS: Status = 0;
-/// The old system boots next, as before.
-const FAILED: Status = 1;
-/// The program was called wrongly.
-const USAGE: Status = 2;
-
-/// Exit status.
-pub type Status = u8;
+use crate::command::boot_complete::{self, Report};
+use crate::command::{clean, finalize, hold, plan, prepare};
+pub use crate::program::Status;
+use crate::program::{FAILED, PROGRAM, SUCCESS, USAGE};
 
 /// The program, with its arguments after its own name.
 pub fn run_program(arguments: Vec<OsString>) -> Status {
@@ -80,11 +45,11 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
     // What is written is for everybody to read, whoever runs this.
     system::limits::make_files_for_everybody_to_read();
     let result = match command {
-        Command::Finalize { lock_timeout } => run::finalize(lock_timeout),
+        Command::Finalize { lock_timeout } => finalize::finalize(lock_timeout),
         Command::Prepare => prepare::prepare(),
-        Command::Plan { json } => return show::show(json),
+        Command::Plan { json } => return plan::show(json),
         Command::Hold => hold::hold().map_err(Into::into),
-        Command::Clean => old_deployments::clean(),
+        Command::Clean => clean::clean(),
         Command::BootComplete => match boot_complete::boot_complete() {
             Ok(Report::Failed(text)) => {
                 // libostree's words, which others look for.

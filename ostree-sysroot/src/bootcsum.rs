@@ -16,7 +16,7 @@ use system::dir::{self, Kind};
 use system::tree;
 use system::{Context, SystemError};
 
-use crate::kernel_layout::{KernelLayout, checksum_in};
+use crate::kernel_layout::layout::{KernelLayout, checksum_in};
 use crate::tree_walk::TreeWalk;
 
 const PIECE: usize = 256 << 10;
@@ -44,10 +44,7 @@ pub fn of(deployment: impl AsFd, layout: &KernelLayout) -> Result<String, System
 ///
 /// # Errors
 /// What cannot be read, with its path in the deployment.
-pub(crate) fn absolute_link(
-    deployment: BorrowedFd<'_>,
-    layout: &KernelLayout,
-) -> Result<Option<Box<str>>, SystemError> {
+pub fn absolute_link(deployment: BorrowedFd<'_>, layout: &KernelLayout) -> Result<Option<Box<str>>, SystemError> {
     for directory in layout.hashed().filter(|file| file.is_directory) {
         let path = format!("{}/{}", layout.directory, directory.source);
         let mut walk = dir::open_directory(deployment, &path).and_then(TreeWalk::new).context("open", &path)?;

@@ -2,14 +2,14 @@
 
 mod candidates;
 mod error;
+pub mod layout;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use ostree_formats::bootlink::Bootcsum;
-use ostree_formats::deployment::{Checksum, DeploymentPath};
+use ostree_formats::deployment::DeploymentPath;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use serde::Serialize;
 use system::dir;
 use system::{Context, SystemError};
 
@@ -17,57 +17,7 @@ use crate::bootcsum;
 
 use candidates::Candidates;
 pub use error::KernelError;
-
-/// A file, or a directory tree, that is installed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BootFile {
-    /// Its name in the tree, in [`KernelLayout::directory`].
-    pub source: String,
-    /// Its name in `/boot/ostree/STATEROOT-BOOTCSUM`.
-    pub target: String,
-    /// A directory with all that is in it.
-    pub is_directory: bool,
-}
-
-impl BootFile {
-    fn file(source: &str, target: String) -> Self {
-        Self { source: source.to_owned(), target, is_directory: false }
-    }
-}
-
-/// Kernel, initramfs and what belongs to them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct KernelLayout {
-    /// Where they are in the tree.
-    pub directory: String,
-    /// The kernel.
-    pub kernel: BootFile,
-    /// The initramfs, where there is one.
-    pub initramfs: Option<BootFile>,
-    /// One device tree, or a directory `dtb` of many.
-    pub devicetree: Option<BootFile>,
-    /// The checksum file that a FIPS kernel wants beside it.
-    pub hmac: Option<BootFile>,
-    /// The image of an Android boot loader.
-    pub aboot: Option<BootFile>,
-}
-
-impl KernelLayout {
-    /// All that is installed.
-    pub fn files(&self) -> impl Iterator<Item = &BootFile> {
-        let optional = [&self.initramfs, &self.devicetree, &self.hmac, &self.aboot];
-        std::iter::once(&self.kernel).chain(optional.into_iter().flatten())
-    }
-
-    /// What the bootcsum is made of, in that order.
-    pub fn hashed(&self) -> impl Iterator<Item = &BootFile> {
-        std::iter::once(&self.kernel).chain([&self.initramfs, &self.devicetree].into_iter().flatten())
-    }
-
-    fn path(&self) -> String {
-        format!("{}/{}", self.directory, self.kernel.source)
-    }
-}
+pub use layout::{BootFile, KernelLayout, checksum_in};
 
 /// Finds the kernel of the deployment that is open, which is at `path`.
 ///
@@ -155,11 +105,6 @@ pub fn open_directory(
     dir::open_directory(sysroot, deployment.to_string())
         .and_then(|deployment| dir::open(deployment, directory, flags))
         .context("open", format_args!("/{deployment}/{directory}"))
-}
-
-/// The checksum at the end of a name in an older layout.
-pub fn checksum_in(name: &str) -> Option<Checksum> {
-    name.rsplit_once('-')?.1.parse().ok()
 }
 
 /// The first of several that has this bootcsum. What cannot be read is an error only if none of the others has it.

@@ -1,6 +1,31 @@
-//! What is on an OSTree disk, for both programs: which kernel a deployment has, and the bootcsum of it. Only reads, and decides
-//! nothing about what happens to it.
+//! What is on an OSTree disk. Every program that reads a disk reads it through this crate.
+//!
+//! It decides nothing and writes nothing. What is not there is a value; every other thing that goes wrong is an error that is passed on.
+//!
+//! - [`roots`]: the directories that everything is looked up in.
+//! - [`sysroot`]: the list of deployments that boots, made of [`loader_entries`], [`deployment`] and [`foreign_file`].
+//! - [`boot_links`], [`booted`], [`kernel_layout`], [`bootcsum`]: one question each.
+//! - [`boot_contents`], [`compared_files`], [`leftovers`], [`free_space`]: what `/boot` and the physical root hold.
+//! - [`boot_names`]: names below `/boot/ostree`. Pure.
 
+pub mod boot_contents;
+pub mod boot_links;
+pub mod boot_names;
 pub mod bootcsum;
+pub mod booted;
+pub mod compared_files;
+pub mod deployment;
+pub mod error;
+pub mod foreign_file;
+pub mod free_space;
 pub mod kernel_layout;
+pub mod leftovers;
+pub mod loader_entries;
+pub mod roots;
+pub mod same_files;
+pub mod sysroot;
 pub mod tree_walk;
+
+pub use error::SysrootError;
+pub use roots::Roots;
+pub use sysroot::Sysroot;

@@ -1,10 +1,9 @@
 //! What the merge will do: pure.
 
-use std::fmt;
-
 use serde::Serialize;
 use system::dir::Kind;
 
+use super::conflict::{Conflict, word};
 use super::difference::{Difference, kept};
 use super::path::EtcPath;
 
@@ -20,41 +19,6 @@ pub(crate) enum Step {
     Directory(EtcPath),
     /// The machine's file or link is there, in place of what was.
     Replace(EtcPath),
-}
-
-/// Two things that cannot both be there, and no rule says which the machine needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Conflict {
-    /// Where.
-    pub(crate) path: EtcPath,
-    /// What the machine has there.
-    pub(crate) machine: &'static str,
-    /// What the new tree has there.
-    pub(crate) new: &'static str,
-    /// What the machine has in a directory that would have to give way.
-    pub(crate) in_the_way: Vec<EtcPath>,
-}
-
-impl Conflict {
-    /// Whether libostree stops for it as well: a file or link of the machine's where the new tree has a directory.
-    pub(crate) fn is_known_to_libostree(&self) -> bool {
-        self.new == word(Kind::Directory)
-    }
-}
-
-impl fmt::Display for Conflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 10;
-        let Self { path, machine, new, in_the_way } = self;
-        write!(f, "{path} is {machine} that was changed on this machine, and {new} in the new tree")?;
-        let Some((first, others)) = in_the_way.split_first() else { return Ok(()) };
-        write!(f, "; this machine's files in it: {first}")?;
-        others.iter().take(SHOWN - 1).try_for_each(|path| write!(f, ", {path}"))?;
-        match in_the_way.len().saturating_sub(SHOWN) {
-            0 => Ok(()),
-            more => write!(f, ", and {more} more"),
-        }
-    }
 }
 
 /// The merge of `/etc`.
@@ -164,15 +128,6 @@ impl EtcMergePlan {
 
     fn conflict(&mut self, path: &EtcPath, machine: Kind, new: Kind, in_the_way: Vec<EtcPath>) {
         self.conflicts.push(Conflict { path: path.clone(), machine: word(machine), new: word(new), in_the_way });
-    }
-}
-
-fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::File => "a file",
-        Kind::Directory => "a directory",
-        Kind::Link => "a link",
-        Kind::Other => "a special file",
     }
 }
 

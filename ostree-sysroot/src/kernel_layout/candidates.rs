@@ -6,7 +6,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::dir::{self, Kind};
 
-use super::{BootFile, KernelLayout, checksum_in};
+use super::layout::{BootFile, KernelLayout, checksum_in};
 
 const MODULES: &str = "usr/lib/modules";
 /// The older layouts; only the first of them that is there counts.

@@ -1,0 +1,14 @@
+//! What changes the disk. Nothing is decided here.
+
+pub mod cleanup;
+pub mod durability;
+pub mod install;
+pub mod journal;
+pub mod kept_files;
+pub mod room;
+pub mod sabotage;
+pub mod transaction;
+pub mod xfs_directory;
+
+pub(crate) mod exchange;
+mod refs;

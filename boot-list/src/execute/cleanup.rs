@@ -1,0 +1,112 @@
+//! After the swap: what nothing leads to any more goes. Nothing here is an error: what cannot be removed now is removed next time.
+//! No object of the repository is: that is left to the running system.
+
+use std::os::fd::OwnedFd;
+
+use ostree_formats::deployment::DeploymentPath;
+use ostree_sysroot::deployment::{identity, is_pinned};
+use ostree_sysroot::leftovers::{self, Leftovers, Unreadable};
+use ostree_sysroot::{Roots, free_space};
+use rustix::fs::{OFlags, Timestamps};
+use system::{Context, SystemError, dir, tree};
+
+use super::refs;
+use crate::plan::removals::{Current, removals};
+
+/// Removes what nothing leads to, and writes the refs of the list. Each failure is one warning. Deployments of `before`, the list
+/// that this update has replaced, are left to the next boot, if there is room for them. One that was in no list before is a boot
+/// late already.
+pub fn clean(roots: &Roots, current: &Current, before: &[DeploymentPath]) {
+    if let Err(error) = bump(roots) {
+        log::warn!("{error}");
+    }
+    clean_boot(roots, current);
+    if current.is_incomplete {
+        log::warn!(
+            "no deployment and no kernel is removed: an entry led nowhere, and what it was about may still be wanted"
+        );
+    }
+    // An incomplete picture of the disk does not tell what is in use.
+    match leftovers::find(roots, Unreadable::IsAnError).and_then(|found| without_what_stays(roots, found, current)) {
+        Ok(mut found) => {
+            if !is_nearly_full(roots) {
+                found.deployments.retain(|path| !before.contains(path));
+                found.backing.retain(|path| !before.contains(path));
+            }
+            remove_all(&roots.sysroot, "/", &removals(&found, current).sysroot);
+        }
+        Err(error) => log::warn!("nothing is removed: {error}"),
+    }
+    if let Err(error) = refs::write(&roots.sysroot, current) {
+        log::warn!(
+            "the refs of the deployments are not up to date: {error}; any ostree admin command that cleans up mends that"
+        );
+    }
+}
+
+/// What of the physical root is removed after a boot, as paths: deployments that are neither in the list, nor among `kept`, nor pinned,
+/// nor the root that a soft reboot goes to, with their origins and backing directories.
+pub fn old_deployments(roots: &Roots, current: &Current, kept: &[DeploymentPath]) -> Result<Vec<String>, SystemError> {
+    let found = without_what_stays(roots, leftovers::find(roots, Unreadable::IsAnError)?, current)?;
+    let Leftovers { mut deployments, mut backing, .. } = found;
+    deployments.retain(|path| !kept.contains(path));
+    backing.retain(|path| !kept.contains(path));
+    Ok(removals(&Leftovers { deployments, backing, ..Leftovers::default() }, current).sysroot)
+}
+
+/// Whether the physical root needs the room of old deployments now.
+fn is_nearly_full(roots: &Roots) -> bool {
+    free_space::physical_root_is_nearly_full(roots).unwrap_or_else(|error| {
+        log::warn!("cannot look how full the physical root is: {error}: old deployments are removed now");
+        true
+    })
+}
+
+/// The part in `/boot`: what makes room there.
+pub fn clean_boot(roots: &Roots, current: &Current) {
+    match leftovers::find(roots, Unreadable::IsAnError) {
+        Ok(found) => remove_all(&roots.boot, "/boot/", &removals(&found, current).boot),
+        Err(error) => log::warn!("nothing is removed from /boot: {error}"),
+    }
+}
+
+fn remove_all(root: &OwnedFd, shown: &str, paths: &[String]) {
+    for path in paths {
+        let removed = match path.rsplit_once('/') {
+            Some((directory, name)) => dir::open(root, directory, OFlags::RDONLY | OFlags::DIRECTORY)
+                .and_then(|directory| tree::remove(directory, name.as_bytes())),
+            None => tree::remove(root, path.as_bytes()),
+        };
+        if let Err(error) = removed {
+            log::warn!("cannot remove {shown}{path}: {error}; it will be removed by the next update");
+        }
+    }
+}
+
+/// The deployment that a prepared soft reboot has mounted stays, and what the administrator has pinned, whatever became of its entry.
+fn without_what_stays(roots: &Roots, mut found: Leftovers, current: &Current) -> Result<Leftovers, SystemError> {
+    for path in found.deployments.clone() {
+        let is_next = current.next_root.is_some() && identity(roots, &path)? == current.next_root;
+        let is_pinned = || {
+            is_pinned(roots, &path).unwrap_or_else(|error| {
+                log::warn!("{error}: whether it is pinned is not known, so it stays");
+                true
+            })
+        };
+        let is_listed = current.list.iter().any(|listed| listed.deployment.path == path);
+        if is_next || !is_listed && is_pinned() {
+            found.deployments.remove(&path);
+            found.backing.remove(&path);
+        }
+    }
+    Ok(found)
+}
+
+/// Others watch the time of this directory to learn that the list has changed.
+fn bump(roots: &Roots) -> Result<(), SystemError> {
+    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    dir::open(&roots.sysroot, "ostree/deploy", OFlags::RDONLY | OFlags::DIRECTORY)
+        .and_then(|directory| rustix::fs::futimens(directory, &times))
+        .context("touch", "/sysroot/ostree/deploy")
+}

@@ -1,0 +1,115 @@
+//! Gives the files of others their place in the new `loader.N`: acts.
+//!
+//! None of them is read into memory. What cannot be written is a warning; only for want of room the update fails, since room can be made.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use ostree_sysroot::Roots;
+use ostree_sysroot::foreign_file::LoaderPath;
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use system::copy::{self, Copier};
+use system::dir::{self, Kind, write_all};
+use system::{Context, SystemError, tree};
+
+use crate::plan::foreign::Kept;
+
+/// Puts `kept` into `new`, a directory of entries that does not count yet, beside the one that does.
+///
+/// What is there has to be read; that it cannot be given its place is a warning, but for want of room.
+pub fn keep(roots: &Roots, new: &OwnedFd, kept: &[Kept]) -> Result<(), SystemError> {
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let old = dir::open(&roots.boot, "loader", OFlags::RDONLY | OFlags::DIRECTORY).context("open", "/boot/loader")?;
+    for file in kept {
+        let (Kept::AsItIs { from, to } | Kept::Relinked { from, to, .. }) = file;
+        let (old, new) = (directory(&old, from)?, directory(new, to)?);
+        let kind = match tree::kind_of(&old, from.name()) {
+            // Removed since the plan was made.
+            Err(Errno::NOENT) => continue,
+            other => other.context("look at", from)?,
+        };
+        match file {
+            // An entry that we write is one of those without which the list does not count.
+            Kept::Relinked { content, .. } => {
+                rewrite(&old, from.name(), &new, to.name(), content).context("rewrite", from)?;
+            }
+            Kept::AsItIs { .. } => {
+                match second_name(kind, &old, from.name(), &new, to.name()).context("keep", from) {
+                    Ok(()) => {}
+                    // Room can be made.
+                    Err(error) if matches!(error.reason, Errno::NOSPC | Errno::DQUOT) => return Err(error),
+                    Err(error) => {
+                        log::warn!("{error}: it is moved when the update is in place");
+                        // Part of it would pass for all of it.
+                        tree::remove(&new, to.name()).context("remove", to)?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Moves what could not be kept otherwise, from the directory `old` that counts no more, and is about to be removed.
+pub fn move_the_rest(roots: &Roots, old: &str, kept: &[Kept]) {
+    let moved = |from: &LoaderPath, to: &LoaderPath| -> Result<(), SystemError> {
+        let open = |name: &str| dir::open(&roots.boot, name, OFlags::RDONLY | OFlags::DIRECTORY).context("open", name);
+        let (source, target) = (directory(&open(old)?, from)?, directory(&open("loader")?, to)?);
+        if tree::look_up(&target, to.name()).context("look at", to)?.is_some() {
+            return Ok(());
+        }
+        match rustix::fs::renameat(&source, from.name(), &target, to.name()) {
+            // It was removed meanwhile.
+            Err(Errno::NOENT) => Ok(()),
+            other => other.context("move", from),
+        }
+    };
+    for file in kept {
+        if let Kept::AsItIs { from, to } = file
+            && let Err(error) = moved(from, to)
+        {
+            log::warn!("{error}: {from}, which libostree did not write, is lost with this update");
+        }
+    }
+}
+
+/// The directory that a path is in.
+fn directory(loader: &OwnedFd, path: &LoaderPath) -> Result<OwnedFd, SystemError> {
+    let name = if path.is_in_entries() { "entries" } else { "." };
+    dir::open(loader, name, OFlags::RDONLY | OFlags::DIRECTORY).context("open", format_args!("the directory of {path}"))
+}
+
+/// A hard link, so that content, mode, owner, times and attributes are what they were; a copy where another filesystem is mounted there.
+fn second_name(kind: Kind, old: &OwnedFd, from: &[u8], new: &OwnedFd, to: &[u8]) -> Result<(), Errno> {
+    match kind {
+        Kind::Directory => {
+            rustix::fs::mkdirat(new, to, Mode::from_raw_mode(0o700))?;
+            let (old, new) = (tree::open(old, from)?, tree::open(new, to)?);
+            let mut copy = |_, directory: BorrowedFd<'_>, name: &[u8], target: BorrowedFd<'_>| {
+                copy_file(directory, name, target, name)
+            };
+            return copy::link_tree(old.as_fd(), new.as_fd(), &mut copy);
+        }
+        Kind::Link => return copy::link(old, from, new, to).map(drop),
+        Kind::File | Kind::Other => {}
+    }
+    match rustix::fs::linkat(old, from, new, to, AtFlags::empty()) {
+        Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => copy_file(old, from, new, to),
+        other => other,
+    }
+}
+
+fn copy_file(old: impl AsFd, from: &[u8], new: impl AsFd, to: &[u8]) -> Result<(), Errno> {
+    Copier::default().file(tree::open_file(old, from)?, new, to).map(drop)
+}
+
+/// Another content, with the owner and mode that the file has.
+fn rewrite(old: &OwnedFd, from: &[u8], new: &OwnedFd, to: &[u8], content: &[u8]) -> Result<(), Errno> {
+    let stat = rustix::fs::statat(old, from, AtFlags::SYMLINK_NOFOLLOW)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(new, to, flags, Mode::from_raw_mode(0o600))?;
+    write_all(&file, content)?;
+    copy::owner_and_mode(&stat, file.as_fd())
+}

@@ -1,0 +1,133 @@
+//! What is written for a list of deployments, which swap makes it count, and what goes afterwards: pure.
+
+pub mod entry;
+pub mod foreign;
+pub mod list;
+pub mod removals;
+pub mod swap;
+pub mod written;
+
+use ostree_formats::bootlink::BootVersion;
+use ostree_formats::deployment::Checksum;
+use ostree_sysroot::Sysroot;
+use ostree_sysroot::deployment::Deployment;
+
+use entry::Naming;
+use foreign::Fate;
+use list::ListedDeployment;
+use swap::{Swap, SwapLink, links_directory, loader_directory};
+use written::Written;
+
+/// A list of deployments as it will be on the disk.
+#[derive(Debug, Clone)]
+pub struct BootPlan {
+    /// How it comes to count.
+    pub swap: Swap,
+    /// After the swap.
+    pub bootversion: BootVersion,
+    /// After the swap.
+    pub subbootversion: BootVersion,
+    /// In the order of the menu.
+    pub list: Vec<ListedDeployment>,
+    /// With [`Swap::Loader`].
+    pub entries: Vec<Written>,
+    /// What becomes of the files of others, with [`Swap::Loader`].
+    pub foreign: Fate,
+    /// The boot links.
+    pub links: Vec<Written>,
+    /// Overlay initrds that must be in `/boot`.
+    pub overlays: Vec<Checksum>,
+    /// What is swapped, in this order. Nothing leads to any but the last, which makes the list count.
+    pub swaps: Vec<SwapLink>,
+}
+
+impl BootPlan {
+    /// The name of the directory of its entries in `/boot`.
+    pub fn loader_directory(&self) -> String {
+        loader_directory(self.bootversion)
+    }
+
+    /// The name of the directory of its boot links in `/ostree`.
+    pub fn links_directory(&self) -> String {
+        links_directory(self.bootversion, self.subbootversion)
+    }
+
+    /// Counts boot links from zero: the number that libostree comes to where it swaps twice without a clean-up in between.
+    pub fn count_subbootversion_from_zero(&mut self) {
+        self.subbootversion = BootVersion::Zero;
+        self.swaps = swaps(self.swap, self.bootversion, self.subbootversion);
+    }
+}
+
+fn swaps(swap: Swap, bootversion: BootVersion, subbootversion: BootVersion) -> Vec<SwapLink> {
+    let bootlinks = SwapLink::bootlinks(bootversion, subbootversion);
+    match swap {
+        Swap::Loader => vec![bootlinks, SwapLink::loader(bootversion)],
+        Swap::Bootlinks => vec![bootlinks],
+    }
+}
+
+/// Plans `list` for a disk that is as `sysroot` says.
+pub fn plan(sysroot: &Sysroot, naming: Naming, list: Vec<ListedDeployment>) -> BootPlan {
+    // With the boot links alone the bootversion stays, and with it most links of entries that others wrote.
+    let links_only = fate(sysroot, &list, sysroot.bootversion, &[]);
+    let new_entries = needs_new_entries(sysroot, &list) || links_only.needs_new_entries();
+    let swap = if new_entries { Swap::Loader } else { Swap::Bootlinks };
+    let (bootversion, subbootversion) = match swap {
+        // As libostree begins: of the other bootversion there is nothing, or what an interrupted run has left.
+        Swap::Loader => (sysroot.bootversion.other(), BootVersion::One),
+        Swap::Bootlinks => (sysroot.bootversion, sysroot.subbootversion.other()),
+    };
+    let (entries, foreign) = match swap {
+        Swap::Loader => {
+            let entries = entry::entries(&list, bootversion, &sysroot.config, naming);
+            let foreign = fate(sysroot, &list, bootversion, &entries);
+            (entries, foreign)
+        }
+        Swap::Bootlinks => (Vec::new(), Fate::default()),
+    };
+    let links = list.iter().map(|listed| bootlink(listed, bootversion)).collect();
+    let mut overlays: Vec<Checksum> =
+        list.iter().flat_map(|listed| listed.deployment.overlay_initrds.iter().cloned()).collect();
+    overlays.sort_unstable();
+    overlays.dedup();
+    let swaps = swaps(swap, bootversion, subbootversion);
+    BootPlan { swap, bootversion, subbootversion, list, entries, foreign, links, overlays, swaps }
+}
+
+/// What becomes of the files of others when `list` counts under `bootversion`, with `entries` beside them.
+fn fate(sysroot: &Sysroot, list: &[ListedDeployment], bootversion: BootVersion, entries: &[Written]) -> Fate {
+    let bootlink = |path: &_| {
+        let listed = list.iter().find(|listed| listed.deployment.path == *path);
+        listed.map(|listed| listed.bootlink(bootversion))
+    };
+    foreign::decide(&sysroot.foreign, bootlink, |path| entries.iter().any(|entry| entry.path == path))
+}
+
+/// Whether anything that a boot loader reads is to be different.
+fn needs_new_entries(sysroot: &Sysroot, list: &[ListedDeployment]) -> bool {
+    let current = list::current(sysroot);
+    current.len() != list.len()
+        || !current.iter().zip(list).all(|(one, other)| boots_the_same(&one.deployment, &other.deployment))
+}
+
+fn boots_the_same(current: &Deployment, wanted: &Deployment) -> bool {
+    // Of one that is new the entry has its further keys only.
+    let further_keys_are_there =
+        wanted.entry.fields().iter().all(|(key, value)| current.entry.values(key).any(|other| other == value));
+    current.bootcsum == wanted.bootcsum
+        && current.overlay_initrds == wanted.overlay_initrds
+        && current.kargs.without_ostree() == wanted.kargs.without_ostree()
+        && current.version == wanted.version
+        && current.path.stateroot == wanted.path.stateroot
+        && (wanted.entry_name.is_some() || further_keys_are_there)
+}
+
+fn bootlink(listed: &ListedDeployment, bootversion: BootVersion) -> Written {
+    let link = listed.bootlink(bootversion);
+    let path = &listed.deployment.path;
+    Written {
+        path: format!("{}/{}/{}", link.stateroot, link.bootcsum, link.bootserial),
+        content: format!("../../../deploy/{}/deploy/{}", path.stateroot, path.id),
+    }
+}

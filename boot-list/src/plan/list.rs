@@ -1,0 +1,68 @@
+//! Which deployments stay, in which order: pure.
+
+use std::collections::HashMap;
+
+use ostree_formats::bootlink::{BootVersion, Bootlink};
+use ostree_formats::deployment::DeploymentPath;
+use ostree_sysroot::Sysroot;
+use ostree_sysroot::boot_names::kernel_directory;
+use ostree_sysroot::deployment::Deployment;
+
+/// A deployment in a list, with what its place in it decides.
+#[derive(Debug, Clone)]
+pub struct ListedDeployment {
+    /// Which.
+    pub deployment: Deployment,
+    /// Tells apart deployments that share one bootcsum: counted over the list, over all stateroots.
+    pub bootserial: u32,
+}
+
+impl ListedDeployment {
+    /// The name of the directory of its kernel in `boot/ostree`.
+    pub fn kernel_directory(&self) -> String {
+        kernel_directory(&self.deployment.path.stateroot, &self.deployment.bootcsum)
+    }
+
+    /// Its boot link under a bootversion.
+    pub fn bootlink(&self, bootversion: BootVersion) -> Bootlink {
+        Bootlink {
+            bootversion,
+            stateroot: self.deployment.path.stateroot.clone(),
+            bootcsum: self.deployment.bootcsum.clone(),
+            bootserial: self.bootserial,
+        }
+    }
+}
+
+/// The list with `target` first; of the others those that stay, in their order.
+pub fn with_target(sysroot: &Sysroot, target: Deployment, merge: Option<&DeploymentPath>) -> Vec<ListedDeployment> {
+    let stateroot = target.path.stateroot.clone();
+    let staying = sysroot.deployments.iter().filter(|deployment| deployment.path != target.path).filter(|deployment| {
+        deployment.path == sysroot.booted
+            || merge == Some(&deployment.path)
+            || deployment.pinned
+            || deployment.path.stateroot != stateroot
+    });
+    numbered(std::iter::once(target.clone()).chain(staying.cloned()))
+}
+
+/// The list without those that go when a target comes: what makes room for it.
+pub fn without_what_goes(list: &[ListedDeployment]) -> Vec<ListedDeployment> {
+    numbered(list.iter().skip(1).map(|listed| listed.deployment.clone()))
+}
+
+/// The list as it is.
+pub fn current(sysroot: &Sysroot) -> Vec<ListedDeployment> {
+    numbered(sysroot.deployments.iter().cloned())
+}
+
+fn numbered(deployments: impl IntoIterator<Item = Deployment>) -> Vec<ListedDeployment> {
+    let mut serials = HashMap::new();
+    let number = |deployment: Deployment| {
+        let next = serials.entry(deployment.bootcsum.clone()).or_insert(0);
+        let bootserial = *next;
+        *next += 1;
+        ListedDeployment { deployment, bootserial }
+    };
+    deployments.into_iter().map(number).collect()
+}

@@ -1,0 +1,210 @@
+//! What nothing leads to any more, and goes: pure.
+
+use std::collections::BTreeSet;
+
+use ostree_formats::bootlink::BootVersion;
+use ostree_formats::deployment::DeploymentPath;
+use ostree_sysroot::Sysroot;
+use ostree_sysroot::boot_names::{COPY_OF_OSTREE, NEW_STAMP, is_kernel_directory, is_prepared, overlay_file};
+use ostree_sysroot::booted::Identity;
+use ostree_sysroot::foreign_file::{ForeignEntry, ForeignFile};
+use ostree_sysroot::leftovers::Leftovers;
+
+use super::list::ListedDeployment;
+
+/// What is current after the swap.
+#[derive(Debug, Clone)]
+pub struct Current {
+    /// `boot/loader`.
+    pub bootversion: BootVersion,
+    /// `ostree/boot.N`.
+    pub subbootversion: BootVersion,
+    /// The list.
+    pub list: Vec<ListedDeployment>,
+    /// What boot loader entries of others name in `boot/ostree`: it stays.
+    pub named_by_others: NamedInBoot,
+    /// Whether the list is known to lack what may be in use: then no deployment and nothing in `boot/ostree` is removed.
+    pub is_incomplete: bool,
+    /// Device and inode of the deployment that a prepared soft reboot has mounted.
+    pub next_root: Option<Identity>,
+}
+
+/// What goes, in the order in which it goes: paths relative to the physical root, or to `/boot`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removals {
+    /// In `/boot`.
+    pub boot: Vec<String>,
+    /// On the physical root.
+    pub sysroot: Vec<String>,
+}
+
+/// What kept entries name in `boot/ostree`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamedInBoot {
+    /// `STATEROOT-BOOTCSUM`, `initramfs-overlays/CHECKSUM.img`.
+    names: BTreeSet<String>,
+    /// An entry could not be read: any name can be in it.
+    pub is_incomplete: bool,
+}
+
+impl Current {
+    /// What is current with this list, which is written for a bootversion and subbootversion.
+    pub fn new(
+        sysroot: &Sysroot,
+        bootversion: BootVersion,
+        subbootversion: BootVersion,
+        list: Vec<ListedDeployment>,
+    ) -> Self {
+        let is_listed = |path: &DeploymentPath| list.iter().any(|listed| listed.deployment.path == *path);
+        Self {
+            bootversion,
+            subbootversion,
+            named_by_others: NamedInBoot::by(&sysroot.foreign, is_listed),
+            list,
+            is_incomplete: sysroot.is_incomplete,
+            next_root: sysroot.next_root,
+        }
+    }
+
+    /// What is current with another list of the bootversion that counts.
+    pub fn with(sysroot: &Sysroot, list: Vec<ListedDeployment>) -> Self {
+        Self::new(sysroot, sysroot.bootversion, sysroot.subbootversion, list)
+    }
+}
+
+impl NamedInBoot {
+    /// Of the entries that stay when `is_listed` says which deployments do.
+    pub fn by(foreign: &[ForeignFile], is_listed: impl Fn(&DeploymentPath) -> bool) -> Self {
+        let entries = foreign.iter().filter_map(|foreign| foreign.entry.as_ref());
+        let stays = |entry: &&ForeignEntry| entry.leads_to.as_ref().is_none_or(|(_, deployment)| is_listed(deployment));
+        let mut named = Self::default();
+        for entry in entries.filter(stays) {
+            named.is_incomplete |= entry.is_unread;
+            named.names.extend(entry.names.iter().cloned());
+        }
+        named
+    }
+
+    /// Whether a kept entry names this path in `boot/ostree`, or may.
+    pub fn has(&self, path: &str) -> bool {
+        self.is_incomplete || self.names.contains(path)
+    }
+}
+
+/// Decides what goes.
+pub fn removals(found: &Leftovers, current: &Current) -> Removals {
+    let listed: BTreeSet<&DeploymentPath> = current.list.iter().map(|listed| &listed.deployment.path).collect();
+    let kernels: BTreeSet<String> = current.list.iter().map(ListedDeployment::kernel_directory).collect();
+    let overlays: BTreeSet<String> =
+        current.list.iter().flat_map(|listed| &listed.deployment.overlay_initrds).map(overlay_file).collect();
+    let (n, s) = (current.bootversion, current.subbootversion);
+    let other = n.other();
+
+    let mut removals = Removals::default();
+    let old_loader = ["loader.tmp".to_owned(), format!("loader.{other}"), COPY_OF_OSTREE.to_owned()];
+    removals.boot.extend(found.boot.iter().filter(|name| old_loader.contains(name)).cloned());
+    let may_be_used = |path: &str| current.is_incomplete || current.named_by_others.has(path);
+    let unused = |name: &&String| {
+        let interrupted = name.strip_suffix(".new").is_some_and(is_kernel_directory);
+        is_prepared(name)
+            || interrupted
+            || *name == NEW_STAMP
+            || (is_kernel_directory(name) && !kernels.contains(*name) && !may_be_used(name))
+    };
+    removals.boot.extend(found.boot_ostree.iter().filter(unused).map(|name| format!("ostree/{name}")));
+    let overlay = |name: &String| format!("initramfs-overlays/{name}");
+    let unused = |name: &&String| {
+        let interrupted = name.starts_with('.') && name.ends_with(".img.new");
+        let used = || overlays.contains(&overlay(name)) || may_be_used(&overlay(name));
+        interrupted || (name.ends_with(".img") && !used())
+    };
+    removals.boot.extend(found.overlays.iter().filter(unused).map(|name| format!("ostree/{}", overlay(name))));
+
+    let old_links = [
+        format!("boot.{n}.tmp"),
+        format!("boot.{other}.tmp"),
+        format!("boot.{other}"),
+        format!("boot.{n}.{}", s.other()),
+        format!("boot.{other}.0"),
+        format!("boot.{other}.1"),
+    ];
+    removals
+        .sysroot
+        .extend(found.ostree.iter().filter(|name| old_links.contains(name)).map(|name| format!("ostree/{name}")));
+    removals.sysroot.extend(found.current.iter().cloned());
+    let goes = |path: &&DeploymentPath| !current.is_incomplete && !listed.contains(path);
+    for path in found.deployments.iter().filter(goes) {
+        // The origin goes last: with it a deployment that could not be removed whole is still known as one.
+        removals.sysroot.extend([path.to_string(), path.origin_file()]);
+    }
+    let unused = found.backing.iter().filter(goes);
+    removals.sysroot.extend(unused.map(|path| format!("ostree/deploy/{}/backing/{}", path.stateroot, path.id)));
+    removals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(digit: char) -> String {
+        digit.to_string().repeat(64)
+    }
+
+    #[test]
+    fn without_a_list_everything_of_ours_goes_and_nothing_else() {
+        let path = |digit| format!("ostree/deploy/os/deploy/{}.0", sum(digit)).parse::<DeploymentPath>().unwrap();
+        let found = Leftovers {
+            boot: ["boot", "loader", "loader.0", "loader.1", "loader.tmp", "efi"].map(str::to_owned).to_vec(),
+            boot_ostree: vec![
+                format!("os-{}", sum('a')),
+                format!("os-{}.prepared", sum('b')),
+                format!("os-{}.new", sum('b')),
+                "mine".to_owned(),
+                "mine.new".to_owned(),
+                "finalize-failure.stamp".to_owned(),
+                ".finalize-failure.stamp.new".to_owned(),
+            ],
+            overlays: vec![format!("{}.img", sum('c')), format!(".{}.img.new", sum('c')), "readme".to_owned()],
+            ostree: ["boot.0", "boot.0.1", "boot.1", "boot.1.0", "boot.1.1", "deploy", "repo", "lock"]
+                .map(str::to_owned)
+                .to_vec(),
+            deployments: BTreeSet::from([path('a')]),
+            backing: BTreeSet::from([path('a')]),
+            current: Vec::new(),
+        };
+        let current = Current {
+            bootversion: BootVersion::One,
+            subbootversion: BootVersion::One,
+            list: Vec::new(),
+            named_by_others: NamedInBoot::default(),
+            is_incomplete: false,
+            next_root: None,
+        };
+        let removals = removals(&found, &current);
+        assert_eq!(
+            removals.boot,
+            [
+                "loader.0".to_owned(),
+                "loader.tmp".to_owned(),
+                format!("ostree/os-{}", sum('a')),
+                format!("ostree/os-{}.prepared", sum('b')),
+                format!("ostree/os-{}.new", sum('b')),
+                "ostree/.finalize-failure.stamp.new".to_owned(),
+                format!("ostree/initramfs-overlays/{}.img", sum('c')),
+                format!("ostree/initramfs-overlays/.{}.img.new", sum('c')),
+            ]
+        );
+        let deployment = path('a').to_string();
+        assert_eq!(
+            removals.sysroot,
+            [
+                "ostree/boot.0".to_owned(),
+                "ostree/boot.0.1".to_owned(),
+                "ostree/boot.1.0".to_owned(),
+                deployment.clone(),
+                format!("{deployment}.origin"),
+                format!("ostree/deploy/os/backing/{}.0", sum('a')),
+            ]
+        );
+    }
+}

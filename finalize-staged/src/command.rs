@@ -1,0 +1,8 @@
+//! One file for each command, which tells its story from top to bottom.
+
+pub(crate) mod boot_complete;
+pub(crate) mod clean;
+pub(crate) mod finalize;
+pub(crate) mod hold;
+pub(crate) mod plan;
+pub(crate) mod prepare;

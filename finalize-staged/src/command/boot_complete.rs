@@ -1,0 +1,61 @@
+//! `--boot-complete`: at the next boot, says that the last finalization failed, and finishes a soft reboot.
+
+use std::path::Path;
+
+use ostree_sysroot::{Roots, booted};
+use rustix::io::Errno;
+use system::{Context, dir};
+
+use crate::checks::require_booted_and_root;
+use crate::error::Error;
+use crate::execute::{failure_stamp, writable_roots};
+use crate::read::run_directory::RunDirectory;
+
+/// What a boot is told about the shutdown before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// Nothing.
+    Nothing,
+    /// Finalization failed: the text of the stamp.
+    Failed(String),
+}
+
+/// Reads and removes the stamp.
+pub(crate) fn boot_complete() -> Result<Report, Error> {
+    require_booted_and_root()?;
+    // First: whatever else is to be said, what is booted now is what `/run/ostree-booted` has to tell of.
+    finish_soft_reboot()?;
+    let roots = Roots::at(Path::new("/"))?;
+    let Some(text) = failure_stamp::read(&roots)? else { return Ok(Report::Nothing) };
+    // That it cannot be removed is no reason not to say what it says.
+    match writable_roots::open() {
+        Ok(roots) => failure_stamp::remove(&roots),
+        Err(error) => log::warn!("{error}: {} stays, and will be reported again", failure_stamp::PATH),
+    }
+    let is_booted = match failure_stamp::target(&text) {
+        Some(target) => booted::is_the_booted_one(&roots, &target)?,
+        None => false,
+    };
+    if is_booted {
+        log::info!("{} was left by a run that had put the update in place: it is removed", failure_stamp::PATH);
+        return Ok(Report::Nothing);
+    }
+    Ok(Report::Failed(text))
+}
+
+fn finish_soft_reboot() -> Result<(), Error> {
+    const NEXT: &str = "ostree/nextroot-booted";
+    let run = dir::open_root(Path::new("/run")).context("open", "/run")?;
+    match rustix::fs::renameat(&run, NEXT, &run, "ostree-booted") {
+        Ok(()) => {
+            log::info!("the soft reboot is complete");
+            // What an interrupted finalization kept was about the system before it.
+            if let Some(run) = RunDirectory::open(Path::new("/"))? {
+                run.end()?;
+            }
+            Ok(())
+        }
+        Err(Errno::NOENT) => Ok(()),
+        Err(error) => Ok(Err(error).context("rename", format_args!("/run/{NEXT}"))?),
+    }
+}

@@ -1,0 +1,194 @@
+//! The story of a finalization, from top to bottom.
+
+use std::path::Path;
+use std::time::Duration;
+
+use boot_list::execute::room::Reserved;
+use boot_list::execute::transaction::{self, Swapped};
+use boot_list::execute::{cleanup, journal as boot_journal, xfs_directory};
+use boot_list::loader::links::Links;
+use boot_list::plan::removals::Current;
+use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::staged_state::StagedState;
+use ostree_sysroot::boot_contents::Beside;
+use ostree_sysroot::{Roots, Sysroot};
+use system::SystemError;
+
+use crate::checks::{log_nothing_to_do, refuse_conflicts, report_skipped, require_booted_and_root};
+use crate::error::Error;
+use crate::execute::failure_stamp::{self, Stamp};
+use crate::execute::lock::lock;
+use crate::execute::make_room::{MakeRoom, Ready};
+use crate::execute::merge::merge;
+use crate::execute::watch::Watch;
+use crate::execute::{etc_before, finish_deployment, writable_roots};
+use crate::finalization::{self, Staging};
+use crate::handover;
+use crate::program::PROGRAM;
+use crate::read::options::SysrootOptions;
+use crate::read::run_directory::{ResumeRecord, RunDirectory, StagedNow};
+use crate::resume::{self, Resume};
+use crate::tell::journal;
+use crate::tell::progress::{Phase, Progress};
+
+/// Makes the staged deployment bootable, if there is one.
+pub(crate) fn finalize(lock_timeout: Duration) -> Result<(), Error> {
+    require_booted_and_root()?;
+    let mut progress = Progress::begin();
+    let Some(run) = RunDirectory::open(Path::new("/"))? else {
+        log::info!("no deployment is staged: nothing to do");
+        return Ok(());
+    };
+    if let Ok(found @ (StagedNow::Nothing | StagedNow::Empty | StagedNow::Locked)) = run.find() {
+        if found == StagedNow::Nothing {
+            // What a run that was killed while it forgot has left.
+            run.end()?;
+        }
+        log_nothing_to_do(&found);
+        return Ok(());
+    }
+    let roots = writable_roots::open()?;
+    finalize_in(&roots, &run, &mut progress, lock_timeout).inspect_err(|error| {
+        failure_stamp::write_failure(&roots, &format!("{PROGRAM}: {error}"));
+    })
+}
+
+fn finalize_in(
+    roots: &Roots,
+    run: &RunDirectory,
+    progress: &mut Progress,
+    lock_timeout: Duration,
+) -> Result<(), Error> {
+    let _lock = lock(roots, lock_timeout, &|| progress.step())?;
+    progress.enter(Phase::Plan);
+    // Whoever had the lock may have staged another one, or undeployed this one.
+    let found = run.find()?;
+    let (staged, used, record) = match found {
+        StagedNow::Nothing | StagedNow::Empty | StagedNow::Locked => {
+            log_nothing_to_do(&found);
+            return Ok(());
+        }
+        StagedNow::Staged { state, used } => (state, used, None),
+        StagedNow::Interrupted(state, record) => (state, true, Some(record)),
+    };
+    if roots.boot_is_fat()? {
+        return Err(Error::BootOnFat);
+    }
+    let sysroot = match handover::sysroot_or_reason(roots, &staged.target.deployment)? {
+        Ok(sysroot) => sysroot,
+        Err(reason) => return Err(leave_to_ostree(roots, run, &staged, used, record.is_some(), reason)?),
+    };
+    sysroot.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    let is_interrupted = record.is_some();
+    if let Some(record) = record {
+        match resume::resume(roots, run, &sysroot, &staged, &record)? {
+            Resume::Again => log::info!("an earlier run was interrupted: beginning again"),
+            Resume::Swapped => return resume::finish_interrupted(roots, run, &sysroot, &record, progress),
+            Resume::Void => {
+                log_nothing_to_do(&StagedNow::Nothing);
+                return Ok(());
+            }
+        }
+    }
+    let used = Used { used, is_interrupted };
+    Finalize { roots, run, staged: &staged, progress }.run(sysroot, used)
+}
+
+/// Leaves it as `ostree` expects to find it. Returns the error of not having become `ostree`.
+fn leave_to_ostree(
+    roots: &Roots,
+    run: &RunDirectory,
+    staged: &StagedState,
+    used: bool,
+    is_interrupted: bool,
+    reason: String,
+) -> Result<Error, Error> {
+    // A run that failed has merged part of /etc; `ostree` begins with what was staged.
+    if used && !is_interrupted {
+        resume::is_undone(roots, run, &staged.target.deployment, false)?;
+    }
+    // `ostree` looks for the staged deployment where it was announced. Another one may have been staged since.
+    if is_interrupted {
+        run.give_back()?;
+    }
+    Ok(handover::hand_over(reason))
+}
+
+/// What an earlier run has done.
+#[derive(Clone, Copy)]
+struct Used {
+    /// It has worked on the deployment's `/etc`.
+    used: bool,
+    /// It did not come to an end.
+    is_interrupted: bool,
+}
+
+/// A run that has nothing left to ask.
+struct Finalize<'a> {
+    roots: &'a Roots,
+    run: &'a RunDirectory,
+    staged: &'a StagedState,
+    progress: &'a mut Progress,
+}
+
+impl Finalize<'_> {
+    fn run(mut self, sysroot: Sysroot, Used { used, is_interrupted }: Used) -> Result<(), Error> {
+        let (roots, run) = (self.roots, self.run);
+        let target = &self.staged.target.deployment;
+        journal::finalizing(target);
+        // Before the name of the stamp comes into that directory.
+        xfs_directory::keep_out_of_its_inode(roots);
+        // Before the plan: whatever ends this program while it reads, the next boot reports it.
+        let mut stamp = Stamp::write(roots, target, "planning");
+        let used = used && !resume::is_undone(roots, run, target, is_interrupted)?;
+        let options = SysrootOptions::of_environment();
+        let beside = run.beside()?;
+        let staging = Staging { staged: self.staged, used, options, beside: &beside, lenient: false };
+        let plan = finalization::plan(roots, &sysroot, &staging)?;
+        plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+        report_skipped(&plan);
+        plan.boot.foreign.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+        refuse_conflicts(&plan)?;
+        stamp.update("merging /etc");
+        let before: Vec<DeploymentPath> =
+            sysroot.deployments.iter().map(|deployment| deployment.path.clone()).collect();
+        let making_room = MakeRoom { roots, staging, progress: self.progress, stamp: &mut stamp };
+        let ready = making_room.make_room(sysroot, plan)?;
+        let swapped = self.carry_out(&ready, &beside, &mut stamp)?;
+        let Ready { sysroot, plan, .. } = ready;
+        let boot = plan.boot;
+        boot_journal::complete(&sysroot, &boot);
+        self.progress.enter(Phase::Clean);
+        if swapped == Swapped::Durably {
+            let current = Current::new(&sysroot, boot.bootversion, boot.subbootversion, boot.list);
+            cleanup::clean(roots, &current, &before);
+        }
+        resume::forget(roots, run);
+        log::info!("/{target} is finalized in {}", self.progress.summary());
+        Ok(())
+    }
+
+    /// Merges `/etc`, and swaps the new list in. After an error the deployment is staged as before.
+    fn carry_out(&mut self, ready: &Ready, beside: &Beside, stamp: &mut Stamp) -> Result<Swapped, SystemError> {
+        let (roots, run) = (self.roots, self.run);
+        let Ready { sysroot, plan, reserved } = ready;
+        etc_before::save(roots, run, plan)
+            .and_then(|()| run.begin(&ResumeRecord::of(sysroot, &plan.boot)))
+            .inspect_err(|_| reserved.give_up(roots))?;
+        let done = merge(roots, plan, self.progress)
+            .and_then(|()| finish_deployment::finish(roots, sysroot, &plan.target))
+            .and_then(|()| {
+                let mut watch = Watch { progress: self.progress, stamp };
+                transaction::run(roots, &Links, beside.overlays.as_ref(), &plan.boot, &plan.files, &mut watch)
+            });
+        done.inspect_err(|_| self.begin_again_later(reserved))
+    }
+
+    /// A second run begins with it again, and whoever asks for the staged deployment sees it.
+    fn begin_again_later(&self, reserved: &Reserved) {
+        reserved.give_up(self.roots);
+        if let Err(error) = self.run.give_back() {
+            log::warn!("{error}");
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! `--prepare`: what can be done before shutdown, while somebody can still read the answer.
+//!
+//! Copies kernel and initramfs into a `/boot` of its own, under a name that nothing leads to, and checks what would stop
+//! finalization: conflicts in `/etc`, room, the boot loader, the kernel's checksum. Writes no entries and no links, removes
+//! nothing but what it made itself, and does not take the lock of the sysroot: finalization never waits for it.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use boot_list::execute::{install, room, xfs_directory};
+use boot_list::plan::list;
+use boot_list::plan::removals::Current;
+use ostree_formats::staged_state::StagedState;
+use ostree_sysroot::boot_contents::{Install, InstallMethod};
+use ostree_sysroot::boot_names::{is_prepared, kernel_directory, prepared};
+use ostree_sysroot::compared_files::{ComparedFiles, are_unchanged_since};
+use ostree_sysroot::deployment::{self, Deployment};
+use ostree_sysroot::{Roots, Sysroot, SysrootError, booted, free_space, kernel_layout, same_files};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use system::{Context, SystemError, dir, tree};
+
+use crate::checks::{log_nothing_to_do, refuse_conflicts, require_booted_and_root};
+use crate::error::Error;
+use crate::execute::make_room::does_not_fit;
+use crate::execute::writable_roots;
+use crate::finalization::{self, Finalization, Staging};
+use crate::handover;
+use crate::read::options::SysrootOptions;
+use crate::read::run_directory::{RunDirectory, StagedNow};
+use crate::read::unit_drop_ins;
+
+/// What of `/boot` is left free while the system runs: for the stamp, and for other programs.
+const LEFT_TO_OTHERS: u64 = 1 << 20;
+
+/// Prepares what is staged. An error is what finalization would fail with.
+pub(crate) fn prepare() -> Result<(), Error> {
+    require_booted_and_root()?;
+    let Some(run) = RunDirectory::open(Path::new("/"))? else {
+        log::info!("no deployment is staged: nothing to do");
+        return Ok(());
+    };
+    match prepare_for(&run) {
+        // What is read while a finalization works may not fit together: nothing of it counts any more.
+        Err(error) if !run.is_announced()? => {
+            log::info!("the finalization of what was staged has begun, or it is staged no more: {error}");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
+    // A second ago: the time of a change is that of the last tick of the clock.
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs().cast_signed() - 1);
+    let (staged, used) = match run.find()? {
+        StagedNow::Staged { state, used } => (state, used),
+        found => {
+            log_nothing_to_do(&found);
+            return Ok(());
+        }
+    };
+    unit_drop_ins::warn();
+    let roots = writable_roots::open()?;
+    if roots.boot_is_fat()? {
+        return Err(Error::BootOnFat);
+    }
+    let sysroot = match handover::sysroot_or_reason(&roots, &staged.target.deployment)? {
+        Ok(sysroot) => sysroot,
+        Err(reason) if handover::is_possible() => {
+            log::info!("{reason}: finalization will be left to ostree");
+            return Ok(());
+        }
+        Err(reason) => return Err(handover::nobody(reason)),
+    };
+    sysroot.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    remove_what_was_prepared_for_others(
+        &roots,
+        &sysroot,
+        &staged.target.deployment.stateroot.to_string(),
+        staged.target.bootcsum.as_str(),
+    );
+    let (options, beside) = (SysrootOptions::of_environment(), run.beside()?);
+    let staging = Staging { staged: &staged, used, options, beside: &beside, lenient: false };
+    let plan = finalization::plan(&roots, &sysroot, &staging)?;
+    plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    plan.boot.foreign.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    let target = plan.boot.list.first().map(|listed| listed.deployment.clone());
+    if let Some(target) = &target {
+        check_kernel(&roots, run, target)?;
+    }
+    if roots.boot_is_separate && !put_all_beside(&roots, run, &plan)? {
+        check_room_after_removing(&roots, &sysroot, &plan, options)?;
+    }
+    // What the staged deployment consists of: the less of it there is to be written out at shutdown, the better.
+    rustix::fs::syncfs(&roots.sysroot).context("write out", "the physical root")?;
+    warn_of_damage(&roots, run, &sysroot, &plan, (began, 0));
+    warn_of_what_stays_behind(&sysroot, &staged);
+    refuse_conflicts(&plan)?;
+    log::info!("/{} is prepared: shutdown will merge /etc and make it the default", plan.target);
+    Ok(())
+}
+
+/// Only a `/boot` of its own is prepared: elsewhere installing is a hard link. Whether there is room.
+fn put_all_beside(roots: &Roots, run: &RunDirectory, plan: &Finalization) -> Result<bool, Error> {
+    let (needed, free) = (plan.files.bytes(), free_space::of_boot(roots)?);
+    if needed > free {
+        return Ok(false);
+    }
+    if needed > free.saturating_sub(LEFT_TO_OTHERS) {
+        log::info!("/boot would be full with the new kernel: it is installed at shutdown");
+        return Ok(true);
+    }
+    for install in plan.files.installs.iter().filter(|install| install.deployment == plan.target) {
+        match put_beside(roots, run, install) {
+            Err(Error::System(error)) if room::is_full(&error) => return Ok(false),
+            other => other?,
+        }
+    }
+    Ok(true)
+}
+
+/// Shutdown removes what the update replaces first, if that is enough.
+fn check_room_after_removing(
+    roots: &Roots,
+    sysroot: &Sysroot,
+    plan: &Finalization,
+    options: SysrootOptions,
+) -> Result<(), Error> {
+    let keeping = list::without_what_goes(&plan.boot.list);
+    let count = room::count(roots, &plan.files, &Current::with(sysroot, keeping))?;
+    if !count.may_fit_after_removing() || options.no_early_prune {
+        return Err(does_not_fit(count, plan));
+    }
+    log::info!("/boot has room for the new kernel only when an old one is gone: it is installed at shutdown");
+    Ok(())
+}
+
+fn put_beside(roots: &Roots, run: &RunDirectory, wanted: &Install) -> Result<(), Error> {
+    if wanted.method == InstallMethod::Repair {
+        return Ok(());
+    }
+    let name = prepared(&wanted.directory);
+    let shown = format!("/boot/ostree/{name}");
+    if !xfs_directory::is_out_of_its_inode(roots)? {
+        // Whoever moves it there needs the lock of the sysroot: that is finalization, once.
+        log::info!("/boot/ostree is still kept in its inode: the kernel is installed at shutdown, this time");
+        return Ok(());
+    }
+    let parent = install::boot_ostree(roots)?;
+    if wanted.method == InstallMethod::NewDirectory {
+        tree::remove(&parent, name.as_bytes()).context("remove", &shown)?;
+        match install::make_directory(roots, &parent, wanted, &name, &mut || {}) {
+            // Shutdown has begun, and finalization was faster.
+            Err(error) if error.reason == Errno::NOENT => return Ok(()),
+            other => other?,
+        }
+        rustix::fs::fsync(&parent).context("write out", "/boot/ostree")?;
+    }
+    let source = kernel_layout::open_directory(&roots.sysroot, &wanted.deployment, &wanted.layout)?;
+    let there = tree::open(&parent, name.as_bytes()).context("open", &shown)?;
+    let mut compared = run.compared();
+    compared.add(&name, &source, &there, &wanted.files).context("look at", shown)?;
+    Ok(run.keep_compared(&compared)?)
+}
+
+/// Of deployments that were staged before this one.
+fn remove_what_was_prepared_for_others(roots: &Roots, sysroot: &Sysroot, stateroot: &str, bootcsum: &str) {
+    let own = prepared(&format!("{stateroot}-{bootcsum}"));
+    let names = dir::names(&roots.boot, "ostree").unwrap_or_default();
+    let Ok(parent) = tree::open(&roots.boot, b"ostree") else { return };
+    let used = sysroot.deployments.iter().map(directory_of).collect::<Vec<_>>();
+    for name in names.iter().filter(|name| is_prepared(name) && **name != own && !used.contains(name)) {
+        if let Err(error) = tree::remove(&parent, name.as_bytes()) {
+            log::warn!("cannot remove /boot/ostree/{name}: {error}");
+        }
+    }
+}
+
+/// The files must be those that the name promises: it is by this name that a boot link is found again. libostree has read them to
+/// make the name, before it wrote what is staged: if none has changed since, there is nothing to find out.
+fn check_kernel(roots: &Roots, run: &RunDirectory, target: &Deployment) -> Result<(), Error> {
+    // It has been read: without a kernel there is no plan.
+    let Some(kernel) = target.kernel() else { return Ok(()) };
+    let source = kernel_layout::open_directory(&roots.sysroot, &target.path, kernel)?;
+    let staged = run.staged_at()?;
+    let hashed = kernel.hashed().map(|file| (file.source.as_str(), file.is_directory));
+    if are_unchanged_since(staged, &source, hashed) {
+        return Ok(());
+    }
+    let directory = deployment::open(roots, &target.path)?;
+    kernel_layout::check(&directory, &target.path, kernel, &target.bootcsum).map_err(SysrootError::from)?;
+    Ok(())
+}
+
+/// A damaged kernel of a deployment that one would go back to is found before one wants to. Those that go are not looked at, and what
+/// was found to be good in this boot is not read again, not at shutdown either.
+fn warn_of_damage(roots: &Roots, run: &RunDirectory, sysroot: &Sysroot, plan: &Finalization, began: (i64, i64)) {
+    let mut compared = run.compared();
+    let mut directories = Vec::new();
+    for (index, listed) in plan.boot.list.iter().enumerate() {
+        let deployment = &listed.deployment;
+        let directory = directory_of(deployment);
+        let is_installed_anew = plan.files.installs.iter().any(|install| install.directory == directory);
+        if is_installed_anew || directories.contains(&directory) {
+            continue;
+        }
+        // What was planned for the one that is staged was planned after its files had been compared.
+        let good_since = match index {
+            0 => Ok(began),
+            _ if deployment.path == sysroot.booted => booted::booted_at(roots),
+            _ => Ok((0, 0)),
+        };
+        let checked = good_since.and_then(|time| check(roots, run, &mut compared, deployment, &directory, time));
+        if let Err(error) = checked {
+            log::warn!("{error}: whether /{} would boot is not known", deployment.path);
+        }
+        directories.push(directory);
+    }
+}
+
+/// What in `/boot` has not changed since `good_since` is known to be good: the boot loader has read it, and it did boot, or it has just
+/// been compared.
+fn check(
+    roots: &Roots,
+    run: &RunDirectory,
+    compared: &mut ComparedFiles,
+    deployment: &Deployment,
+    directory: &str,
+    good_since: (i64, i64),
+) -> Result<(), SystemError> {
+    let there = match dir::open(&roots.boot, format!("ostree/{directory}"), OFlags::RDONLY | OFlags::DIRECTORY) {
+        // It is installed at shutdown.
+        Err(Errno::NOENT) => return Ok(()),
+        other => other.context("open", format_args!("/boot/ostree/{directory}"))?,
+    };
+    // Of a damaged deployment there is nothing to compare with.
+    let Some(kernel) = deployment.kernel() else { return Ok(()) };
+    let source = kernel_layout::open_directory(&roots.sysroot, &deployment.path, kernel)?;
+    let mut good = Vec::new();
+    for file in kernel.files() {
+        let name = std::iter::once((file.target.as_str(), file.is_directory));
+        let is_known = compared.has(directory, &source, &there, file) || are_unchanged_since(good_since, &there, name);
+        let is_good = is_known
+            || same_files::same(&source, &there, file)
+                .context("compare", format_args!("/boot/ostree/{directory}/{}", file.target))?;
+        if is_good {
+            good.push(file.clone());
+        } else {
+            log::warn!(
+                "/boot/ostree/{directory}/{} is not what /{} has: that deployment may not boot",
+                file.target,
+                deployment.path
+            );
+        }
+    }
+    compared.add(directory, &source, &there, &good).context("look at", format_args!("/boot/ostree/{directory}"))?;
+    run.keep_compared(compared)
+}
+
+/// What the administrator added to the entry of the deployment whose `/etc` is carried over: a new entry does not get it.
+fn warn_of_what_stays_behind(sysroot: &Sysroot, staged: &StagedState) {
+    let merge = staged.merge_deployment.as_ref().and_then(|path| sysroot.find(path));
+    let initrds = merge.map(Deployment::initrds_of_the_administrator).unwrap_or_default();
+    for path in initrds.0.iter().chain(&initrds.1) {
+        log::warn!(
+            "the entry of /{} has the line \"initrd {path}\", which libostree did not write: the new entry will not have it. \
+             Stage the update with --overlay-initrd to load a file with every new kernel",
+            staged.target.deployment
+        );
+    }
+}
+
+fn directory_of(deployment: &Deployment) -> String {
+    kernel_directory(&deployment.path.stateroot, &deployment.bootcsum)
+}

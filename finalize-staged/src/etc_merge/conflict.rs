@@ -1,0 +1,52 @@
+//! What no rule decides for a machine: values.
+
+use std::fmt;
+
+use serde::Serialize;
+use system::dir::Kind;
+
+use super::path::EtcPath;
+
+/// Two things that cannot both be there, and no rule says which the machine needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Conflict {
+    /// Where.
+    pub(crate) path: EtcPath,
+    /// What the machine has there.
+    pub(crate) machine: &'static str,
+    /// What the new tree has there.
+    pub(crate) new: &'static str,
+    /// What the machine has in a directory that would have to give way.
+    pub(crate) in_the_way: Vec<EtcPath>,
+}
+
+impl Conflict {
+    /// Whether libostree stops for it as well: a file or link of the machine's where the new tree has a directory.
+    pub(crate) fn is_known_to_libostree(&self) -> bool {
+        self.new == word(Kind::Directory)
+    }
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 10;
+        let Self { path, machine, new, in_the_way } = self;
+        write!(f, "{path} is {machine} that was changed on this machine, and {new} in the new tree")?;
+        let Some((first, others)) = in_the_way.split_first() else { return Ok(()) };
+        write!(f, "; this machine's files in it: {first}")?;
+        others.iter().take(SHOWN - 1).try_for_each(|path| write!(f, ", {path}"))?;
+        match in_the_way.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, ", and {more} more"),
+        }
+    }
+}
+
+pub(super) fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::File => "a file",
+        Kind::Directory => "a directory",
+        Kind::Link => "a link",
+        Kind::Other => "a special file",
+    }
+}

@@ -1,0 +1,11 @@
+//! What changes the disk and `/run`. Nothing is decided here.
+
+pub(crate) mod etc_before;
+pub(crate) mod failure_stamp;
+pub(crate) mod finish_deployment;
+pub(crate) mod lock;
+pub(crate) mod make_room;
+pub(crate) mod merge;
+pub(crate) mod slices;
+pub(crate) mod watch;
+pub(crate) mod writable_roots;

@@ -1,0 +1,250 @@
+//! The staged deployment: the file that announces it, and what is kept of it while it is being finalized.
+//!
+//! Whoever finds `/run/ostree/staged-deployment` takes the deployment for one that waits for shutdown. So the file goes out of
+//! the way before the merge begins. What a second run needs, should the first one be killed, is kept beside it.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use boot_list::plan::BootPlan;
+use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::staged_state::StagedState;
+use ostree_sysroot::Sysroot;
+use ostree_sysroot::boot_contents::Beside;
+use ostree_sysroot::compared_files::ComparedFiles;
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use system::{Context, SystemError, dir};
+
+use crate::error::Error;
+
+/// Where libostree keeps what belongs to a boot.
+pub(crate) const RUN_OSTREE: &str = "/run/ostree";
+/// The announcement, as an administrator would type it.
+pub(crate) const STAGED: &str = "/run/ostree/staged-deployment";
+const STAGED_NAME: &str = "staged-deployment";
+const LOCKED_NAME: &str = "staged-deployment-locked";
+/// The same bytes, while they are being acted upon.
+const KEPT: &str = "/run/ostree/staged-deployment-finalizing";
+const KEPT_NAME: &str = "staged-deployment-finalizing";
+/// What the system was like when that began.
+const CIRCUMSTANCES_NAME: &str = "staged-deployment-finalizing.json";
+/// What its `etc` was like.
+const BEFORE_NAME: &str = "staged-deployment-finalizing.etc";
+/// Files in `/boot` that were compared since the machine was booted.
+const COMPARED_NAME: &str = "finalize-staged-compared.json";
+
+/// A staged deployment is described by a few lines; one with many kernel arguments by some more.
+const LIMIT: u64 = 1 << 20;
+/// The list of what changes in `/etc` has as many lines as that has changes.
+const BEFORE_LIMIT: u64 = 1 << 28;
+
+/// What must still be so for a second run to go on where the first one was interrupted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ResumeRecord {
+    /// [`ostree_sysroot::Sysroot::fingerprint`] before the swap.
+    pub(crate) before: String,
+    /// The deployments after it.
+    pub(crate) after: Vec<String>,
+    /// What runs: another deployment after a soft reboot.
+    pub(crate) booted: String,
+}
+
+impl ResumeRecord {
+    /// That of a run that replaces the list of `sysroot` by that of `plan`.
+    pub(crate) fn of(sysroot: &Sysroot, plan: &BootPlan) -> Self {
+        Self {
+            before: sysroot.fingerprint(),
+            after: plan.list.iter().map(|listed| listed.deployment.path.to_string()).collect(),
+            booted: sysroot.booted.to_string(),
+        }
+    }
+}
+
+/// Where the staged deployment was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StagedNow {
+    /// Nothing is staged.
+    Nothing,
+    /// Nothing is staged, and the file for it is there, empty: `touch` has made it, to have the service run.
+    Empty,
+    /// It waits, and somebody wants it to wait on.
+    Locked,
+    /// It waits. `used`: a run that failed has worked on its `/etc` already.
+    Staged {
+        /// What is staged.
+        state: Box<StagedState>,
+        /// Whether its `etc` may be other than shipped.
+        used: bool,
+    },
+    /// A run was interrupted.
+    Interrupted(Box<StagedState>, ResumeRecord),
+}
+
+/// `/run/ostree`.
+#[derive(Debug)]
+pub(crate) struct RunDirectory(OwnedFd);
+
+impl RunDirectory {
+    /// That of the system whose root is the directory `root`. `None`: nothing was ever staged.
+    pub(crate) fn open(root: &Path) -> Result<Option<Self>, SystemError> {
+        let root = dir::open_root(root).context("open", root.display())?;
+        match dir::open_directory(root, RUN_OSTREE.trim_start_matches('/')) {
+            Ok(directory) => Ok(Some(Self(directory))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error).context("open", RUN_OSTREE),
+        }
+    }
+
+    /// Looks what there is. A newer staged file makes what was kept of an older one void.
+    pub(crate) fn find(&self) -> Result<StagedNow, Error> {
+        let staged = self.read(STAGED_NAME)?;
+        let is_empty = staged.as_ref().is_some_and(Vec::is_empty);
+        if let Some(bytes) = staged.filter(|bytes| !bytes.is_empty()) {
+            let state = parse(&bytes, STAGED)?;
+            if state.locked || self.has(LOCKED_NAME)? {
+                return Ok(StagedNow::Locked);
+            }
+            // An earlier run may have been about another deployment. One that cannot be read is about this one, to be safe.
+            let target = state.target.deployment.to_string();
+            let is_about_it = |bytes: Vec<u8>| match serde_json::from_slice::<ResumeRecord>(&bytes) {
+                Ok(resume_record) => resume_record.after.first() == Some(&target),
+                Err(_) => true,
+            };
+            let used = self.read(CIRCUMSTANCES_NAME)?.is_some_and(is_about_it);
+            return Ok(StagedNow::Staged { state: Box::new(state), used });
+        }
+        let (kept, resume_record) = (self.read(KEPT_NAME)?, self.read(CIRCUMSTANCES_NAME)?);
+        let resume_record = resume_record.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(match (kept, resume_record) {
+            (Some(kept), Some(resume_record)) => StagedNow::Interrupted(Box::new(parse(&kept, KEPT)?), resume_record),
+            _ if is_empty => StagedNow::Empty,
+            _ => StagedNow::Nothing,
+        })
+    }
+
+    /// Takes the announcement out of the way, and keeps it; a run that was interrupted has done so already.
+    pub(crate) fn begin(&self, resume_record: &ResumeRecord) -> Result<(), SystemError> {
+        let text = serde_json::to_vec(resume_record).unwrap_or_default();
+        let moved = dir::replace_volatile_file(&self.0, CIRCUMSTANCES_NAME, &text, 0o600).and_then(|()| {
+            match dir::stat_name(&self.0, STAGED_NAME)? {
+                // It announces nothing, and must not take the place of what is kept.
+                Some(stat) if stat.size == 0 => dir::remove_file(&self.0, STAGED_NAME),
+                _ => rustix::fs::renameat(&self.0, STAGED_NAME, &self.0, KEPT_NAME),
+            }
+        });
+        match moved {
+            Err(Errno::NOENT) => Ok(()),
+            other => other.context("move out of the way", STAGED),
+        }
+    }
+
+    /// Puts the announcement back: nothing has come of it. That its `etc` has been worked on stays known.
+    pub(crate) fn give_back(&self) -> Result<(), SystemError> {
+        match rustix::fs::renameat(&self.0, KEPT_NAME, &self.0, STAGED_NAME) {
+            Err(Errno::NOENT) => Ok(()),
+            other => other.context("put back", STAGED),
+        }
+    }
+
+    /// Keeps what is to be known of its `etc` before that is changed.
+    pub(crate) fn keep_before(&self, bytes: &[u8]) -> Result<(), SystemError> {
+        dir::replace_volatile_file(&self.0, BEFORE_NAME, bytes, 0o600)
+            .context("write", format_args!("{RUN_OSTREE}/{BEFORE_NAME}"))
+    }
+
+    /// What was kept of its `etc`, if anything was.
+    pub(crate) fn before(&self) -> Result<Option<Vec<u8>>, SystemError> {
+        self.read_at_most(BEFORE_NAME, BEFORE_LIMIT)
+    }
+
+    /// Forgets what was kept of its `etc`.
+    pub(crate) fn forget_before(&self) -> Result<(), SystemError> {
+        self.remove(&[BEFORE_NAME])
+    }
+
+    /// Its `etc` is what it was when it was announced.
+    pub(crate) fn is_as_announced(&self) -> Result<(), SystemError> {
+        self.remove(&[CIRCUMSTANCES_NAME, BEFORE_NAME])
+    }
+
+    /// Forgets what was kept.
+    pub(crate) fn end(&self) -> Result<(), SystemError> {
+        self.remove(&[KEPT_NAME, CIRCUMSTANCES_NAME, BEFORE_NAME, COMPARED_NAME])
+    }
+
+    /// Whether something is staged that no finalization has begun with.
+    pub(crate) fn is_announced(&self) -> Result<bool, SystemError> {
+        self.has(STAGED_NAME)
+    }
+
+    /// When what is staged was announced: seconds and nanoseconds. Zero when the announcement has gone, to a finalization.
+    pub(crate) fn staged_at(&self) -> Result<(i64, i64), SystemError> {
+        match rustix::fs::statat(&self.0, STAGED_NAME, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok((stat.st_mtime, stat.st_mtime_nsec as i64)),
+            Err(Errno::NOENT) => Ok((0, 0)),
+            Err(error) => Err(error).context("look at", STAGED),
+        }
+    }
+
+    /// The deployments that are staged or being finalized, locked or not.
+    pub(crate) fn deployments(&self) -> Result<Vec<DeploymentPath>, Error> {
+        let mut deployments = Vec::new();
+        for (name, path) in [(STAGED_NAME, STAGED), (KEPT_NAME, KEPT)] {
+            if let Some(bytes) = self.read(name)?.filter(|bytes| !bytes.is_empty()) {
+                deployments.push(parse(&bytes, path)?.target.deployment);
+            }
+        }
+        Ok(deployments)
+    }
+
+    fn remove(&self, names: &[&str]) -> Result<(), SystemError> {
+        let mut names = names.iter();
+        names
+            .try_for_each(|name| dir::remove_file(&self.0, name).context("remove", format_args!("{RUN_OSTREE}/{name}")))
+    }
+
+    /// The directory of overlay initrds that were staged, if there is one.
+    fn staged_initrds(&self) -> Result<Option<OwnedFd>, SystemError> {
+        match dir::open_directory(&self.0, "staged-initrds") {
+            Err(Errno::NOENT) => Ok(None),
+            other => other.map(Some).context("open", format_args!("{RUN_OSTREE}/staged-initrds")),
+        }
+    }
+
+    /// What a plan for `/boot` needs of it.
+    pub(crate) fn beside(&self) -> Result<Beside, SystemError> {
+        Ok(Beside { compared: self.compared(), overlays: self.staged_initrds()? })
+    }
+
+    /// Files in `/boot` that were compared since the machine was booted. Without the list, contents are compared.
+    pub(crate) fn compared(&self) -> ComparedFiles {
+        ComparedFiles::from_json(&dir::read(&self.0, COMPARED_NAME, LIMIT).unwrap_or_default())
+    }
+
+    /// Keeps that list.
+    pub(crate) fn keep_compared(&self, compared: &ComparedFiles) -> Result<(), SystemError> {
+        dir::replace_volatile_file(&self.0, COMPARED_NAME, &compared.to_json(), 0o600)
+            .context("write", format_args!("{RUN_OSTREE}/{COMPARED_NAME}"))
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, SystemError> {
+        self.read_at_most(name, LIMIT)
+    }
+
+    fn read_at_most(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, SystemError> {
+        match dir::read(&self.0, name, limit) {
+            Err(Errno::NOENT) => Ok(None),
+            other => other.map(Some).context("read", format_args!("{RUN_OSTREE}/{name}")),
+        }
+    }
+
+    fn has(&self, name: &str) -> Result<bool, SystemError> {
+        dir::stat_name(&self.0, name).map(|stat| stat.is_some()).context("look at", format_args!("{RUN_OSTREE}/{name}"))
+    }
+}
+
+fn parse(bytes: &[u8], path: &'static str) -> Result<StagedState, Error> {
+    StagedState::from_bytes(bytes).map_err(|reason| Error::Staged { path, reason })
+}

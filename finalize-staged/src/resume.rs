@@ -1,0 +1,93 @@
+//! What an earlier run has left, and how to go on from there.
+
+use boot_list::execute::{cleanup, durability};
+use boot_list::plan::list;
+use boot_list::plan::removals::Current;
+use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::staged_state::StagedState;
+use ostree_sysroot::deployment::identity;
+use ostree_sysroot::sysroot::deployments_in;
+use ostree_sysroot::{Roots, Sysroot};
+use system::SystemError;
+
+use crate::error::Error;
+use crate::execute::{etc_before, failure_stamp};
+use crate::read::run_directory::{ResumeRecord, RunDirectory};
+use crate::tell::progress::{Phase, Progress};
+
+/// What an interrupted run has left.
+pub(crate) enum Resume {
+    /// The old list counts: it can be done again.
+    Again,
+    /// The new list counts already.
+    Swapped,
+    /// Something else has happened since.
+    Void,
+}
+
+pub(crate) fn resume(
+    roots: &Roots,
+    run: &RunDirectory,
+    sysroot: &Sysroot,
+    staged: &StagedState,
+    resume_record: &ResumeRecord,
+) -> Result<Resume, Error> {
+    let now: Vec<String> = sysroot.deployments.iter().map(|deployment| deployment.path.to_string()).collect();
+    if resume_record.booted == sysroot.booted.to_string() {
+        if now == resume_record.after {
+            return Ok(Resume::Swapped);
+        }
+        let is_there = identity(roots, &staged.target.deployment)?.is_some();
+        if is_there && sysroot.fingerprint() == resume_record.before {
+            return Ok(Resume::Again);
+        }
+    }
+    log::warn!("what an interrupted run has left is out of date: it is dropped");
+    etc_before::forget(roots);
+    run.end()?;
+    Ok(Resume::Void)
+}
+
+/// Undoes what an earlier run has merged, if that is known: from then on no run has worked on the deployment.
+pub(crate) fn is_undone(
+    roots: &Roots,
+    run: &RunDirectory,
+    target: &DeploymentPath,
+    is_interrupted: bool,
+) -> Result<bool, SystemError> {
+    let is_restored = etc_before::restore(roots, run, target)?;
+    if is_restored {
+        if is_interrupted {
+            run.give_back()?;
+        }
+        run.is_as_announced()?;
+    }
+    Ok(is_restored)
+}
+
+/// The swap of an interrupted run has happened: what follows it is left to do.
+pub(crate) fn finish_interrupted(
+    roots: &Roots,
+    run: &RunDirectory,
+    sysroot: &Sysroot,
+    resume_record: &ResumeRecord,
+    progress: &mut Progress,
+) -> Result<(), Error> {
+    log::info!("an earlier run was interrupted after the update had been put in place: cleaning up");
+    // What only the old list needs goes when the disk has the new one.
+    durability::everything(roots)?;
+    progress.enter(Phase::Clean);
+    failure_stamp::remove(roots);
+    let list = list::current(sysroot);
+    let before = deployments_in(&resume_record.before);
+    cleanup::clean(roots, &Current::with(sysroot, list), &before);
+    forget(roots, run);
+    Ok(())
+}
+/// Nothing is left to go on with.
+pub(crate) fn forget(roots: &Roots, run: &RunDirectory) {
+    etc_before::forget(roots);
+    if let Err(error) = run.end() {
+        log::warn!("{error}");
+    }
+}

@@ -1,0 +1,289 @@
+//! Kernel, initramfs and what belongs to them in `/boot/ostree/STATEROOT-BOOTCSUM`: what is there already, and is it whole?
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use ostree_formats::deployment::{Checksum, DeploymentPath};
+use rustix::fs::{AtFlags, OFlags};
+use rustix::io::Errno;
+use serde::Serialize;
+use system::dir::{self, Kind};
+use system::{Context, SystemError};
+
+use crate::boot_names::{self, kernel_directory, overlay_file};
+use crate::compared_files::ComparedFiles;
+use crate::deployment::{self, Deployment};
+use crate::error::SysrootError;
+use crate::kernel_layout::{self, BootFile, KernelError, KernelLayout};
+use crate::roots::Roots;
+use crate::same_files::{same, same_size};
+use crate::tree_walk::TreeWalk;
+
+/// What has to be done for one directory in `/boot/ostree`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Install {
+    /// Its name.
+    pub directory: String,
+    /// Whose files they are.
+    pub deployment: DeploymentPath,
+    /// Where they are in it.
+    #[serde(skip)]
+    pub layout: KernelLayout,
+    /// Those that are not there, or not whole.
+    pub files: Vec<BootFile>,
+    /// How.
+    pub method: InstallMethod,
+    /// What that takes of a `/boot` of its own.
+    pub bytes: u64,
+}
+
+/// How files get there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstallMethod {
+    /// All of them, in a directory that is renamed into place when it is whole.
+    NewDirectory,
+    /// That directory has been made beforehand, and only has to be renamed.
+    Prepared,
+    /// One by one, each replaced by a rename, in the directory that is there.
+    Repair,
+}
+
+/// An overlay initrd that is not in `/boot` yet.
+#[derive(Debug, Clone, Serialize)]
+pub struct Overlay {
+    /// Its name in `/run/ostree/staged-initrds`.
+    pub checksum: Checksum,
+    /// What it takes of `/boot`.
+    pub bytes: u64,
+}
+
+/// All that has to be put into `/boot`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct BootFiles {
+    /// Directories.
+    pub installs: Vec<Install>,
+    /// Overlay initrds.
+    pub overlays: Vec<Overlay>,
+    /// They have been put there already, ahead of the transaction.
+    #[serde(skip)]
+    pub are_installed: bool,
+    /// What was noticed on the way.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
+}
+
+impl BootFiles {
+    /// What it takes of a `/boot` of its own.
+    pub fn bytes(&self) -> u64 {
+        let installs = self.installs.iter().map(|install| install.bytes);
+        installs.chain(self.overlays.iter().map(|overlay| overlay.bytes)).sum()
+    }
+
+    /// What installing makes anew, as paths in `/boot`; of directories that were prepared, both names.
+    pub fn new_paths(&self) -> Vec<String> {
+        let new = self.installs.iter().filter(|install| install.method != InstallMethod::Repair);
+        let names = |install: &Install| match install.method {
+            InstallMethod::Prepared => vec![install.directory.clone(), boot_names::prepared(&install.directory)],
+            InstallMethod::NewDirectory | InstallMethod::Repair => vec![install.directory.clone()],
+        };
+        let overlays = self.overlays.iter().map(|overlay| overlay_file(&overlay.checksum));
+        new.flat_map(names).chain(overlays).map(|name| format!("ostree/{name}")).collect()
+    }
+}
+
+/// What a survey needs beside the disk.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Files that were compared since the machine was booted.
+    pub compared: ComparedFiles,
+    /// The directory of the overlay initrds that are not in `/boot` yet.
+    pub overlays: Option<OwnedFd>,
+}
+
+/// Looks what `list` lacks in `/boot`. Of the first deployment, which will be booted, files are read and compared; of the others,
+/// that they are there with the right size has to do.
+///
+/// # Errors
+/// What cannot be read; a kernel that is damaged in the tree; an overlay initrd that is nowhere.
+pub fn survey(
+    roots: &Roots,
+    beside: &Beside,
+    list: &[&Deployment],
+    overlays: &[Checksum],
+) -> Result<BootFiles, SysrootError> {
+    let mut by_directory: BTreeMap<String, (&Deployment, bool)> = BTreeMap::new();
+    for (index, deployment) in list.iter().enumerate() {
+        let directory = kernel_directory(&deployment.path.stateroot, &deployment.bootcsum);
+        by_directory.entry(directory).or_insert((deployment, index == 0));
+    }
+    let block = block_size(roots)?;
+    let mut files = BootFiles::default();
+    for (directory, (deployment, thorough)) in by_directory {
+        // Of a damaged deployment nothing can be installed.
+        let Some(layout) = deployment.kernel() else { continue };
+        let source = kernel_layout::open_directory(&roots.sysroot, &deployment.path, layout)?;
+        let survey =
+            Survey { roots, compared: &beside.compared, directory, deployment, layout, source, thorough, block };
+        files.installs.extend(survey.install(&mut files.warnings)?);
+    }
+    for checksum in overlays {
+        files.overlays.extend(overlay(roots, beside.overlays.as_ref(), checksum, block)?);
+    }
+    Ok(files)
+}
+
+/// What `/boot` lacks of an overlay initrd.
+fn overlay(
+    roots: &Roots,
+    staged: Option<&OwnedFd>,
+    checksum: &Checksum,
+    block: u64,
+) -> Result<Option<Overlay>, SysrootError> {
+    let path = format!("ostree/{}", overlay_file(checksum));
+    match dir::open(&roots.boot, &path, OFlags::PATH) {
+        Ok(_) => return Ok(None),
+        Err(Errno::NOENT) => {}
+        Err(error) => return Err(error).context("look at", format_args!("/boot/{path}"))?,
+    }
+    let stat = match staged {
+        Some(staged) => dir::stat_name(staged, checksum.as_str())
+            .context("look at", format_args!("/run/ostree/staged-initrds/{checksum}"))?,
+        None => None,
+    };
+    let stat = stat.filter(|stat| stat.kind == Kind::File);
+    let stat = stat.ok_or_else(|| SysrootError::OverlayMissing(checksum.to_string()))?;
+    Ok(Some(Overlay { checksum: checksum.clone(), bytes: stat.size.next_multiple_of(block) }))
+}
+
+/// One directory of a kernel, and the tree that it belongs to.
+struct Survey<'a> {
+    roots: &'a Roots,
+    compared: &'a ComparedFiles,
+    directory: String,
+    deployment: &'a Deployment,
+    layout: &'a KernelLayout,
+    /// The kernel's directory in the tree.
+    source: OwnedFd,
+    /// Contents are compared.
+    thorough: bool,
+    /// What files on `/boot` are rounded up to.
+    block: u64,
+}
+
+impl Survey<'_> {
+    fn install(&self, warnings: &mut Vec<String>) -> Result<Option<Install>, SysrootError> {
+        let (roots, directory) = (self.roots, &self.directory);
+        let there = match dir::open(&roots.boot, format!("ostree/{directory}"), OFlags::RDONLY | OFlags::DIRECTORY) {
+            Ok(there) => there,
+            Err(Errno::NOENT) => {
+                let all: Vec<BootFile> = self.layout.files().cloned().collect();
+                let method = if self.is_prepared(&all) { InstallMethod::Prepared } else { InstallMethod::NewDirectory };
+                return self.with(all, method).map(Some);
+            }
+            Err(error) => return Err(error).context("open", format_args!("/boot/ostree/{directory}"))?,
+        };
+        let lacking = self.lacking(&there)?;
+        if lacking.is_empty() {
+            return Ok(None);
+        }
+        // Which of the two is damaged?
+        let Deployment { path, bootcsum, .. } = self.deployment;
+        match kernel_layout::check(deployment::open(roots, path)?, path, self.layout, bootcsum) {
+            Err(KernelError::Damaged { deployment, .. }) if !self.thorough => {
+                warnings.push(format!(
+                    "/{deployment} has another kernel than /boot/ostree/{directory}, and a damaged one: nothing is replaced"
+                ));
+                Ok(None)
+            }
+            other => {
+                other?;
+                self.with(lacking, InstallMethod::Repair).map(Some)
+            }
+        }
+    }
+
+    /// Files of the tree that are not in the directory `there`, or other ones.
+    fn lacking(&self, there: &OwnedFd) -> Result<Vec<BootFile>, SysrootError> {
+        let (directory, source) = (&self.directory, &self.source);
+        let mut lacking = Vec::new();
+        for file in self.layout.files() {
+            if self.thorough && self.compared.has(directory, source, there, file) {
+                continue;
+            }
+            let is_same = if self.thorough { same(source, there, file) } else { same_size(source, there, file) };
+            let is_same = match is_same {
+                // Whoever only looks may not read it.
+                Err(Errno::ACCESS) => same_size(source, there, file),
+                other => other,
+            };
+            if !is_same.context("compare", format_args!("/boot/ostree/{directory}/{}", file.target))? {
+                lacking.push(file.clone());
+            }
+        }
+        Ok(lacking)
+    }
+
+    /// Whether what was prepared for the directory is there, has exactly `files`, and they are those of the tree. What cannot be read is
+    /// not ready: it is made anew.
+    fn is_prepared(&self, files: &[BootFile]) -> bool {
+        let name = boot_names::prepared(&self.directory);
+        let path = format!("ostree/{name}");
+        let Ok(there) = dir::open(&self.roots.boot, &path, OFlags::RDONLY | OFlags::DIRECTORY) else { return false };
+        let Ok(names) = dir::names(&there, ".") else { return false };
+        let mut wanted: Vec<&str> = files.iter().map(|file| file.target.as_str()).collect();
+        wanted.sort_unstable();
+        names == wanted
+            && files.iter().all(|file| {
+                self.compared.has(&name, &self.source, &there, file)
+                    || same(&self.source, &there, file).unwrap_or(false)
+            })
+    }
+
+    fn with(&self, files: Vec<BootFile>, method: InstallMethod) -> Result<Install, SysrootError> {
+        let bytes = self.bytes(&files, method)?;
+        let deployment = self.deployment.path.clone();
+        Ok(Install { directory: self.directory.clone(), deployment, layout: self.layout.clone(), files, method, bytes })
+    }
+
+    /// What installing takes of a `/boot` of its own.
+    fn bytes(&self, files: &[BootFile], method: InstallMethod) -> Result<u64, SystemError> {
+        if !self.roots.boot_is_separate || method == InstallMethod::Prepared {
+            return Ok(0);
+        }
+        let bytes_of = |file: &BootFile| {
+            let shown = format_args!("/{}/{}/{}", self.deployment.path, self.layout.directory, file.source);
+            size(&self.source, &file.source, self.block).context("look at", shown)
+        };
+        let sizes = files.iter().map(bytes_of).collect::<Result<Vec<u64>, SystemError>>()?;
+        Ok(match method {
+            // One after the other takes the place of what is there.
+            InstallMethod::Repair => sizes.into_iter().max().unwrap_or(0),
+            // The directory itself is one block.
+            InstallMethod::NewDirectory => sizes.into_iter().sum::<u64>() + self.block,
+            InstallMethod::Prepared => 0,
+        })
+    }
+}
+
+/// What files on `/boot` are rounded up to.
+fn block_size(roots: &Roots) -> Result<u64, SystemError> {
+    Ok(rustix::fs::fstatvfs(&roots.boot).context("look at", "/boot")?.f_frsize.max(1))
+}
+
+fn size(directory: impl AsFd, name: &str, block: u64) -> Result<u64, Errno> {
+    let stat = dir::stat_fd(dir::open(&directory, name, OFlags::PATH)?)?;
+    let blocks = |size: u64| size.next_multiple_of(block);
+    if stat.kind != Kind::Directory {
+        return Ok(blocks(stat.size));
+    }
+    let opened = dir::open(directory, name, OFlags::RDONLY | OFlags::DIRECTORY)?;
+    let (mut walk, mut bytes) = (TreeWalk::new(&opened)?, block);
+    while let Some(entry) = walk.next_entry()? {
+        let path = OsStr::from_bytes(&entry.path);
+        bytes += blocks(rustix::fs::statat(&opened, path, AtFlags::SYMLINK_NOFOLLOW)?.st_size.unsigned_abs());
+    }
+    Ok(bytes)
+}

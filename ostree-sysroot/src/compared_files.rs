@@ -1,0 +1,89 @@
+//! Files in `/boot` that were found to be those of a tree, and whether they have changed since.
+//!
+//! The caller keeps the list where it is lost with a reboot. Without an entry in it, contents are compared.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::kernel_layout::BootFile;
+
+/// Files in `/boot` that were found to be those of a tree since the machine was booted, as they were then.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComparedFiles(Vec<ComparedDirectory>);
+
+/// Of one directory in `/boot/ostree`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct ComparedDirectory {
+    directory: String,
+    files: Vec<ComparedFile>,
+}
+
+/// Inode, time of the last change in seconds and nanoseconds, size. Which filesystem it is on is known.
+type Version = (u64, i64, i64, u64);
+
+/// A file in the tree and in `/boot`, as they were.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct ComparedFile {
+    target: String,
+    source: Version,
+    installed: Version,
+}
+
+impl ComparedFiles {
+    /// Reads what [`ComparedFiles::to_json`] wrote. What is damaged counts as nothing: contents are compared then.
+    pub fn from_json(bytes: &[u8]) -> Self {
+        serde_json::from_slice(bytes).unwrap_or_default()
+    }
+
+    /// As it is kept.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Whether `file` is recorded as the same in both, and neither has changed since. What cannot be looked at has to be compared.
+    pub fn has(&self, directory: &str, source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> bool {
+        let known = self.0.iter().find(|known| known.directory == directory);
+        known.is_some_and(|known| compared(source, there, file).is_ok_and(|now| known.files.contains(&now)))
+    }
+
+    /// Records a directory whose files are now the same as those of the tree.
+    ///
+    /// # Errors
+    /// One of them cannot be looked at.
+    pub fn add(&mut self, directory: &str, source: &OwnedFd, there: &OwnedFd, files: &[BootFile]) -> Result<(), Errno> {
+        // Of a directory nothing is recorded: its files are compared.
+        let files = files.iter().filter(|file| !file.is_directory).map(|file| compared(source, there, file));
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        self.0.retain(|known| known.directory != directory);
+        self.0.push(ComparedDirectory { directory: directory.to_owned(), files });
+        Ok(())
+    }
+}
+
+/// Whether no file has changed since `time` (`st_ctime` is before it); of a directory that is not said.
+pub fn are_unchanged_since<'a>(
+    time: (i64, i64),
+    directory: &OwnedFd,
+    mut files: impl Iterator<Item = (&'a str, bool)>,
+) -> bool {
+    files.all(|(name, is_directory)| {
+        let version = version(directory, name, AtFlags::empty());
+        !is_directory && version.is_ok_and(|(_, seconds, nanoseconds, _)| (seconds, nanoseconds) < time)
+    })
+}
+
+fn compared(source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> Result<ComparedFile, Errno> {
+    Ok(ComparedFile {
+        target: file.target.clone(),
+        source: version(source, &file.source, AtFlags::empty())?,
+        installed: version(there, &file.target, AtFlags::SYMLINK_NOFOLLOW)?,
+    })
+}
+
+fn version(directory: &OwnedFd, name: &str, flags: AtFlags) -> Result<Version, Errno> {
+    let stat = rustix::fs::statat(directory, name, flags)?;
+    Ok((stat.st_ino, stat.st_ctime, stat.st_ctime_nsec as i64, stat.st_size.unsigned_abs()))
+}

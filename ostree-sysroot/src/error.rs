@@ -1,0 +1,93 @@
+//! Why a disk cannot be read, in one line for whoever reads the journal.
+
+use ostree_formats::bls::BlsError;
+use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::keyfile::KeyfileError;
+use ostree_formats::repo_config::RepoConfigError;
+use system::SystemError;
+
+use crate::kernel_layout::KernelError;
+
+/// What is on the disk is damaged, of an unknown kind, or cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SysrootError {
+    /// A system call failed.
+    #[error(transparent)]
+    System(#[from] SystemError),
+    /// `/run/ostree-booted` is not there.
+    #[error(
+        "this system was not booted from an OSTree deployment (there is no /run/ostree-booted): nothing can be finalized"
+    )]
+    NotBooted,
+    /// A link that must be one of two is something else.
+    #[error("{link} {found}; it must be a link to {wanted}: this sysroot is damaged, or of an unknown version")]
+    VersionLink {
+        /// Its path.
+        link: String,
+        /// What is there.
+        found: String,
+        /// Both possible targets.
+        wanted: String,
+    },
+    /// A link that every libostree from upstream makes is something else.
+    #[error("{link} is no link: this sysroot has a layout that firstroot does not know")]
+    UnknownLayout {
+        /// Its path.
+        link: String,
+    },
+    /// What a prepared soft reboot has written.
+    #[error(
+        "{path} is damaged: {reason}; the deployment of the prepared soft reboot is not known. Remove that file, or reboot"
+    )]
+    NextRoot {
+        /// The file.
+        path: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What should be at `/boot` is not.
+    #[error(
+        "nothing is mounted at /boot, and the directory there has no loader: mount the filesystem that the boot loader reads (mount /boot); an update that was staged before a reboot has to be staged again"
+    )]
+    BootNotMounted,
+    /// A boot loader entry of ours that cannot be read.
+    #[error("cannot read the boot loader entry {path}: {reason}; repair or remove it")]
+    Entry {
+        /// Its path.
+        path: String,
+        /// Why.
+        reason: BlsError,
+    },
+    /// The repository's configuration.
+    #[error("/ostree/repo/config: {0}")]
+    RepoConfig(#[from] RepoConfigError),
+    /// The origin of a deployment.
+    #[error("the origin file {path}: {reason}; repair it, or undeploy what it belongs to")]
+    Origin {
+        /// Its path.
+        path: String,
+        /// Why.
+        reason: KeyfileError,
+    },
+    /// What runs is in no entry: a list without it could be written, and must not.
+    #[error(
+        "no boot loader entry leads to the deployment that is booted; /{links} and /boot/loader are out of step: repair them first"
+    )]
+    BootedNotListed {
+        /// The current set of boot links.
+        links: String,
+    },
+    /// What a deployment boots with is missing, damaged, or not known.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// A menu needs a text.
+    #[error(
+        "/{0} has no PRETTY_NAME and no ID in usr/lib/os-release or etc/os-release, so its boot loader entry would have no title"
+    )]
+    NoTitle(DeploymentPath),
+    /// An overlay initrd that was staged.
+    #[error(
+        "the overlay initrd {0} is neither in /run/ostree/staged-initrds nor in /boot/ostree/initramfs-overlays: stage the update again"
+    )]
+    OverlayMissing(String),
+}

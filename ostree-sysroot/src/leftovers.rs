@@ -1,0 +1,80 @@
+//! The names on the disk that decide what nothing leads to any more.
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+
+use ostree_formats::deployment::{DeploymentId, DeploymentPath, Stateroot};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use system::dir::{self, Kind};
+use system::{Context, SystemError};
+
+use crate::roots::Roots;
+
+/// The names that decide it, as they are on the disk.
+#[derive(Debug, Clone, Default)]
+pub struct Leftovers {
+    /// In `/boot`.
+    pub boot: Vec<String>,
+    /// In `/boot/ostree`.
+    pub boot_ostree: Vec<String>,
+    /// In `/boot/ostree/initramfs-overlays`.
+    pub overlays: Vec<String>,
+    /// In `/ostree` of the physical root.
+    pub ostree: Vec<String>,
+    /// Those that have a directory, or only an origin file: the rest of one that was removed by a run that was interrupted.
+    pub deployments: BTreeSet<DeploymentPath>,
+    /// Backing directories.
+    pub backing: BTreeSet<DeploymentPath>,
+    /// Links that versions of libostree before 2014 made in each stateroot.
+    pub current: Vec<String>,
+}
+
+/// What a directory is that may not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    /// For a run that acts.
+    IsAnError,
+    /// For `--plan` without root, which says what it can.
+    IsEmpty,
+}
+
+/// Reads the names.
+///
+/// # Errors
+/// A directory cannot be listed. One that is not there is empty.
+pub fn find(roots: &Roots, unreadable: Unreadable) -> Result<Leftovers, SystemError> {
+    let names = |root: &OwnedFd, path: &str, shown: &str| match dir::names(root, path) {
+        Err(Errno::NOENT) => Ok(Vec::new()),
+        Err(Errno::ACCESS) if unreadable == Unreadable::IsEmpty => Ok(Vec::new()),
+        other => other.context("list", format_args!("{shown}{path}")),
+    };
+    let boot = names(&roots.boot, ".", "/boot/")?;
+    let boot_ostree = names(&roots.boot, "ostree", "/boot/")?;
+    let overlays = names(&roots.boot, "ostree/initramfs-overlays", "/boot/")?;
+    let ostree = names(&roots.sysroot, "ostree", "/sysroot/")?;
+    let (mut deployments, mut backing, mut current) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    for stateroot in names(&roots.sysroot, "ostree/deploy", "/sysroot/")? {
+        let Ok(stateroot) = stateroot.parse::<Stateroot>() else { continue };
+        let link = format!("ostree/deploy/{stateroot}/current");
+        match dir::open(&roots.sysroot, &link, OFlags::PATH | OFlags::NOFOLLOW).and_then(dir::stat_fd) {
+            Ok(stat) if stat.kind == Kind::Link => current.push(link),
+            // A file beside the stateroots is none of ours.
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+            Err(error) => return Err(error).context("look at", format_args!("/sysroot/{link}")),
+        }
+        for (place, list) in [("deploy", &mut deployments), ("backing", &mut backing)] {
+            let path = format!("ostree/deploy/{stateroot}/{place}");
+            let found = match names(&roots.sysroot, &path, "/sysroot/") {
+                // A file beside the stateroots is none of ours.
+                Err(error) if error.reason == Errno::NOTDIR => continue,
+                other => other?,
+            };
+            let ids = found
+                .iter()
+                .filter_map(|name| name.strip_suffix(".origin").unwrap_or(name).parse::<DeploymentId>().ok());
+            list.extend(ids.map(|id| DeploymentPath { stateroot: stateroot.clone(), id }));
+        }
+    }
+    Ok(Leftovers { boot, boot_ostree, overlays, ostree, deployments, backing, current })
+}

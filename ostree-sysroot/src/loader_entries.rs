@@ -1,0 +1,236 @@
+//! What is in `boot/loader.N`: the entries that libostree lists, and the files of others, which are kept. Only reads.
+
+use std::path::Path;
+
+use ostree_formats::bls::BlsEntry;
+use ostree_formats::bootlink::{BootVersion, Bootlink};
+use ostree_formats::deployment::{Checksum, DeploymentPath, Stateroot};
+use ostree_formats::entry_name::EntryName;
+use ostree_formats::kargs::KernelArguments;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use system::dir::{self, Kind};
+use system::{Context, tree};
+
+use crate::deployment::{Deployment, identity};
+use crate::error::SysrootError;
+use crate::foreign_file::{ForeignEntry, ForeignFile, LoaderPath};
+use crate::roots::Roots;
+
+/// Entries are a few lines; one of ours that is larger than this is no entry.
+const ENTRY_LIMIT: u64 = 1 << 16;
+/// How much of another's entry is read to see what it names. The file itself is kept whatever its size.
+const FOREIGN_LIMIT: u64 = 1 << 20;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct LoaderEntries {
+    /// In the order of the directory.
+    pub deployments: Vec<Deployment>,
+    /// What others put there.
+    pub foreign: Vec<ForeignFile>,
+    /// Whether an entry leads nowhere, although its stateroot is on this disk: what it is about may be there all the same.
+    pub is_incomplete: bool,
+    /// What was passed over.
+    pub warnings: Vec<String>,
+}
+
+/// Reads `loader.N` and its `entries`.
+pub fn read(roots: &Roots, bootversion: BootVersion) -> Result<LoaderEntries, SysrootError> {
+    let directory = format!("loader.{bootversion}");
+    let mut reader = Reader { roots, found: LoaderEntries::default() };
+    reader.read_loader(&directory)?;
+    reader.read_entries(&format!("{directory}/entries"))?;
+    Ok(reader.found)
+}
+
+struct Reader<'a> {
+    roots: &'a Roots,
+    found: LoaderEntries,
+}
+
+/// Whether an entry is one of the list.
+enum Ours {
+    Yes,
+    /// It has one of libostree's names, and another's content.
+    No,
+    /// It has libostree's content, and leads nowhere: it is kept, under a name that libostree does not read.
+    LeadsNowhere,
+}
+
+/// What an entry of libostree's leads to.
+enum Lead {
+    Deployment(DeploymentPath),
+    /// The boot link, or the deployment, is not there.
+    Nothing,
+    /// Another system's: its stateroot is not on this disk.
+    Elsewhere,
+}
+
+impl Reader<'_> {
+    fn names(&self, directory: &str) -> Result<Vec<(Vec<u8>, Kind)>, SysrootError> {
+        let shown = format!("/boot/{directory}");
+        let opened =
+            dir::open(&self.roots.boot, directory, OFlags::RDONLY | OFlags::DIRECTORY).context("open", &shown)?;
+        Ok(tree::entries(&opened).context("list", &shown)?)
+    }
+
+    /// Everything but `entries` is another's.
+    fn read_loader(&mut self, directory: &str) -> Result<(), SysrootError> {
+        let names = self.names(directory)?.into_iter().filter(|(name, _)| name != b"entries");
+        self.found.foreign.extend(names.map(|(name, kind)| ForeignFile {
+            path: LoaderPath::beside(name),
+            kind,
+            entry: None,
+        }));
+        Ok(())
+    }
+
+    fn read_entries(&mut self, directory: &str) -> Result<(), SysrootError> {
+        for (name, kind) in self.names(directory)? {
+            let mut path = LoaderPath::entry(name.clone());
+            // Boot loaders follow links, and so does libostree.
+            let is_entry = matches!(kind, Kind::File | Kind::Link) && name.ends_with(b".conf");
+            let ours = std::str::from_utf8(&name).ok().filter(|_| is_entry).and_then(name_of_ours);
+            if let Some((name, entry_name)) = ours {
+                match self.ours(directory, &path, name, entry_name)? {
+                    Ours::Yes => continue,
+                    Ours::LeadsNowhere => path = path.no_name_of_ours(),
+                    Ours::No => {}
+                }
+            }
+            let entry = if is_entry { Some(self.foreign(directory, &path, &name)?) } else { None };
+            self.found.foreign.push(ForeignFile { path, kind, entry });
+        }
+        Ok(())
+    }
+
+    /// Reads an entry that has one of libostree's names; whether it is one.
+    fn ours(
+        &mut self,
+        entries: &str,
+        path: &LoaderPath,
+        name: &str,
+        entry_name: EntryName,
+    ) -> Result<Ours, SysrootError> {
+        let content = match dir::read(&self.roots.boot, format!("{entries}/{name}"), ENTRY_LIMIT) {
+            // A link that leads to nothing.
+            Err(Errno::NOENT) => return Ok(Ours::No),
+            Err(Errno::FBIG) => {
+                self.found.warnings.push(format!(
+                    "{path} is too large to be read: it is kept, and no kernel is removed from /boot since it may name one"
+                ));
+                self.found.is_incomplete = true;
+                return Ok(Ours::No);
+            }
+            other => other.context("read", path)?,
+        };
+        let entry =
+            BlsEntry::parse(&content).map_err(|reason| SysrootError::Entry { path: path.to_string(), reason })?;
+        let kargs = KernelArguments::parse(&entry.all_options());
+        let Some(link) = kargs.get("ostree").and_then(|link| link.parse::<Bootlink>().ok()) else {
+            // Another system's, or the administrator's own.
+            return Ok(Ours::No);
+        };
+        let deployment = match self.follow(&link)? {
+            Lead::Deployment(deployment) => deployment,
+            Lead::Elsewhere => return Ok(Ours::No),
+            Lead::Nothing => {
+                // It may be another system's whose stateroot has the same name. libostree loads no sysroot with such an entry.
+                self.found.warnings.push(format!(
+                    "{path} leads to no deployment, since its boot link /{link} is not there: with new entries it is kept as {}, \
+                     which libostree does not read. If no other system needs it, remove it",
+                    path.renamed()
+                ));
+                self.found.is_incomplete = true;
+                return Ok(Ours::LeadsNowhere);
+            }
+        };
+        let overlay_initrds = entry.values("initrd").filter_map(overlay_initrd).collect();
+        let deployment = Deployment::read(self.roots, deployment, link.bootcsum, &mut self.found.warnings)?;
+        let entry_name = Some(entry_name);
+        self.found.deployments.push(Deployment { entry, entry_name, kargs, overlay_initrds, ..deployment });
+        Ok(Ours::Yes)
+    }
+
+    /// Reads what an entry of another names, as far as that matters to us.
+    fn foreign(&mut self, entries: &str, path: &LoaderPath, name: &[u8]) -> Result<ForeignEntry, SysrootError> {
+        use std::os::unix::ffi::OsStrExt;
+        let file = Path::new(entries).join(std::ffi::OsStr::from_bytes(name));
+        let content = match dir::read(&self.roots.boot, &file, FOREIGN_LIMIT) {
+            // A link that leads nowhere, or what went since the directory was listed: it names nothing.
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(ForeignEntry::default()),
+            // Something else by now.
+            Err(Errno::LOOP | Errno::ISDIR | Errno::INVAL) => return Ok(ForeignEntry::unread()),
+            Err(Errno::FBIG) => return Ok(self.names_in(&file).context("read", path)?),
+            // `--plan` without root says what it can.
+            Err(Errno::ACCESS) if !rustix::process::geteuid().is_root() => return Ok(ForeignEntry::unread()),
+            other => other.context("read", path)?,
+        };
+        let mut entry = ForeignEntry::of(content);
+        if let Some(link) = entry.bootlink()
+            && let Lead::Deployment(deployment) = self.follow(&link)?
+        {
+            entry.leads_to = Some((link, deployment));
+        }
+        entry.forget_text();
+        Ok(entry)
+    }
+
+    /// What a large file names, read piece by piece.
+    fn names_in(&self, file: &Path) -> Result<ForeignEntry, Errno> {
+        const PIECE: usize = 64 << 10;
+        /// The longest name that may stand across the end of a piece.
+        const OVERLAP: usize = 512;
+        let opened = dir::open(&self.roots.boot, file, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        let (mut entry, mut buffer, mut kept) = (ForeignEntry::default(), vec![0; PIECE], 0);
+        loop {
+            let count = tree::fill(&opened, buffer.get_mut(kept..).unwrap_or_default())?;
+            let filled = kept + count;
+            entry.add_names_in(buffer.get(..filled).unwrap_or_default());
+            if filled < PIECE || entry.is_unread {
+                return Ok(entry);
+            }
+            buffer.copy_within(PIECE - OVERLAP.., 0);
+            kept = OVERLAP;
+        }
+    }
+
+    /// The deployment that a boot link leads to.
+    fn follow(&self, link: &Bootlink) -> Result<Lead, SysrootError> {
+        let parent = format!("ostree/boot.{}/{}/{}", link.bootversion, link.stateroot, link.bootcsum);
+        let target = dir::open_directory(&self.roots.sysroot, &parent)
+            .and_then(|parent| dir::read_link(parent, &link.bootserial.to_string()));
+        let target = match target {
+            Ok(target) => target,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::INVAL) => return self.nothing_of(&link.stateroot),
+            Err(error) => return Err(error).context("read the boot link", format_args!("/{link}"))?,
+        };
+        let path =
+            target.strip_prefix("../../../").and_then(|rest| format!("ostree/{rest}").parse::<DeploymentPath>().ok());
+        match path {
+            Some(path) if identity(self.roots, &path)?.is_some() => Ok(Lead::Deployment(path)),
+            _ => self.nothing_of(&link.stateroot),
+        }
+    }
+
+    fn nothing_of(&self, stateroot: &Stateroot) -> Result<Lead, SysrootError> {
+        let path = format!("ostree/deploy/{stateroot}");
+        match dir::open_directory(&self.roots.sysroot, &path) {
+            Ok(_) => Ok(Lead::Nothing),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(Lead::Elsewhere),
+            Err(error) => Err(error).context("open", format_args!("/{path}"))?,
+        }
+    }
+}
+
+/// libostree takes every `ostree-….conf` for one of its own, whatever is in between: what it lists must not be taken for another's.
+fn name_of_ours(name: &str) -> Option<(&str, EntryName)> {
+    let ours = name.starts_with("ostree-") && name.ends_with(".conf");
+    ours.then(|| (name, name.parse().unwrap_or(EntryName { number: 0, stateroot: None, tries: None })))
+}
+
+/// The checksum of an overlay, by its path in an entry.
+fn overlay_initrd(path: &str) -> Option<Checksum> {
+    path.rsplit_once("/ostree/initramfs-overlays/")?.1.strip_suffix(".img")?.parse().ok()
+}

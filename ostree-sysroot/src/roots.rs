@@ -1,0 +1,122 @@
+//! The directories that everything is looked up in: the system that runs, its physical root and its `/boot`.
+
+use std::fmt::Display;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use system::dir;
+use system::{Context, SystemError};
+
+/// `f_type` of FAT, see statfs(2).
+const FAT: i64 = 0x4d44;
+
+/// All of them, held open.
+#[derive(Debug)]
+pub struct Roots {
+    /// The root of the system: `/` where it runs.
+    pub system: OwnedFd,
+    /// The physical root.
+    pub sysroot: OwnedFd,
+    /// What boot loaders know as `/boot`.
+    pub boot: OwnedFd,
+    /// Whether that is a filesystem of its own. If not, it is reached through the physical root, so that hard links between
+    /// the two are possible: the `/boot` of a booted system is another mount of the same directory.
+    pub boot_is_separate: bool,
+    /// `/boot` as it is mounted in the system, with all that is mounted below it: the physical root's directory shows none of that. Held
+    /// open, it also keeps an automounted `/boot` from going away, and with it every unit that requires it.
+    pub mounted_boot: OwnedFd,
+}
+
+impl Roots {
+    /// Those of the system whose root is the directory `root`, as they are. An automounted `/boot` is mounted by this.
+    ///
+    /// # Errors
+    /// `/sysroot` or `/boot` cannot be opened.
+    pub fn at(root: &Path) -> Result<Self, SystemError> {
+        Self::at_with_boot(root, open_boot(root)?)
+    }
+
+    /// The same, with a `/boot` that was opened before, in another mount namespace.
+    ///
+    /// # Errors
+    /// As [`Roots::at`].
+    pub fn at_with_boot(root: &Path, mounted_boot: OwnedFd) -> Result<Self, SystemError> {
+        let system = dir::open_root(root).context("open", root.display())?;
+        let sysroot = open(&system, "sysroot")?;
+        let boot = open(&system, "boot")?;
+        let device = dir::stat_fd(&sysroot).context("look at", "/sysroot")?.device;
+        let boot_is_separate = dir::stat_fd(&boot).context("look at", "/boot")?.device != device;
+        let boot = if boot_is_separate { boot } else { boot_of_the_physical_root(&sysroot)? };
+        Ok(Self { system, sysroot, boot, boot_is_separate, mounted_boot })
+    }
+
+    /// Opens `/boot/ostree`, which may be a link; `None`: it is not there.
+    ///
+    /// # Errors
+    /// Any but `ENOENT`.
+    pub fn boot_ostree(&self) -> Result<Option<OwnedFd>, SystemError> {
+        match dir::open(&self.boot, "ostree", OFlags::RDONLY | OFlags::DIRECTORY) {
+            Err(Errno::NOENT) => Ok(None),
+            other => other.map(Some).context("open", "/boot/ostree"),
+        }
+    }
+
+    /// Whether `/boot` is a directory of the physical root, or of the root's image, without anything of a boot loader's: what a
+    /// filesystem should be mounted on.
+    ///
+    /// # Errors
+    /// What cannot be looked at.
+    pub fn boot_is_a_bare_mount_point(&self) -> Result<bool, SystemError> {
+        let is_mounted = dir::stat_fd(&self.mounted_boot).context("look at", "/boot")?.mount_root;
+        let mut is_bare = !(self.boot_is_separate && is_mounted);
+        for name in ["loader", "loader.0", "loader.1"] {
+            let stat = dir::stat_name(&self.boot, name).context("look at", format_args!("/boot/{name}"))?;
+            is_bare &= stat.is_none();
+        }
+        Ok(is_bare)
+    }
+
+    /// Whether `/boot` is FAT, on which there are no links.
+    ///
+    /// # Errors
+    /// As fstatfs(2).
+    pub fn boot_is_fat(&self) -> Result<bool, SystemError> {
+        Ok(rustix::fs::fstatfs(&self.boot).context("look at", "/boot")?.f_type == FAT)
+    }
+}
+
+/// Opens `/boot` of the system whose root is the directory `root`, and mounts it by this if it is automounted.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn open_boot(root: &Path) -> Result<OwnedFd, SystemError> {
+    let system = dir::open_root(root).context("open", root.display())?;
+    open(&system, "boot")
+}
+
+fn open(system: &OwnedFd, name: &str) -> Result<OwnedFd, SystemError> {
+    // Not `O_PATH`: that would not mount what is automounted.
+    dir::open(system, name, OFlags::RDONLY | OFlags::DIRECTORY).context("open", format_args!("/{name}"))
+}
+
+fn boot_of_the_physical_root(sysroot: &OwnedFd) -> Result<OwnedFd, SystemError> {
+    dir::open(sysroot, "boot", OFlags::RDONLY | OFlags::DIRECTORY).context("open", "/sysroot/boot")
+}
+
+/// Reads a small file inside `root`, which is the directory `shown`; `None`: it is not there.
+///
+/// # Errors
+/// Any but `ENOENT`; `EFBIG` for a file that is larger than `limit` bytes.
+pub fn read_if_there(
+    root: impl AsFd,
+    shown: &dyn Display,
+    path: &str,
+    limit: u64,
+) -> Result<Option<Vec<u8>>, SystemError> {
+    match dir::read(root, path, limit) {
+        Err(Errno::NOENT) => Ok(None),
+        other => other.map(Some).context("read", format_args!("{shown}/{path}")),
+    }
+}
