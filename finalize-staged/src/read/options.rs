@@ -17,7 +17,7 @@ impl SysrootOptions {
         Self::parse(&std::env::var("OSTREE_SYSROOT_OPTS").unwrap_or_default())
     }
 
-    fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let has = |wanted| text.split([',', ';', ':', ' ', '\t']).any(|option| option == wanted);
         let naming = if has("bootloader-naming-1") { Naming::WithStateroot } else { Naming::ByNumber };
         Self { naming, no_early_prune: has("no-early-prune") }

@@ -1,0 +1,219 @@
+//! The state of a system as text, and as directories. Nothing of it needs root.
+//!
+//! ```text
+//! like NAME                  first all lines of that case
+//! PATH/                      a directory
+//! PATH = TEXT                a file; \n is a new line
+//! PATH -> TARGET             a symbolic link
+//! fifo PATH
+//! mode PATH OCTAL
+//! commit CHECKSUM VERSION    a commit object
+//! rm PATH                    with all that is in it
+//! booted PATH                the deployment that runs
+//! target|bootcsum|merge|kargs|overlay|extra VALUE      what is staged; - is none
+//! separate-boot | used | option NAME
+//! # a comment
+//! ```
+//!
+//! `{1a}` is the checksum that repeats these digits, `{{text}}` is `{text}`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use ostree_formats::booted_state::BootedState;
+use ostree_formats::staged_state::{StagedState, StagedTarget};
+use ostree_sysroot::Roots;
+use ostree_sysroot::boot_contents::Beside;
+use rustix::fs::{CWD, FileType, Mode};
+use system::dir;
+
+use crate::read::options::SysrootOptions;
+
+/// The lines of a case, with those that it is like.
+pub(super) struct Disk {
+    lines: Vec<String>,
+    pub(super) used: bool,
+    pub(super) options: SysrootOptions,
+}
+
+impl Disk {
+    pub(super) fn read(directory: &Path, name: &str) -> Self {
+        let path = directory.join(name).join("disk");
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut lines = Vec::new();
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            match line.strip_prefix("like ") {
+                Some(other) => lines.extend(Self::read(directory, other).lines),
+                None => lines.push(expanded(line)),
+            }
+        }
+        let options: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("option ")).collect();
+        let options = SysrootOptions::parse(&options.join(","));
+        Self { used: lines.iter().any(|line| line == "used"), options, lines }
+    }
+
+    fn values<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a str> {
+        self.lines.iter().filter_map(move |line| line.strip_prefix(word)?.strip_prefix(' '))
+    }
+
+    /// The last one counts.
+    fn value<'a>(&'a self, word: &'a str) -> Option<&'a str> {
+        self.values(word).last().filter(|value| *value != "-")
+    }
+
+    pub(super) fn staged(&self) -> StagedState {
+        let extra = self.values("extra").map(|line| line.split_once(' ').unwrap());
+        StagedState {
+            target: StagedTarget {
+                deployment: self.value("target").unwrap().parse().unwrap(),
+                bootcsum: self.value("bootcsum").unwrap().parse().unwrap(),
+            },
+            merge_deployment: self.value("merge").map(|path| path.parse().unwrap()),
+            kargs: self.value("kargs").map(|words| words.split(' ').map(str::to_owned).collect()),
+            overlay_initrds: self.values("overlay").map(|checksum| checksum.parse().unwrap()).collect(),
+            bootconfig_extra: extra.map(|(key, value)| (key.to_owned(), value.to_owned())).collect::<BTreeMap<_, _>>(),
+            locked: false,
+        }
+    }
+
+    /// Makes it.
+    pub(super) fn make(&self) -> tempfile::TempDir {
+        // In memory where that is possible: there are many cases.
+        let memory = Path::new("/dev/shm");
+        let root = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        for line in &self.lines {
+            make(root.path(), line);
+        }
+        if let Some(booted) = self.value("booted") {
+            let stat = fs::metadata(root.path().join("sysroot").join(booted)).unwrap();
+            let state = BootedState {
+                device: stat.dev(),
+                inode: stat.ino(),
+                root_transient: false,
+                root_transient_ro: false,
+                composefs: None,
+                sysroot_ro: false,
+                transient_etc: None,
+            };
+            fs::write(root.path().join("run/ostree-booted"), state.to_bytes()).unwrap();
+        }
+        root
+    }
+
+    pub(super) fn roots(&self, root: &Path) -> Roots {
+        // On one filesystem in the test, on two in what it is a picture of.
+        let boot_is_separate = self.lines.iter().any(|line| line == "separate-boot");
+        Roots { boot_is_separate, ..Roots::at(root).unwrap() }
+    }
+
+    pub(super) fn beside(&self, root: &Path) -> Beside {
+        let overlays = root.join("run/ostree/staged-initrds");
+        Beside { overlays: dir::open_root(&overlays).ok(), ..Beside::default() }
+    }
+}
+
+/// Words that are no paths.
+const SETTINGS: [&str; 10] =
+    ["booted", "target", "bootcsum", "merge", "kargs", "overlay", "extra", "option", "used", "separate-boot"];
+
+fn make(root: &Path, line: &str) {
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    if SETTINGS.contains(&word) {
+        return;
+    }
+    let place = |path: &str| {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    };
+    match word {
+        "rm" => {
+            let path = root.join(rest);
+            let is_directory = path.symlink_metadata().unwrap_or_else(|_| panic!("{line}: is not there")).is_dir();
+            if is_directory { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+        }
+        "fifo" => rustix::fs::mknodat(CWD, place(rest), FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap(),
+        "mode" => {
+            let (path, mode) = rest.split_once(' ').unwrap();
+            let mode = fs::Permissions::from_mode(u32::from_str_radix(mode, 8).unwrap());
+            fs::set_permissions(root.join(path), mode).unwrap();
+        }
+        "commit" => {
+            let (checksum, version) = rest.split_once(' ').unwrap();
+            let (directory, name) = checksum.split_at(2);
+            fs::write(place(&format!("sysroot/ostree/repo/objects/{directory}/{name}.commit")), commit(version))
+                .unwrap();
+        }
+        _ => make_name(line, &place),
+    }
+}
+
+fn make_name(line: &str, place: &dyn Fn(&str) -> std::path::PathBuf) {
+    if let Some((path, text)) = line.split_once(" = ") {
+        fs::write(place(path), text.replace("\\n", "\n")).unwrap();
+    } else if let Some((path, target)) = line.split_once(" -> ") {
+        let path = place(path);
+        // As `ln -sf`.
+        let _ = fs::remove_file(&path);
+        symlink(target, path).unwrap();
+    } else {
+        let path = line.strip_suffix('/').unwrap_or_else(|| panic!("what is {line:?}?"));
+        fs::create_dir_all(place(path)).unwrap();
+    }
+}
+
+/// The bytes of a commit that has nothing but a version: GVariant `(a{sv}aya(say)sstayay)`.
+fn commit(version: &str) -> Vec<u8> {
+    let mut bytes = [b"version\0", version.as_bytes(), b"\0\0s"].concat();
+    // Where the key ends, and where the only entry does.
+    bytes.push(8);
+    bytes.push(u8::try_from(bytes.len()).unwrap());
+    let metadata = u8::try_from(bytes.len()).unwrap();
+    // No parent, nothing related, an empty subject and body.
+    bytes.extend_from_slice(b"\0\0");
+    bytes.resize(bytes.len().next_multiple_of(8) + 8 + 32, 0);
+    let root = u8::try_from(bytes.len()).unwrap();
+    bytes.resize(bytes.len() + 32, 0);
+    bytes.extend([root, metadata + 2, metadata + 1, metadata, metadata, metadata]);
+    bytes
+}
+
+/// `{1a}` becomes a checksum.
+fn expanded(line: &str) -> String {
+    let (mut out, mut rest) = (String::new(), line);
+    while let Some((before, after)) = rest.split_once('{') {
+        let (digits, after) = after.split_once('}').unwrap();
+        out.push_str(before);
+        match digits.strip_prefix('{') {
+            // `{{text}}` is `{text}`.
+            Some(text) => {
+                out.push_str(&format!("{{{text}}}"));
+                rest = after.strip_prefix('}').unwrap();
+            }
+            None => {
+                out.push_str(&digits.repeat(64 / digits.len()));
+                rest = after;
+            }
+        }
+    }
+    out + rest
+}
+
+/// Checksums become `{1a}` again.
+pub(super) fn shortened(text: &str) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find(|character: char| character.is_ascii_hexdigit()) {
+        let run = rest[at..].bytes().take_while(u8::is_ascii_hexdigit).count();
+        let found = &rest[at..at + run];
+        out.push_str(&rest[..at]);
+        let repeats = |digits: &&str| run == 64 && digits.repeat(64 / digits.len()) == found;
+        match [1, 2].map(|length| &found[..length.min(run)]).into_iter().find(repeats) {
+            Some(digits) => out.push_str(&format!("{{{digits}}}")),
+            None => out.push_str(found),
+        }
+        rest = &rest[at + run..];
+    }
+    out + rest
+}

@@ -1,0 +1,84 @@
+//! A plan as text.
+
+use std::fmt::Write;
+
+use boot_list::plan::swap::Swap;
+use ostree_sysroot::boot_contents::InstallMethod;
+use system::printable::printable;
+
+use super::shown::{Shown, ShownEtc};
+
+/// It, a line for each thing.
+pub(super) fn text(shown: &Shown) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "{}", printable(&text));
+    };
+    let Some(staged) = &shown.staged else {
+        line(
+            if shown.locked {
+                "a deployment is staged, and locked: nothing is done"
+            } else {
+                "no deployment is staged"
+            }
+            .to_owned(),
+        );
+        return out;
+    };
+    line(format!("staged: {staged}"));
+    if let Some(reason) = &shown.left_to_ostree {
+        line(format!("left to ostree: {reason}"));
+    }
+    for warning in &shown.warnings {
+        line(format!("warning: {warning}"));
+    }
+    if let Some(etc) = &shown.etc {
+        etc_text(etc, &mut line);
+    }
+    match shown.swap {
+        Some(Swap::Loader) => line("boot loader entries: written anew".to_owned()),
+        Some(Swap::Bootlinks) => line("boot loader entries: unchanged, only the boot links are swapped".to_owned()),
+        None => {}
+    }
+    shown.entries.iter().for_each(|entry| {
+        line(format!("  {}", entry.path));
+        entry.content.lines().for_each(|text| line(format!("    {text}")));
+    });
+    shown.dropped_entries.iter().for_each(|entry| line(format!("  dropped: {entry}")));
+    for install in &shown.boot.installs {
+        let files: Vec<&str> = install.files.iter().map(|file| file.target.as_str()).collect();
+        let method = match install.method {
+            InstallMethod::NewDirectory => "installed",
+            InstallMethod::Prepared => "prepared",
+            InstallMethod::Repair => "repaired",
+        };
+        line(format!("  {method}: /boot/ostree/{}: {}", install.directory, files.join(" ")));
+    }
+    line(format!("bytes for /boot: {}", shown.boot_bytes));
+    shown.deployments.iter().for_each(|path| line(format!("deployment: {path}")));
+    shown.removed_deployments.iter().for_each(|path| line(format!("removed: {path}")));
+    out
+}
+
+fn etc_text(etc: &ShownEtc, line: &mut impl FnMut(String)) {
+    line(format!(
+        "/etc of {}: {} added, {} modified, {} removed, {} conflicts",
+        etc.from,
+        etc.added.len(),
+        etc.modified.len(),
+        etc.removed.len(),
+        etc.conflicts.len()
+    ));
+    let lists = [
+        ("added", &etc.added),
+        ("modified", &etc.modified),
+        ("removed", &etc.removed),
+        ("not carried over", &etc.not_carried_over),
+        ("not readable", &etc.unreadable),
+    ];
+    for (word, paths) in lists {
+        paths.iter().for_each(|path| line(format!("  {word}: {path}")));
+    }
+    etc.conflicts.iter().for_each(|conflict| line(format!("  conflict: {conflict}")));
+}
