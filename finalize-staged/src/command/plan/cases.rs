@@ -14,6 +14,7 @@ use ostree_sysroot::leftovers::{self, Unreadable};
 
 use super::{look_at, text};
 use crate::error::Error;
+use crate::etc_merge::plan::Step;
 use crate::finalization::{self, Staging};
 use disk::{Disk, shortened};
 
@@ -60,7 +61,13 @@ fn rest(out: &mut String, roots: &ostree_sysroot::Roots, sysroot: &Sysroot, plan
     let boot = plan.boot;
     writeln!(out, "---\n/etc is made anew: {}", plan.reset_etc).unwrap();
     for step in plan.etc.iter().flat_map(|etc| &etc.plan.steps) {
-        writeln!(out, "etc: {step:?}").unwrap();
+        let (word, path) = match step {
+            Step::Remove(path) => ("remove", path),
+            Step::MakeWay(path) => ("make way at", path),
+            Step::Directory(path) => ("directory", path),
+            Step::Replace(path) => ("replace", path),
+        };
+        writeln!(out, "{word} {path}").unwrap();
     }
     for conflict in plan.etc.iter().flat_map(|etc| &etc.plan.conflicts) {
         writeln!(out, "{}", Error::Conflicts(vec![conflict.clone()])).unwrap();
