@@ -131,7 +131,9 @@ fn selinux(roots: &Roots, target: &DeploymentPath) -> Result<Option<String>, Sys
 
 /// Whether there is somebody to leave it to.
 pub(crate) fn is_possible() -> bool {
-    rustix::fs::access(PROGRAM, rustix::fs::Access::EXEC_OK).is_ok()
+    let found = rustix::fs::access(PROGRAM, rustix::fs::Access::EXEC_OK);
+    // What else is wrong is told when it is executed.
+    !matches!(found, Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS))
 }
 
 /// Becomes `ostree admin finalize-staged`; returns only to fail.

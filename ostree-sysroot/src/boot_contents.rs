@@ -1,14 +1,15 @@
 //! Kernel, initramfs and what belongs to them in `/boot/ostree/STATEROOT-BOOTCSUM`: what is there already, and is it whole?
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use ostree_formats::deployment::{Checksum, DeploymentPath};
+use ostree_formats::deployment::Checksum;
 use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
-use serde::Serialize;
 use system::dir::{self, Kind};
 use system::{Context, SystemError};
 
@@ -21,78 +22,7 @@ use crate::roots::Roots;
 use crate::same_files::{same, same_size};
 use crate::tree_walk::TreeWalk;
 
-/// What has to be done for one directory in `/boot/ostree`.
-#[derive(Debug, Clone, Serialize)]
-pub struct Install {
-    /// Its name.
-    pub directory: String,
-    /// Whose files they are.
-    pub deployment: DeploymentPath,
-    /// Where they are in it.
-    #[serde(skip)]
-    pub layout: KernelLayout,
-    /// Those that are not there, or not whole.
-    pub files: Vec<BootFile>,
-    /// How.
-    pub method: InstallMethod,
-    /// What that takes of a `/boot` of its own.
-    pub bytes: u64,
-}
-
-/// How files get there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum InstallMethod {
-    /// All of them, in a directory that is renamed into place when it is whole.
-    NewDirectory,
-    /// That directory has been made beforehand, and only has to be renamed.
-    Prepared,
-    /// One by one, each replaced by a rename, in the directory that is there.
-    Repair,
-}
-
-/// An overlay initrd that is not in `/boot` yet.
-#[derive(Debug, Clone, Serialize)]
-pub struct Overlay {
-    /// Its name in `/run/ostree/staged-initrds`.
-    pub checksum: Checksum,
-    /// What it takes of `/boot`.
-    pub bytes: u64,
-}
-
-/// All that has to be put into `/boot`.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct BootFiles {
-    /// Directories.
-    pub installs: Vec<Install>,
-    /// Overlay initrds.
-    pub overlays: Vec<Overlay>,
-    /// They have been put there already, ahead of the transaction.
-    #[serde(skip)]
-    pub are_installed: bool,
-    /// What was noticed on the way.
-    #[serde(skip)]
-    pub warnings: Vec<String>,
-}
-
-impl BootFiles {
-    /// What it takes of a `/boot` of its own.
-    pub fn bytes(&self) -> u64 {
-        let installs = self.installs.iter().map(|install| install.bytes);
-        installs.chain(self.overlays.iter().map(|overlay| overlay.bytes)).sum()
-    }
-
-    /// What installing makes anew, as paths in `/boot`; of directories that were prepared, both names.
-    pub fn new_paths(&self) -> Vec<String> {
-        let new = self.installs.iter().filter(|install| install.method != InstallMethod::Repair);
-        let names = |install: &Install| match install.method {
-            InstallMethod::Prepared => vec![install.directory.clone(), boot_names::prepared(&install.directory)],
-            InstallMethod::NewDirectory | InstallMethod::Repair => vec![install.directory.clone()],
-        };
-        let overlays = self.overlays.iter().map(|overlay| overlay_file(&overlay.checksum));
-        new.flat_map(names).chain(overlays).map(|name| format!("ostree/{name}")).collect()
-    }
-}
+pub use files::{BootFiles, Install, InstallMethod, Overlay};
 
 /// What a survey needs beside the disk.
 #[derive(Debug, Default)]
@@ -180,7 +110,8 @@ impl Survey<'_> {
             Ok(there) => there,
             Err(Errno::NOENT) => {
                 let all: Vec<BootFile> = self.layout.files().cloned().collect();
-                let method = if self.is_prepared(&all) { InstallMethod::Prepared } else { InstallMethod::NewDirectory };
+                let method =
+                    if self.is_prepared(&all)? { InstallMethod::Prepared } else { InstallMethod::NewDirectory };
                 return self.with(all, method).map(Some);
             }
             Err(error) => return Err(error).context("open", format_args!("/boot/ostree/{directory}"))?,
@@ -210,7 +141,8 @@ impl Survey<'_> {
         let (directory, source) = (&self.directory, &self.source);
         let mut lacking = Vec::new();
         for file in self.layout.files() {
-            if self.thorough && self.compared.has(directory, source, there, file) {
+            let shown = format_args!("/boot/ostree/{directory}/{}", file.target);
+            if self.thorough && self.compared.has(directory, source, there, file).context("look at", shown)? {
                 continue;
             }
             let is_same = if self.thorough { same(source, there, file) } else { same_size(source, there, file) };
@@ -219,27 +151,41 @@ impl Survey<'_> {
                 Err(Errno::ACCESS) => same_size(source, there, file),
                 other => other,
             };
-            if !is_same.context("compare", format_args!("/boot/ostree/{directory}/{}", file.target))? {
+            if !is_same.context("compare", shown)? {
                 lacking.push(file.clone());
             }
         }
         Ok(lacking)
     }
 
-    /// Whether what was prepared for the directory is there, has exactly `files`, and they are those of the tree. What cannot be read is
-    /// not ready: it is made anew.
-    fn is_prepared(&self, files: &[BootFile]) -> bool {
+    /// Whether what was prepared for the directory is there, has exactly `files`, and they are those of the tree.
+    fn is_prepared(&self, files: &[BootFile]) -> Result<bool, SystemError> {
         let name = boot_names::prepared(&self.directory);
-        let path = format!("ostree/{name}");
-        let Ok(there) = dir::open(&self.roots.boot, &path, OFlags::RDONLY | OFlags::DIRECTORY) else { return false };
-        let Ok(names) = dir::names(&there, ".") else { return false };
+        let shown = format_args!("/boot/ostree/{name}");
+        let there = match dir::open(&self.roots.boot, format!("ostree/{name}"), OFlags::RDONLY | OFlags::DIRECTORY) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(false),
+            other => other.context("open", shown)?,
+        };
         let mut wanted: Vec<&str> = files.iter().map(|file| file.target.as_str()).collect();
         wanted.sort_unstable();
-        names == wanted
-            && files.iter().all(|file| {
-                self.compared.has(&name, &self.source, &there, file)
-                    || same(&self.source, &there, file).unwrap_or(false)
-            })
+        if dir::names(&there, ".").context("list", shown)? != wanted {
+            return Ok(false);
+        }
+        for file in files {
+            let is_known = self.compared.has(&name, &self.source, &there, file);
+            let is_whole = match is_known.context("look at", shown)? {
+                true => true,
+                // Whoever only looks may not read it, and does not install it.
+                false => match same(&self.source, &there, file) {
+                    Err(Errno::ACCESS) => false,
+                    other => other.context("compare", shown)?,
+                },
+            };
+            if !is_whole {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn with(&self, files: Vec<BootFile>, method: InstallMethod) -> Result<Install, SysrootError> {

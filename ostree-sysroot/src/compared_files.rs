@@ -43,10 +43,17 @@ impl ComparedFiles {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Whether `file` is recorded as the same in both, and neither has changed since. What cannot be looked at has to be compared.
-    pub fn has(&self, directory: &str, source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> bool {
-        let known = self.0.iter().find(|known| known.directory == directory);
-        known.is_some_and(|known| compared(source, there, file).is_ok_and(|now| known.files.contains(&now)))
+    /// Whether `file` is recorded as the same in both, and neither has changed since.
+    ///
+    /// # Errors
+    /// One of them cannot be looked at.
+    pub fn has(&self, directory: &str, source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> Result<bool, Errno> {
+        let Some(known) = self.0.iter().find(|known| known.directory == directory) else { return Ok(false) };
+        match compared(source, there, file) {
+            // It was removed since.
+            Err(Errno::NOENT) => Ok(false),
+            now => Ok(known.files.contains(&now?)),
+        }
     }
 
     /// Records a directory whose files are now the same as those of the tree.
@@ -64,15 +71,25 @@ impl ComparedFiles {
 }
 
 /// Whether no file has changed since `time` (`st_ctime` is before it); of a directory that is not said.
+///
+/// # Errors
+/// One of them cannot be looked at.
 pub fn are_unchanged_since<'a>(
     time: (i64, i64),
     directory: &OwnedFd,
-    mut files: impl Iterator<Item = (&'a str, bool)>,
-) -> bool {
-    files.all(|(name, is_directory)| {
-        let version = version(directory, name, AtFlags::empty());
-        !is_directory && version.is_ok_and(|(_, seconds, nanoseconds, _)| (seconds, nanoseconds) < time)
-    })
+    files: impl Iterator<Item = (&'a str, bool)>,
+) -> Result<bool, Errno> {
+    for (name, is_directory) in files {
+        if is_directory {
+            return Ok(false);
+        }
+        match version(directory, name, AtFlags::empty()) {
+            Ok((_, seconds, nanoseconds, _)) if (seconds, nanoseconds) < time => {}
+            Ok(_) | Err(Errno::NOENT) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
 }
 
 fn compared(source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> Result<ComparedFile, Errno> {

@@ -79,7 +79,7 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
         &sysroot,
         &staged.target.deployment.stateroot.to_string(),
         staged.target.bootcsum.as_str(),
-    );
+    )?;
     let (options, beside) = (SysrootOptions::of_environment(), run.beside()?);
     let staging = Staging { staged: &staged, used, options, beside: &beside, lenient: false };
     let plan = finalization::plan(&roots, &sysroot, &staging)?;
@@ -94,7 +94,7 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     }
     // What the staged deployment consists of: the less of it there is to be written out at shutdown, the better.
     rustix::fs::syncfs(&roots.sysroot).context("write out", "the physical root")?;
-    warn_of_damage(&roots, run, &sysroot, &plan, (began, 0));
+    warn_of_damage(&roots, run, &sysroot, &plan, (began, 0))?;
     warn_of_what_stays_behind(&sysroot, &staged);
     refuse_conflicts(&plan)?;
     log::info!("/{} is prepared: shutdown will merge /etc and make it the default", plan.target);
@@ -159,22 +159,28 @@ fn put_beside(roots: &Roots, run: &RunDirectory, wanted: &Install) -> Result<(),
     }
     let source = kernel_layout::open_directory(&roots.sysroot, &wanted.deployment, &wanted.layout)?;
     let there = tree::open(&parent, name.as_bytes()).context("open", &shown)?;
-    let mut compared = run.compared();
+    let mut compared = run.compared()?;
     compared.add(&name, &source, &there, &wanted.files).context("look at", shown)?;
     Ok(run.keep_compared(&compared)?)
 }
 
 /// Of deployments that were staged before this one.
-fn remove_what_was_prepared_for_others(roots: &Roots, sysroot: &Sysroot, stateroot: &str, bootcsum: &str) {
+fn remove_what_was_prepared_for_others(
+    roots: &Roots,
+    sysroot: &Sysroot,
+    stateroot: &str,
+    bootcsum: &str,
+) -> Result<(), SystemError> {
     let own = prepared(&format!("{stateroot}-{bootcsum}"));
-    let names = dir::names(&roots.boot, "ostree").unwrap_or_default();
-    let Ok(parent) = tree::open(&roots.boot, b"ostree") else { return };
+    let Some(parent) = roots.boot_ostree()? else { return Ok(()) };
+    let names = dir::names(&parent, ".").context("list", "/boot/ostree")?;
     let used = sysroot.deployments.iter().map(directory_of).collect::<Vec<_>>();
     for name in names.iter().filter(|name| is_prepared(name) && **name != own && !used.contains(name)) {
         if let Err(error) = tree::remove(&parent, name.as_bytes()) {
             log::warn!("cannot remove /boot/ostree/{name}: {error}");
         }
     }
+    Ok(())
 }
 
 /// The files must be those that the name promises: it is by this name that a boot link is found again. libostree has read them to
@@ -185,7 +191,8 @@ fn check_kernel(roots: &Roots, run: &RunDirectory, target: &Deployment) -> Resul
     let source = kernel_layout::open_directory(&roots.sysroot, &target.path, kernel)?;
     let staged = run.staged_at()?;
     let hashed = kernel.hashed().map(|file| (file.source.as_str(), file.is_directory));
-    if are_unchanged_since(staged, &source, hashed) {
+    let shown = format_args!("/{}/{}", target.path, kernel.directory);
+    if are_unchanged_since(staged, &source, hashed).context("look at the kernel in", shown)? {
         return Ok(());
     }
     let directory = deployment::open(roots, &target.path)?;
@@ -195,8 +202,14 @@ fn check_kernel(roots: &Roots, run: &RunDirectory, target: &Deployment) -> Resul
 
 /// A damaged kernel of a deployment that one would go back to is found before one wants to. Those that go are not looked at, and what
 /// was found to be good in this boot is not read again, not at shutdown either.
-fn warn_of_damage(roots: &Roots, run: &RunDirectory, sysroot: &Sysroot, plan: &Finalization, began: (i64, i64)) {
-    let mut compared = run.compared();
+fn warn_of_damage(
+    roots: &Roots,
+    run: &RunDirectory,
+    sysroot: &Sysroot,
+    plan: &Finalization,
+    began: (i64, i64),
+) -> Result<(), SystemError> {
+    let mut compared = run.compared()?;
     let mut directories = Vec::new();
     for (index, listed) in plan.boot.list.iter().enumerate() {
         let deployment = &listed.deployment;
@@ -217,6 +230,7 @@ fn warn_of_damage(roots: &Roots, run: &RunDirectory, sysroot: &Sysroot, plan: &F
         }
         directories.push(directory);
     }
+    Ok(())
 }
 
 /// What in `/boot` has not changed since `good_since` is known to be good: the boot loader has read it, and it did boot, or it has just
@@ -240,10 +254,10 @@ fn check(
     let mut good = Vec::new();
     for file in kernel.files() {
         let name = std::iter::once((file.target.as_str(), file.is_directory));
-        let is_known = compared.has(directory, &source, &there, file) || are_unchanged_since(good_since, &there, name);
-        let is_good = is_known
-            || same_files::same(&source, &there, file)
-                .context("compare", format_args!("/boot/ostree/{directory}/{}", file.target))?;
+        let shown = format_args!("/boot/ostree/{directory}/{}", file.target);
+        let is_known = compared.has(directory, &source, &there, file).context("look at", shown)?
+            || are_unchanged_since(good_since, &there, name).context("look at", shown)?;
+        let is_good = is_known || same_files::same(&source, &there, file).context("compare", shown)?;
         if is_good {
             good.push(file.clone());
         } else {

@@ -215,12 +215,12 @@ impl RunDirectory {
 
     /// What a plan for `/boot` needs of it.
     pub(crate) fn beside(&self) -> Result<Beside, SystemError> {
-        Ok(Beside { compared: self.compared(), overlays: self.staged_initrds()? })
+        Ok(Beside { compared: self.compared()?, overlays: self.staged_initrds()? })
     }
 
     /// Files in `/boot` that were compared since the machine was booted. Without the list, contents are compared.
-    pub(crate) fn compared(&self) -> ComparedFiles {
-        ComparedFiles::from_json(&dir::read(&self.0, COMPARED_NAME, LIMIT).unwrap_or_default())
+    pub(crate) fn compared(&self) -> Result<ComparedFiles, SystemError> {
+        Ok(ComparedFiles::from_json(&self.read(COMPARED_NAME)?.unwrap_or_default()))
     }
 
     /// Keeps that list.
