@@ -3,6 +3,7 @@
 mod bench;
 mod binary;
 mod boot;
+mod house;
 mod install;
 mod linkage;
 mod test;
@@ -23,6 +24,7 @@ cargo xtask bench [--only prepare-root|signed|verify|finalize|shutdown]
                                                     figures, against the peer in the same run
 cargo xtask build                                    the static binaries
 cargo xtask install DESTDIR [--dracut-module NAME]   everything where a distribution expects it
+cargo xtask house                                    how the shipped code is built: circles, rooms, lengths
 cargo xtask size                                     how large the binaries are, and that they stay below their limits
 ";
 
@@ -65,6 +67,7 @@ fn main() -> Result<()> {
             let module = options.dracut_module.unwrap_or_else(|| install::DRACUT_MODULE.to_owned());
             install::install(&destdir, &module)
         }
+        "house" => house::check(),
         "size" => binary::size(),
         other => bail!("there is no command {other:?}\n{HELP}"),
     }
