@@ -12,9 +12,9 @@ use system::mount::{self, Access};
 /// Below `/run`: by it systemd finds the disk behind a root that is an overlay.
 pub(super) const VOLATILE_ROOT: &str = "systemd/volatile-root";
 
-/// What was done so far and would be in the way.
+/// What was done so far and would be in the way; after [`Undo::commit`] nothing of it is.
 #[derive(Debug, Default)]
-pub(super) struct Done {
+pub(super) struct Undo {
     /// The new root is mounted at this path.
     pub(super) new_root: Option<String>,
     /// The image, or a root made of it, may be mounted at this path.
@@ -29,7 +29,12 @@ pub(super) struct Done {
     pub(super) transient_etc: Option<String>,
 }
 
-impl Done {
+impl Undo {
+    /// All went well: from here on nothing is undone.
+    pub(super) fn commit(&mut self) {
+        *self = Undo::default();
+    }
+
     /// Undoes it, each on its own: what cannot be undone is no reason to leave the rest, and the failure that led here is
     /// what gets told.
     pub(super) fn undo(&mut self, run: &OwnedFd, physical_at: &Path) {
@@ -63,7 +68,7 @@ fn remove_transient_etc(run: &OwnedFd, name: &str) {
 }
 
 /// Removes what a run that was killed has written below `/run`, as far as it is there.
-pub(crate) fn remove_records() {
+pub(super) fn remove_records() {
     let Ok(run) = dir::open_root(Path::new("/run")) else { return };
     let _ = dir::remove_file(&run, "ostree-booted");
     let _ = dir::remove_file(&run, VOLATILE_ROOT);
@@ -79,7 +84,7 @@ pub(crate) fn remove_records() {
 /// Mounts the physical root, which is inside the new root and nowhere else, where it was.
 ///
 /// `writable` is whether its mount was: the one inside may have been made read-only.
-pub(crate) fn bring_back_physical_root(new_root: &str, at: &Path, writable: bool) -> Result<(), Errno> {
+pub(super) fn bring_back_physical_root(new_root: &str, at: &Path, writable: bool) -> Result<(), Errno> {
     let inside = dir::open_root(&Path::new(new_root).join("sysroot"))?;
     let copy = mount::clone(inside)?;
     mount::set_access(&copy, if writable { Access::Writable } else { Access::Inherited })?;

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use system::dir::{self, Kind};
 use system::{tree, xattr};
 
-use crate::facts::Found;
+use crate::facts::PathKind;
 
 /// One object, and the first file that needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) enum ListError {
     #[error("/{path} in it has a digest that is not SHA-256", path = .0.display())]
     OtherDigest(PathBuf),
     #[error("/{path} in it is {found}, and its directory says otherwise", path = .0.display(), found = .1.describe())]
-    OtherKind(PathBuf, Found),
+    OtherKind(PathBuf, PathKind),
     #[error("there are more names in it than it has room for, or than any system has")]
     TooMany,
 }
