@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use ostree_formats::cmdline::{BootTarget, TargetError};
 use ostree_formats::prepare_root_conf::PrepareRootConf;
+use system::dir;
 use system::proc::Proc;
 
 use crate::execute;
@@ -90,7 +91,9 @@ impl BootRequest {
         if self.caller == Caller::Script {
             say_to_script(&physical.at.join(deployment.path.to_string()));
         }
-        execute::execute(&plan, &physical, &deployment, init_arguments)
+        execute::execute(&plan, &physical, &deployment, init_arguments)?;
+        dir::leave_open((physical, deployment));
+        Ok(())
     }
 
     /// Says what that would do.

@@ -45,6 +45,7 @@ pub(crate) fn execute(
         execute_step(&mut stage, step, plan, &for_init)?;
     }
     stage.undo.commit();
+    dir::leave_open(stage);
     Ok(())
 }
 

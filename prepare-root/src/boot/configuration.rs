@@ -13,6 +13,7 @@ use crate::read::config;
 pub(super) fn read(root: &Path, known: &mut Known) -> Result<Parsed, Cause> {
     let root = dir::open_root(root).context("open", root.display())?;
     let parsed = config::load(&root);
+    dir::leave_open(root);
     known.on_failure = parsed.errors.is_empty().then_some(parsed.conf.on_failure);
     Ok(parsed)
 }

@@ -1,5 +1,6 @@
 //! Tells the journal which deployment it is.
 
+use system::dir;
 use system::journal::Journal;
 
 /// The journal's id for "this deployment was chosen", libostree's as well.
@@ -9,6 +10,7 @@ const DEPLOYMENT_CHOSEN: &str = "7170336a73ba4601bad31af888aa0df7";
 pub(super) fn announce(path: &str, device: u64, inode: u64) {
     if let Some(journal) = Journal::open() {
         journal.send(&fields(path, device, inode));
+        dir::leave_open(journal);
     }
 }
 

@@ -31,8 +31,9 @@ pub(super) fn bind(
         BindTarget::Physical(path) => attach_on_physical_root(stage, &mount, path),
     };
     attached.context("mount", format_args!("{from} on /{target}"))?;
-    if *target == BindTarget::Sysroot {
-        stage.sysroot = Some(mount);
+    match target {
+        BindTarget::Sysroot => stage.sysroot = Some(mount),
+        BindTarget::NewRoot(_) | BindTarget::Physical(_) => dir::leave_open(mount),
     }
     Ok(())
 }
@@ -79,14 +80,22 @@ pub(super) fn attach(stage: &Stage<'_>, mount: impl AsFd, name: &str) -> Result<
 fn attach_on_physical_root(stage: &Stage<'_>, mount: &Detached, path: &str) -> Result<(), Errno> {
     // As PID 1 it is the physical root's own mount that moved there.
     let physical = stage.sysroot.as_ref().map_or(stage.physical.as_fd(), AsFd::as_fd);
-    mount::attach(mount, dir::open_directory(physical, path)?)
+    let directory = dir::open_directory(physical, path)?;
+    let result = mount::attach(mount, &directory);
+    dir::leave_open(directory);
+    result
 }
 
 /// A copy of the mount that a directory is on.
 fn clone(stage: &Stage<'_>, source: &MountSource) -> Result<Detached, Errno> {
     match source {
         // On the physical root a link may stand for the directory, and leads to another place of the physical root.
-        MountSource::Physical(path) if !path.is_empty() => mount::clone(dir::open_directory(stage.physical, path)?),
+        MountSource::Physical(path) if !path.is_empty() => {
+            let directory = dir::open_directory(stage.physical, path)?;
+            let mount = mount::clone(&directory);
+            dir::leave_open(directory);
+            mount
+        }
         MountSource::Physical(_) => mount::clone(stage.physical),
         MountSource::Deployment(name) => mount::clone_at(&stage.deployment.directory, name),
         // Only ever a layer of an overlay.

@@ -73,10 +73,14 @@ pub fn open_directory(root: impl AsFd, path: impl AsRef<Path>) -> Result<OwnedFd
     open(root, path, OFlags::PATH | OFlags::DIRECTORY)
 }
 
-/// Gives up a descriptor without closing it: for a process that is about to end or to execute another program, for which the
-/// kernel closes all that is open, in one go.
-pub fn leave_open(fd: OwnedFd) {
-    std::mem::forget(fd);
+/// Gives up what holds descriptors without closing them: for a process that is about to end or to execute another program, for which
+/// the kernel closes all that is open, in one go.
+///
+/// Only where it is counted: with each closed by a call of its own, `ostree-prepare-root` makes 109 system calls in place of 98, and 118
+/// in place of 103 with `sysroot.readonly`, which is more than the goal in docs/benchmarks.md (0.40 of libostree's). Of time it saves
+/// little: a call takes 0.16 µs, and 0.33 µs for a mount that is attached, of 500 µs.
+pub fn leave_open<T>(held: T) {
+    std::mem::forget(held);
 }
 
 /// The target of the link `name` in the directory `fd`.
