@@ -82,8 +82,12 @@ fn with_caller(systemd: SystemdMode, work: impl FnOnce(Caller) -> Status) -> Sta
 fn prepare(request: &BootRequest, init_arguments: &[OsString]) -> Status {
     let mut known = Known::default();
     let Err(mut failure) = request.prepare(&mut known, init_arguments) else { return SUCCESS };
-    if request.caller == Caller::Pid1 && pid1::has_pivoted() {
-        failure.sysroot = PathBuf::from("/sysroot");
+    if request.caller == Caller::Pid1 {
+        match pid1::has_pivoted() {
+            Ok(true) => failure.sysroot = PathBuf::from("/sysroot"),
+            Ok(false) => {}
+            Err(error) => log::warn!("{error}"),
+        }
     }
     log::error!(target: system::log::LINES, "{}", report::report(&failure, &survey::survey(&failure.sysroot)));
     let somebody_is_there = known.wants_shell || on_failure::runs_by_hand(request.caller);

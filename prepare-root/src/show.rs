@@ -1,5 +1,6 @@
 //! What goes to standard output: plans, findings, texts.
 
+use rustix::io::Errno;
 use serde::Serialize;
 use system::printable::printable;
 use system::{SystemError, output};
@@ -11,9 +12,18 @@ use crate::plan::MountPlan;
 use crate::read::mount_state::PreparedFor;
 use crate::verify::{Finding, Verdict, VerifyRequest};
 
-/// Prints; a reader that went away is no success.
+/// Prints.
 pub(crate) fn print(text: &str) -> Status {
-    if output::print(text).is_ok() { SUCCESS } else { FAILED }
+    printed(output::print(text))
+}
+
+/// A reader that went away is no success, and needs no message.
+fn printed(result: Result<(), Errno>) -> Status {
+    match result {
+        Ok(()) => SUCCESS,
+        Err(Errno::PIPE) => FAILED,
+        Err(reason) => failed(&format_args!("cannot write to standard output: {reason}")),
+    }
 }
 
 /// `--plan`, and with `json` for machines.
@@ -39,8 +49,7 @@ struct PreparedAlready {
 
 fn in_json(value: &impl Serialize) -> Status {
     match serde_json::to_string_pretty(value) {
-        Ok(text) if output::print_json(&format!("{text}\n")).is_ok() => SUCCESS,
-        Ok(_) => FAILED,
+        Ok(text) => printed(output::print_json(&format!("{text}\n"))),
         Err(error) => failed(&error),
     }
 }

@@ -6,6 +6,7 @@ use ostree_formats::mountinfo;
 use system::proc::Proc;
 use system::{Context, SystemError, dir, mount};
 
+use super::mounts::is_mount;
 use super::undo;
 use crate::facts::Caller;
 use crate::plan::{LOWER, STAGING};
@@ -36,14 +37,7 @@ pub(crate) fn clean_up_interrupted_run(sysroot: &Path, caller: Caller) -> Result
         }
     }
     mount::detach(Path::new(STAGING)).context("take away what an earlier run left at", STAGING)?;
-    undo::remove_records();
+    undo::remove_records()?;
     log::warn!("an earlier run was interrupted: what it left is cleaned up");
     Ok(())
-}
-
-/// Whether something is mounted exactly at `path`, if that is there.
-fn is_mount(path: &str) -> Result<bool, SystemError> {
-    let opened = dir::if_there(dir::open_root(Path::new(path))).context("open", path)?;
-    let stat = opened.map(dir::stat_fd).transpose().context("look at", path)?;
-    Ok(stat.is_some_and(|stat| stat.mount_root))
 }

@@ -116,3 +116,10 @@ fn to_access(access: Access) -> mount::Access {
         Access::Writable => mount::Access::Writable,
     }
 }
+
+/// Whether something is mounted exactly at `path`, if that is there.
+pub(super) fn is_mount(path: &str) -> Result<bool, SystemError> {
+    let opened = dir::if_there(dir::open_root(Path::new(path))).context("open", path)?;
+    let stat = opened.map(dir::stat_fd).transpose().context("look at", path)?;
+    Ok(stat.is_some_and(|stat| stat.mount_root))
+}

@@ -6,17 +6,23 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::OFlags;
 use rustix::mount::MountAttrFlags;
-use system::{dir, mount};
+use system::{SystemError, dir, mount};
+
+use super::mounts::is_mount;
 
 /// Whether the physical root has gone to `/sysroot` already.
-pub(crate) fn has_pivoted() -> bool {
-    dir::open_root(std::path::Path::new("/sysroot")).and_then(dir::stat_fd).is_ok_and(|stat| stat.mount_root)
+///
+/// # Errors
+/// As `open(2)` and `statx(2)`.
+pub(crate) fn has_pivoted() -> Result<bool, SystemError> {
+    is_mount("/sysroot")
 }
 
 /// Makes standard error lead to the console, and opens the kernel log. What cannot be had is done without: there is nobody
 /// to tell.
 pub(crate) fn open_console() -> Option<OwnedFd> {
     let devices = match dir::open_root(std::path::Path::new("/dev")) {
+        // Whatever is wrong with that one, another is tried.
         Ok(dev) if dir::stat_fd(&dev).is_ok_and(|stat| stat.mount_root) => dev,
         _ => {
             let devtmpfs = mount::new_filesystem("devtmpfs", "devtmpfs", &[], MountAttrFlags::empty()).ok()?;
