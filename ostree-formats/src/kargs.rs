@@ -38,7 +38,8 @@ impl KernelArguments {
     }
 
     /// Gives a key one value: the first `key=…` is replaced in its place, others of that key go; where there is none it comes at
-    /// the end, but before a `--`, after which all is for init.
+    /// the end, but before a `--`, after which all is for init, and before a word whose quotes are never closed, of which the kernel
+    /// takes the rest for a part.
     pub fn set(&mut self, key: &str, value: &str) {
         let mut new = Some(format!("{key}={value}"));
         self.0.retain_mut(|word| {
@@ -47,7 +48,8 @@ impl KernelArguments {
             }
             new.take().map(|new| *word = new).is_some()
         });
-        let end = self.0.iter().position(|word| word == "--").unwrap_or(self.0.len());
+        let ends = |word: &String| word == "--" || word.matches('"').count() % 2 == 1;
+        let end = self.0.iter().position(ends).unwrap_or(self.0.len());
         self.0.splice(end..end, new);
     }
 
@@ -93,6 +95,14 @@ mod tests {
         let mut kargs = KernelArguments::parse("quiet -- single");
         kargs.set("ostree", "/x");
         assert_eq!(kargs.to_string(), "quiet ostree=/x -- single");
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_takes_nothing_in() {
+        let mut kargs = KernelArguments::parse("quiet x=\"a b");
+        kargs.set("ostree", "/x");
+        assert_eq!(kargs.to_string(), "quiet ostree=/x x=\"a b");
+        assert_eq!(KernelArguments::parse(&kargs.to_string()).get("ostree"), Some("/x"));
     }
 
     #[test]
