@@ -104,6 +104,12 @@ impl ForeignEntry {
         }
     }
 
+    /// What it names in `boot/ostree`.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.names.iter()
+    }
+
     /// Forgets the text, unless it may have to be written anew.
     pub(crate) fn forget_text(&mut self) {
         if self.leads_to.is_none() {

@@ -19,6 +19,8 @@ mod etc_before;
 mod etc_merge;
 mod finalization;
 mod foreign;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handover;
 mod hold;
 mod install;

@@ -11,6 +11,8 @@ mod execute;
 mod facts;
 mod failure;
 mod fstab;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod interrupted;
 mod lookup;
 mod on_failure;

@@ -6,7 +6,7 @@ mod all_objects;
 mod content;
 mod demand;
 mod finding;
-mod image_objects;
+pub(crate) mod image_objects;
 mod judge;
 mod object;
 
