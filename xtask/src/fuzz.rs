@@ -4,10 +4,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::workspace::{self, cargo};
 
@@ -19,6 +21,9 @@ const LONGEST: usize = 16 << 10;
 const MEMORY: u64 = 1024;
 /// After so many seconds of one input something hangs. What is only slow the target itself finds.
 const TIMEOUT: u64 = 10;
+
+/// A line for each run.
+const RUNS: &str = "target/fuzz/runs.tsv";
 
 /// As rustc's own documentation of `-C passes` has it, and cargo-fuzz.
 const COVERAGE: &[&str] = &[
@@ -129,25 +134,50 @@ fn run(program: &Path, target: &str, seconds: u64) -> Result<Option<String>> {
         "-print_final_stats=1".to_owned(),
         "-use_value_profile=1".to_owned(),
     ]);
+    let finds = finds.strip_prefix(workspace::root()).unwrap_or(&finds);
     command.arg(format!("-artifact_prefix={}/", finds.display()));
     command.arg(format!("-dict={}", workspace::root().join("fuzz/words.dict").display()));
     command.arg(&corpus).arg(in_git(target));
+    let begin = cpu_seconds()?;
     let output = command.stderr(Stdio::piped()).output().with_context(|| format!("running {command:?}"))?;
+    let cpu = cpu_seconds()? - begin;
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     let executions = log.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
     let coverage = log.lines().rev().find_map(|line| line.split_once(" cov: ")?.1.split(' ').next());
     let new = count(&corpus)?.saturating_sub(before);
     let (executions, coverage) = (executions.unwrap_or("?").trim(), coverage.unwrap_or("?"));
-    println!("{target:20} {executions:>12} executions, {coverage:>5} places reached, {new:>5} new inputs");
+    println!(
+        "{target:20} {executions:>12} executions, {coverage:>5} places reached, {new:>5} new inputs, {cpu:.0} s of CPU"
+    );
+    let found = u32::from(!output.status.success());
+    record(&format!("{target}\t{cpu:.1}\t{executions}\t{coverage}\t{found}\n"))?;
     if output.status.success() {
         return Ok(None);
     }
     let written =
         log.lines().find_map(|line| line.split_once("Test unit written to ").map(|(_, path)| path.to_owned()));
     let Some(file) = written else { bail!("{target} ended with {}:\n{log}", output.status) };
-    let why = log.lines().find(|line| line.contains("panicked at") || line.starts_with("==")).unwrap_or_default();
-    println!("{target:20} FOUND {file}\n    {why}");
+    // A panic's place and its message, or what libFuzzer says.
+    let is_reason = |line: &&str| line.contains("panicked at") || line.starts_with("==");
+    let why: Vec<&str> = log.lines().skip_while(|line| !is_reason(line)).take(2).collect();
+    println!("{target:20} FOUND {file}\n    {}", why.join("\n    "));
     Ok(Some(format!("    cargo xtask fuzz {target} --input {file}")))
+}
+
+/// What all programs took that have ended.
+fn cpu_seconds() -> Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let seconds =
+        [usage.user_time(), usage.system_time()].map(|time| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6);
+    Ok(seconds.iter().sum())
+}
+
+/// Adds a line to a table of all runs: target, seconds of CPU, executions, places reached, finds.
+fn record(line: &str) -> Result<()> {
+    let path = workspace::root().join(RUNS);
+    let file = fs::OpenOptions::new().create(true).append(true).open(&path);
+    let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    written.with_context(|| format!("writing {}", path.display()))
 }
 
 fn count(directory: &Path) -> Result<usize> {
@@ -165,8 +195,8 @@ fn keep(program: &Path, target: &str) -> Result<()> {
     let (from, to) = (place(target, "corpus")?, in_git(target));
     let before = count(&to)?;
     let mut command = libfuzzer(program, target);
-    // The first directory is added to.
-    command.arg("-merge=1").arg(&to).arg(&from).stderr(Stdio::piped());
+    // The first directory is added to. How often a place is reached makes no difference: those would be thousands of files.
+    command.args(["-set_cover_merge=1", "-use_counters=0"]).arg(&to).arg(&from).stderr(Stdio::piped());
     let output = command.output().with_context(|| format!("running {command:?}"))?;
     ensure!(output.status.success(), "{target}: {}", String::from_utf8_lossy(&output.stderr));
     println!("{target:20} {} inputs kept", count(&to)?.saturating_sub(before));
