@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::bls::breaks_line;
+
 /// The arguments in their order. Double quotes protect spaces, and stay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KernelArguments(Vec<String>);
@@ -11,7 +13,8 @@ impl KernelArguments {
     pub fn parse(text: &str) -> Self {
         let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
         for character in text.chars() {
-            if character.is_ascii_whitespace() && !quoted {
+            // What breaks a line is a space in the entry that is written.
+            if (character.is_ascii_whitespace() || breaks_line(character)) && !quoted {
                 words.push(std::mem::take(&mut word));
             } else {
                 quoted ^= character == '"';
@@ -103,6 +106,13 @@ mod tests {
         kargs.set("ostree", "/x");
         assert_eq!(kargs.to_string(), "quiet ostree=/x x=\"a b");
         assert_eq!(KernelArguments::parse(&kargs.to_string()).get("ostree"), Some("/x"));
+    }
+
+    #[test]
+    fn what_an_entry_has_a_space_for_is_one() {
+        let mut kargs = KernelArguments::parse("a\u{2028}ostree=/old\x0bb");
+        kargs.set("ostree", "/new");
+        assert_eq!(kargs.to_string(), "a ostree=/new b");
     }
 
     #[test]

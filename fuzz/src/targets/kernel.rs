@@ -1,5 +1,6 @@
 //! The kernel command line, and the arguments of an entry.
 
+use ostree_formats::bls::BlsEntry;
 use ostree_formats::cmdline::{Asked, KernelCommandLine};
 use ostree_formats::kargs::KernelArguments;
 
@@ -43,7 +44,7 @@ pub(super) fn arguments(bytes: &[u8]) {
         |arguments: &KernelArguments| arguments.words().iter().filter(|word| !is_ours(word)).cloned().collect();
     let before: Vec<String> = others(&arguments);
     // What is quoted, and what is for init, is another matter.
-    let is_plain = |word: &String| !word.contains(['"', '\x0b']) && word != "--";
+    let is_plain = |word: &String| !word.contains(['"', '\0']) && word != "--";
     let is_plain = arguments.words().iter().all(is_plain);
 
     arguments.set("ostree", "/new");
@@ -55,7 +56,11 @@ pub(super) fn arguments(bytes: &[u8]) {
     assert_eq!(arguments.get("ostree"), None);
 
     if is_plain {
-        let asked = KernelCommandLine::new(printed.as_str()).ostree_target();
+        let mut entry = BlsEntry::default();
+        entry.set("options", &printed);
+        let read = BlsEntry::parse(entry.to_text().as_bytes());
+        let options = read.map(|entry| entry.all_options()).unwrap_or_default();
+        let asked = KernelCommandLine::new(options).ostree_target();
         assert_eq!(asked.map(|target| target.path).as_deref(), Ok("/new"), "{printed:?}");
     }
 }
