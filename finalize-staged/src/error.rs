@@ -92,6 +92,8 @@ pub(crate) enum Error {
 }
 
 impl From<SysrootError> for Error {
+    // Once, and not at every `?`: that is 3 KB of program.
+    #[inline(never)]
     fn from(error: SysrootError) -> Self {
         match error {
             SysrootError::System(error) => Self::System(error),

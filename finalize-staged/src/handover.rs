@@ -92,9 +92,13 @@ fn bootupd_has_static_configs(boot: &OwnedFd) -> Result<bool, SystemError> {
         Err(Errno::NOENT | Errno::FBIG) => return Ok(false),
         other => other.context("read", format_args!("/boot/{STATE}"))?,
     };
-    // One that is damaged says nothing, either; then a grub.cfg is left to ostree.
-    let state = serde_json::from_slice::<serde_json::Value>(&state).unwrap_or_default();
-    Ok(state.get("static-configs").is_some_and(|value| !value.is_null()))
+    Ok(says_static_configs(&state))
+}
+
+/// A state that is damaged says nothing; then a grub.cfg is left to ostree.
+pub(crate) fn says_static_configs(state: &[u8]) -> bool {
+    let state = serde_json::from_slice::<serde_json::Value>(state).unwrap_or_default();
+    state.get("static-configs").is_some_and(|value| !value.is_null())
 }
 
 /// A tree with an SELinux policy needs labels that only that policy knows.
@@ -112,11 +116,10 @@ fn selinux(roots: &Roots, target: &DeploymentPath) -> Result<Option<String>, Sys
             other => other.context("read", format_args!("/{target}/{path}"))?,
         };
         let config = String::from_utf8_lossy(&config);
-        let value = |key: &str| config.lines().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='));
-        if value("SELINUX").is_some_and(|mode| mode.trim() == "disabled") {
+        if selinux_setting(&config, "SELINUX") == Some("disabled") {
             return Ok(None);
         }
-        let Some(policy) = value("SELINUXTYPE").map(str::trim) else { continue };
+        let Some(policy) = selinux_setting(&config, "SELINUXTYPE") else { continue };
         for etc in ["etc", "usr/etc"] {
             let path = format!("{etc}/selinux/{policy}/policy");
             let files = names_if_there(&deployment, &path, &format!("/{target}/{path}"))?;
@@ -127,6 +130,11 @@ fn selinux(roots: &Roots, target: &DeploymentPath) -> Result<Option<String>, Sys
         return Ok(None);
     }
     Ok(None)
+}
+
+/// The value of a key in `/etc/selinux/config`.
+pub(crate) fn selinux_setting<'a>(config: &'a str, key: &str) -> Option<&'a str> {
+    config.lines().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('=')).map(str::trim)
 }
 
 /// Whether there is somebody to leave it to.

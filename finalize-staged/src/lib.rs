@@ -11,6 +11,8 @@ mod error;
 mod etc_merge;
 mod execute;
 mod finalization;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handover;
 mod program;
 mod read;

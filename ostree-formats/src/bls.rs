@@ -57,7 +57,7 @@ fn is_no_key(c: char) -> bool {
 }
 
 /// Where a boot loader, or any reader of text, may begin a new line.
-fn breaks_line(c: char) -> bool {
+pub(crate) fn breaks_line(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\0' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 

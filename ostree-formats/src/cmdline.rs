@@ -9,10 +9,10 @@ use std::fmt;
 use linux_kernel_cmdline::bytes::Cmdline;
 use serde::Serialize;
 
-/// The argument that decided.
+/// The kind of argument that decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Asked {
+pub enum TargetSource {
     /// `ostree=`.
     Ostree,
     /// `androidboot.slot_suffix=`, which wins over `ostree=`.
@@ -27,7 +27,8 @@ pub struct BootTarget {
     /// Path of the link on the physical root, as given.
     pub path: String,
     /// Which argument.
-    pub asked: Asked,
+    #[serde(rename = "asked")]
+    pub source: TargetSource,
     /// That argument as it stands in the command line.
     pub argument: String,
 }
@@ -77,10 +78,10 @@ impl KernelCommandLine {
                 b"_b" => "/ostree/root.b",
                 _ => return Err(TargetError::UnknownSlot(argument)),
             };
-            return Ok(BootTarget { path: path.to_owned(), asked: Asked::AndroidSlot, argument });
+            return Ok(BootTarget { path: path.to_owned(), source: TargetSource::AndroidSlot, argument });
         }
         if let Some(argument) = self.first_with_prefix(b"androidboot.") {
-            return Ok(BootTarget { path: "/ostree/root.a".to_owned(), asked: Asked::Android, argument });
+            return Ok(BootTarget { path: "/ostree/root.a".to_owned(), source: TargetSource::Android, argument });
         }
         self.ostree_target()
     }
@@ -93,7 +94,7 @@ impl KernelCommandLine {
         match self.find("ostree", |_, value| value.map(<[u8]>::to_vec)) {
             Some((value, argument)) if value.is_empty() => Err(TargetError::Empty(argument)),
             Some((value, argument)) => match String::from_utf8(value) {
-                Ok(path) => Ok(BootTarget { path, asked: Asked::Ostree, argument }),
+                Ok(path) => Ok(BootTarget { path, source: TargetSource::Ostree, argument }),
                 Err(_) => Err(TargetError::NotUtf8(argument)),
             },
             None if self.has("ostree") => Err(TargetError::Empty("ostree".to_owned())),

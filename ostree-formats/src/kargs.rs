@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::bls::breaks_line;
+
 /// The arguments in their order. Double quotes protect spaces, and stay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KernelArguments(Vec<String>);
@@ -11,7 +13,8 @@ impl KernelArguments {
     pub fn parse(text: &str) -> Self {
         let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
         for character in text.chars() {
-            if character.is_ascii_whitespace() && !quoted {
+            // What breaks a line is a space in the entry that is written.
+            if (character.is_ascii_whitespace() || breaks_line(character)) && !quoted {
                 words.push(std::mem::take(&mut word));
             } else {
                 quoted ^= character == '"';
@@ -38,7 +41,8 @@ impl KernelArguments {
     }
 
     /// Gives a key one value: the first `key=…` is replaced in its place, others of that key go; where there is none it comes at
-    /// the end, but before a `--`, after which all is for init.
+    /// the end, but before a `--`, after which all is for init, and before a word whose quotes are never closed, of which the kernel
+    /// takes the rest for a part.
     pub fn set(&mut self, key: &str, value: &str) {
         let mut new = Some(format!("{key}={value}"));
         self.0.retain_mut(|word| {
@@ -47,7 +51,8 @@ impl KernelArguments {
             }
             new.take().map(|new| *word = new).is_some()
         });
-        let end = self.0.iter().position(|word| word == "--").unwrap_or(self.0.len());
+        let ends = |word: &String| word == "--" || word.matches('"').count() % 2 == 1;
+        let end = self.0.iter().position(ends).unwrap_or(self.0.len());
         self.0.splice(end..end, new);
     }
 
@@ -93,6 +98,21 @@ mod tests {
         let mut kargs = KernelArguments::parse("quiet -- single");
         kargs.set("ostree", "/x");
         assert_eq!(kargs.to_string(), "quiet ostree=/x -- single");
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_takes_nothing_in() {
+        let mut kargs = KernelArguments::parse("quiet x=\"a b");
+        kargs.set("ostree", "/x");
+        assert_eq!(kargs.to_string(), "quiet ostree=/x x=\"a b");
+        assert_eq!(KernelArguments::parse(&kargs.to_string()).get("ostree"), Some("/x"));
+    }
+
+    #[test]
+    fn what_an_entry_has_a_space_for_is_one() {
+        let mut kargs = KernelArguments::parse("a\u{2028}ostree=/old\x0bb");
+        kargs.set("ostree", "/new");
+        assert_eq!(kargs.to_string(), "a ostree=/new b");
     }
 
     #[test]

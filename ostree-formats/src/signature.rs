@@ -10,8 +10,9 @@ use crate::variant::reader::{Array, Dictionary};
 /// Where detached metadata has them: `aay`.
 const KEY: &str = "ostree.sign.ed25519";
 
-/// More signatures than anybody makes: each costs time at boot, and whoever can write to the disk could add any number.
-const MOST: usize = 256;
+/// More signatures than anybody makes: for each, and each key, the commit is hashed at boot, and whoever can write to the disk could add
+/// any number.
+const MOST: usize = 64;
 
 /// Why a file has no keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -159,7 +159,7 @@ mod tests {
     fn links_to_directories_and_loops_are_errors() {
         for (target, reason) in [(".", Errno::ISDIR), ("x", Errno::LOOP), ("..", Errno::ISDIR), ("/", Errno::ISDIR)] {
             let error = with_dtb(|dtb| symlink(target, dtb.join("x")).unwrap()).unwrap_err();
-            assert_eq!((error.reason, error.object), (reason, format!("{MODULES}/dtb/x")), "{target}");
+            assert_eq!((error.reason, error.object), (reason, format!("{MODULES}/dtb/x").into()), "{target}");
         }
     }
 

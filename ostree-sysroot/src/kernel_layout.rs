@@ -38,7 +38,7 @@ pub fn find(
         ([], _) => return Err(KernelError::Missing(path.clone())),
         ([only], _) => (*only).clone(),
         (several, Some(bootcsum)) => with_bootcsum(deployment, several, bootcsum)
-            .map_err(|error| SystemError { object: format!("/{path}/{}", error.object), ..error })?
+            .map_err(|error| SystemError { object: format!("/{path}/{}", error.object).into(), ..error })?
             .ok_or_else(|| KernelError::NotOnRecord {
                 deployment: path.clone(),
                 wanted: bootcsum.clone(),
@@ -82,7 +82,8 @@ pub fn check(
         return Ok(());
     }
     let deployment = deployment.as_fd();
-    let in_deployment = |error: SystemError| SystemError { object: format!("/{path}/{}", error.object), ..error };
+    let in_deployment =
+        |error: SystemError| SystemError { object: format!("/{path}/{}", error.object).into(), ..error };
     let found = bootcsum::of(deployment, layout).map_err(in_deployment)?;
     if found == bootcsum.as_str() {
         return Ok(());

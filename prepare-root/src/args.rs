@@ -5,33 +5,24 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
-use crate::verify::Request;
+use crate::facts::SystemdMode;
+use crate::verify::VerifyRequest;
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Turn the physical root at `sysroot` into the root of a deployment.
-    Prepare { sysroot: PathBuf, cmdline: Option<OsString>, systemd: Detection },
+    Prepare { sysroot: PathBuf, cmdline: Option<OsString>, systemd: SystemdMode },
     /// Print what that would do, and do nothing.
-    Plan { sysroot: PathBuf, cmdline: Option<OsString>, systemd: Detection, json: bool },
+    Plan { sysroot: PathBuf, cmdline: Option<OsString>, systemd: SystemdMode, json: bool },
     /// Look at the configuration of an initramfs that is being built in `root`.
     CheckConfig { root: PathBuf },
     /// Find out whether deployments would boot verified.
-    Verify(Request),
+    Verify(VerifyRequest),
     /// As PID 1: `/` is the physical root; the arguments are those of the kernel for init.
     Init { arguments: Vec<OsString> },
     /// Print and leave.
     Print(&'static str),
-}
-
-/// Whether systemd is there to mount `/var` and `/boot` later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Detection {
-    /// Told by `/run/systemd/system` (sd_booted(3)).
-    #[default]
-    Auto,
-    Yes,
-    No,
 }
 
 const HELP: &str = "\
@@ -78,7 +69,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             Long("json") => json = true,
             Long("verify") => verify = true,
             Long("keys") => keys = Some(absolute(parser.value()?.string()?)?),
-            Long("systemd") => systemd = Some(detection(&parser.value()?.string()?)?),
+            Long("systemd") => systemd = Some(systemd_mode(&parser.value()?.string()?)?),
             Long("check-config") => {
                 let root = PathBuf::from(parser.value()?);
                 return match parser.next()? {
@@ -107,7 +98,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
     let systemd = systemd.unwrap_or_default();
     if verify {
         let deployment = positional.next().map(|word| word.string()).transpose()?;
-        return Ok(Command::Verify(Request { sysroot, deployment, keys }));
+        return Ok(Command::Verify(VerifyRequest { sysroot, deployment, keys }));
     }
     let cmdline = positional.next();
     Ok(if plan {
@@ -121,11 +112,11 @@ fn absolute(path: String) -> Result<String, lexopt::Error> {
     if path.starts_with('/') { Ok(path) } else { Err(format!("--keys={path}: it is an absolute path").into()) }
 }
 
-fn detection(word: &str) -> Result<Detection, lexopt::Error> {
+fn systemd_mode(word: &str) -> Result<SystemdMode, lexopt::Error> {
     match word {
-        "auto" => Ok(Detection::Auto),
-        "yes" => Ok(Detection::Yes),
-        "no" => Ok(Detection::No),
+        "auto" => Ok(SystemdMode::Auto),
+        "yes" => Ok(SystemdMode::Yes),
+        "no" => Ok(SystemdMode::No),
         _ => Err(format!("--systemd={word}: it is auto, yes or no").into()),
     }
 }
@@ -141,7 +132,7 @@ mod tests {
     #[test]
     fn as_the_peer_is_called() {
         let sysroot = PathBuf::from("/sysroot");
-        let systemd = Detection::Auto;
+        let systemd = SystemdMode::Auto;
         assert_eq!(parsed(&["/sysroot"]), Ok(Command::Prepare { sysroot: sysroot.clone(), cmdline: None, systemd }));
         assert_eq!(
             parsed(&["/sysroot", "ostree=/x"]),

@@ -6,9 +6,8 @@ use std::path::Path;
 use ostree_formats::prepare_root_conf::{ComposefsMode, KernelArgumentPolicy, PrepareRootConf};
 use system::{Context, SystemError, dir};
 
-use crate::composefs::{self, ComposefsError};
-use crate::config;
-use crate::signature;
+use crate::plan::composefs::{self, ComposefsError};
+use crate::read::{commit_signature, config};
 
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -45,6 +44,6 @@ fn unusable_keys(root: impl AsFd, conf: &PrepareRootConf) -> Option<String> {
     if conf.composefs != ComposefsMode::Signed {
         return None;
     }
-    let unusable = signature::trusted_keys(root, &conf.composefs_keypath).err()?;
+    let unusable = commit_signature::trusted_keys(root, &conf.composefs_keypath).err()?;
     Some(format!("[composefs] enabled = signed, and {unusable}"))
 }

@@ -1,113 +1,20 @@
 //! What was found on the physical root: values only, so that a plan can be made, compared and printed without a disk.
 
+mod caller;
+mod candidates;
+mod image;
+mod path_kind;
+
 use ostree_formats::deployment::DeploymentPath;
 use serde::Serialize;
 
-/// Who runs this program, which says what the rest of the boot does itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Situation {
-    /// systemd in an initramfs: it switches root, and mounts `/var` and (with newer libostree) `/boot` later.
-    Systemd,
-    /// A script in an initramfs, which switches root; nobody mounts anything later.
-    Script,
-    /// PID 1 without an initramfs: the physical root is `/`.
-    Pid1,
-}
+pub(crate) use caller::{Caller, SystemdMode};
+pub(crate) use candidates::Candidates;
+pub(crate) use image::{IMAGE, ImageFacts, Lack, Seal, SignatureFacts};
+pub(crate) use path_kind::PathKind;
 
-/// What is under a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Found {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// A directory.
-    Directory,
-    /// A regular file.
-    File,
-    /// A symbolic link.
-    Link,
-    /// Something else.
-    Other,
-}
-
-impl Found {
-    /// For messages.
-    pub(crate) fn describe(self) -> &'static str {
-        match self {
-            Found::Nothing => "nothing",
-            Found::Directory => "a directory",
-            Found::File => "a file",
-            Found::Link => "a symbolic link",
-            Found::Other => "a device, fifo or socket",
-        }
-    }
-}
-
-/// What guards a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Seal {
-    /// fs-verity, with this digest.
-    Sha256([u8; 32]),
-    /// fs-verity with another hash algorithm.
-    Other(u16),
-    /// It is not sealed.
-    #[default]
-    Missing,
-    /// It cannot be sealed: this has no fs-verity.
-    Unsupported(Lack),
-}
-
-/// What it is that has no fs-verity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Lack {
-    /// The kernel was built without.
-    Kernel,
-    /// The kernel has it, and the filesystem not.
-    Filesystem,
-    /// One of them.
-    Unknown,
-}
-
-impl Lack {
-    /// As the beginning of a sentence.
-    pub(crate) fn describe(self) -> &'static str {
-        match self {
-            Lack::Kernel => "this kernel has no fs-verity",
-            Lack::Filesystem => "the filesystem has no fs-verity (`tune2fs -O verity` gives an ext4 the feature)",
-            Lack::Unknown => {
-                "this kernel, or the filesystem, has no fs-verity (`tune2fs -O verity` gives an ext4 the feature)"
-            }
-        }
-    }
-}
-
-/// The deployment's composefs image; only looked for when one may be wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
-pub(crate) struct ImageFacts {
-    pub(crate) found: Found,
-    /// Only asked for where it counts.
-    pub(crate) seal: Seal,
-}
-
-/// A signature that was verified.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
-#[serde(rename_all = "kebab-case")]
-pub(crate) struct SignatureFacts {
-    /// The keys were read from this file.
-    pub(crate) key_file: String,
-    /// The digest of the image that the signed commit names.
-    pub(crate) digest: [u8; 32],
-}
+/// On the physical root: the configuration of its repository.
+pub(crate) const REPO_CONFIG: &str = "ostree/repo/config";
 
 /// The deployment directory, before anything is mounted over it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -121,23 +28,23 @@ pub(crate) struct DeploymentFacts {
     pub(crate) device: u64,
     /// `st_ino`.
     pub(crate) inode: u64,
-    pub(crate) usr: Found,
-    pub(crate) etc: Found,
-    pub(crate) sysroot: Found,
-    pub(crate) var: Found,
-    pub(crate) boot: Found,
+    pub(crate) usr: PathKind,
+    pub(crate) etc: PathKind,
+    pub(crate) sysroot: PathKind,
+    pub(crate) var: PathKind,
+    pub(crate) boot: PathKind,
     /// Only looked for when `/etc` is to be transient.
-    pub(crate) usr_etc: Found,
+    pub(crate) usr_etc: PathKind,
     /// Only looked for as PID 1.
-    pub(crate) dev: Found,
+    pub(crate) dev: PathKind,
     /// Only looked for as PID 1.
-    pub(crate) run: Found,
+    pub(crate) run: PathKind,
     /// `sbin/init`, links followed; only looked for as PID 1.
     pub(crate) init: bool,
     /// `.usr-ovl-work`: `ostree admin unlock --hotfix` was here.
-    pub(crate) hotfix_work: Found,
+    pub(crate) hotfix_work: PathKind,
     /// `.usr-ovl-upper`.
-    pub(crate) hotfix_upper: Found,
+    pub(crate) hotfix_upper: PathKind,
 }
 
 /// Everything that a plan depends on, beside configuration and kernel command line.
@@ -145,7 +52,8 @@ pub(crate) struct DeploymentFacts {
 #[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Facts {
-    pub(crate) situation: Situation,
+    #[serde(rename = "situation")]
+    pub(crate) caller: Caller,
     /// Where the physical root is mounted.
     pub(crate) sysroot: String,
     /// The physical root, or its mount, is read-only now.
@@ -162,7 +70,7 @@ pub(crate) struct Facts {
     /// was asked for. Of an Android slot it only reads the text of the link.
     pub(crate) var_mounted_later: bool,
     /// The stateroot's `var`.
-    pub(crate) stateroot_var: Found,
+    pub(crate) stateroot_var: PathKind,
     /// As PID 1: the kernel mounted a devtmpfs on `/dev`.
     pub(crate) dev_mounted: bool,
     /// The block device of the physical root, if it is on one; only asked for with an image.

@@ -1,31 +1,20 @@
 //! `ostree-prepare-root`: turns a mounted physical root into the root of an OSTree deployment.
 //!
 //! One static binary for an initramfs with systemd, one with a script, and for PID 1 without an initramfs. See
-//! `docs/architecture.md` for the flow of data: everything left of [`plan`] only reads, [`execute`] only does.
+//! `docs/architecture.md` for the flow of data: [`read`] only reads, and finds [`facts`]; [`plan`] is pure; [`execute`] only does.
 
 mod args;
+mod boot;
 mod check_config;
-mod composefs;
-mod config;
 mod execute;
+mod exit_status;
 mod facts;
-mod failure;
-mod fstab;
-mod interrupted;
-mod lookup;
-mod on_failure;
-mod physical_root;
-mod pid1;
+mod failed;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod plan;
-mod program;
-mod recovery;
-mod report;
-mod run;
+mod read;
 mod show;
-mod signature;
-mod step;
-mod survey;
-mod target;
 mod verify;
 
 use std::ffi::OsString;
@@ -34,22 +23,17 @@ use std::path::PathBuf;
 use system::log::{Sink, Stderr};
 
 use crate::args::Command;
-use crate::facts::Situation;
-use crate::run::{Known, Request};
+use crate::boot::{BootRequest, Known};
+use crate::execute::pid1;
+use crate::exit_status::{FAILED, SUCCESS, USAGE};
+use crate::facts::{Caller, SystemdMode};
+use crate::failed::{on_failure, report, survey};
+use crate::read::caller::caller;
+
+pub use exit_status::Status;
 
 /// Stands before every message.
 const PROGRAM: &str = "ostree-prepare-root";
-/// Done.
-const SUCCESS: Status = 0;
-/// The boot failed, or the configuration is unusable.
-const FAILED: Status = 1;
-/// The program was called wrongly.
-const USAGE: Status = 2;
-/// Nobody here can tell whether a deployment is good.
-const UNKNOWN: Status = 3;
-
-/// Exit status.
-pub type Status = u8;
 
 /// The program, with its arguments after its own name.
 pub fn run_program(arguments: Vec<OsString>) -> Status {
@@ -71,14 +55,14 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
     };
     match command {
         Command::Prepare { sysroot, cmdline, systemd } => {
-            prepare(&Request { sysroot, cmdline, situation: run::situation(systemd) }, &[])
+            with_caller(systemd, |caller| prepare(&BootRequest { sysroot, cmdline, caller }, &[]))
         }
         Command::Init { arguments } => {
-            let request = Request { sysroot: PathBuf::from("/"), cmdline: None, situation: Situation::Pid1 };
+            let request = BootRequest { sysroot: PathBuf::from("/"), cmdline: None, caller: Caller::Pid1 };
             prepare(&request, &arguments)
         }
         Command::Plan { sysroot, cmdline, systemd, json } => {
-            show::plan(&Request { sysroot, cmdline, situation: run::situation(systemd) }, json)
+            with_caller(systemd, |caller| show::plan(&BootRequest { sysroot, cmdline, caller }, json))
         }
         Command::Verify(request) => show::verdicts(&request),
         Command::CheckConfig { root } => show::findings(check_config::check(&root)),
@@ -86,14 +70,29 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
     }
 }
 
-fn prepare(request: &Request, init_arguments: &[OsString]) -> Status {
+/// Who calls decides what is mounted, so nothing is done where that cannot be told.
+fn with_caller(systemd: SystemdMode, work: impl FnOnce(Caller) -> Status) -> Status {
+    match caller(systemd) {
+        Ok(caller) => work(caller),
+        Err(error) => {
+            log::error!("{error}; --systemd=yes or --systemd=no says it");
+            FAILED
+        }
+    }
+}
+
+fn prepare(request: &BootRequest, init_arguments: &[OsString]) -> Status {
     let mut known = Known::default();
     let Err(mut failure) = request.prepare(&mut known, init_arguments) else { return SUCCESS };
-    if request.situation == Situation::Pid1 && pid1::has_pivoted() {
-        failure.sysroot = PathBuf::from("/sysroot");
+    if request.caller == Caller::Pid1 {
+        match pid1::has_pivoted() {
+            Ok(true) => failure.sysroot = PathBuf::from("/sysroot"),
+            Ok(false) => {}
+            Err(error) => log::warn!("{error}"),
+        }
     }
     log::error!(target: system::log::LINES, "{}", report::report(&failure, &survey::survey(&failure.sysroot)));
-    let somebody_is_there = known.wants_shell || on_failure::runs_by_hand(request.situation);
+    let somebody_is_there = known.wants_shell || on_failure::runs_by_hand(request.caller);
     on_failure::act(on_failure::decide(known.on_failure, somebody_is_there));
     FAILED
 }

@@ -1,23 +1,33 @@
 //! What goes to standard output: plans, findings, texts.
 
+use rustix::io::Errno;
 use serde::Serialize;
 use system::printable::printable;
 use system::{SystemError, output};
 
+use crate::boot::{BootRequest, Known, Planned};
 use crate::check_config::Findings;
-use crate::interrupted::Prepared;
+use crate::exit_status::{FAILED, SUCCESS, Status, UNKNOWN};
 use crate::plan::MountPlan;
-use crate::run::{Known, Planned, Request};
-use crate::verify::{self, Finding, Verdict};
-use crate::{FAILED, SUCCESS, Status, UNKNOWN};
+use crate::read::mount_state::PreparedFor;
+use crate::verify::{Finding, Verdict, VerifyRequest};
 
-/// Prints; a reader that went away is no success.
+/// Prints.
 pub(crate) fn print(text: &str) -> Status {
-    if output::print(text).is_ok() { SUCCESS } else { FAILED }
+    printed(output::print(text))
+}
+
+/// A reader that went away is no success, and needs no message.
+fn printed(result: Result<(), Errno>) -> Status {
+    match result {
+        Ok(()) => SUCCESS,
+        Err(Errno::PIPE) => FAILED,
+        Err(reason) => failed(&format_args!("cannot write to standard output: {reason}")),
+    }
 }
 
 /// `--plan`, and with `json` for machines.
-pub(crate) fn plan(request: &Request, json: bool) -> Status {
+pub(crate) fn plan(request: &BootRequest, json: bool) -> Status {
     match request.show(&mut Known::default()) {
         Ok(Planned::Plan(plan, ..)) if json => in_json(&plan),
         Ok(Planned::Plan(plan, ..)) => print(&in_words(&plan)),
@@ -34,13 +44,12 @@ pub(crate) fn plan(request: &Request, json: bool) -> Status {
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct PreparedAlready {
-    prepared_already: Prepared,
+    prepared_already: PreparedFor,
 }
 
 fn in_json(value: &impl Serialize) -> Status {
     match serde_json::to_string_pretty(value) {
-        Ok(text) if output::print_json(&format!("{text}\n")).is_ok() => SUCCESS,
-        Ok(_) => FAILED,
+        Ok(text) => printed(output::print_json(&format!("{text}\n"))),
         Err(error) => failed(&error),
     }
 }
@@ -61,7 +70,7 @@ pub(crate) fn findings(result: Result<Findings, SystemError>) -> Status {
 }
 
 /// `--verify`: a line for each deployment, and the worst of them as the status.
-pub(crate) fn verdicts(request: &verify::Request) -> Status {
+pub(crate) fn verdicts(request: &VerifyRequest) -> Status {
     let (mut bad, mut unknown, mut printed) = (false, false, true);
     let result = request.verify(|Verdict { deployment, result }| {
         let verdict = match result {

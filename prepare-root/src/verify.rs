@@ -6,34 +6,28 @@ mod all_objects;
 mod content;
 mod demand;
 mod finding;
-mod image_objects;
+pub(crate) mod image_objects;
 mod judge;
 mod object;
 
 use std::path::PathBuf;
 
 use ostree_formats::cmdline::KernelCommandLine;
-use ostree_formats::deployment::{DeploymentId, DeploymentPath, Stateroot};
-use rustix::fs::OFlags;
-use rustix::io::Errno;
-use system::dir::{self, Kind};
+use ostree_formats::deployment::{DeploymentId, DeploymentPath};
 use system::proc::Proc;
-use system::{Context, tree};
 
-use crate::failure::Cause;
-use crate::lookup;
-use crate::physical_root::PhysicalRoot;
-use crate::run;
+use crate::failed::cause::Cause;
+use crate::read::boot_link;
+use crate::read::deployment::all_deployments;
+use crate::read::physical_root::PhysicalRoot;
+use crate::read::running_system::physical_root_of_running_system;
 use demand::Demand;
 
 pub(crate) use finding::{Finding, Verdict};
 
-/// Where objects are, on the physical root.
-const OBJECTS: &str = "ostree/repo/objects/";
-
 /// What is to be verified, and with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Request {
+pub(crate) struct VerifyRequest {
     pub(crate) sysroot: PathBuf,
     /// As somebody types it; `None`: all.
     pub(crate) deployment: Option<String>,
@@ -52,7 +46,7 @@ pub(crate) enum NoVerdict {
     Cause(#[from] Cause),
 }
 
-impl Request {
+impl VerifyRequest {
     /// Judges one deployment after the other, and gives each verdict to `say`.
     ///
     /// # Errors
@@ -61,7 +55,9 @@ impl Request {
         let proc = Proc::open().map_err(Cause::from)?;
         let argument = KernelCommandLine::new(proc.command_line().map_err(Cause::from)?).composefs();
         let demand = Demand::of_this_system(argument, self.keys.clone())?;
-        let physical = PhysicalRoot::open(&run::physical_root_of_running_system(&self.sysroot)?, proc)?;
+        let physical = physical_root_of_running_system(&self.sysroot)
+            .and_then(|sysroot| PhysicalRoot::open(&sysroot, proc))
+            .map_err(Cause::from)?;
         if !physical.has_ostree().map_err(Cause::from)? {
             return Err(Cause::NotOstree(physical.at.display().to_string()).into());
         }
@@ -74,7 +70,7 @@ impl Request {
     }
 
     fn deployments(&self, physical: &PhysicalRoot) -> Result<Vec<DeploymentPath>, NoVerdict> {
-        let all = || all_deployments(physical);
+        let all = || all_deployments(physical).map_err(Cause::from);
         let at = || physical.at.display().to_string();
         let Some(asked) = &self.deployment else {
             return match all()? {
@@ -94,28 +90,6 @@ impl Request {
             }
             return Ok(all);
         }
-        Ok(vec![lookup::follow(physical, asked).map_err(Cause::from)?.path])
+        Ok(vec![boot_link::follow(physical, asked).map_err(Cause::from)?.path])
     }
-}
-
-/// Those of all stateroots. One that cannot be listed is an error, since its deployments would be passed over; one in which nothing
-/// was deployed yet has no directory for it.
-fn all_deployments(physical: &PhysicalRoot) -> Result<Vec<DeploymentPath>, NoVerdict> {
-    let list = |path: &str| match dir::open(physical, path, OFlags::RDONLY | OFlags::DIRECTORY) {
-        Err(Errno::NOENT) => Ok(Vec::new()),
-        directory => directory.and_then(tree::entries).context("list", format_args!("/{path}")).map_err(Cause::from),
-    };
-    let mut deployments = Vec::new();
-    // As with libostree links are none.
-    for (name, _) in list("ostree/deploy")?.into_iter().filter(|(_, kind)| *kind == Kind::Directory) {
-        let Some(stateroot) = String::from_utf8(name).ok().and_then(|name| name.parse::<Stateroot>().ok()) else {
-            continue;
-        };
-        for (name, _) in list(&format!("ostree/deploy/{stateroot}/deploy"))? {
-            if let Some(id) = String::from_utf8(name).ok().and_then(|name| name.parse::<DeploymentId>().ok()) {
-                deployments.push(DeploymentPath { stateroot: stateroot.clone(), id });
-            }
-        }
-    }
-    Ok(deployments)
 }

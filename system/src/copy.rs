@@ -61,6 +61,7 @@ impl Copier {
 
     fn content(&mut self, source: BorrowedFd<'_>, target: BorrowedFd<'_>, stat: &Stat) -> Result<(), Errno> {
         const LARGE: i64 = 1 << 20;
+        // Whatever it is that the filesystem does not clone for, a copy succeeds or has a reason of its own.
         let sparse = stat.st_blocks.saturating_mul(512) < stat.st_size;
         if stat.st_size >= LARGE && !sparse && rustix::fs::ioctl_ficlone(target, source).is_ok() {
             return Ok(());

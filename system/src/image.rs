@@ -57,9 +57,14 @@ pub fn root(image: impl AsFd, path: Option<&str>, place: &str, layers: &Layers<'
             if can_be_stacked_on(place) {
                 return Ok(root);
             }
-            let Ok(device) = LoopDevice::read_only(image) else {
-                log::warn!("no overlay can be mounted on this root: there is no loop device to mount the image by");
-                return Ok(root);
+            let device = match LoopDevice::read_only(image) {
+                Ok(device) => device,
+                Err(reason) => {
+                    log::warn!(
+                        "no overlay can be mounted on this root: there is no loop device to mount the image by: {reason}"
+                    );
+                    return Ok(root);
+                }
             };
             mount::detach(at).context("unmount the root at", place)?;
             return root_of(&device.path, acl, place, layers)?;
@@ -75,7 +80,7 @@ pub fn root(image: impl AsFd, path: Option<&str>, place: &str, layers: &Layers<'
 
 fn without_loop_device(refused: SystemError, reason: Errno) -> SystemError {
     let said = refused.kernel.map(|text| format!("{text}; ")).unwrap_or_default();
-    SystemError { kernel: Some(format!("{said}and no loop device: {reason}")), ..refused }
+    SystemError { kernel: Some(format!("{said}and no loop device: {reason}").into()), ..refused }
 }
 
 /// The tree that an image is, without the content of its files and mounted nowhere: where that is, and how it is sealed, is in

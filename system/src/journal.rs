@@ -13,7 +13,7 @@ const SOCKET: &str = "/run/systemd/journal/socket";
 pub struct Journal(OwnedFd);
 
 impl Journal {
-    /// Nothing where there are no sockets.
+    /// Nothing where there are no sockets, or no more of them: who could be told of that is the journal.
     pub fn open() -> Option<Self> {
         let flags = SocketFlags::CLOEXEC;
         rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).ok().map(Self)

@@ -10,7 +10,9 @@ pub mod dir;
 pub mod entry;
 pub mod exec;
 pub mod image;
+mod inode;
 pub mod journal;
+mod kind;
 pub mod limits;
 mod listing;
 pub mod lock;
@@ -37,20 +39,21 @@ use std::fmt::Display;
 use rustix::io::Errno;
 
 /// A system call that failed: what was being done, to what, and what the kernel said.
+/// It is returned in many places, so it is small: what it owns has no room to grow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot {operation} {object}: {reason}{}", kernel_message(.kernel))]
 pub struct SystemError {
     /// A verb: `mount`, `open`.
     pub operation: &'static str,
     /// The path, as the administrator would type it.
-    pub object: String,
+    pub object: Box<str>,
     /// errno.
     pub reason: Errno,
     /// What the filesystem itself said about a mount, where it did.
-    pub kernel: Option<String>,
+    pub kernel: Option<Box<str>>,
 }
 
-fn kernel_message(message: &Option<String>) -> String {
+fn kernel_message(message: &Option<Box<str>>) -> String {
     message.as_ref().map(|text| format!(" (kernel: {text})")).unwrap_or_default()
 }
 
@@ -73,5 +76,5 @@ impl<T> Context<T> for Result<T, Errno> {
 #[cold]
 #[inline(never)]
 fn system_error(operation: &'static str, object: &dyn Display, reason: Errno) -> SystemError {
-    SystemError { operation, object: object.to_string(), reason, kernel: None }
+    SystemError { operation, object: object.to_string().into(), reason, kernel: None }
 }

@@ -8,8 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::Errno;
 
-use crate::dir::Kind;
-use crate::tree::kind;
+use crate::kind::{Kind, kind};
 
 /// How often a directory that keeps changing is listed.
 const PASSES: usize = 12;

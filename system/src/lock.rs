@@ -74,7 +74,7 @@ impl Lockable {
     }
 
     /// Who has a lock on it, as far as `/proc` tells: of these locks the kernel names no process, so whoever has the file open
-    /// and a lock on what is open.
+    /// and a lock on what is open. Only for a message: a process that may not be looked at, or has ended, is passed over.
     pub fn holder(&self) -> Option<Holder> {
         let own = dir::stat_fd(&self.file).ok()?;
         let proc = dir::open_root(std::path::Path::new("/proc")).ok()?;

@@ -32,6 +32,7 @@ impl Stderr {
     /// have the variable still, and another standard error.
     pub fn of_this_process() -> Self {
         let Some(stream) = std::env::var_os("JOURNAL_STREAM") else { return Self::Console };
+        // Fails only where standard error is closed, which leads nowhere.
         let is_stderr = rustix::fs::fstat(rustix::stdio::stderr())
             .is_ok_and(|stat| stream.to_str() == Some(&format!("{}:{}", stat.st_dev, stat.st_ino)));
         if is_stderr { Self::Journal } else { Self::Console }
@@ -60,6 +61,7 @@ impl Sink {
 
     fn kernel_log(&self) -> Option<&OwnedFd> {
         let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+        // A copy of what standard error gets: why there is none, nobody has to know.
         let open =
             || (self.stderr == Stderr::Console).then(|| rustix::fs::open("/dev/kmsg", flags, Mode::empty()).ok());
         self.kernel_log.get_or_init(|| open().flatten()).as_ref()

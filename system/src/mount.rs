@@ -13,7 +13,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
 
-use crate::{SystemError, dir};
+use crate::SystemError;
 
 /// Whether a mount can be written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +33,6 @@ pub struct Detached(OwnedFd);
 impl AsFd for Detached {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
-    }
-}
-
-impl Detached {
-    /// Gives up the descriptor of a mount that was attached, as [`dir::leave_open`] does.
-    pub fn leave_attached(self) {
-        dir::leave_open(self.0);
     }
 }
 
@@ -180,9 +173,9 @@ pub fn filesystem(
 ) -> Result<Detached, SystemError> {
     let named = |reason: Errno, kernel: Option<String>| SystemError {
         operation: "mount",
-        object: format!("a filesystem of type {fstype}"),
+        object: format!("a filesystem of type {fstype}").into(),
         reason,
-        kernel,
+        kernel: kernel.map(Into::into),
     };
     let context = rustix::mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).map_err(|error| named(error, None))?;
     let explain = |reason: Errno| named(reason, kernel_log(&context));

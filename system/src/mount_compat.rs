@@ -29,7 +29,7 @@ pub(crate) fn too_old(error: SystemError, verity: bool) -> SystemError {
     let release = running.release().to_string_lossy();
     let object = format!("an overlay with {what} (from Linux {}.{} on; this is {release})", needed.0, needed.1);
     let is_older = version(&release).is_some_and(|version| version < needed);
-    SystemError { object, reason: if is_older { Errno::OPNOTSUPP } else { error.reason }, ..error }
+    SystemError { object: object.into(), reason: if is_older { Errno::OPNOTSUPP } else { error.reason }, ..error }
 }
 
 /// Major and minor number of a kernel's release.

@@ -21,6 +21,7 @@ impl Manager {
             Some((b'/', _)) => SocketAddrUnix::new(&path).ok()?,
             _ => return None,
         };
+        // Without one the manager hears nothing, whatever the reason, as from a program that knows nothing of it.
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
         Some(Self { socket, address })

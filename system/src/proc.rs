@@ -3,9 +3,8 @@
 //! PID 1 without an initramfs finds no `/proc`, and may make no directory for it: a detached one serves.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
@@ -22,11 +21,11 @@ impl Proc {
     /// The one at `/proc`, or a new one that is mounted nowhere.
     ///
     /// # Errors
-    /// When it is not there and cannot be mounted.
+    /// When it is there and cannot be opened, or is not there and cannot be mounted.
     pub fn open() -> Result<Self, SystemError> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let mounted = rustix::fs::open("/proc", flags, Mode::empty()).ok().filter(is_procfs);
-        if let Some(fd) = mounted {
+        if let Some(fd) = dir::if_there(dir::open_root(Path::new("/proc"))).context("open", "/proc")?
+            && is_procfs(&fd).context("look at", "/proc")?
+        {
             return Ok(Self(fd));
         }
         let detached = mount::new_filesystem("proc", "proc", &[], MountAttrFlags::empty())?;
@@ -62,15 +61,8 @@ impl Proc {
         let target = rustix::fs::readlinkat(&self.0, name, Vec::new())?;
         Ok(PathBuf::from(std::ffi::OsString::from_vec(target.into_bytes())))
     }
-
-    /// Whether the kernel knows a type of filesystem now; one that is a module not loaded yet is not among them.
-    pub fn knows_filesystem(&self, fstype: &str) -> Option<bool> {
-        let list = dir::read(&self.0, "filesystems", LIMIT).ok()?;
-        let list = String::from_utf8_lossy(&list);
-        Some(list.lines().any(|line| line.split_whitespace().next_back() == Some(fstype)))
-    }
 }
 
-fn is_procfs(fd: &OwnedFd) -> bool {
-    rustix::fs::fstatfs(fd).is_ok_and(|fs| fs.f_type == rustix::fs::PROC_SUPER_MAGIC)
+fn is_procfs(fd: &OwnedFd) -> Result<bool, Errno> {
+    Ok(rustix::fs::fstatfs(fd)?.f_type == rustix::fs::PROC_SUPER_MAGIC)
 }

@@ -8,8 +8,8 @@ use rustix::fs::{AtFlags, IFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::dir::{self, Kind};
+use crate::inode::{change_flags, open_file};
 use crate::listing;
-use crate::tree::open_file;
 
 /// How many directories on the way down stay open. Those above are opened again on the way up.
 const OPEN: usize = 32;
@@ -165,7 +165,7 @@ fn remove_empty(parent: BorrowedFd<'_>, name: &[u8], opened: &OwnedFd) -> Result
 
 /// Clears the flags that keep a file from being removed (chattr(1), `i` and `a`).
 fn make_changeable(file: impl AsFd) -> Result<(), Errno> {
-    crate::tree::change_flags(file, |flags| flags.difference(IFlags::IMMUTABLE | IFlags::APPEND))
+    change_flags(file, |flags| flags.difference(IFlags::IMMUTABLE | IFlags::APPEND))
 }
 
 #[cfg(test)]
@@ -201,7 +201,7 @@ mod tests {
             if level % 500 == 0 {
                 rustix::fs::mkdirat(&directory, "beside", Mode::from_raw_mode(0o755)).unwrap();
             }
-            directory = crate::tree::open(&directory, b"d").unwrap();
+            directory = crate::inode::open(&directory, b"d").unwrap();
         }
         drop(directory);
         let small = std::thread::Builder::new().stack_size(128 << 10);

@@ -17,7 +17,7 @@ pub(crate) struct Program {
     /// Its name, as a file in `/usr/lib/ostree`.
     pub(crate) name: &'static str,
     /// The crate that it is in.
-    package: &'static str,
+    pub(crate) package: &'static str,
     /// How large it may be, with glibc. An empty Rust program linked the same way has 1.1 MB.
     limit: u64,
 }

@@ -3,6 +3,8 @@
 mod bench;
 mod binary;
 mod boot;
+mod fuzz;
+mod house;
 mod install;
 mod linkage;
 mod test;
@@ -21,8 +23,10 @@ cargo xtask test [--fast | --all]                    what CI runs; --fast leaves
 cargo xtask test [--all-power-cuts]                  every power cut in place of a sample
 cargo xtask bench [--only prepare-root|signed|verify|finalize|shutdown]
                                                     figures, against the peer in the same run
+cargo xtask fuzz [TARGET] [--seconds N]              libFuzzer over every parser, 60 s each; see fuzz/README.md
 cargo xtask build                                    the static binaries
 cargo xtask install DESTDIR [--dracut-module NAME]   everything where a distribution expects it
+cargo xtask house                                    how the shipped code is built: circles, rooms, lengths
 cargo xtask size                                     how large the binaries are, and that they stay below their limits
 ";
 
@@ -45,6 +49,10 @@ fn main() -> Result<()> {
             ("test", Long("all")) => (options.test.all_machines, options.test.all_power_cuts) = (true, true),
             ("test", Long("all-power-cuts")) => options.test.all_power_cuts = true,
             ("bench", Long("only")) => options.only = Some(parser.value()?.parse()?),
+            ("fuzz", Long("seconds")) => options.fuzz.seconds = Some(parser.value()?.parse()?),
+            ("fuzz", Long("input")) => options.fuzz.input = Some(parser.value()?.into()),
+            ("fuzz", Long("keep")) => options.fuzz.keep = true,
+            ("fuzz", Value(target)) if options.fuzz.target.is_none() => options.fuzz.target = Some(target.string()?),
             ("install", Long("dracut-module")) => options.dracut_module = Some(parser.value()?.string()?),
             ("install", Value(directory)) if options.destdir.is_none() => options.destdir = Some(directory.into()),
             (_, other) => return Err(other.unexpected().into()),
@@ -54,6 +62,7 @@ fn main() -> Result<()> {
         "boot" => boot::boot(options.scenario.as_deref(), options.interactive),
         "test" => test::test(options.test),
         "bench" => bench::bench(options.only),
+        "fuzz" => fuzz::fuzz(&options.fuzz),
         "build" => {
             for program in binary::PROGRAMS {
                 println!("{}", binary::build(program)?.display());
@@ -65,6 +74,7 @@ fn main() -> Result<()> {
             let module = options.dracut_module.unwrap_or_else(|| install::DRACUT_MODULE.to_owned());
             install::install(&destdir, &module)
         }
+        "house" => house::check(),
         "size" => binary::size(),
         other => bail!("there is no command {other:?}\n{HELP}"),
     }
@@ -77,6 +87,7 @@ struct Options {
     interactive: bool,
     test: test::HowMuch,
     only: Option<bench::Part>,
+    fuzz: fuzz::Options,
     destdir: Option<PathBuf>,
     dracut_module: Option<String>,
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::binary;
+use crate::house;
 use crate::install;
 use crate::workspace::{self, cargo, run};
 
@@ -28,6 +29,7 @@ pub(crate) fn test(how_much: HowMuch) -> Result<()> {
     phase("lints", || {
         run(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     })?;
+    phase("the house", house::check)?;
     phase("licences and sources of dependencies", deny)?;
     phase("what needs neither root nor QEMU", || run(cargo().args(["test", "--quiet", "--workspace"])))?;
     phase("size of the static binaries", binary::size)?;

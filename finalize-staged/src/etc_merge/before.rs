@@ -30,6 +30,12 @@ pub(crate) fn not_saved(list: &[Before]) -> usize {
     list.iter().filter(|before| before.was == Was::NotSaved).count()
 }
 
+/// The paths of the list.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn paths(list: &[Before]) -> impl Iterator<Item = &EtcPath> {
+    list.iter().map(|before| &before.path)
+}
+
 /// The list as bytes: of each path a letter, and a zero at its end.
 pub(crate) fn to_bytes(list: &[Before]) -> Vec<u8> {
     let mut bytes = Vec::new();

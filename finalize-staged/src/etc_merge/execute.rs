@@ -60,7 +60,7 @@ pub(crate) fn reset(deployment: impl AsFd, shown: &str) -> Result<(), SystemErro
     let all = vec![EtcPath::default()];
     copy_directories(&mut Copier::default(), shipped.as_fd(), etc.as_fd(), all).map_err(|error| SystemError {
         operation: "copy",
-        object: format!("{shown}/usr{}", error.object),
+        object: format!("{shown}/usr{}", error.object).into(),
         ..error
     })
 }

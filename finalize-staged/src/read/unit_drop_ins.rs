@@ -11,7 +11,7 @@ use system::{Context, SystemError, dir};
 use crate::program::PROGRAM;
 
 /// Units, and the key whose commands our drop-in replaces.
-const UNITS: [(&str, &str); 3] = [
+pub(crate) const UNITS: [(&str, &str); 3] = [
     ("ostree-finalize-staged", "ExecStop"),
     ("ostree-finalize-staged-hold", "ExecStart"),
     ("ostree-boot-complete", "ExecStart"),
@@ -41,9 +41,9 @@ const LIMIT: u64 = 1 << 18;
 
 /// A unit file, or a drop-in.
 #[derive(Debug)]
-struct UnitFile {
-    path: String,
-    text: String,
+pub(crate) struct UnitFile {
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 /// Warns of drop-ins that reset ours, and of those that ours resets.
@@ -109,7 +109,7 @@ fn read(root: impl AsFd, path: String) -> Result<Option<UnitFile>, SystemError> 
 }
 
 /// What is wrong with the commands of a unit, in words.
-fn findings(unit: &str, key: &str, files: &[UnitFile]) -> Vec<String> {
+pub(crate) fn findings(unit: &str, key: &str, files: &[UnitFile]) -> Vec<String> {
     let mut effective: Vec<(&UnitFile, String)> = Vec::new();
     // Of which file, what, and which file has reset it.
     let mut lost: Vec<(&UnitFile, String, &UnitFile)> = Vec::new();
@@ -137,7 +137,15 @@ fn findings(unit: &str, key: &str, files: &[UnitFile]) -> Vec<String> {
             ),
         });
     }
-    let is_ours = |file: &UnitFile| assignments(&file.text, key).iter().any(|command| runs(command));
+    // Found by the commands that are known by now: a file has any number of them, and a unit has few files.
+    let mut ours: Vec<&str> = Vec::new();
+    let lost_ones = lost.iter().map(|(of, command, _)| (*of, command));
+    for (file, command) in lost_ones.chain(effective.iter().map(|(of, command)| (*of, command))) {
+        if !ours.contains(&file.path.as_str()) && runs(command) {
+            ours.push(&file.path);
+        }
+    }
+    let is_ours = |file: &UnitFile| ours.contains(&file.path.as_str());
     for (of, command, by) in lost.iter().filter(|(of, _, by)| is_ours(by) && !is_ours(of)) {
         // What ours is there to replace.
         if program_of(command) == "ostree" {

@@ -22,7 +22,7 @@ fn statistics() -> Vec<String> {
 }
 
 /// The numbers (`8:1`) and the source of what is mounted at `place`, the last one.
-fn mounted_at<'a>(mountinfo: &'a str, place: &str) -> Option<(&'a str, &'a str)> {
+pub(crate) fn mounted_at<'a>(mountinfo: &'a str, place: &str) -> Option<(&'a str, &'a str)> {
     let line = mountinfo.lines().rev().find(|line| line.split(' ').nth(4) == Some(place))?;
     let source = line.split_once(" - ")?.1.split(' ').nth(1)?;
     Some((line.split(' ').nth(2)?, source))

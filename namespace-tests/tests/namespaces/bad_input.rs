@@ -278,6 +278,13 @@ pub(crate) fn composefs_that_is_demanded_stops(initramfs: &mut Initramfs) -> Res
     Ok(())
 }
 
+/// Who mounts `/var` later depends on it. Only a sign that is not there says that there is no systemd.
+pub(crate) fn whether_systemd_is_there_is_not_guessed(initramfs: &mut Initramfs) -> Result<()> {
+    std::os::unix::fs::symlink("systemd", "/run/systemd")?;
+    refused_boot(initramfs, &["cannot look for /run/systemd/system: Too many levels of symbolic links", "--systemd="])?;
+    initramfs.run(["--systemd=no", "/sysroot", &initramfs.disk.argument()])?.success()
+}
+
 pub(crate) fn a_wrong_call_has_a_status_of_its_own(initramfs: &mut Initramfs) -> Result<()> {
     for arguments in [&[][..], &["--nonsense", "/sysroot"], &["--check-config"]] {
         let outcome = initramfs.run(arguments)?;

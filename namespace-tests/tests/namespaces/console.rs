@@ -44,3 +44,13 @@ pub(crate) fn a_plan_shows_names_and_does_not_obey_them(initramfs: &mut Initramf
         refused(initramfs, &["/sysroot", "ostree=/ostree/odd"], &["chattr -i \"$(printf '/sysroot/ostree/deploy/o"])?;
     is_quiet(&outcome)
 }
+
+pub(crate) fn what_cannot_be_printed_is_told(_: &mut Initramfs) -> Result<()> {
+    let mut full = std::process::Command::new("/usr/lib/ostree/ostree-prepare-root");
+    full.arg("--version").stdout(std::fs::File::create("/dev/full")?);
+    let output = full.output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1), "{output:?}");
+    ensure!(stderr.contains("cannot write to standard output: No space left on device"), "{stderr}");
+    Ok(())
+}

@@ -134,11 +134,13 @@ fn main() -> ExitCode {
             a_kernel_without_overlay_is_told,
             a_hotfix_on_a_kernel_without_overlay_is_given_up,
             composefs_that_is_demanded_stops,
+            whether_systemd_is_there_is_not_guessed,
             a_wrong_call_has_a_status_of_its_own,
         ),
         stories!(console:
             a_report_shows_names_and_does_not_obey_them,
             a_plan_shows_names_and_does_not_obey_them,
+            what_cannot_be_printed_is_told,
         ),
         images!(composefs:
             the_tree_of_the_image_is_read,

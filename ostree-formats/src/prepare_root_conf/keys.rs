@@ -1,6 +1,6 @@
 //! The table of all keys: whose they are, what they may be, where they go.
 
-use super::{ComposefsMode, KernelArgumentPolicy, OnFailure, PrepareRootConf};
+use super::conf::{ComposefsMode, KernelArgumentPolicy, OnFailure, PrepareRootConf};
 
 /// Who reads a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

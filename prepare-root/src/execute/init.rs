@@ -4,7 +4,7 @@
 //! fails. Nothing would say so later: systemd is the first program that is read.
 
 use std::ffi::OsStr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::OFlags;
@@ -12,19 +12,35 @@ use rustix::io::Errno;
 use system::dir::{self, Kind};
 use system::tree;
 
-use crate::failure::InitError;
-use crate::program::{self, Needs, PAGE};
+use super::program::{self, Needs, PAGE};
+use super::stage::Stage;
+use crate::failed::cause::InitError;
 
 /// The kernel goes on to no more interpreters of scripts than this.
 const MOST_SCRIPTS: usize = 5;
 
-/// Reads the first program that can be executed in `root`, and what it needs first. Links are followed inside `root`. A program
-/// that is not there, or that lacks what it needs, is passed over, as systemd does; what should be said of that is returned.
+/// Reads what the boot will go on with. What does not stop the boot is warned of: where init is not `required`, only a disk that fails does.
 pub(super) fn require(
-    root: BorrowedFd<'_>,
+    stage: &Stage<'_>,
     named: Option<&str>,
     others: &[&'static str],
-) -> Result<Vec<InitError>, InitError> {
+    required: bool,
+) -> Result<(), InitError> {
+    let Some(root) = &stage.new_root else { return Ok(()) };
+    let warnings = match read_first(root.as_fd(), named, others) {
+        Ok(passed_over) => passed_over,
+        Err(error) if !required && !error.is_of_the_disk() => vec![error],
+        Err(error) => return Err(error),
+    };
+    for warning in warnings {
+        log::warn!("the deployment /{}: {warning}", stage.deployment.path);
+    }
+    Ok(())
+}
+
+/// Reads the first program that can be executed in `root`, and what it needs first. Links are followed inside `root`. A program
+/// that is not there, or that lacks what it needs, is passed over, as systemd does; what should be said of that is returned.
+fn read_first(root: BorrowedFd<'_>, named: Option<&str>, others: &[&'static str]) -> Result<Vec<InitError>, InitError> {
     let mut passed_over = Vec::new();
     for path in named.into_iter().chain(others.iter().copied()) {
         match require_program(root, path.as_bytes()) {

@@ -1,7 +1,7 @@
 //! What the boot goes on with in the new root.
 
-use crate::facts::Situation;
-use crate::step::Step;
+use super::step::Step;
+use crate::facts::Caller;
 
 /// What this program executes as PID 1, and a script usually does.
 pub(super) const INIT: &str = "/sbin/init";
@@ -16,16 +16,16 @@ const FALLBACKS: [&str; 3] = ["/etc/init", "/bin/init", "/bin/sh"];
 const OUR_NAME: &str = "ostree-prepare-root";
 
 /// The step that reads it. `argument` is the value of `init=`, which counts where something else than this program executes init.
-pub(super) fn require(situation: Situation, argument: Option<String>, sealed: bool) -> Step {
+pub(super) fn require(caller: Caller, argument: Option<String>, sealed: bool) -> Step {
     let ours = |path: &String| path.rsplit('/').next() == Some(OUR_NAME);
     let named = argument.filter(|path| path.starts_with('/') && !ours(path));
     let [usr, lib] = SYSTEMD;
-    let before_fallbacks = match (situation, &named) {
-        (Situation::Pid1, _) => return Step::RequireInit { named: None, others: vec![INIT], required: true, sealed },
-        (Situation::Systemd, None) => [usr, lib, INIT],
-        (Situation::Systemd, Some(_)) | (Situation::Script, _) => [INIT, usr, lib],
+    let before_fallbacks = match (caller, &named) {
+        (Caller::Pid1, _) => return Step::RequireInit { named: None, others: vec![INIT], required: true, sealed },
+        (Caller::Systemd, None) => [usr, lib, INIT],
+        (Caller::Systemd, Some(_)) | (Caller::Script, _) => [INIT, usr, lib],
     };
     let others = before_fallbacks.into_iter().chain(FALLBACKS).collect();
     // A script can execute what it likes.
-    Step::RequireInit { named, others, required: situation != Situation::Script, sealed }
+    Step::RequireInit { named, others, required: caller != Caller::Script, sealed }
 }

@@ -6,11 +6,10 @@ use std::path::Path;
 use ostree_formats::prepare_root_conf::{ComposefsMode, KernelArgumentPolicy, Parsed, PrepareRootConf};
 use system::{Context, dir};
 
-use crate::composefs::{self, Decision};
-use crate::config;
-use crate::failure::Cause;
-
-use super::Finding;
+use super::finding::Finding;
+use crate::failed::cause::Cause;
+use crate::plan::composefs::{self, Decision};
+use crate::read::config;
 
 /// What the system here demands: in an initramfs what counts there, else what the next one is to be measured by.
 #[derive(Debug, Clone)]

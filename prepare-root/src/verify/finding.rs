@@ -5,14 +5,13 @@ use ostree_formats::prepare_root_conf::ConfError;
 use rustix::io::Errno;
 use system::SystemError;
 
-use crate::composefs::{ComposefsError, IMAGE};
-use crate::facts::Lack;
-use crate::plan::PlanError;
-use crate::signature::VerifyError;
-
 use super::content;
 use super::image_objects::ListError;
 use super::object::ObjectFault;
+use crate::facts::{IMAGE, Lack};
+use crate::plan::PlanError;
+use crate::plan::composefs::ComposefsError;
+use crate::read::commit_signature::VerifyError;
 
 /// Why a deployment is not good.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use system::dir::{self, Kind};
 use system::{tree, xattr};
 
-use crate::facts::Found;
+use crate::facts::PathKind;
 
 /// One object, and the first file that needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) enum ListError {
     #[error("/{path} in it has a digest that is not SHA-256", path = .0.display())]
     OtherDigest(PathBuf),
     #[error("/{path} in it is {found}, and its directory says otherwise", path = .0.display(), found = .1.describe())]
-    OtherKind(PathBuf, Found),
+    OtherKind(PathBuf, PathKind),
     #[error("there are more names in it than it has room for, or than any system has")]
     TooMany,
 }
@@ -95,7 +95,7 @@ pub(crate) fn list(image: impl AsFd, size: u64) -> Result<Vec<ImageObject>, List
 }
 
 /// `/ab/cdef….file`, below the directory of objects.
-fn object(path: &Path, redirect: Option<Vec<u8>>) -> Result<Checksum, ListError> {
+pub(crate) fn object(path: &Path, redirect: Option<Vec<u8>>) -> Result<Checksum, ListError> {
     let text = String::from_utf8_lossy(&redirect.unwrap_or_default()).into_owned();
     let parts = text.strip_prefix('/').and_then(|rest| rest.strip_suffix(".file")?.split_once('/'));
     let name =
@@ -103,7 +103,7 @@ fn object(path: &Path, redirect: Option<Vec<u8>>) -> Result<Checksum, ListError>
     name.and_then(|name| name.parse().ok()).ok_or_else(|| ListError::NoObject(path.to_owned(), format!("{text:?}")))
 }
 
-fn digest(path: &Path, metacopy: &[u8]) -> Result<Option<[u8; 32]>, ListError> {
+pub(crate) fn digest(path: &Path, metacopy: &[u8]) -> Result<Option<[u8; 32]>, ListError> {
     match metacopy {
         [] => Ok(None),
         [METACOPY_VERSION, length, METACOPY_FLAGS, METACOPY_SHA256, digest @ ..]

@@ -4,26 +4,28 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use ostree_formats::cmdline::{Asked, BootTarget};
+use ostree_formats::cmdline::{BootTarget, TargetSource};
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::prepare_root_conf::ComposefsMode;
 use ostree_formats::repo_config;
 use rustix::io::Errno;
 use system::{Context, SystemError, dir, image};
 
-use crate::composefs::{Decision, IMAGE};
-use crate::config;
-use crate::facts::{Facts, Found, ImageFacts, Lack, Seal, SignatureFacts, Situation};
-use crate::lookup::Deployment;
-use crate::physical_root::{PhysicalRoot, REPO_CONFIG, REPO_CONFIG_LIMIT};
+use crate::facts::{Caller, Facts, IMAGE, ImageFacts, Lack, PathKind, REPO_CONFIG, Seal, SignatureFacts};
+use crate::plan::composefs::Decision;
 use crate::plan::{self, Resolved};
-use crate::signature::{self, VerifyError};
+use crate::read::commit_signature::{self, VerifyError};
+use crate::read::config;
+use crate::read::deployment::Deployment;
+use crate::read::facts::{REPO_CONFIG_LIMIT, facts};
+use crate::read::physical_root::PhysicalRoot;
 
 use super::all_objects::{self, Checked};
 use super::content;
 use super::demand::Demand;
-use super::object::Rule;
-use super::{Finding, OBJECTS, image_objects};
+use super::finding::Finding;
+use super::image_objects;
+use super::object::{OBJECTS, Rule};
 
 /// Names and modes of a million files have some 200 MB. A sparse file can be of any size.
 const LARGEST_IMAGE: u64 = 4 << 30;
@@ -40,7 +42,7 @@ pub(crate) fn judge(physical: &PhysicalRoot, path: &DeploymentPath, demand: &Dem
         return Err(Finding::NotEnabled);
     }
     let found = deployment.open_image().context("open", &of_image)?;
-    if found == Found::Nothing && decision.mode == ComposefsMode::Maybe {
+    if found == PathKind::Nothing && decision.mode == ComposefsMode::Maybe {
         return Err(Finding::NoImage);
     }
     let seal = deployment.seal_of_image().context("measure", &of_image)?;
@@ -48,13 +50,13 @@ pub(crate) fn judge(physical: &PhysicalRoot, path: &DeploymentPath, demand: &Dem
     let by_commit = if signature.is_none() { digest_of_commit(physical, path)? } else { None };
 
     let image = ImageFacts { found, seal };
-    let asked_for = BootTarget { path: shown.clone(), asked: Asked::Ostree, argument: String::new() };
+    let asked_for = BootTarget { path: shown.clone(), source: TargetSource::Ostree, argument: String::new() };
     let root = (image, signature);
-    let facts = physical.facts(Situation::Systemd, &deployment, &own.conf, decision.mode, root, &asked_for)?;
+    let facts = facts(physical, Caller::Systemd, &deployment, &own.conf, decision.mode, root, &asked_for)?;
     let facts = as_finalized(facts, &deployment).context("look at", format_args!("{shown}/usr/etc"))?;
     let resolved = Resolved { asked_for, recovery: None, init: None, warning: None };
     plan::plan(&own.conf, decision.clone(), resolved, &facts)?;
-    if facts.deployment.hotfix_work != Found::Nothing && facts.signature.is_none() {
+    if facts.deployment.hotfix_work != PathKind::Nothing && facts.signature.is_none() {
         return Err(Finding::Hotfix);
     }
     let vouched = vouched(&facts, by_commit.as_deref())?;
@@ -92,12 +94,12 @@ fn verified(
     }
     let root = dir::open_root(Path::new("/"))
         .map_err(|reason| VerifyError::KeysUnreadable { path: keys.to_owned(), reason })?;
-    Ok(Some(signature::verify(physical, path, root.as_fd(), keys)?))
+    Ok(Some(commit_signature::verify(physical, path, root.as_fd(), keys)?))
 }
 
 /// What the commit says of its image. A boot that demands no signature does not look at it, so it may be gone.
 fn digest_of_commit(physical: &PhysicalRoot, path: &DeploymentPath) -> Result<Option<Vec<u8>>, Finding> {
-    match signature::commit(physical, &path.id.commit) {
+    match commit_signature::commit(physical, &path.id.commit) {
         Ok(commit) => Ok(commit.composefs_digest),
         Err(VerifyError::CommitUnreadable { reason: Errno::NOENT | Errno::FBIG, .. }) => Ok(None),
         Err(error) => Err(error.into()),
@@ -107,10 +109,10 @@ fn digest_of_commit(physical: &PhysicalRoot, path: &DeploymentPath) -> Result<Op
 /// A deployment that is staged may have no `/etc` yet: finalization makes it of the tree's own.
 fn as_finalized(facts: Facts, deployment: &Deployment) -> Result<Facts, Errno> {
     let mut facts = facts;
-    if facts.deployment.etc == Found::Nothing
+    if facts.deployment.etc == PathKind::Nothing
         && dir::if_there(dir::open_directory(&deployment.directory, "usr/etc"))?.is_some()
     {
-        facts.deployment.etc = Found::Directory;
+        facts.deployment.etc = PathKind::Directory;
     }
     Ok(facts)
 }

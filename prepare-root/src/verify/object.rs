@@ -17,6 +17,9 @@ use system::xattr;
 use super::content;
 use super::image_objects::ImageObject;
 
+/// Where objects are, on the physical root.
+pub(super) const OBJECTS: &str = "ostree/repo/objects/";
+
 /// What is wrong with an object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ObjectFault {
@@ -86,7 +89,7 @@ pub(crate) enum Proof {
 /// crosses no mount.
 pub(crate) fn ask_for(objects: BorrowedFd<'_>, object: &ImageObject) -> Result<OwnedFd, ObjectFault> {
     let path = object.name.object("file");
-    let path = path.strip_prefix(super::OBJECTS).unwrap_or(&path);
+    let path = path.strip_prefix(OBJECTS).unwrap_or(&path);
     // What is in its place may be a fifo.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = dir::open_plainly(objects, path, flags).map_err(|reason| match reason {

@@ -10,7 +10,7 @@
 //! commit CHECKSUM VERSION    a commit object
 //! rm PATH                    with all that is in it
 //! booted PATH                the deployment that runs
-//! target|bootcsum|merge|kargs|overlay|extra VALUE      what is staged; - is none
+//! target|bootcsum|merge|kargs|overlay|extra VALUE      what is staged; - is none; | stands between kernel arguments
 //! separate-boot | used | option NAME
 //! # a comment
 //! ```
@@ -71,7 +71,7 @@ impl Disk {
                 bootcsum: self.value("bootcsum").unwrap().parse().unwrap(),
             },
             merge_deployment: self.value("merge").map(|path| path.parse().unwrap()),
-            kargs: self.value("kargs").map(|words| words.split(' ').map(str::to_owned).collect()),
+            kargs: self.value("kargs").map(|words| words.split('|').map(str::to_owned).collect()),
             overlay_initrds: self.values("overlay").map(|checksum| checksum.parse().unwrap()).collect(),
             bootconfig_extra: extra.map(|(key, value)| (key.to_owned(), value.to_owned())).collect::<BTreeMap<_, _>>(),
             locked: false,

@@ -1,0 +1,146 @@
+//! What is true of this crate's parsers, whatever the bytes. Not in the shipped program.
+
+use std::collections::BTreeSet;
+
+use boot_list::plan::foreign::{self, Kept};
+use ostree_formats::bootlink::Bootlink;
+use ostree_formats::deployment::{DeploymentId, DeploymentPath};
+use ostree_sysroot::boot_names::{is_kernel_directory, is_prepared, prepared};
+use ostree_sysroot::compared_files::ComparedFiles;
+use ostree_sysroot::foreign_file::{ForeignEntry, ForeignFile, LoaderPath};
+use ostree_sysroot::sysroot::deployments_in;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use system::dir::Kind;
+
+use crate::etc_merge::before;
+use crate::execute::failure_stamp;
+use crate::handover;
+use crate::program::PROGRAM;
+use crate::read::run_directory::ResumeRecord;
+use crate::read::unit_drop_ins::{self, UnitFile};
+use crate::tell::disk_activity;
+
+/// The list of what `/etc` was: it is written as it was read, and no path leaves `/etc`.
+pub fn etc_before(bytes: &[u8]) {
+    let Some(list) = before::from_bytes(bytes) else { return };
+    assert_eq!(before::to_bytes(&list), bytes);
+    assert!(before::not_saved(&list) <= list.len());
+    for path in before::paths(&list) {
+        let relative = path.relative().to_string_lossy().into_owned();
+        assert!(relative == "." || relative.split('/').all(|name| !matches!(name, "" | "." | "..")));
+        assert!(!path.to_string().contains(char::is_control));
+    }
+}
+
+/// The records in `/run/ostree`: what is read is read again as it is written.
+pub fn records(bytes: &[u8]) {
+    is_written_as_read::<ResumeRecord>(bytes);
+    is_written_as_read::<ComparedFiles>(bytes);
+    if let Ok(record) = serde_json::from_slice::<ResumeRecord>(bytes) {
+        let deployments = deployments_in(&record.before);
+        assert!(deployments.iter().all(|path| record.before.contains(&path.to_string())));
+    }
+}
+
+fn is_written_as_read<T: Serialize + DeserializeOwned + PartialEq>(bytes: &[u8]) {
+    let Ok(value) = serde_json::from_slice::<T>(bytes) else { return };
+    let written = serde_json::to_vec(&value).unwrap_or_default();
+    assert!(serde_json::from_slice::<T>(&written).is_ok_and(|again| again == value));
+}
+
+/// The stamp in `/boot`: the deployment that it is about stands in it.
+pub fn stamp(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Some(target) = failure_stamp::target(&text) {
+        assert!(text.contains(&target.to_string()));
+    }
+}
+
+/// bootupd's state, and `/etc/selinux/config`.
+pub fn boot_and_policy(bytes: &[u8]) {
+    let _ = handover::says_static_configs(bytes);
+    let text = String::from_utf8_lossy(bytes);
+    for key in ["SELINUX", "SELINUXTYPE"] {
+        if let Some(value) = handover::selinux_setting(&text, key) {
+            assert!(value.trim() == value && text.contains(value));
+        }
+    }
+}
+
+/// Units and drop-ins, NUL bytes between them. A last drop-in that says all anew makes everything before it irrelevant.
+pub fn unit_drop_ins(bytes: &[u8]) {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let file = |(number, bytes)| UnitFile { path: format!("/{number:02}.conf"), text: text(bytes) };
+    // As many as a unit may have, and not one for each byte.
+    let mut files: Vec<UnitFile> = (0..).zip(bytes.splitn(20, |byte| *byte == 0)).map(file).collect();
+    for (unit, key) in unit_drop_ins::UNITS {
+        let findings = unit_drop_ins::findings(unit, key, &files);
+        let told: usize = findings.iter().map(String::len).sum();
+        assert!(told <= 64 * bytes.len() + 1000, "{told} bytes are told");
+    }
+    files.push(UnitFile { path: "/last.conf".to_owned(), text: String::new() });
+    for (unit, key) in unit_drop_ins::UNITS {
+        if let Some(last) = files.last_mut() {
+            last.text = format!("[Service]\n{key}=\n{key}=/usr/lib/ostree/{}\n", PROGRAM);
+        }
+        let findings = unit_drop_ins::findings(unit, key, &files);
+        assert!(!findings.iter().any(|finding| finding.starts_with("no drop-in")), "{findings:?}");
+    }
+}
+
+/// The name of a directory in `/boot/ostree`.
+pub fn directory_name(text: &str) {
+    if is_kernel_directory(text) {
+        assert!(!is_prepared(text) && is_prepared(&prepared(text)));
+    }
+}
+
+/// A mount table: what is mounted somewhere is one line of it.
+pub fn mount_table(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for place in ["/sysroot", "/boot"] {
+        if let Some((numbers, source)) = disk_activity::mounted_at(&text, place) {
+            assert!(text.lines().any(|line| line.contains(numbers) && line.contains(source)));
+        }
+    }
+}
+
+/// An entry that libostree did not write. It is kept as it is while its boot link stays; with another one, only that changes.
+pub fn foreign_entry(bytes: &[u8]) {
+    let mut entry = ForeignEntry::of(bytes.to_vec());
+    entry.add_names_in(bytes);
+    let Some(link) = entry.bootlink() else { return };
+    let deployment = DeploymentPath {
+        stateroot: link.stateroot.clone(),
+        id: DeploymentId { commit: checksum_of(&link), deployserial: 0 },
+    };
+    entry.leads_to = Some((link.clone(), deployment));
+    let path = LoaderPath::entry(b"foreign.conf".to_vec());
+    let foreign = [ForeignFile { path, kind: Kind::File, entry: Some(entry) }];
+    let fate = |new: Option<Bootlink>| foreign::decide(&foreign, |_| new.clone(), |_| false);
+    assert!(matches!(fate(Some(link.clone())).kept.as_slice(), [Kept::AsItIs { .. }]));
+    assert_eq!(fate(None).dropped.len(), 1);
+    let new = link.under_other_bootversion();
+    let fate = fate(Some(new.clone()));
+    let [Kept::Relinked { content, .. }] = fate.kept.as_slice() else { unreachable!("not relinked: {fate:?}") };
+    assert_eq!(content.len(), bytes.len());
+    // Of other bytes the text shows a sign that stands for them, which no name on the disk has.
+    if std::str::from_utf8(bytes).is_ok() {
+        assert_eq!(ForeignEntry::of(content.clone()).bootlink(), Some(new));
+    }
+}
+
+fn checksum_of(link: &Bootlink) -> ostree_formats::deployment::Checksum {
+    let text = link.bootcsum.as_str().parse();
+    text.unwrap_or_else(|_| unreachable!("a bootcsum is a checksum"))
+}
+
+/// The names that entries of others name in `/boot/ostree`: none has a separator in it.
+pub fn names_in_boot(bytes: &[u8]) {
+    let mut entry = ForeignEntry::of(bytes.to_vec());
+    entry.add_names_in(bytes);
+    let names: BTreeSet<String> = entry.names.iter().cloned().collect();
+    let separates = |character: char| character.is_whitespace() || matches!(character, '"' | '\'');
+    assert!(names.iter().all(|name| !name.contains(separates) && name.matches('/').count() <= 1));
+}

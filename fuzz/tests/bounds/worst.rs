@@ -1,0 +1,175 @@
+//! Inputs of 1 MiB as nobody would write them.
+
+use std::io;
+
+use fuzz::corpus;
+use fuzz::targets::Target;
+
+use crate::{SIZE, variants};
+
+/// For one target, each with a name.
+pub(crate) fn inputs(target: &Target) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut inputs: Vec<(String, Vec<u8>)> = Vec::new();
+    // The largest real file, over and over.
+    let largest = corpus::inputs(target)?.into_iter().max_by_key(|(_, bytes)| bytes.len());
+    inputs.extend(largest.map(|(name, bytes)| (format!("{name} again and again"), repeated(&bytes))));
+    inputs.extend(
+        pieces(target.name)
+            .iter()
+            .map(|piece| (format!("{:?} again and again", String::from_utf8_lossy(piece)), repeated(piece))),
+    );
+    inputs.extend(texts(target.name).into_iter().map(|text| (text.chars().take(40).collect(), text.into_bytes())));
+    inputs.extend(variants::inputs(target.name));
+    Ok(inputs)
+}
+
+fn repeated(piece: &[u8]) -> Vec<u8> {
+    piece.repeat((SIZE / piece.len().max(1)).max(1))
+}
+
+/// Lines or words that `piece` makes of a number.
+fn numbered(piece: impl Fn(usize) -> String) -> String {
+    let mut text = String::with_capacity(SIZE + 100);
+    for number in 0.. {
+        text.push_str(&piece(number));
+        if text.len() >= SIZE {
+            break;
+        }
+    }
+    text
+}
+
+fn long(piece: &str) -> String {
+    piece.repeat(SIZE / piece.len())
+}
+
+/// What is repeated.
+fn pieces(target: &str) -> &'static [&'static [u8]] {
+    match target {
+        "boot-entry" | "foreign-entry" => &[
+            b"options a\n",
+            b"initrd /i\n",
+            b"a\n",
+            b"\xe2\x80\xa8",
+            b"\n",
+            b"#\n",
+            b"a\r",
+            b"ostree/",
+            b"linux /ostree/a\n",
+            b"options ostree=/ostree/boot.1/os/",
+        ],
+        "kernel-arguments" | "kernel-command-line" => &[
+            b"ostree=/x ",
+            b"ostree ",
+            b"x=y ",
+            b"\"",
+            b"\" ",
+            b"x=\"a b\" ",
+            b" ",
+            b"-- ",
+            b"---",
+            b"androidboot ",
+            b"androidboot_slot-suffix=_a ",
+            b"ostree-prepare-root.composefs ",
+            b"a ",
+            b"\xff",
+        ],
+        "key-file" | "origin" | "prepare-root-conf" | "repo-config" => &[
+            b"[sysroot]\nreadonly=true\n",
+            b"[sysroot]\nreadonly=true\nreadonly=false\n",
+            b"[etc]\n",
+            b"\n",
+            b"# \r\n",
+            b"[",
+            b"[a]",
+            b"[a]\n",
+            b"[a]\na=\n",
+            b"[boot]\nmout=yes\n",
+            b"[core]\nmode=bare\n[origin]\nrefspec=a\n",
+            b"\0",
+        ],
+        "mountinfo" => &[
+            b"36 25 0:31 / /a rw shared:1 - ext4 /dev/x rw\n",
+            b"36 25 0:31 / /a rw ",
+            b"\\040",
+            b" ",
+            b"1 1 0 / /  -   \n",
+            b"\n",
+        ],
+        "os-release" => &[b"PRETTY_NAME=x\n", b"ID=\"\n", b"'", b"ID=\\", b"\n", b"ID='a'\"b\""],
+        "fstab" => &[b"a /var/ b\n", b" ", b"/", b"a /\n", b"#\n"],
+        "names" => &[b"/", b"a/", b"../", b"0", b"9", b"ostree-", b"-", b".prepared", b"\0"],
+        "public-keys" => &[b"\n", b"A", b"AAAA\n", b" \r\n", b"iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb84SIAbQPb1w=\n"],
+        "etc-before" => &[b"aa\0", b"aa/", b"a.\0", b"\0", b"a\xff\0"],
+        "records" | "boot-and-policy" => {
+            &[b"[", b"[[],", b"{\"a\":", b"0,", b"\"", b"\\u0000", b"SELINUX\n", b"SELINUXTYPE=\n"]
+        }
+        "stamp" => &[b"finalizing ", b"/", b" "],
+        "unit-drop-ins" => &[b"[Service]\n", b"ExecStop=\n", b"\\\n", b"\0", b"[Service]\nExecStop=a\nExecStop=\n\0"],
+        "version-order" => &[b"0", b"9", b"a1", b"\0"],
+        "program" => &[b"#!/", b"\x7fELF", b" "],
+        "image-object" => &[b"/", b"\0", b".file"],
+        _ => &[b"\0", b"\xff", b"a"],
+    }
+}
+
+/// Other texts.
+fn texts(target: &str) -> Vec<String> {
+    let in_service = |lines: &str| format!("[Service]\n{}", long(lines));
+    match target {
+        "boot-entry" | "foreign-entry" => vec![
+            numbered(|n| format!("k{n} v\n")),
+            format!("options {}", long(" ")),
+            format!("options {}", long("a\r")),
+            numbered(|n| format!("linux /ostree/os-{n}/v\n")),
+            format!("options ostree=/ostree/boot.0/os/{}/0 {}", "a".repeat(64), long("ostree/boot.0/os/")),
+        ],
+        "kernel-arguments" | "kernel-command-line" => {
+            vec![numbered(|n| format!("rd.shell{n}=1 ")), long("x").replacen('x', "\"", 1)]
+        }
+        "key-file" | "origin" | "prepare-root-conf" | "repo-config" => vec![
+            numbered(|n| format!("[g{n}]\na=b\n")),
+            numbered(|n| format!("[{}]\nk{n}=v\n", if n % 2 == 0 { "sysroot" } else { "origin" })),
+            format!("[sysroot]\n{}=v\n", long("k")),
+            format!("[{}]\n", long("g")),
+            format!("[core]\nmode={}\n", long("v")),
+            format!("[sysroot]\n{}", long(" ")),
+            format!("[a]\nk{}", long("[")),
+            format!("[sysroot]\nbls-append-except-default={}\n", numbered(|n| format!("k{n}=v;"))),
+            format!("[sysroot]\nbls-append-except-default={}\n", long("k=v;")),
+            format!("[sysroot]\nbls-append-except-default={}\n", long("\\;")),
+            numbered(|n| format!("{:06}.conf\0", n * 7919 % 1_000_003)),
+        ],
+        "mountinfo" => vec![format!("1 2 0:3 / /{} rw - x y z\n", long("\\134"))],
+        "os-release" => vec![format!("PRETTY_NAME=\"{}", long("\\\"")), format!("ID={}", long("'"))],
+        "names" => vec![
+            format!("ostree-{}.conf", long("+1")),
+            format!("ostree-{}.conf", long("1")),
+            format!("ostree/boot.0/{}", long("x/")),
+            format!("ostree/deploy/os/deploy/{}", long("a.")),
+            format!("a\0{}", long("a/../")),
+        ],
+        "version-order" => {
+            let half = |digit: &str| digit.repeat(SIZE / 2 - 1);
+            vec![format!("{}\0{}", half("9"), half("9")), format!("{}\0{}0", half("0"), half("0"))]
+        }
+        "records" => vec![
+            format!("{{\"before\":\"\",\"after\":[{}\"\"],\"booted\":\"\"}}", long("\"\",")),
+            format!("{{\"before\":\"{}\",\"after\":[],\"booted\":\"\"}}", long("a ")),
+            format!("[{}{{\"directory\":\"\",\"files\":[]}}]", long("{\"directory\":\"\",\"files\":[]},")),
+        ],
+        "boot-and-policy" => vec![
+            format!("[{}0]", long("0,")),
+            format!("[{}0]", long("[],")),
+            format!("{{{}\"static-configs\":1}}", numbered(|n| format!("\"{n}\":0,"))),
+        ],
+        "unit-drop-ins" => vec![
+            in_service("ExecStop=a\nExecStop=\n"),
+            in_service("ExecStop=a\n"),
+            format!("[Service]\nExecStop={}", long("\\\n")),
+            format!("{}\0{}", in_service("ExecStop=a\n"), "[Service]\nExecStop=\nExecStop=/ostree-finalize-staged\n"),
+            numbered(|n| format!("[Service]\nExecStop={n}\nExecStop=\n\0")),
+        ],
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,215 @@
+//! The story of a boot, from top to bottom.
+
+mod arguments;
+mod configuration;
+mod image;
+mod known;
+mod prepared_already;
+mod target;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use ostree_formats::cmdline::{BootTarget, TargetError};
+use ostree_formats::prepare_root_conf::PrepareRootConf;
+use system::dir;
+use system::proc::Proc;
+
+use crate::execute;
+use crate::execute::clean_up::clean_up_interrupted_run;
+use crate::facts::Caller;
+use crate::failed::cause::{Cause, Failure};
+use crate::plan::{self, MountPlan, Resolved, recovery};
+use crate::read;
+use crate::read::boot_link::LookupError;
+use crate::read::deployment::Deployment;
+use crate::read::mount_state::PreparedFor;
+use crate::read::physical_root::PhysicalRoot;
+use crate::read::running_system::{physical_root_of_running_system, prepared_already, root_of_running_system};
+
+use arguments::Arguments;
+use target::Target;
+
+pub(crate) use known::Known;
+
+/// What a boot is about.
+#[derive(Debug, Clone)]
+pub(crate) struct BootRequest {
+    pub(crate) sysroot: PathBuf,
+    pub(crate) cmdline: Option<OsString>,
+    pub(crate) caller: Caller,
+}
+
+/// A plan, or the news that none is needed.
+#[derive(Debug)]
+pub(crate) enum Planned {
+    /// With the physical root and the deployment that it is for.
+    Plan(Box<MountPlan>, PhysicalRoot, Deployment),
+    /// `sysroot` is the root of a deployment already.
+    PreparedAlready(PreparedFor),
+    /// This is no initramfs, but a system that runs; its root.
+    Running(String),
+}
+
+/// Why a plan is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Boot,
+    /// A directory will do, as of an image that was unpacked.
+    Show,
+}
+
+impl BootRequest {
+    /// Turns the physical root into the root of a deployment. As PID 1 it returns only to fail.
+    pub(crate) fn prepare(&self, known: &mut Known, init_arguments: &[OsString]) -> Result<(), Box<Failure>> {
+        self.try_to_prepare(known, init_arguments).map_err(|cause| {
+            Box::new(Failure {
+                cause,
+                caller: self.caller,
+                sysroot: self.sysroot.clone(),
+                asked_for: known.asked_for.clone(),
+            })
+        })
+    }
+
+    fn try_to_prepare(&self, known: &mut Known, init_arguments: &[OsString]) -> Result<(), Cause> {
+        clean_up_interrupted_run(&self.sysroot, self.caller)?;
+        let (plan, physical, deployment) = match self.plan(known, Purpose::Boot)? {
+            Planned::Plan(plan, physical, deployment) => (plan, physical, deployment),
+            Planned::PreparedAlready(prepared) => {
+                log::info!("{} is prepared already, for {prepared}: nothing to do", self.sysroot.display());
+                return Ok(());
+            }
+            Planned::Running(root) => {
+                log::info!("this system is booted already, from {root}: nothing to do");
+                return Ok(());
+            }
+        };
+        for warning in &plan.warnings {
+            log::warn!("{warning}");
+        }
+        if self.caller == Caller::Script {
+            say_to_script(&physical.at.join(deployment.path.to_string()));
+        }
+        execute::execute(&plan, &physical, &deployment, init_arguments)?;
+        dir::leave_open((physical, deployment));
+        Ok(())
+    }
+
+    /// Says what that would do.
+    pub(crate) fn show(&self, known: &mut Known) -> Result<Planned, Cause> {
+        let request = BootRequest { sysroot: physical_root_of_running_system(&self.sysroot)?, ..self.clone() };
+        request.plan(known, Purpose::Show)
+    }
+
+    /// Everything up to the point where something would be done: only reads.
+    fn plan(&self, known: &mut Known, purpose: Purpose) -> Result<Planned, Cause> {
+        let proc = Proc::open()?;
+        let arguments = Arguments::read(&proc, self.cmdline.as_deref())?;
+        known.wants_shell = arguments.wants_shell;
+        let pid1 = self.caller == Caller::Pid1;
+        // As PID 1 the configuration is in the deployment, which is not known yet.
+        let early = if pid1 { None } else { Some(configuration::read(Path::new("/"), known)?) };
+        known.asked_for = arguments.asked_for.as_ref().ok().cloned();
+
+        let physical = PhysicalRoot::open(&self.sysroot, proc)?;
+        if let Some(nothing_to_do) = self.nothing_to_do(&physical, &arguments.asked_for, purpose)? {
+            return Ok(nothing_to_do);
+        }
+        // Where there is nothing to do, a faulty configuration is no reason to fail.
+        let early = early.map(|parsed| configuration::accept(parsed, known)).transpose()?;
+        if purpose == Purpose::Boot && !pid1 && physical.at == Path::new("/") {
+            return Err(Cause::SysrootIsRoot(self.sysroot.display().to_string()));
+        }
+
+        let before = early.clone().unwrap_or_default();
+        let target = find_target(&physical, &arguments, &before, purpose)?;
+        known.asked_for = Some(target.asked_for.clone());
+        let conf = match early {
+            Some(conf) => conf,
+            None => configuration_of_deployment(&target, &arguments, known)?,
+        };
+        let (plan, deployment) = self.plan_for(&physical, target, &conf, arguments)?;
+        Ok(Planned::Plan(Box::new(plan), physical, deployment))
+    }
+
+    /// Whether an earlier run has done it, or this is no initramfs.
+    fn nothing_to_do(
+        &self,
+        physical: &PhysicalRoot,
+        asked_for: &Result<BootTarget, TargetError>,
+        purpose: Purpose,
+    ) -> Result<Option<Planned>, Cause> {
+        if let Some(prepared) = prepared_already(physical)? {
+            if purpose == Purpose::Boot
+                && let Ok(asked_for) = asked_for
+            {
+                prepared_already::require_same(physical, &prepared, asked_for)?;
+            }
+            return Ok(Some(Planned::PreparedAlready(prepared)));
+        }
+        if purpose == Purpose::Show || self.caller == Caller::Pid1 {
+            return Ok(None);
+        }
+        Ok(root_of_running_system(&physical.proc)?.map(Planned::Running))
+    }
+
+    /// The plan for a deployment that was found.
+    fn plan_for(
+        &self,
+        physical: &PhysicalRoot,
+        target: Target,
+        conf: &PrepareRootConf,
+        arguments: Arguments,
+    ) -> Result<(MountPlan, Deployment), Cause> {
+        let asked_for = arguments.asked_for?;
+        let Target { mut deployment, asked_for: decided, recovery, warning } = target;
+        let composefs = image::decide(conf, arguments.composefs.as_deref(), self.caller, &deployment)?;
+        let signature =
+            image::signature_facts(physical, &deployment, &composefs, &conf.composefs_keypath, self.caller)?;
+        let root = (image::image_facts(&mut deployment, &composefs)?, signature);
+        let facts = read::facts::facts(physical, self.caller, &deployment, conf, composefs.mode, root, &asked_for)?;
+        let resolved = Resolved { asked_for: decided, recovery, init: arguments.init, warning };
+        let plan = plan::plan(conf, composefs, resolved, &facts)
+            .map_err(|error| Cause::Plan { deployment: deployment.path.clone(), error })?;
+        Ok((plan, deployment))
+    }
+}
+
+/// The deployment that is asked for, or the one that a missing boot link must have meant.
+fn find_target(
+    physical: &PhysicalRoot,
+    arguments: &Arguments,
+    conf: &PrepareRootConf,
+    purpose: Purpose,
+) -> Result<Target, Cause> {
+    let asked_for = arguments.asked_for.clone()?;
+    let may_recover = recovery::may_recover(conf, arguments.composefs.as_deref());
+    match target::find(physical, asked_for, arguments.otherwise.clone(), may_recover) {
+        Err(_) if purpose == Purpose::Boot && !physical.is_mounted()? => {
+            Err(Cause::NotMounted(physical.at.display().to_string()))
+        }
+        other => other,
+    }
+}
+
+/// As PID 1: a recovery that was found in between is given up again if that configuration forbids it.
+fn configuration_of_deployment(
+    target: &Target,
+    arguments: &Arguments,
+    known: &mut Known,
+) -> Result<PrepareRootConf, Cause> {
+    let conf = configuration::accept(read::config::load(&target.deployment.directory), known)?;
+    match &target.recovery {
+        Some(recovery) if !recovery::may_recover(&conf, arguments.composefs.as_deref()) => {
+            Err(LookupError::Missing(format!("/{}", recovery.missing)).into())
+        }
+        _ => Ok(conf),
+    }
+}
+
+/// Scripts of embedded systems read this line of libostree's.
+fn say_to_script(deployment: &Path) {
+    // A script that does not listen is no reason to stop the boot.
+    let _ = system::output::print(&format!("Resolved OSTree target to: {}\n", deployment.display()));
+}

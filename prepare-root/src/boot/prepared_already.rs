@@ -1,0 +1,37 @@
+//! A root that is prepared already: whether it is the one that is asked for.
+
+use ostree_formats::cmdline::BootTarget;
+use system::proc::Proc;
+
+use crate::failed::cause::Cause;
+use crate::read::boot_link::{self, LookupError};
+use crate::read::mount_state::PreparedFor;
+use crate::read::physical_root::PhysicalRoot;
+use crate::read::running_system::is_recorded;
+
+/// Who asks for another deployment than an earlier run prepared must not be told that all is well.
+pub(super) fn require_same(
+    physical: &PhysicalRoot,
+    prepared: &PreparedFor,
+    asked_for: &BootTarget,
+) -> Result<(), Cause> {
+    let inside = PhysicalRoot::open(&physical.at.join("sysroot"), Proc::open()?)?;
+    let asked = match boot_link::follow(&inside, &asked_for.path) {
+        Ok(asked) => asked,
+        Err(error @ LookupError::Other { .. }) => return Err(error.into()),
+        // The boot link is missing, or leads to nothing: the earlier run found another way.
+        Err(_) => return Ok(()),
+    };
+    let is_same = match prepared {
+        PreparedFor::Deployment(path) => asked.path == *path,
+        PreparedFor::Image => is_recorded(&asked)?,
+    };
+    if is_same {
+        return Ok(());
+    }
+    Err(Cause::PreparedForAnother {
+        sysroot: physical.at.display().to_string(),
+        prepared: prepared.to_string(),
+        asked: asked.path.to_string(),
+    })
+}

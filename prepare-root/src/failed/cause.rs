@@ -1,0 +1,115 @@
+//! Everything that can stop a boot.
+
+use std::path::PathBuf;
+
+use ostree_formats::cmdline::{BootTarget, TargetError};
+use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::prepare_root_conf::ConfError;
+use rustix::io::Errno;
+use system::SystemError;
+
+use crate::facts::Caller;
+use crate::plan::PlanError;
+use crate::plan::composefs::AtBootMenu;
+use crate::read::boot_link::LookupError;
+use crate::read::commit_signature::VerifyError;
+use crate::read::physical_root::PhysicalRootError;
+
+/// The one thing that stopped it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Cause {
+    #[error("{0}")]
+    Target(#[from] TargetError),
+    #[error("the configuration is unusable: {}", join(.0))]
+    Configuration(Vec<ConfError>),
+    #[error("nothing is mounted at {0}, where the root filesystem should be")]
+    NotMounted(String),
+    #[error("SYSROOT {0} leads to /, the root of this system, and no new root can be put there")]
+    SysrootIsRoot(String),
+    #[error("the filesystem at {0} is not the root of an OSTree system: it has no directory /ostree")]
+    NotOstree(String),
+    #[error("{0}")]
+    Lookup(#[from] LookupError),
+    #[error("there is no boot link {missing}, and several deployments have its kernel: {}", paths(.candidates))]
+    Ambiguous { missing: String, candidates: Vec<DeploymentPath> },
+    #[error(
+        "there is no boot link {missing}, and whether the deployment /{candidate} was meant is not known: {reason}"
+    )]
+    Unknown { missing: String, candidate: DeploymentPath, reason: Errno },
+    #[error("{sysroot} is prepared for {prepared} already, and /{asked} is asked for")]
+    PreparedForAnother { sysroot: String, prepared: String, asked: String },
+    #[error("the deployment {deployment} cannot be booted: {error}", deployment = format!("/{deployment}"))]
+    Plan { deployment: DeploymentPath, error: PlanError },
+    #[error("the deployment {deployment} cannot be verified: {error}", deployment = format!("/{deployment}"))]
+    Verify { deployment: DeploymentPath, error: Box<VerifyError> },
+    #[error("the composefs image of the deployment {deployment} cannot be mounted: {error}", deployment = format!("/{deployment}"))]
+    Image { deployment: DeploymentPath, error: Box<SystemError>, at_boot_menu: AtBootMenu },
+    #[error("the hotfix of /usr in the deployment {deployment} cannot be mounted: {error}", deployment = format!("/{deployment}"))]
+    Hotfix { deployment: DeploymentPath, error: Box<SystemError> },
+    #[error("the deployment {deployment} would not boot: {error}", deployment = format!("/{deployment}"))]
+    Init {
+        deployment: DeploymentPath,
+        error: InitError,
+        /// Only files that are sealed with fs-verity can be read.
+        sealed: bool,
+        at_boot_menu: AtBootMenu,
+    },
+    #[error("{0}")]
+    System(#[from] SystemError),
+    #[error("cannot execute {init}: {reason}")]
+    Exec { init: &'static str, reason: Errno },
+}
+
+impl From<PhysicalRootError> for Cause {
+    fn from(error: PhysicalRootError) -> Cause {
+        match error {
+            PhysicalRootError::NotMounted(at) => Cause::NotMounted(at),
+            PhysicalRootError::System(error) => Cause::System(error),
+        }
+    }
+}
+
+/// Why the new root has nothing that the boot could go on with. Paths are those in the new root.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InitError {
+    #[error("it has no init: none of the files {} is there", .0.join(", "))]
+    Missing(Vec<String>),
+    #[error("init={path} cannot be read: {reason}; systemd refuses such an init=, so correct it at the boot menu")]
+    Named { path: String, reason: Errno },
+    #[error("{path}{} cannot be read: {reason}", because_of(.needed_by))]
+    Unreadable { path: String, needed_by: Option<String>, reason: Errno },
+}
+
+impl InitError {
+    /// Only a part of the tree is missing: another program may do.
+    pub(crate) fn is_absence(&self) -> bool {
+        !matches!(self, Self::Unreadable { reason, .. } if !matches!(*reason, Errno::NOENT | Errno::LOOP))
+    }
+
+    /// Reading failed, whatever program is executed.
+    pub(crate) fn is_of_the_disk(&self) -> bool {
+        matches!(self, Self::Unreadable { reason: Errno::IO, .. })
+    }
+}
+
+fn because_of(program: &Option<String>) -> String {
+    program.as_ref().map(|program| format!(", which {program} needs,")).unwrap_or_default()
+}
+
+fn paths(deployments: &[DeploymentPath]) -> String {
+    deployments.iter().map(|path| format!("/{path}")).collect::<Vec<_>>().join("; ")
+}
+
+fn join<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// A boot that failed, with what was known by then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) cause: Cause,
+    pub(crate) caller: Caller,
+    pub(crate) sysroot: PathBuf,
+    /// `None` when the command line did not tell.
+    pub(crate) asked_for: Option<BootTarget>,
+}

@@ -1,0 +1,137 @@
+//! What to do after a failed boot.
+
+use rustix::io::Errno;
+use system::shell::quoted;
+
+use super::advice::{DEPLOY_AGAIN, OTHER_ENTRY, WITHOUT_IMAGE, with_drivers};
+use super::{configuration, deployment, elsewhere, init};
+use crate::facts::{Caller, Lack};
+use crate::failed::cause::{Cause, Failure};
+use crate::failed::survey::Survey;
+use crate::plan::PlanError;
+use crate::plan::composefs::{AtBootMenu, ComposefsError};
+use crate::read::boot_link::LookupError;
+use crate::read::commit_signature::VerifyError;
+
+/// One line each.
+pub(super) fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
+    let mut actions = about_cause(failure);
+    let by_hand = failure.caller != Caller::Pid1;
+    if by_hand && is_about_an_image(&failure.cause) {
+        let shown = failure.sysroot.display().to_string();
+        let sysroot = quoted(&shown);
+        actions
+            .push(format!("see which deployments are whole: /usr/lib/ostree/ostree-prepare-root --verify {sysroot}"));
+    }
+    actions.extend(elsewhere::actions(failure, survey));
+    actions
+}
+
+/// What ends that cause.
+fn about_cause(failure: &Failure) -> Vec<String> {
+    let sysroot = failure.sysroot.display().to_string();
+    let mut actions = Vec::new();
+    match &failure.cause {
+        Cause::NotMounted(_) | Cause::NotOstree(_) => {
+            actions.push(
+                "compare root= in `cat /proc/cmdline` with `blkid`, or see `systemctl status sysroot.mount`".to_owned(),
+            );
+        }
+        Cause::Configuration(errors) => actions.extend(configuration::correct(errors, failure.caller)),
+        Cause::Plan { error: PlanError::Composefs(error), .. } => {
+            match configuration::about_argument(error, failure.caller) {
+                None => {
+                    actions.push(about_image(error).to_owned());
+                    actions.extend(deployment::without_image(error).map(str::to_owned));
+                }
+                Some(line) => actions.push(line.to_owned()),
+            }
+        }
+        Cause::Verify { error, .. } => actions.push(about_signature(error, failure.caller).to_owned()),
+        Cause::Plan { error: PlanError::HotfixWithoutUpper | PlanError::HotfixWork, deployment } => {
+            actions.push(deployment::give_up_hotfix(&sysroot, deployment));
+        }
+        Cause::Hotfix { deployment, error } => {
+            if error.reason == Errno::NODEV {
+                actions.push(with_drivers(failure.caller, "overlay"));
+            }
+            actions.push(deployment::give_up_hotfix(&sysroot, deployment));
+        }
+        Cause::Plan { error: PlanError::Incomplete { name, .. }, .. } => {
+            actions.push(deployment::incomplete(name).to_owned());
+        }
+        Cause::Init { error, sealed, at_boot_menu, .. } => {
+            actions.extend(init::what_to_do(error, *sealed, *at_boot_menu).into_iter().map(str::to_owned));
+        }
+        Cause::Lookup(LookupError::NotADeployment { .. }) => {
+            actions.push("boot another entry, and deploy the commit with `ostree admin deploy`".to_owned());
+        }
+        Cause::PreparedForAnother { .. } => actions.push("reboot, and choose that entry at the boot menu".to_owned()),
+        Cause::Image { error, .. } if error.reason == Errno::NODEV => {
+            actions.push(with_drivers(failure.caller, "erofs overlay loop"));
+        }
+        Cause::Image { error, at_boot_menu, .. } if error.reason == Errno::OPNOTSUPP => {
+            actions.push("boot an entry with a newer kernel".to_owned());
+            if *at_boot_menu == AtBootMenu::SwitchOff {
+                actions.push(WITHOUT_IMAGE.to_owned());
+            }
+        }
+        Cause::System(error) if error.reason == Errno::NODEV => {
+            actions.push(with_drivers(failure.caller, "overlay"));
+        }
+        _ => {}
+    }
+    actions
+}
+
+fn about_image(error: &ComposefsError) -> &'static str {
+    match error {
+        ComposefsError::BadArgument(_)
+        | ComposefsError::Weaker { .. }
+        | ComposefsError::SignedWithoutInitramfs { .. }
+        | ComposefsError::TransientWithoutComposefs { .. } => OTHER_ENTRY,
+        ComposefsError::NoVerity { lack: Lack::Kernel, .. } => "boot an entry whose kernel has it (CONFIG_FS_VERITY)",
+        ComposefsError::NotSealed { .. } | ComposefsError::NoVerity { .. } => {
+            "boot an older entry, set ex-integrity.fsverity=yes in ostree/repo/config, on ext4 with the feature `verity`, run \
+             `ostree admin post-copy`, and deploy again"
+        }
+        ComposefsError::NoImage { .. }
+        | ComposefsError::TransientWithoutImage(_)
+        | ComposefsError::NotAFile { .. }
+        | ComposefsError::OtherAlgorithm(_)
+        | ComposefsError::NotVerified { .. }
+        | ComposefsError::WrongDigest { .. } => DEPLOY_AGAIN,
+    }
+}
+
+fn about_signature(error: &VerifyError, caller: Caller) -> &'static str {
+    match error {
+        VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } if caller == Caller::Pid1 => {
+            "boot an older entry and deploy a tree with the file of keys (/usr/lib/ostree/ostree-prepare-root --check-config)"
+        }
+        VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } => {
+            "boot an older entry and rebuild this initramfs with the file of keys (/usr/lib/ostree/ostree-prepare-root --check-config)"
+        }
+        VerifyError::NoMetadata { .. }
+        | VerifyError::NoMetadataOfParent { .. }
+        | VerifyError::Signature { .. }
+        | VerifyError::NoDigest { .. }
+        | VerifyError::DigestLength { .. } => {
+            "boot an older entry; whoever makes the commits has to sign this one, with a key that is trusted here"
+        }
+        _ => DEPLOY_AGAIN,
+    }
+}
+
+/// Whether `--verify` could tell of another deployment that it boots.
+fn is_about_an_image(cause: &Cause) -> bool {
+    match cause {
+        Cause::Verify { .. } => true,
+        // What a kernel lacks, no deployment is to blame for.
+        Cause::Image { error, .. } => !matches!(error.reason, Errno::NODEV | Errno::OPNOTSUPP),
+        Cause::Init { error, sealed, .. } => init::is_about_seals(error, *sealed),
+        Cause::System(error) => error.reason == Errno::IO,
+        Cause::Plan { error: PlanError::Composefs(error), .. } => about_image(error) == DEPLOY_AGAIN,
+        _ => false,
+    }
+}

@@ -1,0 +1,148 @@
+//! What there is on a disk that did not boot: looked up only then, and only to be shown.
+
+use std::path::Path;
+
+use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::{mountinfo, origin};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use system::proc::Proc;
+use system::{SystemError, dir};
+
+use crate::read::mount_state;
+use crate::read::physical_root::{PhysicalRoot, PhysicalRootError};
+
+/// More than this of anything is not shown.
+const MOST: usize = 16;
+/// Origin files are a few lines.
+const ORIGIN_LIMIT: u64 = 64 << 10;
+
+/// The physical root's mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MountedAs {
+    pub(crate) source: String,
+    pub(crate) fstype: String,
+    pub(crate) options: String,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Survey {
+    pub(crate) mounted: Option<MountedAs>,
+    /// Names in the root directory.
+    pub(crate) top_level: Vec<String>,
+    /// Boot links with their targets, sorted.
+    pub(crate) boot_links: Vec<(String, String)>,
+    /// Deployments with what they follow, sorted.
+    pub(crate) deployments: Vec<(DeploymentPath, Option<String>)>,
+    /// What is among the deployments and has no name of one.
+    pub(crate) other_names: Vec<String>,
+    /// What could not be read.
+    pub(crate) unread: Vec<Unread>,
+}
+
+impl Survey {
+    /// All was read, and there is nothing of an OSTree system.
+    pub(crate) fn is_empty(&self) -> bool {
+        let found = [self.boot_links.is_empty(), self.deployments.is_empty(), self.other_names.is_empty()];
+        found == [true; 3] && self.unread.is_empty()
+    }
+}
+
+/// A path, and why it could not be read.
+pub(crate) type Unread = (String, Errno);
+
+/// Looks around. What cannot be read is told as such, and never as if it were not there.
+pub(crate) fn survey(sysroot: &Path) -> Survey {
+    let mut survey = Survey::default();
+    if let Err(error) = look_around(sysroot, &mut survey) {
+        survey.unread.push((error.object.into(), error.reason));
+    }
+    survey
+}
+
+fn look_around(sysroot: &Path, survey: &mut Survey) -> Result<(), SystemError> {
+    let proc = Proc::open()?;
+    let mounts = mountinfo::parse(&proc.mountinfo()?);
+    let physical = match PhysicalRoot::open(sysroot, proc) {
+        Ok(physical) => physical,
+        Err(PhysicalRootError::System(error)) => return Err(error),
+        Err(PhysicalRootError::NotMounted(_)) => return Ok(()),
+    };
+    survey.mounted = mount_state::top(&mounts, &physical.at).map(|mount| MountedAs {
+        source: mount.source.to_string_lossy().into_owned(),
+        fstype: mount.fstype.clone(),
+        options: mount.options.clone(),
+    });
+    Look { physical: &physical, survey }.around();
+    Ok(())
+}
+
+struct Look<'a> {
+    physical: &'a PhysicalRoot,
+    survey: &'a mut Survey,
+}
+
+impl Look<'_> {
+    fn around(&mut self) {
+        self.survey.top_level = self.names(".");
+        self.survey.top_level.truncate(MOST);
+        self.boot_links();
+        self.deployments();
+        self.survey.unread.truncate(MOST);
+    }
+
+    /// What is in a directory, if it is one and is there.
+    fn names(&mut self, path: &str) -> Vec<String> {
+        let names = dir::if_there(dir::names(self.physical, path));
+        self.or_unread(path, names).flatten().unwrap_or_default()
+    }
+
+    fn or_unread<T>(&mut self, path: &str, result: Result<T, Errno>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.survey.unread.push((format!("/{}", path.trim_start_matches('.')), reason));
+                None
+            }
+        }
+    }
+
+    fn boot_links(&mut self) {
+        for set in ["ostree/boot.0", "ostree/boot.1"] {
+            for stateroot in self.names(set) {
+                for bootcsum in self.names(&format!("{set}/{stateroot}")) {
+                    let directory = format!("{set}/{stateroot}/{bootcsum}");
+                    for serial in self.names(&directory) {
+                        let link = format!("{directory}/{serial}");
+                        let target = dir::open(self.physical, &link, OFlags::PATH | OFlags::NOFOLLOW)
+                            .and_then(|link| dir::read_link(link, ""));
+                        let target = target.unwrap_or_else(|error| error.to_string());
+                        self.survey.boot_links.push((format!("/{link}"), target));
+                    }
+                }
+            }
+        }
+        self.survey.boot_links.truncate(MOST);
+    }
+
+    fn deployments(&mut self) {
+        let mut all: Vec<DeploymentPath> = Vec::new();
+        for stateroot in self.names("ostree/deploy") {
+            let directory = format!("ostree/deploy/{stateroot}/deploy");
+            for name in self.names(&directory).into_iter().filter(|name| !name.ends_with(".origin")) {
+                match format!("{directory}/{name}").parse() {
+                    Ok(path) => all.push(path),
+                    Err(_) => self.survey.other_names.push(format!("/{directory}/{name}")),
+                }
+            }
+        }
+        self.survey.other_names.truncate(MOST);
+        all.truncate(MOST);
+        for path in all {
+            let origin = dir::if_there(dir::read(self.physical, path.origin_file(), ORIGIN_LIMIT));
+            let origin = self.or_unread(&path.origin_file(), origin).flatten();
+            self.survey.deployments.push((path, origin.and_then(|bytes| origin::followed(&bytes))));
+        }
+    }
+}

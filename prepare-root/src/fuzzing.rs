@@ -1,0 +1,63 @@
+//! What is true of this crate's parsers, whatever the bytes. Not in the shipped program.
+
+use std::path::Path;
+
+use ostree_formats::mountinfo;
+
+use crate::execute::program::{Needs, PAGE, needs};
+use crate::plan::places::STAGING;
+use crate::plan::recovery;
+use crate::read::{fstab, mount_state};
+use crate::verify::image_objects::{digest, object};
+
+/// `/etc/fstab`: comments and other lines do not change whether it mounts `/var`.
+pub fn fstab(bytes: &[u8]) {
+    let mounts_var = fstab::mounts_var(bytes);
+    let with = |line: &[u8]| fstab::mounts_var(&[bytes, b"\n", line, b"\n"].concat());
+    assert_eq!(with(b"# /dev/sda1 /var ext4"), mounts_var);
+    assert_eq!(with(b"/dev/sda1 /var/log ext4"), mounts_var);
+    assert!(with(b"/dev/sda1 /var ext4"));
+}
+
+/// The first page of a program: an interpreter is one word, and a loader's path is no longer than a path can be.
+pub fn program(bytes: &[u8]) {
+    match needs(bytes.get(..PAGE).unwrap_or(bytes)) {
+        Needs::Nothing => {}
+        Needs::Interpreter(path) => {
+            assert!(!path.is_empty() && !path.iter().any(|byte| matches!(byte, b' ' | b'\t' | b'\n')));
+        }
+        Needs::Loader { length, .. } => assert!(length <= PAGE),
+    }
+}
+
+/// The attributes of a file in a composefs image: how long the metacopy is, metacopy, redirect.
+pub fn image_object(bytes: &[u8]) {
+    let Some((length, rest)) = bytes.split_first() else { return };
+    let (metacopy, redirect) = rest.split_at_checked(usize::from(*length)).unwrap_or((rest, &[]));
+    let path = Path::new("usr/bin/sh");
+    if let Ok(found) = object(path, Some(redirect.to_vec())) {
+        assert_eq!(found.object("file").as_bytes(), [b"ostree/repo/objects", redirect].concat());
+    }
+    if let Ok(Some(digest)) = digest(path, metacopy) {
+        assert!(metacopy.ends_with(&digest));
+    }
+}
+
+/// A mount table: what interrupted runs have left. The deployment that `/` is, is one that is named there.
+pub fn mount_table(bytes: &[u8]) {
+    let mounts = mountinfo::parse(bytes);
+    let sysroot = Path::new("/sysroot");
+    let _ = (mount_state::leftover(&mounts, Path::new(STAGING), sysroot), mount_state::prepared(&mounts, sysroot));
+    if let Some(root) = mount_state::root_of_deployment(&mounts) {
+        assert!(root == "an overlay" || mounts.iter().any(|mount| mount.root.to_string_lossy().ends_with(&root)));
+    }
+}
+
+/// The text of a link and where it is, apart by a NUL byte: where it leads has no `.` and no `..` left in it.
+pub fn link(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (path, target) = text.split_once('\0').unwrap_or(("ostree/root.a", &text));
+    let led_to = recovery::by_text(path, target);
+    assert!(led_to.is_empty() || led_to.split('/').all(|name| !matches!(name, "" | "." | "..")));
+    assert_eq!(recovery::by_text("", &led_to), led_to);
+}

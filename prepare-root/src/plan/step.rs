@@ -1,0 +1,225 @@
+//! The steps of a plan: each one thing that will be done, as a value that prints.
+
+use std::fmt;
+
+use ostree_formats::booted_state::BootedState;
+use serde::{Serialize, Serializer};
+
+/// A directory that a mount is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum MountSource {
+    /// On the physical root, relative to it; empty is the root itself.
+    Physical(String),
+    /// This name in the deployment directory.
+    Deployment(&'static str),
+    /// Below the directory that `etc.transient` makes in `/run/ostree`.
+    TransientEtc(&'static str),
+}
+
+/// Where a bind mount goes, in the new root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BindTarget {
+    /// A directory of the deployment.
+    NewRoot(&'static str),
+    /// `/sysroot`: the mount stands for the physical root from then on.
+    Sysroot,
+    /// On the physical root, at `/sysroot` by then.
+    Physical(String),
+}
+
+impl fmt::Display for BindTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NewRoot(name) => f.write_str(name),
+            Self::Sysroot => f.write_str("sysroot"),
+            Self::Physical(path) => write!(f, "sysroot/{path}"),
+        }
+    }
+}
+
+/// As the path.
+impl Serialize for BindTarget {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Whether a mount can be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Access {
+    /// As the physical root is mounted.
+    Inherited,
+    ReadOnly,
+    Writable,
+}
+
+/// Upper layer of an overlay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Upper {
+    pub(crate) upper: MountSource,
+    pub(crate) work: MountSource,
+}
+
+/// One thing to do. Targets are relative to the new root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "do")]
+pub(crate) enum Step {
+    /// Tell the journal which deployment it is.
+    Announce { path: String, device: u64, inode: u64 },
+    /// PID 1: a tmpfs that becomes the new `/run`.
+    NewRun,
+    /// A directory below `/run`.
+    Directory { path: String, mode: u16 },
+    /// A directory of its own for the transient `/etc`.
+    TransientEtcDirectory,
+    /// `/` and all below it private: a mount under a shared one cannot be moved.
+    MakePrivate,
+    /// Bind the deployment where the new root is put together.
+    NewRoot { deployment: String, at: String },
+    /// The overlay of the deployment's composefs image, mounted where the new root is put together.
+    ImageRoot {
+        image: String,
+        at: String,
+        /// Where the image is mounted meanwhile.
+        lower: String,
+        /// PID 1: the image, by its path: without `/proc` the open file has no name, and nobody else is there to exchange it.
+        by_path: Option<String>,
+        /// Directory with `upper` and `work`: what is written is lost at the next boot.
+        transient: Option<&'static str>,
+        verity: bool,
+        access: Access,
+    },
+    /// PID 1: the tmpfs for `/run` is mounted here until the new root is there, since it holds the upper layer of that.
+    LendRun { at: String },
+    /// PID 1: the kernel's devtmpfs, or where it mounted none, one of our own.
+    Dev { mounted: bool },
+    /// PID 1: the new tmpfs becomes `/run`.
+    AttachRun,
+    /// PID 1: the new root becomes `/`, the physical root `/sysroot`.
+    PivotRoot,
+    /// A bind mount.
+    Bind { source: MountSource, target: BindTarget, access: Access, slave_and_shared: bool },
+    /// An overlay; the first lower layer is the topmost.
+    Overlay { target: &'static str, lower: Vec<MountSource>, upper: Option<Upper>, access: Access },
+    /// PID 1: the physical root, at `/sysroot` by now, becomes read-only.
+    SysrootReadOnly,
+    /// So that systemd finds the disk behind an overlay root.
+    VolatileRoot { device: u64 },
+    /// Read the first of these that is there, and what it needs first.
+    RequireInit {
+        /// What `init=` names, which counts before the others.
+        named: Option<String>,
+        others: Vec<&'static str>,
+        /// That none of them is there stops the boot. Else only a disk that fails does.
+        required: bool,
+        /// Only files that are sealed with fs-verity can be read.
+        sealed: bool,
+    },
+    /// `/run/ostree-booted`.
+    BootedState(BootedState),
+    /// `/run/ostree/recovered-boot`: for later tools.
+    RecoveryRecord { text: String },
+    /// The physical root leaves SYSROOT, the new root comes. `writable` is how it would have to come back.
+    MoveIntoPlace { sysroot: String, writable: bool },
+    /// PID 1: become the deployment's init.
+    Exec { init: &'static str },
+}
+
+impl fmt::Display for MountSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Physical(path) => write!(f, "/{path}"),
+            Self::Deployment(name) => write!(f, "(deployment)/{name}"),
+            Self::TransientEtc(name) => write!(f, "(transient etc)/{name}"),
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inherited => "",
+            Self::ReadOnly => ", read-only",
+            Self::Writable => ", writable",
+        })
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Announce { path, .. } => write!(f, "tell the journal that the target is /{path}"),
+            Self::NewRun => f.write_str("make a tmpfs for /run"),
+            Self::Directory { path, mode } => write!(f, "make directory {path}, mode {mode:04o}"),
+            Self::TransientEtcDirectory => {
+                f.write_str("make directory /run/ostree/transient-etc.XXXXXX with upper and work, modes 0700 and 0755")
+            }
+            Self::MakePrivate => f.write_str("make / and all mounts below it private"),
+            Self::NewRoot { deployment, at } => write!(f, "bind /{deployment} on {at}, the new root"),
+            Self::ImageRoot { image, at, lower: _, by_path: _, transient, verity, access } => {
+                write!(f, "mount the composefs image /{image} over /ostree/repo/objects on {at}, the new root")?;
+                if *verity {
+                    f.write_str(", objects must be sealed")?;
+                }
+                if let Some(directory) = transient {
+                    write!(f, ", with an upper layer in {directory}")?;
+                }
+                write!(f, "{access}")
+            }
+            Self::LendRun { at } => write!(f, "mount the tmpfs on {at} meanwhile"),
+            Self::Dev { mounted: true } => f.write_str("move /dev to the new /dev"),
+            Self::Dev { mounted: false } => f.write_str("mount devtmpfs on /dev"),
+            Self::AttachRun => f.write_str("mount the tmpfs on /run"),
+            Self::PivotRoot => f.write_str("make the new root /, the physical root /sysroot"),
+            Self::Bind { source, target, access, slave_and_shared } => {
+                let propagation = if *slave_and_shared { ", slave and shared" } else { "" };
+                write!(f, "bind {source} on /{target}{access}{propagation}")
+            }
+            Self::Overlay { target, lower, upper, access } => {
+                write!(f, "overlay on /{target}: lower")?;
+                for (index, place) in lower.iter().enumerate() {
+                    write!(f, "{}{place}", if index == 0 { " " } else { " over " })?;
+                }
+                if let Some(Upper { upper, work }) = upper {
+                    write!(f, ", upper {upper}, work {work}")?;
+                }
+                write!(f, "{access}")
+            }
+            Self::SysrootReadOnly => f.write_str("make /sysroot read-only"),
+            Self::VolatileRoot { device } => write!(f, "link /run/systemd/volatile-root to device {device:#x}"),
+            Self::RequireInit { named, others, .. } => {
+                let first = named.as_deref().or(others.first().copied()).unwrap_or("init");
+                write!(f, "read {first} and what it needs first")
+            }
+            Self::BootedState(state) => write_booted_state(f, state),
+            Self::RecoveryRecord { .. } => f.write_str("write /run/ostree/recovered-boot"),
+            Self::MoveIntoPlace { sysroot, .. } => {
+                write!(f, "detach the physical root from {sysroot}, move the new root there")
+            }
+            Self::Exec { init } => write!(f, "execute {init}"),
+        }
+    }
+}
+
+fn write_booted_state(f: &mut fmt::Formatter<'_>, state: &BootedState) -> fmt::Result {
+    write!(f, "write /run/ostree-booted: device {:#x}, inode {}", state.device, state.inode)?;
+    write!(f, ", sysroot {}", if state.sysroot_ro { "read-only" } else { "writable" })?;
+    if let Some(composefs) = &state.composefs {
+        write!(f, ", composefs")?;
+        if composefs.verity {
+            write!(f, " with fs-verity")?;
+        }
+        if let Some(key_file) = &composefs.signed_by {
+            write!(f, ", signed by a key of {key_file}")?;
+        }
+    }
+    if state.root_transient || state.root_transient_ro {
+        write!(f, ", / transient")?;
+    }
+    if state.transient_etc.is_some() {
+        write!(f, ", /etc transient")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! What there is: the configuration, the disk, the mounts. Only reads.
+
+pub(crate) mod boot_link;
+pub(crate) mod caller;
+pub(crate) mod candidates;
+pub(crate) mod commit_signature;
+pub(crate) mod config;
+pub(crate) mod deployment;
+pub(crate) mod facts;
+pub(crate) mod fstab;
+pub(crate) mod mount_state;
+pub(crate) mod physical_root;
+pub(crate) mod running_system;

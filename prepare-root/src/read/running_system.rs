@@ -1,0 +1,51 @@
+//! Whether there is nothing to prepare: the root is prepared already, or a system runs.
+
+use std::path::{Path, PathBuf};
+
+use ostree_formats::booted_state::BootedState;
+use ostree_formats::mountinfo;
+use system::proc::Proc;
+use system::{Context, SystemError, dir};
+
+use super::deployment::Deployment;
+use super::mount_state::{self, PreparedFor};
+use super::physical_root::{PhysicalRoot, PhysicalRootError};
+
+/// What an earlier run, or libostree, has written about what was booted.
+const BOOTED: &str = "/run/ostree-booted";
+
+/// Of `/` in a system that runs the physical root is at `/sysroot`; else `sysroot` is it.
+pub(crate) fn physical_root_of_running_system(sysroot: &Path) -> Result<PathBuf, PhysicalRootError> {
+    let physical = PhysicalRoot::open(sysroot, Proc::open()?)?;
+    let prepared = prepared_already(&physical)?;
+    Ok(if prepared.is_some() { sysroot.join("sysroot") } else { sysroot.to_owned() })
+}
+
+/// What it is prepared for, if it is.
+pub(crate) fn prepared_already(physical: &PhysicalRoot) -> Result<Option<PreparedFor>, SystemError> {
+    // The whole mount table is only read when one look says that it is worth it.
+    if !physical.has_mount_at_sysroot()? {
+        return Ok(None);
+    }
+    let mounts = mountinfo::parse(&physical.proc.mountinfo()?);
+    Ok(mount_state::prepared(&mounts, &physical.at))
+}
+
+/// Whether the record of what was booted is about this deployment.
+pub(crate) fn is_recorded(deployment: &Deployment) -> Result<bool, SystemError> {
+    const LIMIT: u64 = 64 << 10;
+    let record = dir::open_root(Path::new("/run")).and_then(|run| dir::read(run, "ostree-booted", LIMIT));
+    let Some(record) = dir::if_there(record).context("read", BOOTED)? else { return Ok(false) };
+    let Ok(booted) = BootedState::from_bytes(&record) else { return Ok(false) };
+    let stat = dir::stat_fd(&deployment.directory).context("look at", format_args!("/{}", deployment.path))?;
+    Ok((stat.device, stat.inode) == (booted.device, booted.inode))
+}
+
+/// What `/` is, if it is the root of a deployment: then this is a system that runs, and its `/sysroot` is in use.
+pub(crate) fn root_of_running_system(proc: &Proc) -> Result<Option<String>, SystemError> {
+    // The mount table decides; this file says whether a look at it is worth it, and that an overlay is no initramfs'.
+    if !dir::exists(BOOTED).context("look for", BOOTED)? {
+        return Ok(None);
+    }
+    Ok(mount_state::root_of_deployment(&mountinfo::parse(&proc.mountinfo()?)))
+}
