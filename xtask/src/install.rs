@@ -39,8 +39,8 @@ fn files(dracut_module: &str) -> Vec<(&'static str, String, u32)> {
         unit("units/ostree-finalize-staged-prepare.path"),
         unit("units/ostree-finalize-staged-prepare.service"),
         unit("units/ostree-finalize-staged-clean.service"),
-        ("man/ostree-finalize-staged.1", "usr/share/man/man1/ostree-finalize-staged.1".to_owned(), 0o644),
-        ("man/ostree-prepare-root.1", "usr/share/man/man1/ostree-prepare-root.1".to_owned(), 0o644),
+        ("man/ostree-finalize-staged.8", "usr/share/man/man8/ostree-finalize-staged.8".to_owned(), 0o644),
+        ("man/ostree-prepare-root.8", "usr/share/man/man8/ostree-prepare-root.8".to_owned(), 0o644),
         ("man/prepare-root.conf.5", "usr/share/man/man5/prepare-root.conf.5".to_owned(), 0o644),
     ]
 }

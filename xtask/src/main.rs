@@ -5,6 +5,7 @@ mod binary;
 mod boot;
 mod install;
 mod linkage;
+mod manual_pages;
 mod test;
 mod unwinding;
 mod workspace;

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::binary;
 use crate::install;
+use crate::manual_pages;
 use crate::workspace::{self, cargo, run};
 
 /// What of the tests runs.
@@ -29,6 +30,7 @@ pub(crate) fn test(how_much: HowMuch) -> Result<()> {
         run(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     })?;
     phase("licences and sources of dependencies", deny)?;
+    phase("manual pages", manual_pages::lint)?;
     phase("what needs neither root nor QEMU", || run(cargo().args(["test", "--quiet", "--workspace"])))?;
     phase("size of the static binaries", binary::size)?;
     phase("what the host needs", qemu_tests::host::ensure_ready)?;
