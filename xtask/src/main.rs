@@ -4,10 +4,9 @@ mod bench;
 mod binary;
 mod boot;
 mod install;
-mod linkage;
 mod manual_pages;
+mod reproducible;
 mod test;
-mod unwinding;
 mod workspace;
 
 use std::path::PathBuf;
@@ -25,6 +24,7 @@ cargo xtask bench [--only prepare-root|signed|verify|finalize|shutdown]
 cargo xtask build                                    the static binaries
 cargo xtask install DESTDIR [--dracut-module NAME]   everything where a distribution expects it
 cargo xtask size                                     how large the binaries are, and that they stay below their limits
+cargo xtask reproduce                                that a build elsewhere gives the same binaries
 ";
 
 fn main() -> Result<()> {
@@ -63,10 +63,10 @@ fn main() -> Result<()> {
         }
         "install" => {
             let destdir = options.destdir.context("DESTDIR is missing: where shall it go?")?;
-            let module = options.dracut_module.unwrap_or_else(|| install::DRACUT_MODULE.to_owned());
-            install::install(&destdir, &module)
+            install::install(&destdir, options.dracut_module.as_deref())
         }
         "size" => binary::size(),
+        "reproduce" => reproducible::check(),
         other => bail!("there is no command {other:?}\n{HELP}"),
     }
 }
