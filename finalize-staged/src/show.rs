@@ -22,8 +22,9 @@ use crate::roots::Roots;
 use crate::staged::{Found, RunOstree};
 use crate::sysroot::{self, Sysroot};
 
-/// The plan as it is shown.
+/// The plan as it is shown; `docs/json/finalize-staged-plan.schema.json` has its form.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Shown {
     staged: Option<String>,
     locked: bool,
@@ -40,6 +41,7 @@ struct Shown {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct ShownEtc {
     from: String,
     added: Vec<EtcPath>,
