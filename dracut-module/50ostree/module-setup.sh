@@ -8,6 +8,9 @@
 # shellcheck disable=SC2154
 : "${initdir?}" "${moddir=}"
 
+# Where the tree has the program. In the initramfs it is in /usr/lib/ostree, whatever this says.
+_ostree_program=/usr/lib/ostree/ostree-prepare-root
+
 # Where the tree is that the initramfs is built from: empty, or the argument of --sysroot.
 _ostree_tree() {
     echo "${dracutsysrootdir-}"
@@ -15,7 +18,7 @@ _ostree_tree() {
 
 check() {
     # Needed only where somebody asks for it, and of no use without the program.
-    [[ -x $(_ostree_tree)/usr/lib/ostree/ostree-prepare-root ]] || return 1
+    [[ -x $(_ostree_tree)$_ostree_program ]] || return 1
     return 255
 }
 
@@ -34,7 +37,7 @@ install() {
     local tree place file key units
     tree=$(_ostree_tree)
 
-    inst_binary /usr/lib/ostree/ostree-prepare-root || _ostree_fail "cannot install ostree-prepare-root"
+    inst_binary "$_ostree_program" /usr/lib/ostree/ostree-prepare-root || _ostree_fail "cannot install ostree-prepare-root"
 
     # The main file of the tree is also libostree's; drop-ins and keys are only for the initramfs.
     for place in /usr/lib/ostree /etc/ostree; do

@@ -43,7 +43,7 @@ ostree-finalize-staged --prepare | --plan [--json] | --hold | --boot-complete | 
   --lock-timeout=SECONDS  how long to wait for whoever has the lock of the sysroot (240)
   --help, --version
 
-See ostree-finalize-staged(1).
+See ostree-finalize-staged(8).
 ";
 
 const VERSION: &str = concat!("ostree-finalize-staged (firstroot) ", env!("CARGO_PKG_VERSION"), "\n");

@@ -10,6 +10,7 @@ use crate::variant::{Damaged, writer};
 
 /// A composefs root that was mounted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct ComposefsState {
     /// Whether every object is checked against its digest when read.
     pub verity: bool,
@@ -19,6 +20,7 @@ pub struct ComposefsState {
 
 /// What the file says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct BootedState {
     /// `st_dev` of the deployment directory on the physical root, before anything was mounted over it.
     pub device: u64,

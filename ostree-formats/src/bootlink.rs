@@ -116,9 +116,10 @@ impl fmt::Display for Bootlink {
     }
 }
 
+/// With a leading slash: absolute on the physical root.
 impl Serialize for Bootlink {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.collect_str(&format_args!("/{self}"))
     }
 }
 

@@ -11,6 +11,7 @@ use ostree_formats::deployment::Checksum;
 use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 use system::dir::{self, Kind};
+use system::tree::TreeWalk;
 use system::{Context, SystemError};
 
 use crate::boot_names::{self, kernel_directory, overlay_file};
@@ -20,7 +21,6 @@ use crate::error::SysrootError;
 use crate::kernel_layout::{self, BootFile, KernelError, KernelLayout};
 use crate::roots::Roots;
 use crate::same_files::{same, same_size};
-use crate::tree_walk::TreeWalk;
 
 pub use files::{BootFiles, Install, InstallMethod, Overlay};
 

@@ -13,11 +13,10 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use system::dir::{self, Kind};
-use system::tree;
+use system::tree::{self, TreeWalk};
 use system::{Context, SystemError};
 
 use crate::kernel_layout::layout::{KernelLayout, checksum_in};
-use crate::tree_walk::TreeWalk;
 
 const PIECE: usize = 256 << 10;
 

@@ -24,7 +24,6 @@ pub mod loader_entries;
 pub mod roots;
 pub mod same_files;
 pub mod sysroot;
-pub mod tree_walk;
 
 pub use error::SysrootError;
 pub use roots::Roots;

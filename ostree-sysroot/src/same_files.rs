@@ -7,10 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::dir::{self, Kind};
-use system::tree;
+use system::tree::{self, TreeWalk};
 
 use crate::kernel_layout::BootFile;
-use crate::tree_walk::TreeWalk;
 
 /// Whether both have a file of the same size there; a directory has only to be there.
 pub(crate) fn same_size(source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> Result<bool, Errno> {

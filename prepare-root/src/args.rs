@@ -46,7 +46,7 @@ ostree-prepare-root --verify [--keys FILE] SYSROOT [DEPLOYMENT]
 
 As PID 1, unless it begins with an option that only looks, / is the physical root, and all arguments are for the
 deployment's /sbin/init.
-See ostree-prepare-root(1) and prepare-root.conf(5).
+See ostree-prepare-root(8) and prepare-root.conf(5).
 ";
 
 const VERSION: &str = concat!("ostree-prepare-root (firstroot) ", env!("CARGO_PKG_VERSION"), "\n");

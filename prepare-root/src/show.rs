@@ -31,7 +31,8 @@ pub(crate) fn plan(request: &BootRequest, json: bool) -> Status {
     match request.show(&mut Known::default()) {
         Ok(Planned::Plan(plan, ..)) if json => in_json(&plan),
         Ok(Planned::Plan(plan, ..)) => print(&in_words(&plan)),
-        Ok(Planned::PreparedAlready(prepared)) if json => in_json(&PreparedAlready { prepared_already: prepared }),
+        Ok(Planned::PreparedAlready(prepared)) if json => in_json(&Already::PreparedAlready(prepared)),
+        Ok(Planned::Running(root)) if json => in_json(&Already::BootedAlready(root)),
         Ok(Planned::Running(root)) => print_line(&format!("booted already, from {root}: nothing to do")),
         Ok(Planned::PreparedAlready(prepared)) => {
             print_line(&format!("prepared already, for {prepared}: nothing to do"))
@@ -43,8 +44,10 @@ pub(crate) fn plan(request: &BootRequest, json: bool) -> Status {
 /// What `--plan --json` prints where nothing would be done.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct PreparedAlready {
-    prepared_already: PreparedFor,
+enum Already {
+    /// From this root.
+    BootedAlready(String),
+    PreparedAlready(PreparedFor),
 }
 
 fn in_json(value: &impl Serialize) -> Status {

@@ -6,9 +6,9 @@ mod boot;
 mod fuzz;
 mod house;
 mod install;
-mod linkage;
+mod manual_pages;
+mod reproducible;
 mod test;
-mod unwinding;
 mod workspace;
 
 use std::path::PathBuf;
@@ -28,6 +28,7 @@ cargo xtask build                                    the static binaries
 cargo xtask install DESTDIR [--dracut-module NAME]   everything where a distribution expects it
 cargo xtask house                                    how the shipped code is built: circles, rooms, lengths
 cargo xtask size                                     how large the binaries are, and that they stay below their limits
+cargo xtask reproduce                                that a build elsewhere gives the same binaries
 ";
 
 fn main() -> Result<()> {
@@ -71,11 +72,11 @@ fn main() -> Result<()> {
         }
         "install" => {
             let destdir = options.destdir.context("DESTDIR is missing: where shall it go?")?;
-            let module = options.dracut_module.unwrap_or_else(|| install::DRACUT_MODULE.to_owned());
-            install::install(&destdir, &module)
+            install::install(&destdir, options.dracut_module.as_deref())
         }
         "house" => house::check(),
         "size" => binary::size(),
+        "reproduce" => reproducible::check(),
         other => bail!("there is no command {other:?}\n{HELP}"),
     }
 }

@@ -9,6 +9,8 @@ use anyhow::{Context, Result};
 use crate::binary;
 use crate::house;
 use crate::install;
+use crate::manual_pages;
+use crate::reproducible;
 use crate::workspace::{self, cargo, run};
 
 /// What of the tests runs.
@@ -31,11 +33,13 @@ pub(crate) fn test(how_much: HowMuch) -> Result<()> {
     })?;
     phase("the house", house::check)?;
     phase("licences and sources of dependencies", deny)?;
+    phase("manual pages", manual_pages::lint)?;
     phase("what needs neither root nor QEMU", || run(cargo().args(["test", "--quiet", "--workspace"])))?;
     phase("size of the static binaries", binary::size)?;
+    phase("the same binaries from another folder", reproducible::check)?;
     phase("what the host needs", qemu_tests::host::ensure_ready)?;
     let destdir = workspace::root().join("target/destdir");
-    install::install(&destdir, install::DRACUT_MODULE)?;
+    install::install(&destdir, None)?;
     phase("mount namespaces", || run(&mut in_namespaces("namespaces")?))?;
     phase("finalization on disk images", || run(&mut in_namespaces("finalize")?))?;
     phase("power cuts", || run(&mut power_cuts(how_much.all_power_cuts)?))?;

@@ -9,12 +9,13 @@ use ostree_sysroot::Roots;
 use ostree_sysroot::boot_contents::{BootFiles, Install, InstallMethod, Overlay};
 use ostree_sysroot::boot_names::{overlay_file, prepared};
 use ostree_sysroot::kernel_layout::{self, BootFile};
-use ostree_sysroot::tree_walk::{Entry, TreeWalk};
+
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use system::copy::Copier;
 use system::dir::{self, Kind};
-use system::{Context, SystemError, tree};
+use system::tree::{self, TreeWalk, WalkEntry};
+use system::{Context, SystemError};
 
 use super::sabotage;
 
@@ -189,7 +190,7 @@ fn put_copy(source: &OwnedFd, directory: &OwnedFd, target: &[u8]) -> Result<(), 
 fn put_directory(source: &OwnedFd, directory: &OwnedFd, target: &str) -> Result<(), Errno> {
     let new = put_empty_directory(source, directory, target.as_bytes())?;
     let mut walk = TreeWalk::new(source)?;
-    while let Some(Entry { path, kind }) = walk.next_entry()? {
+    while let Some(WalkEntry { path, kind }) = walk.next_entry()? {
         let open = |flags| dir::open_plainly(source, OsStr::from_bytes(&path), flags);
         match kind {
             Kind::Directory => drop(put_empty_directory(&open(OFlags::RDONLY | OFlags::DIRECTORY)?, &new, &path)?),
@@ -200,7 +201,7 @@ fn put_directory(source: &OwnedFd, directory: &OwnedFd, target: &str) -> Result<
     }
     // A directory is durable with the names that it has then, so all of them come after all files.
     let mut walk = TreeWalk::new(&new)?;
-    while let Some(Entry { path, kind }) = walk.next_entry()? {
+    while let Some(WalkEntry { path, kind }) = walk.next_entry()? {
         if kind == Kind::Directory {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY;
             sync_directory(&dir::open_plainly(&new, OsStr::from_bytes(&path), flags)?)?;

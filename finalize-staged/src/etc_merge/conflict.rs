@@ -9,6 +9,7 @@ use super::path::EtcPath;
 
 /// Two things that cannot both be there, and no rule says which the machine needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct Conflict {
     /// Where.
     pub(crate) path: EtcPath,

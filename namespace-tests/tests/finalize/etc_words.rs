@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use namespace_tests::finalize::{Contestant, Story};
 use qemu_tests::guest::Guest;
 
-use crate::ours::{boots_version, staged};
+use crate::ours::{boots_version, plan_json, staged};
 
 pub(crate) fn special_files_are_told_in_the_peers_words(guest: Guest) -> Result<()> {
     let machine = staged(guest)?;
@@ -35,6 +35,9 @@ pub(crate) fn conflicts_are_told_in_the_peers_words_and_with_the_files(guest: Gu
         .staged(guest)?
         .copy()?;
     machine.check("echo mine >>/etc/hosts; echo mine >/etc/certs.d/mine; mkdir /etc/certs.d/x; : >/etc/certs.d/x/y")?;
+    let json = plan_json(&machine, "")?;
+    let conflicts = json.pointer("/etc/conflicts").and_then(|conflicts| conflicts.as_array());
+    ensure!(conflicts.is_some_and(|conflicts| conflicts.len() == 2), "{json:#}");
     let words = "Modified config file newly defaults to directory 'hosts', cannot merge";
     let peers = machine.another()?.finalize(Contestant::Peer)?.outcome;
     ensure!(peers.stderr.contains(words), "{peers:?}");

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use namespace_tests::finalize::{Contestant, Filesystem, Listing, Machine, Story, compare, listing, show};
 use qemu_tests::guest::Guest;
+use serde_json::Value;
 
 use super::pause::moments;
 
@@ -23,6 +24,14 @@ pub(crate) fn ours(machine: &Machine, arguments: &[&str]) -> Result<String> {
     let finalized = machine.finalize_with(Contestant::Ours, &[], arguments)?;
     finalized.outcome.clone().success()?;
     Ok(format!("{}{}", finalized.outcome.stdout, finalized.outcome.stderr))
+}
+
+/// What `--plan --json` prints, which is what its schema says. `as_whom` stands before the command.
+pub(crate) fn plan_json(machine: &Machine, as_whom: &str) -> Result<Value> {
+    let printed = machine.check(&format!("{as_whom} /usr/lib/ostree/ostree-finalize-staged --plan --json"))?;
+    let json = serde_json::from_str(&printed).with_context(|| printed.clone())?;
+    json_schemas::require("finalize-staged-plan", &json)?;
+    Ok(json)
 }
 
 /// The default is booted, and is this version.
@@ -99,8 +108,11 @@ pub(crate) fn a_locked_deployment_waits(guest: Guest) -> Result<()> {
         let said = ours(&machine, arguments)?;
         ensure!(said.contains("Not finalizing; deployment is locked for finalization"), "{said}");
     }
+    let json = plan_json(&machine, "")?;
+    ensure!(json.get("locked") == Some(&Value::Bool(true)) && json.get("staged") == Some(&Value::Null), "{json:#}");
     machine.check("rm /run/ostree/staged-deployment-locked")?;
     ours(&machine, &[])?;
+    ensure!(plan_json(&machine, "")?.get("staged") == Some(&Value::Null));
     let said = ours(&machine, &[])?;
     ensure!(said.contains("no deployment is staged: nothing to do"), "{said}");
     boots_version(&machine, "2")
@@ -164,15 +176,10 @@ pub(crate) fn a_plan_says_what_will_be_done_and_changes_nothing(guest: Guest) ->
     ] {
         ensure!(plan.contains(line), "no {line:?}:\n{plan}");
     }
-    let program =
-        "setpriv --reuid=1000 --regid=1000 --clear-groups /usr/lib/ostree/ostree-finalize-staged --plan --json";
-    let json: serde_json::Value = serde_json::from_str(&machine.check(program)?)?;
+    let json = plan_json(&machine, "setpriv --reuid=1000 --regid=1000 --clear-groups")?;
     let etc = json.get("etc").context("etc")?;
     ensure!(etc.get("added").is_some_and(|added| *added == serde_json::json!(["/etc/hostname"])), "{json:#}");
-    ensure!(
-        json.get("boot_bytes").and_then(serde_json::Value::as_u64).is_some_and(|bytes| bytes > 1 << 20),
-        "{json:#}"
-    );
+    ensure!(json.get("boot-bytes").and_then(Value::as_u64).is_some_and(|bytes| bytes > 1 << 20), "{json:#}");
     let found = compare(&disk(&machine)?, &before);
     ensure!(found.is_empty(), "changed by a plan\n{}", show(&found));
     Ok(())

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use namespace_tests::finalize::{Contestant, Filesystem, Machine, Story};
 use qemu_tests::guest::Guest;
 
-use super::ours::{boots_version, is_what_the_tree_has, ours, separate_boot, staged};
+use super::ours::{boots_version, is_what_the_tree_has, ours, plan_json, separate_boot, staged};
 use super::pause::moments;
 
 fn prepared_directories(root: &Path) -> Result<Vec<String>> {
@@ -27,6 +27,8 @@ pub(crate) fn what_is_prepared_is_only_renamed(guest: Guest) -> Result<()> {
     ensure!(!traced.outcome.stderr.contains("fdatasync"), "{:?}", traced.outcome);
     let plan = ours(&machine, &["--plan"])?;
     ensure!(plan.contains("prepared: /boot/ostree/os-") && plan.contains("bytes for /boot: 0\n"), "{plan}");
+    let json = plan_json(&machine, "")?;
+    ensure!(json.pointer("/boot/installs/0/way").is_some_and(|way| way == "prepared"), "{json:#}");
     let traced = machine.strace(Contestant::Ours, &["-e", "trace=fdatasync,read"])?;
     traced.outcome.clone().success()?;
     let large_reads = traced.outcome.stderr.lines().filter(|line| line.contains("read(") && line.ends_with("= 262144"));

@@ -354,6 +354,7 @@ pub(crate) fn a_plan_changes_nothing(initramfs: &mut Initramfs) -> Result<()> {
     ensure!(words.stdout.contains("detach the physical root from /sysroot"), "{}", words.stdout);
     let json = initramfs.run(["--plan", "--json", "/sysroot", &initramfs.disk.argument()])?;
     silent_success(&json)?;
+    json_schemas::require("prepare-root-plan", &serde_json::from_str(&json.stdout)?)?;
     ensure!(json.stdout.contains("\"do\": \"booted-state\""), "{}", json.stdout);
     assert_eq!((initramfs.mounts()?, listing(std::path::Path::new("/run"))?), before);
     Ok(())

@@ -37,6 +37,7 @@ pub(crate) fn a_plan_shows_names_and_does_not_obey_them(initramfs: &mut Initramf
     let json = initramfs.run(["--plan", "--json", "/sysroot", "ostree=/ostree/odd"])?;
     is_quiet(&json)?;
     let json: serde_json::Value = serde_json::from_str(&json.stdout)?;
+    json_schemas::require("prepare-root-plan", &json)?;
     ensure!(json.to_string().contains("forged"), "{json}");
     // The command that gives up a hotfix is one that can be pasted.
     disk.directory(&format!("{deployment}/.usr-ovl-work"))?;

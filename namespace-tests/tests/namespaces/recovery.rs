@@ -32,6 +32,11 @@ pub(crate) fn the_only_deployment_with_that_kernel_is_booted(initramfs: &mut Ini
     links_out_of_step(initramfs)?;
     let other = initramfs.disk.deploy('b', 0)?;
     initramfs.disk.file(&format!("{other}/usr/lib/modules/6.1/vmlinuz"), "another kernel")?;
+    let planned = initramfs.run(["--plan", "--json", "/sysroot", &initramfs.disk.argument()])?;
+    let json: serde_json::Value = serde_json::from_str(&planned.stdout)?;
+    json_schemas::require("prepare-root-plan", &json)?;
+    let missing = json.pointer("/recovery/missing").and_then(|missing| missing.as_str());
+    ensure!(missing == Some(initramfs.disk.bootlink.as_str()), "{json:#}");
     let outcome = initramfs.boot()?;
     booted(initramfs, &initramfs.disk.deployment, &outcome)
 }

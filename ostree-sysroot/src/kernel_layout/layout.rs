@@ -5,6 +5,7 @@ use serde::Serialize;
 
 /// A file, or a directory tree, that is installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct BootFile {
     /// Its name in the tree, in [`KernelLayout::directory`].
     pub source: String,

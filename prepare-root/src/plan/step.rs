@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum MountSource {
     /// On the physical root, relative to it; empty is the root itself.
+    #[serde(serialize_with = "absolute")]
     Physical(String),
     /// This name in the deployment directory.
     Deployment(&'static str),
@@ -41,7 +42,7 @@ impl fmt::Display for BindTarget {
 /// As the path.
 impl Serialize for BindTarget {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        absolute(self, serializer)
     }
 }
 
@@ -62,12 +63,17 @@ pub(crate) struct Upper {
     pub(crate) work: MountSource,
 }
 
-/// One thing to do. Targets are relative to the new root.
+/// One thing to do. Targets are relative to the new root. `docs/json/prepare-root-plan.schema.json` has the form in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "do")]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", tag = "do")]
 pub(crate) enum Step {
     /// Tell the journal which deployment it is.
-    Announce { path: String, device: u64, inode: u64 },
+    Announce {
+        #[serde(serialize_with = "absolute")]
+        path: String,
+        device: u64,
+        inode: u64,
+    },
     /// PID 1: a tmpfs that becomes the new `/run`.
     NewRun,
     /// A directory below `/run`.
@@ -77,9 +83,14 @@ pub(crate) enum Step {
     /// `/` and all below it private: a mount under a shared one cannot be moved.
     MakePrivate,
     /// Bind the deployment where the new root is put together.
-    NewRoot { deployment: String, at: String },
+    NewRoot {
+        #[serde(serialize_with = "absolute")]
+        deployment: String,
+        at: String,
+    },
     /// The overlay of the deployment's composefs image, mounted where the new root is put together.
     ImageRoot {
+        #[serde(serialize_with = "absolute")]
         image: String,
         at: String,
         /// Where the image is mounted meanwhile.
@@ -102,7 +113,13 @@ pub(crate) enum Step {
     /// A bind mount.
     Bind { source: MountSource, target: BindTarget, access: Access, slave_and_shared: bool },
     /// An overlay; the first lower layer is the topmost.
-    Overlay { target: &'static str, lower: Vec<MountSource>, upper: Option<Upper>, access: Access },
+    Overlay {
+        #[serde(serialize_with = "absolute")]
+        target: &'static str,
+        lower: Vec<MountSource>,
+        upper: Option<Upper>,
+        access: Access,
+    },
     /// PID 1: the physical root, at `/sysroot` by now, becomes read-only.
     SysrootReadOnly,
     /// So that systemd finds the disk behind an overlay root.
@@ -125,6 +142,11 @@ pub(crate) enum Step {
     MoveIntoPlace { sysroot: String, writable: bool },
     /// PID 1: become the deployment's init.
     Exec { init: &'static str },
+}
+
+/// As in the lines for people: a path of a disk, or of the new root, begins with a slash.
+fn absolute<S: Serializer>(path: impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("/{path}"))
 }
 
 impl fmt::Display for MountSource {

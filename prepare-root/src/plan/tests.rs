@@ -55,7 +55,7 @@ fn overlay(base: &mut Value, case: Value, name: &str) {
     }
 }
 
-fn printed(case: &Path) -> String {
+fn planned(case: &Path) -> Result<MountPlan, PlanError> {
     let name = case.display().to_string();
     let read = |file: &str| std::fs::read(case.join(file)).ok();
     let file = |file: &str| read(file).map(|bytes| ConfigFile { path: format!("/{file}"), bytes });
@@ -72,10 +72,7 @@ fn printed(case: &Path) -> String {
     let asked_for = cmdline.boot_target().unwrap_or_else(|e| panic!("{name}: {e}"));
     let resolved = Resolved { asked_for, recovery: None, init: cmdline.init(), warning: None };
     let decision = composefs::decide(&conf.conf, cmdline.composefs().as_deref()).map_err(PlanError::from);
-    match decision.and_then(|decision| plan(&conf.conf, decision, resolved, &facts)) {
-        Ok(plan) => show::in_words(&plan),
-        Err(error) => format!("error: {error}\n"),
-    }
+    decision.and_then(|decision| plan(&conf.conf, decision, resolved, &facts))
 }
 
 #[test]
@@ -85,6 +82,14 @@ fn every_directory_prints_its_plan() {
     directories.sort();
     assert!(directories.len() >= 20, "{directories:?}");
     for case in directories {
-        expect_file![case.join("plan")].assert_eq(&printed(&case));
+        let printed = match planned(&case) {
+            Ok(plan) => {
+                let json = serde_json::to_value(&plan).unwrap();
+                json_schemas::require("prepare-root-plan", &json).unwrap_or_else(|e| panic!("{}: {e}", case.display()));
+                show::in_words(&plan)
+            }
+            Err(error) => format!("error: {error}\n"),
+        };
+        expect_file![case.join("plan")].assert_eq(&printed);
     }
 }

@@ -16,6 +16,7 @@ use crate::finalization::Finalization;
 
 /// The plan as it is self.
 #[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) struct Shown {
     pub(super) staged: Option<String>,
     pub(super) locked: bool,
@@ -32,6 +33,7 @@ pub(super) struct Shown {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) struct ShownEtc {
     pub(super) from: String,
     pub(super) added: Vec<EtcPath>,

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# For packagers. Needs cargo, a linker, a static C library and install(1); no root, and no network with a vendored source.
+#
+#   make              the static programs
+#   make check        the tests of what ships
+#   make install      everything where a distribution expects it, below DESTDIR
+#   make uninstall    removes that again
+#   make files        what `make install` installs: mode, source, destination
+#   make flags        what rustc is told, a flag a line, for those who call cargo themselves
+#   make clean        removes what was built
+#
+# docs/packaging.md explains the variables.
+
+# Folders. The lower-case names are GNU's.
+prefix = /usr
+PREFIX ?= $(prefix)
+libdir = $(PREFIX)/lib
+LIBDIR ?= $(libdir)
+mandir = $(PREFIX)/share/man
+MANDIR ?= $(mandir)
+UNITDIR ?= $(LIBDIR)/systemd/system
+DRACUTDIR ?= $(LIBDIR)/dracut
+OSTREEDIR ?= $(LIBDIR)/ostree
+DESTDIR ?=
+
+# The number orders modules. Of two with the name `ostree` dracut takes the lower one, so that a `98ostree` that libostree's own
+# package brought is left out.
+DRACUT_MODULE ?= 50ostree
+
+# Tools.
+CARGO ?= cargo
+RUSTC ?= rustc
+INSTALL ?= install
+CARGOFLAGS ?= --locked
+CARGO_TARGET_DIR ?= $(CURDIR)/target/static
+ifndef TARGET
+TARGET := $(shell $(RUSTC) -vV | sed -n 's/^host: //p')
+endif
+
+# What is built: for tests of the project, which need less, or more.
+PROGRAMS ?= ostree-prepare-root ostree-finalize-staged
+FEATURES ?=
+
+# The crates that ship, and what finishes their programs.
+CRATES := ostree-formats system ostree-sysroot boot-list prepare-root finalize-staged finish-program
+
+# Mode, source, destination. `program`: 0755, and it has to be built. `unit`: 0644, and it names a program. `link`: a symbolic link.
+define FILES
+program ostree-prepare-root $(OSTREEDIR)/ostree-prepare-root
+program ostree-finalize-staged $(OSTREEDIR)/ostree-finalize-staged
+module dracut-module/50ostree/module-setup.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/module-setup.sh
+0755 dracut-module/50ostree/ostree-prepare-root.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/ostree-prepare-root.sh
+0755 dracut-module/50ostree/ostree-usable-root.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/ostree-usable-root.sh
+0644 dracut-module/ostree.conf $(DRACUTDIR)/dracut.conf.d/50-ostree.conf
+0644 dracut-module/units/ostree-prepare-root.service $(UNITDIR)/ostree-prepare-root.service
+unit units/ostree-finalize-staged.service.d/00-firstroot.conf $(UNITDIR)/ostree-finalize-staged.service.d/00-firstroot.conf
+unit units/ostree-finalize-staged-hold.service.d/00-firstroot.conf $(UNITDIR)/ostree-finalize-staged-hold.service.d/00-firstroot.conf
+unit units/ostree-boot-complete.service.d/00-firstroot.conf $(UNITDIR)/ostree-boot-complete.service.d/00-firstroot.conf
+0644 units/ostree-finalize-staged-prepare.path $(UNITDIR)/ostree-finalize-staged-prepare.path
+link ../ostree-finalize-staged-prepare.path $(UNITDIR)/paths.target.wants/ostree-finalize-staged-prepare.path
+unit units/ostree-finalize-staged-prepare.service $(UNITDIR)/ostree-finalize-staged-prepare.service
+unit units/ostree-finalize-staged-clean.service $(UNITDIR)/ostree-finalize-staged-clean.service
+link ../ostree-finalize-staged-clean.service $(UNITDIR)/multi-user.target.wants/ostree-finalize-staged-clean.service
+0644 man/ostree-finalize-staged.8 $(MANDIR)/man8/ostree-finalize-staged.8
+0644 man/ostree-prepare-root.8 $(MANDIR)/man8/ostree-prepare-root.8
+0644 man/prepare-root.conf.5 $(MANDIR)/man5/prepare-root.conf.5
+endef
+
+export CARGO RUSTC INSTALL CARGOFLAGS CARGO_TARGET_DIR TARGET PROGRAMS FEATURES CRATES DESTDIR OSTREEDIR FILES
+
+all:
+	@packaging/build.sh
+
+check:
+	$(CARGO) test $(CARGOFLAGS) $(addprefix --package ,$(CRATES))
+
+install:
+	@packaging/install.sh
+
+uninstall:
+	@packaging/install.sh --uninstall
+
+files:
+	@printf '%s\n' "$$FILES"
+
+flags:
+	@packaging/build.sh --print-flags
+
+clean:
+	$(CARGO) clean --target-dir "$$CARGO_TARGET_DIR"
+
+.PHONY: all check install uninstall files flags clean

@@ -1,0 +1,44 @@
+//! `finish-program LINKED SHIPPED`: makes of a program that the linker has written the one that ships.
+//!
+//! A program that is not static is refused. The unwind tables are filled with zeros. A crate of its own, so that a packager who
+//! builds the programs builds no test with them.
+
+mod linkage;
+mod unwinding;
+
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+fn main() -> Result<()> {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let [linked, shipped] = arguments.as_slice() else { bail!("usage: finish-program LINKED SHIPPED") };
+    finish(linked.as_ref(), shipped.as_ref())
+}
+
+fn finish(linked: &Path, shipped: &Path) -> Result<()> {
+    let mut program = fs::read(linked).with_context(|| format!("reading {}", linked.display()))?;
+    linkage::require_static(&program).with_context(|| linked.display().to_string())?;
+    unwinding::clear_tables(&mut program).with_context(|| linked.display().to_string())?;
+    // By a rename: a program that somebody runs cannot be written to.
+    let new = shipped.with_extension("new");
+    fs::write(&new, program).with_context(|| format!("writing {}", new.display()))?;
+    fs::set_permissions(&new, Permissions::from_mode(0o755)).context("making the program executable")?;
+    fs::rename(&new, shipped).with_context(|| format!("writing {}", shipped.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::finish;
+
+    #[test]
+    fn what_is_not_static_is_refused_and_nothing_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = finish(&std::env::current_exe().unwrap(), &directory.path().join("shipped")).unwrap_err();
+        assert!(format!("{error:#}").contains("not static"), "{error:#}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}
