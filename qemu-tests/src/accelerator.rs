@@ -53,6 +53,7 @@ impl Accelerator {
 fn trial(kernel: &Path, busybox: &Path, cache: &Cache) -> Result<bool> {
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("reading the boot id")?;
     let directory = cache.directory("kvm-trial")?;
+    let _lock = cache.lock("kvm-trial")?;
     let result = directory.join(boot_id.trim());
     if let Ok(text) = fs::read_to_string(&result) {
         return Ok(text == "works");

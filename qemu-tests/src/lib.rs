@@ -39,6 +39,7 @@ pub mod tree;
 
 mod accelerator;
 mod apt;
+mod images;
 mod kernel;
 mod machine;
 mod qemu;

@@ -75,7 +75,7 @@ impl Build {
         let cache = Cache::open()?;
         Ok(Build {
             rootfs: Rootfs::of(guest, &cache)?,
-            package: Package::find(&cache)?,
+            package: Package::find()?,
             extra: tempfile::tempdir()?,
             out: tempfile::tempdir()?,
         })

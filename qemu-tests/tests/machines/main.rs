@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
-use qemu_tests::cache::Cache;
+use qemu_tests::cache::directory_of_this_checkout;
 use qemu_tests::guest::Guest;
 use qemu_tests::report::Report;
 use qemu_tests::rootfs::why_not_installable;
@@ -248,7 +248,7 @@ fn trial(guest: Guest, name: String, story: Story, why_not: String) -> Trial {
     let run = move || {
         let started = Instant::now();
         let result = story(guest).map_err(|error| {
-            let logs = Cache::open().and_then(|cache| cache.directory("runs"));
+            let logs = directory_of_this_checkout("runs");
             let logs =
                 logs.map_or_else(|_| String::new(), |logs| format!("\nconsole logs and reports: {}", logs.display()));
             Failed::from(format!("{error:#}{logs}"))
