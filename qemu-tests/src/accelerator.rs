@@ -71,6 +71,7 @@ fn trial(kernel: &Path, busybox: &Path, cache: &Cache) -> Result<bool> {
         command_line: "console=ttyS0 panic=-1".to_owned(),
         disks: Vec::new(),
         accelerator: Accelerator::Kvm,
+        cpus: 1,
     };
     let console = directory.join("console.log");
     // On a host where KVM fails, QEMU ends with a failed assertion: that is the answer, and no news.

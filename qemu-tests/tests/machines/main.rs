@@ -1,4 +1,4 @@
-//! Whole machines, one after the other: each test is listed, and ignored by name where it cannot run.
+//! Whole machines: each test is listed, and ignored by name where it cannot run.
 //!
 //! `cargo xtask test` sets `FIRSTROOT_MACHINES`; a machine's console log and report stay in `target/qemu-tests/runs`.
 //! Those of [`NOT_EACH_TIME`] run with `cargo xtask test --all`.
@@ -13,7 +13,6 @@ mod shutdown;
 mod soft_reboot;
 
 use std::process::ExitCode;
-use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -21,7 +20,8 @@ use qemu_tests::cache::directory_of_this_checkout;
 use qemu_tests::guest::Guest;
 use qemu_tests::report::Report;
 use qemu_tests::rootfs::why_not_installable;
-use qemu_tests::{catalogue, host};
+use qemu_tests::stopwatch::{print_longest, timed};
+use qemu_tests::{catalogue, host, side_by_side};
 
 /// What a test does with one guest.
 type Story = fn(Guest) -> Result<()>;
@@ -131,11 +131,11 @@ macro_rules! stories {
 
 fn main() -> ExitCode {
     let wanted = std::env::var_os("FIRSTROOT_MACHINES").is_some();
-    // Two machines side by side are no faster than one after the other where every instruction is emulated.
-    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    let mut arguments = Arguments::from_args();
+    side_by_side::expect(*arguments.test_threads.get_or_insert(side_by_side::how_many()));
     if wanted
         && !arguments.list
-        && let Err(error) = host::enter_mount_namespace().and_then(|()| host::ensure_ready())
+        && let Err(error) = host::ensure_ready()
     {
         eprintln!("{error:#}");
         return ExitCode::FAILURE;
@@ -144,13 +144,18 @@ fn main() -> ExitCode {
     let bookworm = [Guest::Bookworm];
     let trixie = [Guest::Trixie];
     let forky = [Guest::Forky];
-    let stories = stories!(beside_the_peer on both =>
+    // The longest ones first: at the end, none runs alone for long.
+    let stories = stories!(soft_reboot on forky =>
+        what_is_booted_and_what_is_finalized_comes_up_as_after_the_peer,
+        a_separate_boot_is_mounted_again,
+    )
+    .chain(stories!(beside_the_peer on both =>
         ext4,
         kinoite,
         sysroot_readonly_by_the_repository,
         transient_etc,
         a_hotfix_survives_a_reboot,
-    )
+    ))
     .chain(stories!(beside_the_peer on trixie =>
         xfs,
         sysroot_readonly_by_the_configuration,
@@ -202,10 +207,6 @@ fn main() -> ExitCode {
         an_image_that_it_cannot_mount_is_refused_by_name,
         without_its_image_the_deployment_boots,
     ))
-    .chain(stories!(soft_reboot on forky =>
-        what_is_booted_and_what_is_finalized_comes_up_as_after_the_peer,
-        a_separate_boot_is_mounted_again,
-    ))
     .chain(stories!(failing on both =>
         a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell,
     ))
@@ -228,7 +229,9 @@ fn main() -> ExitCode {
         assert!(known(again) && known(first), "no such machine: {again} or {first}");
         assert!(NOT_EACH_TIME.iter().all(|(again, _)| again != first), "{first} does not run, either");
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    print_longest();
+    conclusion.exit_code()
 }
 
 /// Why `guest`'s test `name` does not run here; empty if it does.
@@ -247,16 +250,14 @@ fn why_not(guest: Guest, name: &str, wanted: bool, all: bool, missing: Option<&s
 }
 
 fn trial(guest: Guest, name: String, story: Story, why_not: String) -> Trial {
+    let full = name.clone();
     let run = move || {
-        let started = Instant::now();
-        let result = story(guest).map_err(|error| {
+        timed(&full, || host::in_a_mount_namespace(|| story(guest))).map_err(|error| {
             let logs = directory_of_this_checkout("runs");
             let logs =
                 logs.map_or_else(|_| String::new(), |logs| format!("\nconsole logs and reports: {}", logs.display()));
             Failed::from(format!("{error:#}{logs}"))
-        });
-        eprint!("[{:.0} s] ", started.elapsed().as_secs_f64());
-        result
+        })
     };
     let ignored = !why_not.is_empty();
     Trial::test(name, run).with_kind(why_not).with_ignored_flag(ignored)
