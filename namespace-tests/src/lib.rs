@@ -7,9 +7,11 @@ pub mod power_cut;
 mod disk;
 mod initramfs;
 mod mount_table;
+mod sampling;
 mod tree;
 
 pub use disk::{BOOTLINK, Disk, STATEROOT, bootcsum_of};
 pub use initramfs::{Initramfs, Outcome, Peer, inside, inside_of};
 pub use mount_table::mount_table;
+pub use sampling::every_call_is_wanted;
 pub use tree::listing;

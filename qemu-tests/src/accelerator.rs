@@ -53,6 +53,7 @@ impl Accelerator {
 fn trial(kernel: &Path, busybox: &Path, cache: &Cache) -> Result<bool> {
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("reading the boot id")?;
     let directory = cache.directory("kvm-trial")?;
+    let _lock = cache.lock("kvm-trial")?;
     let result = directory.join(boot_id.trim());
     if let Ok(text) = fs::read_to_string(&result) {
         return Ok(text == "works");
@@ -70,6 +71,7 @@ fn trial(kernel: &Path, busybox: &Path, cache: &Cache) -> Result<bool> {
         command_line: "console=ttyS0 panic=-1".to_owned(),
         disks: Vec::new(),
         accelerator: Accelerator::Kvm,
+        cpus: 1,
     };
     let console = directory.join("console.log");
     // On a host where KVM fails, QEMU ends with a failed assertion: that is the answer, and no news.

@@ -16,7 +16,12 @@ const WHO_MOUNTS_BOOT: &str = "etc/ostree/prepare-root.conf.d/99-test.conf";
 const ENTRIES: &[Entry] = &[
     ("ext4", |s| s),
     ("separate-boot", |s| s.with_filesystem(Filesystem::Ext4WithBoot)),
-    ("boot-automounted", |s| with_boot_mounted(s, "noauto,x-systemd.automount,x-systemd.idle-timeout=2")),
+    ("boot-automounted-sysroot-readonly", |s| {
+        s.with_filesystem(Filesystem::Ext4WithBoot).with_disk_changed_by(|root| {
+            Sysroot::at(root).write_fstab(&boot_in_fstab("noauto,x-systemd.automount,x-systemd.idle-timeout=2"))?;
+            Sysroot::at(root).set_repository_readonly()
+        })
+    }),
     ("boot-read-only", |s| with_boot_mounted(s, "ro")),
     ("slow-boot-disk", |s| s.with_filesystem(Filesystem::Ext4WithBoot).with_slow_boot_disk(4 << 20)),
     ("xfs", |s| s.with_filesystem(Filesystem::Xfs)),

@@ -45,7 +45,7 @@ impl Dracut {
         let mut recipe = Recipe::new(include_str!("dracut.rs")).made_from(rootfs.artefact()).with("options", options);
         let mut namespace = Namespace::of(&rootfs.path());
         if provider == Provider::Ours {
-            let package = Package::find(cache)?;
+            let package = Package::find()?;
             recipe = package.add_to(recipe)?;
             namespace = namespace.overlaid_with(package.path());
         }

@@ -64,6 +64,19 @@ pub fn enter_mount_namespace() -> Result<()> {
         .context("making / private")
 }
 
+/// Does `work` in a thread with a mount namespace of its own: programs that other threads start do not see its mounts, and cannot
+/// keep them.
+pub fn in_a_mount_namespace<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let work = || {
+        enter_mount_namespace()?;
+        work()
+    };
+    std::thread::scope(|scope| match scope.spawn(work).join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
 fn ensure_installed() -> Result<()> {
     let missing = missing();
     if missing.is_empty() {

@@ -30,15 +30,18 @@ pub mod report;
 pub mod rootfs;
 pub mod scenario;
 pub mod sealing;
+pub mod side_by_side;
 pub mod signer;
 mod silence;
 pub mod small_initramfs;
 pub mod staging;
+pub mod stopwatch;
 pub mod sysroot;
 pub mod tree;
 
 mod accelerator;
 mod apt;
+mod images;
 mod kernel;
 mod machine;
 mod qemu;

@@ -15,6 +15,7 @@ use crate::disk::Disks;
 use crate::kernel::extract_elf;
 use crate::qemu::{DiskDevice, Qemu, Running};
 use crate::report::Report;
+use crate::side_by_side;
 use crate::silence::Patience;
 
 const REPORT_SIZE: u64 = 64 << 20;
@@ -33,6 +34,9 @@ const ARGUMENTS: &[&str] = &[
     "systemd.show_status=error",
     "8250.nr_uarts=1",
     "fsck.mode=skip",
+    "init_on_alloc=0",
+    "cryptomgr.notests",
+    "nowatchdog",
     // On a host with much to do the kernel finds too few ticks of an emulated timer, and panics.
     "no_timer_check",
 ];
@@ -175,7 +179,8 @@ impl Machine {
         extract_elf(&bzimage, &kernel)?;
         let accelerator = Accelerator::find(&kernel, &self.busybox, &self.cache)?;
         let command_line = self.command_line(&entry, arguments);
-        Ok(Qemu { kernel, initramfs, command_line, disks: self.devices(script)?, accelerator })
+        let cpus = side_by_side::cpus_of_one();
+        Ok(Qemu { kernel, initramfs, command_line, disks: self.devices(script)?, accelerator, cpus })
     }
 
     fn append_to(&self, initramfs: &Path) -> Result<()> {

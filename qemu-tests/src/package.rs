@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 
-use crate::cache::{Cache, Recipe, workspace};
+use crate::cache::{Recipe, directory_of_this_checkout, workspace};
 use crate::command::run;
 
 /// Names a directory tree that `cargo xtask install` has filled; without it, that command is run.
@@ -44,14 +44,14 @@ pub struct Package {
 
 impl Package {
     /// The tree that `FIRSTROOT_DESTDIR` names, or else one that is made now, once in a process.
-    pub fn find(cache: &Cache) -> Result<Package> {
+    pub fn find() -> Result<Package> {
         static MADE: OnceLock<PathBuf> = OnceLock::new();
         if let Some(root) = MADE.get() {
             return Ok(Package { root: root.clone() });
         }
         let root = match std::env::var_os(DESTDIR_VARIABLE) {
             Some(root) => PathBuf::from(root),
-            None => install(&cache.directory("destdir")?)?,
+            None => install(&directory_of_this_checkout("destdir")?)?,
         };
         let root = root.canonicalize().with_context(|| format!("finding {}", root.display()))?;
         Ok(Package { root: MADE.get_or_init(|| root).clone() })

@@ -32,6 +32,7 @@ pub(crate) struct Qemu {
     pub(crate) command_line: String,
     pub(crate) disks: Vec<DiskDevice>,
     pub(crate) accelerator: Accelerator,
+    pub(crate) cpus: usize,
 }
 
 impl Qemu {
@@ -61,8 +62,7 @@ impl Qemu {
     }
 
     fn command(&self) -> Command {
-        // On Debian 12 a second CPU halves the time; more than two bring nothing.
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from).min(2);
+        let cpus = self.cpus;
         // A test that is killed takes its machine with it.
         let mut command = Command::new("setpriv");
         command

@@ -111,6 +111,8 @@ fn install(guest: Guest, directory: &Path, downloads: &Path) -> Result<()> {
         // Testing's Release file can be past its date on a mirror that is a snapshot.
         .args(["--aptopt=Acquire::Check-Valid-Until \"false\"", "--aptopt=Acquire::Languages \"none\""])
         .args(["--aptopt=APT::Install-Recommends \"false\""])
+        // The directory counts when it is whole: nobody needs each file to be on the disk before the next one.
+        .arg("--dpkgopt=force-unsafe-io")
         .args(EXCLUDED.iter().map(|pattern| format!("--dpkgopt=path-exclude={pattern}")))
         // Downloads outlive the build.
         .args(["--skip=download/empty", "--skip=essential/unlink"])

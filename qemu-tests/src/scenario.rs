@@ -8,18 +8,17 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, directory_of_this_checkout};
 use crate::cpio::Archive;
 use crate::disk::{Disks, Filesystem};
 use crate::dracut::Dracut;
 use crate::guest::Guest;
+use crate::images::{empty_disk, place_for_images, remove_images};
 use crate::machine::{Console, Initramfs, Machine, PowerCut};
 use crate::package::{Package, Provider};
 use crate::report::Report;
 use crate::small_initramfs;
 use crate::tree::Tree;
-
-const SPARE_SIZE: u64 = 1 << 30;
 
 /// How a deployment's root is prepared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,8 +223,9 @@ impl Scenario {
         let cache = Cache::open()?;
         let tree = Tree::of(self.guest, self.tree, &cache)?;
         let (deployed, _) = Disks::deployed(&tree, self.filesystem, self.tree.name(), &cache)?;
-        let directory = self.fresh_directory(&cache)?;
-        let disks = deployed.copy_to(&directory)?;
+        let directory = self.fresh_directory()?;
+        let images = place_for_images(&directory)?;
+        let disks = deployed.copy_to(images.path())?;
         if let Some(change) = &self.change {
             disks.mounted(|root| change(root)).context("changing the disk")?;
         }
@@ -255,7 +255,7 @@ impl Scenario {
             Way::Dracut => Ok(Initramfs::File(Dracut::of(tree.rootfs(), self.provider, cache)?.initramfs())),
             Way::DracutHook => Ok(Initramfs::File(Dracut::without_systemd(tree.rootfs(), cache)?.initramfs())),
             Way::Script => {
-                let package = (self.provider == Provider::Ours).then(|| Package::find(cache)).transpose()?;
+                let package = (self.provider == Provider::Ours).then(Package::find).transpose()?;
                 write(small_initramfs::of_a_script(tree.rootfs(), package.as_ref())?)?;
                 Ok(Initramfs::File(small))
             }
@@ -274,9 +274,9 @@ impl Scenario {
         archive.fold(Archive::new(), |a, (path, content)| a.file(path, 0o644, content.as_bytes())).finish()
     }
 
-    fn fresh_directory(&self, cache: &Cache) -> Result<PathBuf> {
+    fn fresh_directory(&self) -> Result<PathBuf> {
         let name = self.to_string().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-        let directory = cache.directory("runs")?.join(format!("{name}{}", nth_of_this_process(&name)));
+        let directory = directory_of_this_checkout("runs")?.join(format!("{name}{}", nth_of_this_process(&name)));
         if directory.exists() {
             fs::remove_dir_all(&directory).with_context(|| format!("removing {}", directory.display()))?;
         }
@@ -291,28 +291,10 @@ impl fmt::Display for Scenario {
     }
 }
 
-fn empty_disk(directory: &Path) -> Result<PathBuf> {
-    let image = directory.join("spare.img");
-    fs::File::create(&image).and_then(|file| file.set_len(SPARE_SIZE)).context("creating the spare disk")?;
-    Ok(image)
-}
-
 /// A suffix, so that two tests with one scenario keep a log each.
 fn nth_of_this_process(name: &str) -> usize {
     static RUNS: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
     runs.push(name.to_owned());
     runs.iter().filter(|run| *run == name).count()
-}
-
-/// Console logs and reports stay; images are large, and can be made again.
-fn remove_images(directory: &Path) -> Result<()> {
-    for entry in fs::read_dir(directory).with_context(|| format!("listing {}", directory.display()))? {
-        let path = entry.with_context(|| format!("listing {}", directory.display()))?.path();
-        let image = path.extension().is_some_and(|extension| extension == "img");
-        if image || path.file_name().is_some_and(|name| name == "vmlinux" || name == "vmlinuz") {
-            fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
-        }
-    }
-    Ok(())
 }

@@ -36,7 +36,7 @@ impl Tree {
         let artefact = cache.artefact(&format!("tree-{guest}-{}", provider.name()), &recipe, |directory| {
             let kernel_version = rootfs.kernel_version()?;
             let tree = match provider {
-                Provider::Ours => format!("{}:{}", Package::find(cache)?.path().display(), rootfs.path().display()),
+                Provider::Ours => format!("{}:{}", Package::find()?.path().display(), rootfs.path().display()),
                 Provider::Peer => rootfs.path().display().to_string(),
             };
             // The tree is a second overlay, beside the one that the program runs in: it is changed, and not kept.

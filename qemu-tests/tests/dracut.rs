@@ -12,6 +12,7 @@ use qemu_tests::host;
 use qemu_tests::namespace::Namespace;
 use qemu_tests::package::{PREPARE_ROOT, Package};
 use qemu_tests::rootfs::{Rootfs, why_not_installable};
+use qemu_tests::stopwatch::{print_longest, timed};
 use tempfile::TempDir;
 
 /// What a test does with one guest.
@@ -27,7 +28,7 @@ const STORIES: &[(&str, Story)] = &[
 
 fn main() -> ExitCode {
     let wanted = std::env::var_os("FIRSTROOT_MACHINES").is_some();
-    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    let arguments = Arguments::from_args();
     if wanted
         && !arguments.list
         && let Err(error) = host::ensure_ready()
@@ -47,12 +48,16 @@ fn main() -> ExitCode {
             if guest == Guest::Bookworm && *name == "another_tree_than_its_own_gives_the_same_image" {
                 continue;
             }
-            let run = move || story(guest).map_err(|error| Failed::from(format!("{error:#}")));
-            let trial = Trial::test(format!("{guest}::{name}"), run);
+            let full = format!("{guest}::{name}");
+            let timed_name = full.clone();
+            let run = move || timed(&timed_name, || story(guest)).map_err(|error| Failed::from(format!("{error:#}")));
+            let trial = Trial::test(full, run);
             trials.push(trial.with_kind(&why_not).with_ignored_flag(!why_not.is_empty()));
         }
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    print_longest();
+    conclusion.exit_code()
 }
 
 /// A guest with our package over it, in which dracut runs.
@@ -75,7 +80,7 @@ impl Build {
         let cache = Cache::open()?;
         Ok(Build {
             rootfs: Rootfs::of(guest, &cache)?,
-            package: Package::find(&cache)?,
+            package: Package::find()?,
             extra: tempfile::tempdir()?,
             out: tempfile::tempdir()?,
         })

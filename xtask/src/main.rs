@@ -7,6 +7,7 @@ mod fuzz;
 mod house;
 mod install;
 mod manual_pages;
+mod phases;
 mod reproducible;
 mod test;
 mod workspace;
@@ -20,6 +21,7 @@ const HELP: &str = "\
 cargo xtask boot [--scenario NAME] [--interactive]   make a system, boot it, show what happened
 cargo xtask test [--fast | --all]                    what CI runs; --fast leaves out the whole machines, --all adds
                                                     the machines near to another one, and every power cut
+                                                    and call in place of samples
 cargo xtask test [--all-power-cuts]                  every power cut in place of a sample
 cargo xtask bench [--only prepare-root|signed|verify|finalize|shutdown]
                                                     figures, against the peer in the same run
@@ -47,7 +49,7 @@ fn main() -> Result<()> {
             ("boot", Long("scenario")) => options.scenario = Some(parser.value()?.string()?),
             ("boot", Long("interactive")) => options.interactive = true,
             ("test", Long("fast")) => options.test.fast = true,
-            ("test", Long("all")) => (options.test.all_machines, options.test.all_power_cuts) = (true, true),
+            ("test", Long("all")) => (options.test.all, options.test.all_power_cuts) = (true, true),
             ("test", Long("all-power-cuts")) => options.test.all_power_cuts = true,
             ("bench", Long("only")) => options.only = Some(parser.value()?.parse()?),
             ("fuzz", Long("seconds")) => options.fuzz.seconds = Some(parser.value()?.parse()?),

@@ -1,15 +1,21 @@
 //! `cargo xtask test`: everything that CI runs, phase by phase.
+//!
+//! Guests and static binaries are made while lints and tests without root are compiled: one of them waits for a mirror, another one
+//! links on one processor. From the namespaces on, phases follow each other, and each keeps all processors busy by itself.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
+use qemu_tests::cache::Cache;
+use qemu_tests::guest::Guest;
+use qemu_tests::rootfs::{self, Rootfs};
 
 use crate::binary;
 use crate::house;
 use crate::install;
 use crate::manual_pages;
+use crate::phases::{Phases, Taken, timed};
 use crate::reproducible;
 use crate::workspace::{self, cargo, run};
 
@@ -18,46 +24,66 @@ use crate::workspace::{self, cargo, run};
 pub(crate) struct HowMuch {
     /// No whole machines.
     pub(crate) fast: bool,
-    /// The machines, too, that are near to another one.
-    pub(crate) all_machines: bool,
+    /// The machines, too, that are near to another one, and every call at which a run can be disturbed.
+    pub(crate) all: bool,
     /// Every power cut in place of a sample.
     pub(crate) all_power_cuts: bool,
 }
 
 /// Runs the phases. The first failure ends it.
 pub(crate) fn test(how_much: HowMuch) -> Result<()> {
-    let begin = Instant::now();
-    phase("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
-    phase("lints", || {
-        run(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    let mut phases = Phases::begin();
+    let (binaries, _) = std::thread::scope(|scope| {
+        let binaries =
+            scope.spawn(|| timed("static binaries, and once more from another folder, beside these", Binaries::build));
+        let guests = scope.spawn(|| timed("guests, beside these", make_guests));
+        let checked = without_root(&mut phases);
+        println!("\n… until static binaries and guests are there");
+        let (binaries, guests) = (joined(binaries), joined(guests));
+        checked?;
+        Ok::<_, anyhow::Error>((phases.beside(binaries)?, phases.beside(guests)?))
     })?;
-    phase("the house", house::check)?;
-    phase("licences and sources of dependencies", deny)?;
-    phase("manual pages", manual_pages::lint)?;
-    phase("what needs neither root nor QEMU", || run(cargo().args(["test", "--quiet", "--workspace"])))?;
-    phase("size of the static binaries", binary::size)?;
-    phase("the same binaries from another folder", reproducible::check)?;
-    phase("what the host needs", qemu_tests::host::ensure_ready)?;
-    let destdir = workspace::root().join("target/destdir");
-    install::install(&destdir, None)?;
-    phase("mount namespaces", || run(&mut in_namespaces("namespaces")?))?;
-    phase("finalization on disk images", || run(&mut in_namespaces("finalize")?))?;
-    phase("power cuts", || run(&mut power_cuts(how_much.all_power_cuts)?))?;
+    phases.run("mount namespaces", || run(&mut binaries.in_namespaces("namespaces")))?;
+    phases.run("finalization on disk images", || run(&mut binaries.finalize(how_much.all)))?;
+    phases.run("power cuts", || run(&mut binaries.power_cuts(how_much.all_power_cuts)))?;
     if how_much.fast {
         println!("\nskipped: whole machines (--fast)");
     } else {
-        phase("initramfs by dracut", || run(&mut with_machines("dracut", &destdir)))?;
-        phase("whole machines", || run(&mut machines(how_much.all_machines, &destdir)))?;
+        phases.run("initramfs by dracut", || run(&mut with_machines("dracut", &binaries.destdir)))?;
+        phases.run("whole machines", || run(&mut machines(how_much.all, &binaries.destdir)))?;
     }
-    println!("\nall phases passed in {} s", begin.elapsed().as_secs());
+    phases.print();
     Ok(())
 }
 
-fn phase(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
-    println!("\n==> {name}");
-    let begin = Instant::now();
-    work().with_context(|| format!("failed: {name}"))?;
-    println!("    {name}: {:.1} s", begin.elapsed().as_secs_f64());
+/// What needs neither root nor guests. All test programs are compiled here, those as well that run later.
+fn without_root(phases: &mut Phases) -> Result<()> {
+    phases.run("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
+    phases.run("lints", || {
+        run(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    })?;
+    phases.run("the house", house::check)?;
+    phases.run("licences and sources of dependencies", deny)?;
+    phases.run("manual pages", manual_pages::lint)?;
+    phases.run("what needs neither root nor QEMU", || run(cargo().args(["test", "--quiet", "--workspace"])))
+}
+
+type Handle<'scope, T> = std::thread::ScopedJoinHandle<'scope, Taken<T>>;
+
+fn joined<T>(handle: Handle<'_, T>) -> Taken<T> {
+    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Programs on the host, and the guests' root filesystems, which every phase from the namespaces on needs.
+fn make_guests() -> Result<()> {
+    qemu_tests::host::ensure_ready()?;
+    let cache = Cache::open()?;
+    for guest in Guest::all() {
+        // One of a release that moves may not be installable today; the tests say so.
+        if rootfs::why_not_installable(guest).is_none() {
+            Rootfs::of(guest, &cache).with_context(|| format!("making {guest}"))?;
+        }
+    }
     Ok(())
 }
 
@@ -72,23 +98,56 @@ fn deny() -> Result<()> {
     }
 }
 
-fn in_namespaces(test: &str) -> Result<Command> {
-    let mut command = cargo();
-    command.args(["test", "--quiet", "--package", "namespace-tests", "--test", test]);
-    command
-        .env("FIRSTROOT_PREPARE_ROOT", binary::build(binary::PREPARE_ROOT)?)
-        .env("FIRSTROOT_FINALIZE_STAGED", binary::build(binary::FINALIZE_STAGED)?)
-        .env("FIRSTROOT_PEERS", "1");
-    Ok(command)
+/// What ships, and the finalizer of the test of tests.
+struct Binaries {
+    prepare_root: PathBuf,
+    finalize_staged: PathBuf,
+    sabotaged: PathBuf,
+    /// With everything that is installed.
+    destdir: PathBuf,
 }
 
-fn power_cuts(all: bool) -> Result<Command> {
-    let mut command = in_namespaces("power_cuts")?;
-    command.env("FIRSTROOT_FINALIZE_SABOTAGED", binary::build_sabotaged()?);
-    if all {
-        command.env("FIRSTROOT_POWER_CUTS", "all");
+impl Binaries {
+    fn build() -> Result<Binaries> {
+        binary::size()?;
+        let destdir = workspace::root().join("target/destdir");
+        install::install(&destdir, None)?;
+        reproducible::check()?;
+        Ok(Binaries {
+            prepare_root: binary::build(binary::PREPARE_ROOT)?,
+            finalize_staged: binary::build(binary::FINALIZE_STAGED)?,
+            sabotaged: binary::build_sabotaged()?,
+            destdir,
+        })
     }
-    Ok(command)
+
+    /// Of the whole workspace, as in the phase that has compiled it: for one package alone, cargo would compile dependencies once more.
+    fn in_namespaces(&self, test: &str) -> Command {
+        let mut command = cargo();
+        command.args(["test", "--quiet", "--workspace", "--test", test]);
+        command
+            .env("FIRSTROOT_PREPARE_ROOT", &self.prepare_root)
+            .env("FIRSTROOT_FINALIZE_STAGED", &self.finalize_staged)
+            .env("FIRSTROOT_PEERS", "1");
+        command
+    }
+
+    fn finalize(&self, every_call: bool) -> Command {
+        let mut command = self.in_namespaces("finalize");
+        if every_call {
+            command.env("FIRSTROOT_EVERY_CALL", "1");
+        }
+        command
+    }
+
+    fn power_cuts(&self, all: bool) -> Command {
+        let mut command = self.in_namespaces("power_cuts");
+        command.env("FIRSTROOT_FINALIZE_SABOTAGED", &self.sabotaged);
+        if all {
+            command.env("FIRSTROOT_POWER_CUTS", "all");
+        }
+        command
+    }
 }
 
 fn machines(all: bool, destdir: &Path) -> Command {
@@ -101,7 +160,7 @@ fn machines(all: bool, destdir: &Path) -> Command {
 
 fn with_machines(test: &str, destdir: &Path) -> Command {
     let mut command = cargo();
-    command.args(["test", "--package", "qemu-tests", "--test", test, "--", "--nocapture"]);
+    command.args(["test", "--workspace", "--test", test, "--", "--nocapture"]);
     command.env("FIRSTROOT_MACHINES", "1").env("FIRSTROOT_DESTDIR", destdir);
     command
 }

@@ -38,6 +38,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use namespace_tests::finalize::Contestant;
 use qemu_tests::guest::Guest;
 use qemu_tests::rootfs;
+use qemu_tests::stopwatch::{print_longest, timed};
 
 use scenario::Scenario;
 
@@ -51,7 +52,8 @@ fn why_not(guest: Guest) -> Option<String> {
 }
 
 fn trial(name: String, missing: Option<&str>, run: impl FnOnce() -> Result<()> + Send + 'static) -> Trial {
-    let run = move || run().map_err(|error| Failed::from(format!("{error:#}")));
+    let timed_name = name.clone();
+    let run = move || timed(&timed_name, run).map_err(|error| Failed::from(format!("{error:#}")));
     Trial::test(name, run).with_kind(missing.unwrap_or_default()).with_ignored_flag(missing.is_some())
 }
 
@@ -242,12 +244,16 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
 }
 
 fn main() -> ExitCode {
-    // One at a time: two cores, and figures that can be read.
-    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    let mut arguments = Arguments::from_args();
+    // Each machine has mount namespaces of its own, so that several do not disturb each other.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert(cores.min(4));
     let scenarios = scenarios::all();
     let mut tests: Vec<Trial> = Guest::booted().into_iter().flat_map(|guest| of_guest(guest, &scenarios)).collect();
     tests.push(trial("differences::names_are_those_of_the_documentation".to_owned(), None, move || {
         differences::names_are_those_of_the_documentation(&scenarios)
     }));
-    libtest_mimic::run(&arguments, tests).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, tests);
+    print_longest();
+    conclusion.exit_code()
 }

@@ -1,12 +1,9 @@
 //! Killed at any system call and started again, it ends in the same state as one undisturbed run.
 
 use anyhow::{Context, Result, ensure};
-use namespace_tests::Outcome;
 use namespace_tests::finalize::{Contestant, Filesystem, Finalized, Listing, Machine, Story, compare, listing, show};
+use namespace_tests::{Outcome, every_call_is_wanted};
 use qemu_tests::guest::Guest;
-
-/// Has every call traced, with its number among those of its name.
-const ALL: &str = "FIRSTROOT_KILL_AT_EVERY_CALL";
 
 /// What changes something. Of what only looks, some of them do.
 const CHANGING: [&str; 16] = [
@@ -28,7 +25,7 @@ const CHANGING: [&str; 16] = [
     "fsetxattr",
 ];
 /// One of so many calls that only look.
-const LOOKING_SAMPLE: usize = 9;
+const LOOKING_SAMPLE: usize = 20;
 
 /// A new tree in which files that are shipped have changed.
 pub(crate) fn story(name: &str) -> Story {
@@ -68,7 +65,7 @@ fn calls(machine: &Machine, arguments: &[&str]) -> Result<Vec<(String, usize)>> 
 
 /// Those at which a run is killed.
 fn chosen(calls: Vec<(String, usize)>, sample: usize) -> Vec<(String, usize)> {
-    if std::env::var_os(ALL).is_some() {
+    if every_call_is_wanted() {
         return calls;
     }
     let (changing, looking): (Vec<_>, Vec<_>) =
@@ -114,11 +111,11 @@ fn killed_and_run_again(story: &Story, guest: Guest, sample: usize) -> Result<()
 }
 
 pub(crate) fn killed_at_any_call_with_a_separate_boot(guest: Guest) -> Result<()> {
-    killed_and_run_again(&story("restart-separate").with_boot_on(Filesystem::Ext4), guest, 1)
+    killed_and_run_again(&story("restart-separate").with_boot_on(Filesystem::Ext4), guest, 3)
 }
 
 pub(crate) fn killed_at_any_call_with_one_filesystem(guest: Guest) -> Result<()> {
-    killed_and_run_again(&story("restart"), guest, 3)
+    killed_and_run_again(&story("restart"), guest, 5)
 }
 
 pub(crate) fn killed_at_any_call_when_only_the_boot_links_swap(guest: Guest) -> Result<()> {
@@ -129,14 +126,14 @@ pub(crate) fn killed_at_any_call_when_only_the_boot_links_swap(guest: Guest) -> 
         .stage("os/one")
         .reboot()
         .stage("os/two");
-    killed_and_run_again(&story, guest, 2)
+    killed_and_run_again(&story, guest, 4)
 }
 
 /// Whatever `--prepare` leaves when it is killed, the peer can finalize.
 pub(crate) fn preparing_killed_at_any_call_the_peer_finalizes(guest: Guest) -> Result<()> {
     let machine = story("restart-separate").with_boot_on(Filesystem::Ext4).staged(guest)?.copy()?;
     let mut killed = 0;
-    for (name, number) in chosen(calls(&machine, &["--prepare"])?, 2) {
+    for (name, number) in chosen(calls(&machine, &["--prepare"])?, 3) {
         let machine = machine.another()?;
         let inject = format!("inject={name}:signal=KILL:when={number}");
         let options = ["-e", "trace=all", "-e", &inject, "-o", "/dev/null"];

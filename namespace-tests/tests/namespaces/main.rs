@@ -25,6 +25,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use namespace_tests::{Initramfs, inside};
 use qemu_tests::guest::Guest;
 use qemu_tests::rootfs;
+use qemu_tests::stopwatch::{print_longest, timed};
 
 /// A story that is told inside an initramfs.
 type Story = fn(&mut Initramfs) -> anyhow::Result<()>;
@@ -35,8 +36,10 @@ fn binary() -> Option<PathBuf> {
 }
 
 fn trial(group: &str, name: &str, run: impl FnOnce() -> anyhow::Result<()> + Send + 'static) -> Trial {
-    let run = move || run().map_err(|error| Failed::from(format!("{error:#}")));
-    Trial::test(format!("{group}::{name}"), run)
+    let full = format!("{group}::{name}");
+    let timed_name = full.clone();
+    let run = move || timed(&timed_name, run).map_err(|error| Failed::from(format!("{error:#}")));
+    Trial::test(full, run)
         .with_kind("needs root and the static binary: cargo xtask test")
         .with_ignored_flag(binary().is_none())
 }
@@ -249,5 +252,7 @@ fn main() -> ExitCode {
         ),
     ];
     let tests = tests.into_iter().flatten().chain(beside_the_peer::trials()).collect();
-    libtest_mimic::run(&arguments, tests).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, tests);
+    print_longest();
+    conclusion.exit_code()
 }

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use qemu_tests::rootfs;
+use qemu_tests::stopwatch::{print_longest, timed};
 
 use tests::Test;
 
@@ -34,7 +35,8 @@ fn trial(test: Test) -> Trial {
     let missing = missing(&test);
     let kind = missing.as_deref().map(|reason| format!("needs {reason}")).unwrap_or_default();
     let name = test.name();
-    let run = move || run::run(&test).map_err(|error| Failed::from(format!("{error:#}")));
+    let timed_name = name.clone();
+    let run = move || timed(&timed_name, || run::run(&test)).map_err(|error| Failed::from(format!("{error:#}")));
     Trial::test(name, run).with_kind(kind).with_ignored_flag(missing.is_some())
 }
 
@@ -43,5 +45,7 @@ fn main() -> ExitCode {
     // More than there are cores: mounting is mostly waiting.
     arguments.test_threads.get_or_insert(4);
     let tests = tests::all().into_iter().map(trial).collect();
-    libtest_mimic::run(&arguments, tests).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, tests);
+    print_longest();
+    conclusion.exit_code()
 }

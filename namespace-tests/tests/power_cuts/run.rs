@@ -32,14 +32,7 @@ fn repeated() -> Result<Option<(PathBuf, Cut)>> {
 
 /// Runs it in a mount namespace of its own: programs that other tests start do not see its mounts, and cannot keep them.
 pub(crate) fn run(test: &Test) -> Result<()> {
-    let run = || {
-        host::enter_mount_namespace()?;
-        run_here(test)
-    };
-    std::thread::scope(|scope| match scope.spawn(run).join() {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
+    host::in_a_mount_namespace(|| run_here(test))
 }
 
 fn run_here(test: &Test) -> Result<()> {

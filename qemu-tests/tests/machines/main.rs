@@ -1,4 +1,4 @@
-//! Whole machines, one after the other: each test is listed, and ignored by name where it cannot run.
+//! Whole machines: each test is listed, and ignored by name where it cannot run.
 //!
 //! `cargo xtask test` sets `FIRSTROOT_MACHINES`; a machine's console log and report stay in `target/qemu-tests/runs`.
 //! Those of [`NOT_EACH_TIME`] run with `cargo xtask test --all`.
@@ -13,15 +13,15 @@ mod shutdown;
 mod soft_reboot;
 
 use std::process::ExitCode;
-use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
-use qemu_tests::cache::Cache;
+use qemu_tests::cache::directory_of_this_checkout;
 use qemu_tests::guest::Guest;
 use qemu_tests::report::Report;
 use qemu_tests::rootfs::why_not_installable;
-use qemu_tests::{catalogue, host};
+use qemu_tests::stopwatch::{print_longest, timed};
+use qemu_tests::{catalogue, host, side_by_side};
 
 /// What a test does with one guest.
 type Story = fn(Guest) -> Result<()>;
@@ -31,20 +31,21 @@ type Story = fn(Guest) -> Result<()>;
 ///
 /// A boot takes half a minute, and a machine two or three boots: all of them take longer than everything else together.
 const NOT_EACH_TIME: &[(&str, &str)] = &[
-    ("forky::beside_the_peer::ext4", "trixie::beside_the_peer::ext4"),
+    ("trixie::beside_the_peer::ext4", "trixie::beside_the_peer::a_hotfix_survives_a_reboot"),
+    ("forky::beside_the_peer::ext4", "trixie::beside_the_peer::a_hotfix_survives_a_reboot"),
     ("trixie::beside_the_peer::kinoite", "forky::beside_the_peer::kinoite"),
-    ("trixie::beside_the_peer::xfs", "trixie::beside_the_peer::ext4"),
+    ("trixie::beside_the_peer::xfs", "trixie::beside_the_peer::a_hotfix_survives_a_reboot"),
     (
         "trixie::beside_the_peer::sysroot_readonly_by_the_repository",
-        "trixie::shutdown::a_read_only_sysroot_is_written_to",
+        "trixie::shutdown::an_automounted_boot_and_a_read_only_sysroot_are_written_to",
     ),
     (
         "forky::beside_the_peer::sysroot_readonly_by_the_repository",
-        "trixie::shutdown::a_read_only_sysroot_is_written_to",
+        "trixie::shutdown::an_automounted_boot_and_a_read_only_sysroot_are_written_to",
     ),
     (
         "trixie::beside_the_peer::sysroot_readonly_by_the_configuration",
-        "trixie::shutdown::a_read_only_sysroot_is_written_to",
+        "trixie::shutdown::an_automounted_boot_and_a_read_only_sysroot_are_written_to",
     ),
     ("trixie::beside_the_peer::transient_etc", "forky::composefs::root_and_etc_are_transient"),
     ("forky::beside_the_peer::transient_etc", "forky::composefs::root_and_etc_are_transient"),
@@ -67,21 +68,24 @@ const NOT_EACH_TIME: &[(&str, &str)] = &[
         "trixie::only_ours::links_out_of_step_boot_and_can_be_repaired",
     ),
     (
-        "forky::shutdown::an_update_is_staged_finalized_booted_and_rolled_back",
-        "trixie::shutdown::an_update_is_staged_finalized_booted_and_rolled_back",
+        "forky::shutdown::an_update_is_staged_finalized_booted_rolled_back_and_left_to_ostree",
+        "trixie::shutdown::an_update_is_staged_finalized_booted_rolled_back_and_left_to_ostree",
     ),
     (
         "trixie::shutdown::a_separate_boot_is_prepared_before_shutdown",
         "forky::shutdown::a_separate_boot_is_prepared_before_shutdown",
     ),
-    ("trixie::shutdown::a_read_only_boot_is_written_to", "trixie::shutdown::a_read_only_sysroot_is_written_to"),
+    (
+        "trixie::shutdown::a_read_only_boot_is_written_to",
+        "trixie::shutdown::an_automounted_boot_and_a_read_only_sysroot_are_written_to",
+    ),
     (
         "trixie::interrupted::what_is_killed_is_reported_at_the_next_boot",
         "trixie::interrupted::a_power_cut_is_reported_and_the_update_done_again",
     ),
     (
         "trixie::shutdown::a_locked_deployment_waits_until_it_is_unlocked",
-        "trixie::shutdown::an_update_is_staged_finalized_booted_and_rolled_back",
+        "trixie::shutdown::an_update_is_staged_finalized_booted_rolled_back_and_left_to_ostree",
     ),
     (
         "trixie::interrupted::a_boot_without_room_is_reported_before_shutdown_and_after",
@@ -127,11 +131,11 @@ macro_rules! stories {
 
 fn main() -> ExitCode {
     let wanted = std::env::var_os("FIRSTROOT_MACHINES").is_some();
-    // Two machines side by side are no faster than one after the other where every instruction is emulated.
-    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    let mut arguments = Arguments::from_args();
+    side_by_side::expect(*arguments.test_threads.get_or_insert(side_by_side::how_many()));
     if wanted
         && !arguments.list
-        && let Err(error) = host::enter_mount_namespace().and_then(|()| host::ensure_ready())
+        && let Err(error) = host::ensure_ready()
     {
         eprintln!("{error:#}");
         return ExitCode::FAILURE;
@@ -140,13 +144,18 @@ fn main() -> ExitCode {
     let bookworm = [Guest::Bookworm];
     let trixie = [Guest::Trixie];
     let forky = [Guest::Forky];
-    let stories = stories!(beside_the_peer on both =>
+    // The longest ones first: at the end, none runs alone for long.
+    let stories = stories!(soft_reboot on forky =>
+        what_is_booted_and_what_is_finalized_comes_up_as_after_the_peer,
+        a_separate_boot_is_mounted_again,
+    )
+    .chain(stories!(beside_the_peer on both =>
         ext4,
         kinoite,
         sysroot_readonly_by_the_repository,
         transient_etc,
         a_hotfix_survives_a_reboot,
-    )
+    ))
     .chain(stories!(beside_the_peer on trixie =>
         xfs,
         sysroot_readonly_by_the_configuration,
@@ -165,16 +174,14 @@ fn main() -> ExitCode {
         links_out_of_step_boot_and_can_be_repaired,
     ))
     .chain(stories!(shutdown on both =>
-        an_update_is_staged_finalized_booted_and_rolled_back,
+        an_update_is_staged_finalized_booted_rolled_back_and_left_to_ostree,
         a_separate_boot_is_prepared_before_shutdown,
     ))
     .chain(stories!(shutdown on trixie =>
-        an_automounted_boot_is_held_until_shutdown,
+        an_automounted_boot_and_a_read_only_sysroot_are_written_to,
         a_read_only_boot_is_written_to,
-        a_read_only_sysroot_is_written_to,
         a_boot_that_is_nearly_full_makes_room,
         a_locked_deployment_waits_until_it_is_unlocked,
-        a_boot_loader_that_is_not_ours_is_left_to_ostree,
     ))
     .chain(stories!(interrupted on trixie =>
         a_slow_disk_is_waited_for_beyond_the_limit,
@@ -200,10 +207,6 @@ fn main() -> ExitCode {
         an_image_that_it_cannot_mount_is_refused_by_name,
         without_its_image_the_deployment_boots,
     ))
-    .chain(stories!(soft_reboot on forky =>
-        what_is_booted_and_what_is_finalized_comes_up_as_after_the_peer,
-        a_separate_boot_is_mounted_again,
-    ))
     .chain(stories!(failing on both =>
         a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell,
     ))
@@ -226,7 +229,9 @@ fn main() -> ExitCode {
         assert!(known(again) && known(first), "no such machine: {again} or {first}");
         assert!(NOT_EACH_TIME.iter().all(|(again, _)| again != first), "{first} does not run, either");
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    print_longest();
+    conclusion.exit_code()
 }
 
 /// Why `guest`'s test `name` does not run here; empty if it does.
@@ -245,16 +250,14 @@ fn why_not(guest: Guest, name: &str, wanted: bool, all: bool, missing: Option<&s
 }
 
 fn trial(guest: Guest, name: String, story: Story, why_not: String) -> Trial {
+    let full = name.clone();
     let run = move || {
-        let started = Instant::now();
-        let result = story(guest).map_err(|error| {
-            let logs = Cache::open().and_then(|cache| cache.directory("runs"));
+        timed(&full, || host::in_a_mount_namespace(|| story(guest))).map_err(|error| {
+            let logs = directory_of_this_checkout("runs");
             let logs =
                 logs.map_or_else(|_| String::new(), |logs| format!("\nconsole logs and reports: {}", logs.display()));
             Failed::from(format!("{error:#}{logs}"))
-        });
-        eprint!("[{:.0} s] ", started.elapsed().as_secs_f64());
-        result
+        })
     };
     let ignored = !why_not.is_empty();
     Trial::test(name, run).with_kind(why_not).with_ignored_flag(ignored)

@@ -42,8 +42,9 @@ pub(crate) fn is_of_version(report: &Report, version: &str) -> Result<()> {
 /// What is in the line that ours ends with.
 pub(crate) const DONE: &str = "is finalized in ";
 
-/// Staged by a stock `ostree`, prepared meanwhile, finalized at shutdown, booted with the edits; and back again.
-pub(crate) fn an_update_is_staged_finalized_booted_and_rolled_back(guest: Guest) -> Result<()> {
+/// Staged by a stock `ostree`, prepared meanwhile, finalized at shutdown, booted with the edits; and back again. Then with a boot loader
+/// that needs a file of its own: `ostree` does it, and the journal says why.
+pub(crate) fn an_update_is_staged_finalized_booted_rolled_back_and_left_to_ostree(guest: Guest) -> Result<()> {
     let reports = boots(
         guest,
         "ext4",
@@ -65,10 +66,13 @@ pub(crate) fn an_update_is_staged_finalized_booted_and_rolled_back(guest: Guest)
              ostree admin status; ostree fsck --quiet
              ostree admin set-default 1",
             "test ! -e /etc/vendor; cat /etc/mine
-             ostree admin undeploy 1; ostree admin deploy --os=default firstroot/2; ostree admin status",
+             ostree admin undeploy 1; ostree admin deploy --os=default firstroot/2; ostree admin status
+             version=3; ostree --repo=/sysroot/ostree/repo config set sysroot.bootloader uboot; touch /boot/loader/uEnv.txt
+             stage 3; prepared 'finalization will be left to ostree'",
+            "before ostree-finalize-staged.service; cat /etc/vendor; ls /boot/loader/",
         ],
     )?;
-    let [first, second, third] = reports.as_slice() else { anyhow::bail!("three boots") };
+    let [first, second, third, fourth] = reports.as_slice() else { anyhow::bail!("four boots") };
     contains(&first.script_output()?, "active\nstarts: 1\n")?;
     is_of_version(second, "2")?;
     let output = second.script_output()?;
@@ -82,7 +86,20 @@ pub(crate) fn an_update_is_staged_finalized_booted_and_rolled_back(guest: Guest)
     let fields = |name: &str| output.lines().filter(|line| line.starts_with(name)).count();
     ensure!((fields("SYSLOG_IDENTIFIER=ostree"), fields("FIRSTROOT=")) == (3, 3), "{output}");
     is_of_version(third, "1")?;
-    contains(&third.script_output()?, "Version: 2")
+    contains(&third.script_output()?, "Version: 2")?;
+    is_left_to_ostree(fourth, "3")
+}
+
+fn is_left_to_ostree(report: &Report, version: &str) -> Result<()> {
+    is_of_version(report, version)?;
+    let output = report.script_output()?;
+    contains(
+        &output,
+        "the boot loader is uboot (sysroot.bootloader), which needs a file of its own: leaving this to /usr/bin/ostree",
+    )?;
+    contains(&output, "uEnv.txt\n")?;
+    ensure!(!output.contains(DONE), "{output}");
+    Ok(())
 }
 
 /// The line that ours ends with tells how long each phase has taken.
@@ -123,16 +140,21 @@ pub(crate) fn a_separate_boot_is_prepared_before_shutdown(guest: Guest) -> Resul
     Ok(())
 }
 
-pub(crate) fn an_automounted_boot_is_held_until_shutdown(guest: Guest) -> Result<()> {
+/// And held until then.
+pub(crate) fn an_automounted_boot_and_a_read_only_sysroot_are_written_to(guest: Guest) -> Result<()> {
     let reports = boots(
         guest,
-        "boot-automounted",
+        "boot-automounted-sysroot-readonly",
         &[
-            "version=2; systemctl is-active boot.automount; stage 2; prepared 'is prepared: shutdown will merge'
+            "version=2; systemctl is-active boot.automount
+             mkdir /run/rw; mount --bind /sysroot /run/rw; mount -o remount,bind,rw /run/rw
+             repo=/run/rw/ostree/repo; commit 2; umount /run/rw
+             findmnt --noheadings --output=OPTIONS /sysroot | grep ^ro
+             ostree admin deploy --os=default --stage firstroot/2; prepared 'is prepared: shutdown will merge'
              systemctl is-active ostree-finalize-staged-hold.service
              tr '\\0' ' ' </proc/$(systemctl show --property=MainPID --value ostree-finalize-staged-hold.service)/cmdline
              sleep 6; findmnt --noheadings --output=FSTYPE --types=ext4 /boot",
-            "before ostree-finalize-staged.service",
+            "before ostree-finalize-staged.service; findmnt --noheadings --output=OPTIONS /sysroot | grep ^ro",
         ],
     )?;
     let output = reports.first().context("two boots")?.script_output()?;
@@ -148,22 +170,6 @@ pub(crate) fn a_read_only_boot_is_written_to(guest: Guest) -> Result<()> {
         &[
             "version=2; findmnt --noheadings --output=OPTIONS /boot | grep ^ro; stage 2; prepared 'is prepared'",
             "before ostree-finalize-staged.service; findmnt --noheadings --output=OPTIONS /boot | grep ^ro",
-        ],
-    )?;
-    is_of_version(last(&reports)?, "2")?;
-    contains(&last(&reports)?.script_output()?, DONE)
-}
-
-pub(crate) fn a_read_only_sysroot_is_written_to(guest: Guest) -> Result<()> {
-    let reports = boots(
-        guest,
-        "readonly-by-repository",
-        &[
-            "version=2; mkdir /run/rw; mount --bind /sysroot /run/rw; mount -o remount,bind,rw /run/rw
-             repo=/run/rw/ostree/repo; commit 2; umount /run/rw
-             findmnt --noheadings --output=OPTIONS /sysroot | grep ^ro
-             ostree admin deploy --os=default --stage firstroot/2; prepared 'is prepared'",
-            "before ostree-finalize-staged.service; findmnt --noheadings --output=OPTIONS /sysroot | grep ^ro",
         ],
     )?;
     is_of_version(last(&reports)?, "2")?;
@@ -214,27 +220,4 @@ pub(crate) fn a_locked_deployment_waits_until_it_is_unlocked(guest: Guest) -> Re
     ensure!(!second.admin_status()?.contains("Version: 2"), "{}", second.admin_status()?);
     contains(&second.script_output()?, "Not finalizing; deployment is locked for finalization")?;
     is_of_version(last(&reports)?, "2")
-}
-
-/// A boot loader that needs a file of its own: `ostree` does it, and the journal says why.
-pub(crate) fn a_boot_loader_that_is_not_ours_is_left_to_ostree(guest: Guest) -> Result<()> {
-    let reports = boots(
-        guest,
-        "ext4",
-        &[
-            "version=2; ostree --repo=/sysroot/ostree/repo config set sysroot.bootloader uboot; touch /boot/loader/uEnv.txt
-             stage 2; prepared 'finalization will be left to ostree'",
-            "before ostree-finalize-staged.service; cat /etc/vendor; ls /boot/loader/",
-        ],
-    )?;
-    let report = last(&reports)?;
-    is_of_version(report, "2")?;
-    let output = report.script_output()?;
-    contains(
-        &output,
-        "the boot loader is uboot (sysroot.bootloader), which needs a file of its own: leaving this to /usr/bin/ostree",
-    )?;
-    contains(&output, "uEnv.txt\n")?;
-    ensure!(!output.contains(DONE), "{output}");
-    Ok(())
 }

@@ -32,7 +32,7 @@ struct Sizes {
 pub(crate) fn compare(rootfs: &Rootfs, cache: &Cache) -> Result<Vec<Comparison>> {
     let without = made("without", "--omit ostree", rootfs, None, cache)?;
     let peer = made("peer", "--add ostree", rootfs, None, cache)?;
-    let ours = made("ours", "--add ostree", rootfs, Some(&Package::find(cache)?), cache)?;
+    let ours = made("ours", "--add ostree", rootfs, Some(&Package::find()?), cache)?;
     let added = |what: &str, size: fn(&Sizes) -> f64| Comparison {
         what: format!("added to the initramfs, {what}"),
         unit: Unit::Bytes,

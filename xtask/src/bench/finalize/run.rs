@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use namespace_tests::finalize::{Contestant, Finalized, Machine};
-use qemu_tests::cache::Cache;
+use qemu_tests::cache::directory_of_this_checkout;
 use qemu_tests::guest::Guest;
 use qemu_tests::host;
 
@@ -56,7 +56,7 @@ impl Bed {
         } else {
             None
         };
-        Ok(Bed { changed: system.changed, staged, prepared, place: Cache::open()?.directory("runs")? })
+        Ok(Bed { changed: system.changed, staged, prepared, place: directory_of_this_checkout("runs")? })
     }
 
     /// Times of a run under a strace that stops it only where it waits for the disk.
