@@ -28,7 +28,7 @@ pub(crate) fn what_is_prepared_is_only_renamed(guest: Guest) -> Result<()> {
     let plan = ours(&machine, &["--plan"])?;
     ensure!(plan.contains("prepared: /boot/ostree/os-") && plan.contains("bytes for /boot: 0\n"), "{plan}");
     let json = plan_json(&machine, "")?;
-    ensure!(json.pointer("/boot/installs/0/way").is_some_and(|way| way == "prepared"), "{json:#}");
+    ensure!(json.pointer("/boot/installs/0/method").is_some_and(|method| method == "prepared"), "{json:#}");
     let traced = machine.strace(Contestant::Ours, &["-e", "trace=fdatasync,read"])?;
     traced.outcome.clone().success()?;
     let large_reads = traced.outcome.stderr.lines().filter(|line| line.contains("read(") && line.ends_with("= 262144"));

@@ -45,6 +45,8 @@ fn print(disk: &Disk) -> String {
         Ok(shown) => shown,
         Err(error) => return format!("error: {error}\n"),
     };
+    let json = serde_json::to_value(&shown).unwrap();
+    json_schemas::require("finalize-staged-plan", &json).unwrap_or_else(|error| panic!("{error}\n{json:#}"));
     let mut out = text(&shown);
     if shown.left_to_ostree.is_some() {
         return out;
