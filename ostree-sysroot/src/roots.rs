@@ -27,6 +27,9 @@ pub struct Roots {
     /// `/boot` as it is mounted in the system, with all that is mounted below it: the physical root's directory shows none of that. Held
     /// open, it also keeps an automounted `/boot` from going away, and with it every unit that requires it.
     pub mounted_boot: OwnedFd,
+    /// The same, opened in the mount namespace that this process was started in, where it has left that. Only held: when nobody is left
+    /// in a namespace, what is mounted below a directory of it is gone.
+    pub outer_boot: Option<OwnedFd>,
 }
 
 impl Roots {
@@ -35,21 +38,14 @@ impl Roots {
     /// # Errors
     /// `/sysroot` or `/boot` cannot be opened.
     pub fn at(root: &Path) -> Result<Self, SystemError> {
-        Self::at_with_boot(root, open_boot(root)?)
-    }
-
-    /// The same, with a `/boot` that was opened before, in another mount namespace.
-    ///
-    /// # Errors
-    /// As [`Roots::at`].
-    pub fn at_with_boot(root: &Path, mounted_boot: OwnedFd) -> Result<Self, SystemError> {
         let system = dir::open_root(root).context("open", root.display())?;
         let sysroot = open(&system, "sysroot")?;
         let boot = open(&system, "boot")?;
+        let mounted_boot = open(&system, "boot")?;
         let device = dir::stat_fd(&sysroot).context("look at", "/sysroot")?.device;
         let boot_is_separate = dir::stat_fd(&boot).context("look at", "/boot")?.device != device;
         let boot = if boot_is_separate { boot } else { boot_of_the_physical_root(&sysroot)? };
-        Ok(Self { system, sysroot, boot, boot_is_separate, mounted_boot })
+        Ok(Self { system, sysroot, boot, boot_is_separate, mounted_boot, outer_boot: None })
     }
 
     /// Opens `/boot/ostree`, which may be a link; `None`: it is not there.

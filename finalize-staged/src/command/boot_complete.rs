@@ -27,15 +27,15 @@ pub(crate) fn boot_complete() -> Result<Report, Error> {
     finish_soft_reboot()?;
     let roots = Roots::at(Path::new("/"))?;
     let Some(text) = failure_stamp::read(&roots)? else { return Ok(Report::Nothing) };
+    // Looked up before the namespace is left that it was opened in, and answered for after the stamp is gone.
+    let is_booted = failure_stamp::target(&text).map(|target| booted::is_the_booted_one(&roots, &target)).transpose();
+    drop(roots);
     // That it cannot be removed is no reason not to say what it says.
     match writable_roots::open() {
         Ok(roots) => failure_stamp::remove(&roots),
         Err(error) => log::warn!("{error}: {} stays, and will be reported again", failure_stamp::PATH),
     }
-    let is_booted = match failure_stamp::target(&text) {
-        Some(target) => booted::is_the_booted_one(&roots, &target)?,
-        None => false,
-    };
+    let is_booted = is_booted?.unwrap_or(false);
     if is_booted {
         log::info!("{} was left by a run that had put the update in place: it is removed", failure_stamp::PATH);
         return Ok(Report::Nothing);

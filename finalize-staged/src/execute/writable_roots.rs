@@ -24,10 +24,12 @@ pub(crate) fn open_with_writable_sysroot() -> Result<Roots, SystemError> {
 fn open_with(writable: &[&str]) -> Result<Roots, SystemError> {
     let root = Path::new("/");
     // Outside first: in a namespace of one's own nobody answers an automount.
-    let outside = open_boot(root)?;
+    let outer_boot = Some(open_boot(root)?);
     mount::enter_private_namespace().context("enter", "a mount namespace of its own")?;
     writable.iter().try_for_each(|path| make_writable(path))?;
-    Roots::at_with_boot(root, outside)
+    // All else anew: a unit may have a namespace of its own, which ends when this process leaves it. What was mounted below a directory
+    // that was opened in there (`/run` below `/`, an ESP below `/boot`) is not to be seen through it any more.
+    Ok(Roots { outer_boot, ..Roots::at(root)? })
 }
 
 /// Makes the mount at `path` writable, and its filesystem if need be.

@@ -36,9 +36,18 @@ pub(crate) fn a_stamp_of_what_is_booted_is_no_failure(guest: Guest) -> Result<()
     machine.boot_default()?;
     machine.check("echo \"interrupted while merging /etc, finalizing $(cd /sysroot; ls -d ostree/deploy/os/deploy/*.0 | while read d; do \
         test $(stat -c %i $d) = $(stat -c %i /) && echo $d; done)\" >/boot/ostree/finalize-failure.stamp")?;
-    let outcome = machine.run("/usr/lib/ostree/ostree-finalize-staged --boot-complete")?;
+    // libostree's unit has MountFlags=slave: nobody but the program is in its mount namespace, and it leaves it.
+    let unit = "unshare --mount --propagation slave /usr/lib/ostree/ostree-finalize-staged";
+    let outcome = machine.run(&format!("{unit} --boot-complete"))?;
     ensure!(outcome.code == Some(0), "{outcome:?}");
     machine.check("! test -e /boot/ostree/finalize-failure.stamp")?;
+    // One of another deployment is told.
+    let other = "a".repeat(64);
+    let outcome = machine.run(&format!(
+        "echo interrupted while merging /etc, finalizing ostree/deploy/os/deploy/{other}.0 >/boot/ostree/finalize-failure.stamp
+         {unit} --boot-complete"
+    ))?;
+    ensure!(outcome.code == Some(1) && outcome.stderr.contains("failed on previous boot: interrupted"), "{outcome:?}");
     Ok(())
 }
 
