@@ -23,7 +23,7 @@ pub(crate) fn log_nothing_to_do(found: &StagedNow) {
     match found {
         // libostree's words, which others look for.
         StagedNow::Locked => log::info!("Not finalizing; deployment is locked for finalization"),
-        StagedNow::Empty => log::warn!("{} is empty, so no deployment is staged: nothing to do", run_directory::STAGED),
+        StagedNow::Empty => log::warn!("{} is empty: no deployment is staged", run_directory::STAGED),
         _ => log::info!("no deployment is staged: nothing to do"),
     }
 }
@@ -47,6 +47,6 @@ pub(crate) fn report_skipped(plan: &Finalization) {
     for skipped in plan.etc.iter().flat_map(|etc| &etc.skipped) {
         let path = skipped.path.below_etc();
         log::info!("Ignoring non-regular/non-symlink file found during /etc merge: {path}");
-        log::warn!("{} is a device, fifo or socket: it is not carried over", skipped.path);
+        log::warn!("{} is a device, fifo or socket and is not copied to the new /etc", skipped.path);
     }
 }

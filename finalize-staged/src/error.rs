@@ -17,10 +17,10 @@ pub(crate) enum Error {
     #[error(transparent)]
     System(#[from] SystemError),
     /// Only root can.
-    #[error("finalizing needs root; --plan shows what would be done without it, as far as it can read")]
+    #[error("finalization needs root; without root, use --plan")]
     NotRoot,
     /// What is in `/run/ostree/staged-deployment` is no staged deployment.
-    #[error("{path} is damaged: {reason}; the update in it is lost: stage it again")]
+    #[error("{path} is damaged: {reason}; the staged update is lost: stage it again")]
     Staged {
         /// The file.
         path: &'static str,
@@ -28,32 +28,28 @@ pub(crate) enum Error {
         reason: StagedStateError,
     },
     /// The staged deployment is not on the disk.
-    #[error("the staged deployment /{0} is not there: stage it again")]
+    #[error("the staged deployment /{0} does not exist: stage the update again")]
     TargetMissing(DeploymentPath),
     /// Whose `/etc` is to be carried over is not in the list.
-    #[error("the deployment /{0}, whose /etc was to be carried over, has no boot loader entry: stage the update again")]
+    #[error("cannot merge /etc: /{0} has no boot loader entry; stage the update again")]
     MergeDeploymentMissing(DeploymentPath),
     /// Both the machine and the new tree have changed something, and not both can be there.
     #[error("{}", conflicts(.0))]
     Conflicts(Vec<Conflict>),
     /// Nothing to make its `/etc` from.
     #[error(
-        "the staged deployment /{0} has neither etc nor usr/etc, so there is nothing to make its /etc from; rebuild the tree with usr/etc, and stage the update again"
+        "the staged deployment /{0} has neither etc nor usr/etc; rebuild the tree with usr/etc and stage the update again"
     )]
     NoShippedEtc(DeploymentPath),
     /// No system call takes such a path.
-    #[error(
-        "cannot merge /etc: the path of the directory {0} is longer than the 4,095 bytes that the kernel takes; remove that directory, and finalize again"
-    )]
+    #[error("cannot merge /etc: the path of the directory {0} is longer than 4,095 bytes; remove that directory")]
     EtcTooDeep(String),
     /// FAT has no links.
-    #[error(
-        "/boot is a FAT filesystem: the symbolic links that make an update atomic cannot be there; move /boot to ext4 or XFS (the ESP can stay FAT)"
-    )]
+    #[error("/boot is a FAT filesystem, which has no symbolic links; move /boot to ext4 or XFS (the ESP can stay FAT)")]
     BootOnFat,
     /// Not enough room, even without what is going away.
     #[error(
-        "No space left on device: /boot has {available} bytes left, this update frees {freed}, and {needed} are needed for the kernel and initramfs of /{deployment}; remove files of your own from /boot, or an old deployment (ostree admin undeploy INDEX)"
+        "No space left on device: /boot has {available} bytes free, this update frees {freed}, but the kernel and initramfs of /{deployment} need {needed}; remove your own files from /boot, or an old deployment: `ostree admin undeploy INDEX`"
     )]
     BootFull {
         /// Needed.
@@ -66,7 +62,9 @@ pub(crate) enum Error {
         deployment: DeploymentPath,
     },
     /// Somebody has the sysroot.
-    #[error("waited {seconds} s for the lock of the sysroot, which {holder} has")]
+    #[error(
+        "{holder} holds the sysroot lock (waited {seconds} s); the update was not applied; after a reboot, stage it again"
+    )]
     Locked {
         /// How long.
         seconds: u64,
@@ -74,7 +72,7 @@ pub(crate) enum Error {
         holder: String,
     },
     /// Another program has to finalize, and is not there.
-    #[error("{reason}: this is left to ostree, and there is no {program}")]
+    #[error("{reason}: ostree must finalize this update, but {program} cannot be executed; install ostree")]
     NobodyToHandOverTo {
         /// Why it is not ours.
         reason: String,
@@ -110,5 +108,5 @@ fn conflicts(conflicts: &[Conflict]) -> String {
     if conflicts.len() > SHOWN_CONFLICTS {
         text.push_str(&format!("and {} more; ", conflicts.len() - SHOWN_CONFLICTS));
     }
-    text + "both have changed: keep one; move this machine's version out of the way, or adapt it, and finalize again"
+    text + "both changed; keep one: rename or adapt yours; to check: `/usr/lib/ostree/ostree-finalize-staged --prepare`"
 }

@@ -41,11 +41,12 @@ fn boot_loader(roots: &Roots, config: &RepoConfig) -> Result<Option<String>, Sys
         Bootloader::None => return Ok(None),
         Bootloader::Auto => probe(&roots.mounted_boot)?,
         configured => {
-            let reason = format!("the boot loader is {configured} (sysroot.bootloader), which needs a file of its own");
+            let reason =
+                format!("the boot loader {configured} (sysroot.bootloader) needs a configuration file of its own");
             return Ok(Some(reason));
         }
     };
-    let why = "belongs to a boot loader that needs a file of its own (sysroot.bootloader is auto)";
+    let why = "belongs to a boot loader with a configuration file of its own (sysroot.bootloader is auto)";
     Ok(found.map(|found| format!("{found} {why}")))
 }
 
@@ -112,7 +113,7 @@ fn selinux(roots: &Roots, target: &DeploymentPath) -> Result<Option<String>, Sys
         let path = format!("{etc}/selinux/config");
         let config = match dir::read(&deployment, &path, LIMIT) {
             Err(Errno::NOENT | Errno::NOTDIR) => continue,
-            Err(Errno::FBIG) => return Ok(Some(format!("/{target}/{path} is larger than any that firstroot reads"))),
+            Err(Errno::FBIG) => return Ok(Some(format!("/{target}/{path} is larger than 1 MiB"))),
             other => other.context("read", format_args!("/{target}/{path}"))?,
         };
         let config = String::from_utf8_lossy(&config);
@@ -149,7 +150,7 @@ pub(crate) fn hand_over(reason: String) -> Error {
     if !is_possible() {
         return nobody(reason);
     }
-    log::info!("{reason}: leaving this to {PROGRAM} admin finalize-staged");
+    log::info!("{reason}: running {PROGRAM} admin finalize-staged instead");
     let arguments = ["admin", "finalize-staged"].map(OsString::from);
     Error::HandOver { program: PROGRAM, reason: system::exec::exec(PROGRAM, &arguments) }
 }

@@ -42,7 +42,10 @@ pub(crate) fn resume(
             return Ok(Resume::Again);
         }
     }
-    log::warn!("what an interrupted run has left is out of date: it is dropped");
+    log::warn!(
+        "discarding the interrupted update /{}: the system changed since; stage it again",
+        staged.target.deployment
+    );
     etc_before::forget(roots);
     run.end()?;
     Ok(Resume::Void)
@@ -73,7 +76,7 @@ pub(crate) fn finish_interrupted(
     resume_record: &ResumeRecord,
     progress: &mut Progress,
 ) -> Result<(), Error> {
-    log::info!("an earlier run was interrupted after the update had been put in place: cleaning up");
+    log::info!("an earlier run was interrupted after it had activated the update: cleaning up");
     // What only the old list needs goes when the disk has the new one.
     durability::everything(roots)?;
     progress.enter(Phase::Clean);

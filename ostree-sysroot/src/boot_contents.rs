@@ -125,7 +125,7 @@ impl Survey<'_> {
         match kernel_layout::check(deployment::open(roots, path)?, path, self.layout, bootcsum) {
             Err(KernelError::Damaged { deployment, .. }) if !self.thorough => {
                 warnings.push(format!(
-                    "/{deployment} has another kernel than /boot/ostree/{directory}, and a damaged one: nothing is replaced"
+                    "the kernel of /{deployment} is damaged and differs from /boot/ostree/{directory}: the copy in /boot is kept"
                 ));
                 Ok(None)
             }

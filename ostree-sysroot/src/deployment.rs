@@ -99,7 +99,9 @@ impl Deployment {
         let pinned = is_pinned(roots, &path)?;
         let version = commit_version(roots, &path.id.commit)?.unwrap_or_else(|reason| {
             let commit = &path.id.commit;
-            warnings.push(format!("the commit {commit} cannot be read: {reason}; its version is not in the title"));
+            warnings.push(format!(
+                "the commit {commit} cannot be read: {reason}; the title of its entry will have no version"
+            ));
             None
         });
         Ok(Self {
@@ -141,7 +143,7 @@ impl Deployment {
             Err(SysrootError::Kernel(KernelError::System(error))) => Err(error.into()),
             Err(error @ (SysrootError::Kernel(_) | SysrootError::NoTitle(_))) => {
                 self.tree = Tree::Damaged;
-                Ok(Some(format!("{error}: the boot loader entry that it has stays as it is, and may not boot")))
+                Ok(Some(format!("{error}: its boot loader entry is kept unchanged and may not boot")))
             }
             other => other.map(|()| None),
         }

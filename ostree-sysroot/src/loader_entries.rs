@@ -118,7 +118,7 @@ impl Reader<'_> {
             Err(Errno::NOENT) => return Ok(Ours::No),
             Err(Errno::FBIG) => {
                 self.found.warnings.push(format!(
-                    "{path} is too large to be read: it is kept, and no kernel is removed from /boot since it may name one"
+                    "{path} is too large for an entry: it is kept, and no kernel is removed from /boot, because the entry may name one"
                 ));
                 self.found.is_incomplete = true;
                 return Ok(Ours::No);
@@ -138,8 +138,8 @@ impl Reader<'_> {
             Lead::Nothing => {
                 // It may be another system's whose stateroot has the same name. libostree loads no sysroot with such an entry.
                 self.found.warnings.push(format!(
-                    "{path} leads to no deployment, since its boot link /{link} is not there: with new entries it is kept as {}, \
-                     which libostree does not read. If no other system needs it, remove it",
+                    "{path} leads to no deployment: the boot link /{link}, or its deployment, does not exist. When new entries are \
+                     written, it is renamed to {}, which libostree does not read. If no other system needs it: rm {path}",
                     path.renamed()
                 ));
                 self.found.is_incomplete = true;

@@ -126,7 +126,7 @@ fn version_link(root: impl AsFd, path: &str, shown: &str, name: &str) -> Result<
         Ok(target) => format!("leads to {target:?}"),
         // A name of another kind: a layout of a libostree that is not the one from upstream.
         Err(Errno::INVAL) => return Err(SysrootError::UnknownLayout { link: shown.to_owned() }),
-        Err(Errno::NOENT) => "is not there".to_owned(),
+        Err(Errno::NOENT) => "does not exist".to_owned(),
         Err(error) => return Err(error).context("read the link", shown)?,
     };
     Err(SysrootError::VersionLink { link: shown.to_owned(), found, wanted: format!("{zero} or {one}") })

@@ -23,7 +23,7 @@ pub fn clean(roots: &Roots, current: &Current, before: &[DeploymentPath]) {
     clean_boot(roots, current);
     if current.is_incomplete {
         log::warn!(
-            "no deployment and no kernel is removed: an entry led nowhere, and what it was about may still be wanted"
+            "no deployment and no kernel is removed: an entry leads to no known deployment, and what it boots may still be needed"
         );
     }
     // An incomplete picture of the disk does not tell what is in use.
@@ -38,9 +38,7 @@ pub fn clean(roots: &Roots, current: &Current, before: &[DeploymentPath]) {
         Err(error) => log::warn!("nothing is removed: {error}"),
     }
     if let Err(error) = refs::write(&roots.sysroot, current) {
-        log::warn!(
-            "the refs of the deployments are not up to date: {error}; any ostree admin command that cleans up mends that"
-        );
+        log::warn!("the refs of the deployments are not up to date: {error}; to update them: `ostree admin cleanup`");
     }
 }
 
@@ -57,7 +55,7 @@ pub fn old_deployments(roots: &Roots, current: &Current, kept: &[DeploymentPath]
 /// Whether the physical root needs the room of old deployments now.
 fn is_nearly_full(roots: &Roots) -> bool {
     free_space::physical_root_is_nearly_full(roots).unwrap_or_else(|error| {
-        log::warn!("cannot look how full the physical root is: {error}: old deployments are removed now");
+        log::warn!("cannot read the free space of the physical root: {error}; removing old deployments now");
         true
     })
 }
@@ -78,7 +76,7 @@ fn remove_all(root: &OwnedFd, shown: &str, paths: &[String]) {
             None => tree::remove(root, path.as_bytes()),
         };
         if let Err(error) = removed {
-            log::warn!("cannot remove {shown}{path}: {error}; it will be removed by the next update");
+            log::warn!("cannot remove {shown}{path}: {error}; the next update removes it");
         }
     }
 }
@@ -89,7 +87,7 @@ fn without_what_stays(roots: &Roots, mut found: Leftovers, current: &Current) ->
         let is_next = current.next_root.is_some() && identity(roots, &path)? == current.next_root;
         let is_pinned = || {
             is_pinned(roots, &path).unwrap_or_else(|error| {
-                log::warn!("{error}: whether it is pinned is not known, so it stays");
+                log::warn!("{error}: the deployment may be pinned and is kept");
                 true
             })
         };

@@ -46,9 +46,7 @@ pub fn boot(roots: &Roots) -> Result<Option<Freeze>, SystemError> {
     }
     let freeze = sync::through_the_journal(roots.boot.as_fd()).context("write out", "/boot")?;
     if freeze == Freeze::Unsupported {
-        log::warn!(
-            "/boot cannot be frozen: a boot loader that does not replay its journal may see it as it was a while ago"
-        );
+        log::warn!("/boot cannot be frozen; after a power cut GRUB may not see this update");
     }
     Ok(Some(freeze))
 }

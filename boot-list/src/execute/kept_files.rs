@@ -41,7 +41,7 @@ pub fn keep(roots: &Roots, new: &OwnedFd, kept: &[Kept]) -> Result<(), SystemErr
                     // Room can be made.
                     Err(error) if matches!(error.reason, Errno::NOSPC | Errno::DQUOT) => return Err(error),
                     Err(error) => {
-                        log::warn!("{error}: it is moved when the update is in place");
+                        log::warn!("{error}: it will be moved after the update is active");
                         // Part of it would pass for all of it.
                         tree::remove(&new, to.name()).context("remove", to)?;
                     }
@@ -70,7 +70,7 @@ pub fn move_the_rest(roots: &Roots, old: &str, kept: &[Kept]) {
         if let Kept::AsItIs { from, to } = file
             && let Err(error) = moved(from, to)
         {
-            log::warn!("{error}: {from}, which libostree did not write, is lost with this update");
+            log::warn!("{error}: this update loses {from}, which libostree did not write");
         }
     }
 }

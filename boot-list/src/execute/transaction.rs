@@ -73,7 +73,7 @@ pub fn run(
             Ok(Swapped::Durably)
         }
         Err(error) => {
-            log::warn!("the update is in place, but {error}: what only the old list needs stays until the next update");
+            log::warn!("update applied, but sync failed ({error}); old files are kept until the next update");
             Ok(Swapped::NotYetDurably)
         }
     }
@@ -145,6 +145,6 @@ fn take_back(roots: &Roots, loader: &dyn BootLoader, plan: &BootPlan, files: &Bo
         Err(error) => failed.push(error.to_string()),
     }
     if !failed.is_empty() {
-        log::warn!("could not remove what was written for it: {}", failed.join(", "));
+        log::warn!("could not remove the files of the failed update: {}", failed.join(", "));
     }
 }

@@ -51,7 +51,7 @@ pub fn keep_out_of_its_inode(roots: &Roots) {
         return;
     }
     if let Err(error) = keep(roots) {
-        log::warn!("{error}: a power cut while /boot/ostree grows may hide it from a boot loader");
+        log::warn!("{error}: after a power cut during this update GRUB may not find /boot/ostree");
     }
 }
 

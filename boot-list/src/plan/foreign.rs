@@ -69,14 +69,14 @@ pub fn decide(
         match bootlink(deployment) {
             None => {
                 fate.warnings.push(format!(
-                    "{path}, which libostree did not write, is dropped: it boots /{deployment}, which this update removes"
+                    "the entry {path}, which libostree did not write, boots /{deployment}: this update removes both"
                 ));
                 fate.dropped.push(from);
             }
             Some(new) if new == *link => fate.kept.push(Kept::AsItIs { from, to }),
             Some(new) => {
                 fate.warnings.push(format!(
-                    "{path}, which libostree did not write, boots /{deployment}: its ostree= becomes /{new}"
+                    "the entry {path}, which libostree did not write, boots /{deployment}: this update changes its ostree= to /{new}"
                 ));
                 fate.kept.push(Kept::Relinked { from, to, content: relinked(content, link, &new) });
             }

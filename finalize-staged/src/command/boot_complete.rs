@@ -30,14 +30,16 @@ pub(crate) fn boot_complete() -> Result<Report, Error> {
     // That it cannot be removed is no reason not to say what it says.
     match writable_roots::open() {
         Ok(roots) => failure_stamp::remove(&roots),
-        Err(error) => log::warn!("{error}: {} stays, and will be reported again", failure_stamp::PATH),
+        Err(error) => {
+            log::warn!("{error}: {} cannot be removed, and the next boot will report it again", failure_stamp::PATH)
+        }
     }
     let is_booted = match failure_stamp::target(&text) {
         Some(target) => booted::is_the_booted_one(&roots, &target)?,
         None => false,
     };
     if is_booted {
-        log::info!("{} was left by a run that had put the update in place: it is removed", failure_stamp::PATH);
+        log::info!("removing {}: the update that it names is booted", failure_stamp::PATH);
         return Ok(Report::Nothing);
     }
     Ok(Report::Failed(text))

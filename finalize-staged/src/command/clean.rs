@@ -42,15 +42,15 @@ pub(crate) fn clean() -> Result<(), Error> {
     let mut failed = Vec::new();
     loop {
         let lock = match lock(&roots, PATIENCE, &|| {}) {
-            Err(error @ Error::Locked { .. }) => {
-                log::info!("{error}: it cleans up at its end");
+            Err(Error::Locked { holder, .. }) => {
+                log::info!("{holder} holds the sysroot lock, and cleans up when it ends");
                 return Ok(());
             }
             other => other?,
         };
         let paths = match old(&roots) {
             Err(error @ Error::Sysroot(SysrootError::UnknownLayout { .. })) => {
-                log::info!("{error}: cleaning up is left to ostree");
+                log::info!("{error}: ostree cleans up on this system");
                 return Ok(());
             }
             other => other?,
@@ -111,7 +111,7 @@ fn old(roots: &Roots) -> Result<Vec<String>, Error> {
     let sysroot = Sysroot::load(roots)?;
     if sysroot.is_incomplete {
         log::warn!(
-            "no deployment is removed: a boot loader entry leads nowhere, and its deployment may still be wanted"
+            "no deployment is removed: an entry leads to no known deployment, and what it boots may still be needed"
         );
         return Ok(Vec::new());
     }

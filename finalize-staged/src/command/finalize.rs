@@ -82,7 +82,7 @@ fn finalize_in(
     let is_interrupted = record.is_some();
     if let Some(record) = record {
         match resume::resume(roots, run, &sysroot, &staged, &record)? {
-            Resume::Again => log::info!("an earlier run was interrupted: beginning again"),
+            Resume::Again => log::info!("an earlier run was interrupted: starting again"),
             Resume::Swapped => return resume::finish_interrupted(roots, run, &sysroot, &record, progress),
             Resume::Void => {
                 log_nothing_to_do(&StagedNow::Nothing);
@@ -164,7 +164,7 @@ impl Finalize<'_> {
             cleanup::clean(roots, &current, &before);
         }
         resume::forget(roots, run);
-        log::info!("/{target} is finalized in {}", self.progress.summary());
+        log::info!("finalized /{target} in {}", self.progress.summary());
         Ok(())
     }
 

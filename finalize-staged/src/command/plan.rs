@@ -73,7 +73,7 @@ fn look_at(roots: &Roots, staging: &Staging<'_>) -> Result<Shown, Error> {
             return Ok(shown);
         }
         Err(Error::System(error)) if staging.lenient && error.reason == Errno::ACCESS => {
-            shown.warnings.push(format!("{error}: only root sees whether this is left to ostree"));
+            shown.warnings.push(format!("{error}: run as root to see whether ostree would finalize this"));
             Sysroot::load(roots)?
         }
         Err(error) => return Err(error),

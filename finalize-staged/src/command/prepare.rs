@@ -43,7 +43,7 @@ pub(crate) fn prepare() -> Result<(), Error> {
     match prepare_for(&run) {
         // What is read while a finalization works may not fit together: nothing of it counts any more.
         Err(error) if !run.is_announced()? => {
-            log::info!("the finalization of what was staged has begun, or it is staged no more: {error}");
+            log::info!("the staged deployment is being finalized or is no longer staged: {error}");
             Ok(())
         }
         other => other,
@@ -68,7 +68,7 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     let sysroot = match handover::sysroot_or_reason(&roots, &staged.target.deployment)? {
         Ok(sysroot) => sysroot,
         Err(reason) if handover::is_possible() => {
-            log::info!("{reason}: finalization will be left to ostree");
+            log::info!("{reason}: ostree will finalize this update at shutdown");
             return Ok(());
         }
         Err(reason) => return Err(handover::nobody(reason)),
@@ -108,7 +108,7 @@ fn put_all_beside(roots: &Roots, run: &RunDirectory, plan: &Finalization) -> Res
         return Ok(false);
     }
     if needed > free.saturating_sub(LEFT_TO_OTHERS) {
-        log::info!("/boot would be full with the new kernel: it is installed at shutdown");
+        log::info!("/boot has too little room to copy the new kernel now: shutdown will install it");
         return Ok(true);
     }
     for install in plan.files.installs.iter().filter(|install| install.deployment == plan.target) {
@@ -132,7 +132,7 @@ fn check_room_after_removing(
     if !count.may_fit_after_removing() || options.no_early_prune {
         return Err(does_not_fit(count, plan));
     }
-    log::info!("/boot has room for the new kernel only when an old one is gone: it is installed at shutdown");
+    log::info!("/boot has room for the new kernel only after an old one is removed: shutdown will install it");
     Ok(())
 }
 
@@ -144,7 +144,9 @@ fn put_beside(roots: &Roots, run: &RunDirectory, wanted: &Install) -> Result<(),
     let shown = format!("/boot/ostree/{name}");
     if !xfs_directory::is_out_of_its_inode(roots)? {
         // Whoever moves it there needs the lock of the sysroot: that is finalization, once.
-        log::info!("/boot/ostree is still kept in its inode: the kernel is installed at shutdown, this time");
+        log::info!(
+            "/boot is XFS, and /boot/ostree needs a one-time change: shutdown will make it and install the kernel"
+        );
         return Ok(());
     }
     let parent = install::boot_ostree(roots)?;
@@ -226,7 +228,7 @@ fn warn_of_damage(
         };
         let checked = good_since.and_then(|time| check(roots, run, &mut compared, deployment, &directory, time));
         if let Err(error) = checked {
-            log::warn!("{error}: whether /{} would boot is not known", deployment.path);
+            log::warn!("{error}: /{} could not be checked", deployment.path);
         }
         directories.push(directory);
     }
@@ -262,7 +264,8 @@ fn check(
             good.push(file.clone());
         } else {
             log::warn!(
-                "/boot/ostree/{directory}/{} is not what /{} has: that deployment may not boot",
+                "/boot/ostree/{directory}/{} differs from the file in /{}: that deployment may not boot; to repair it, stage \
+                 its commit again",
                 file.target,
                 deployment.path
             );
@@ -278,8 +281,8 @@ fn warn_of_what_stays_behind(sysroot: &Sysroot, staged: &StagedState) {
     let initrds = merge.map(Deployment::initrds_of_the_administrator).unwrap_or_default();
     for path in initrds.0.iter().chain(&initrds.1) {
         log::warn!(
-            "the entry of /{} has the line \"initrd {path}\", which libostree did not write: the new entry will not have it. \
-             Stage the update with --overlay-initrd to load a file with every new kernel",
+            "the entry of /{} has the line \"initrd {path}\", which libostree did not write; the new entry will not have it. \
+             To load a file with every new kernel: `ostree admin deploy --stage --overlay-initrd=FILE`",
             staged.target.deployment
         );
     }

@@ -32,7 +32,7 @@ impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 10;
         let Self { path, machine, new, in_the_way } = self;
-        write!(f, "{path} is {machine} that was changed on this machine, and {new} in the new tree")?;
+        write!(f, "{path} is {machine} on this machine (changed) but {new} in the new tree")?;
         let Some((first, others)) = in_the_way.split_first() else { return Ok(()) };
         write!(f, "; this machine's files in it: {first}")?;
         others.iter().take(SHOWN - 1).try_for_each(|path| write!(f, ", {path}"))?;

@@ -211,7 +211,7 @@ pub(super) fn copy_as_it_is_now(
             Some(Kind::File) => tree::open_file(from, name).and_then(|source| copier.file(source, to, name)),
             Some(Kind::Link) => copy::link(from, name, to, name).map(|with_attributes| {
                 if !with_attributes {
-                    log::warn!("{path} is without its extended attributes: /proc is not there");
+                    log::warn!("the extended attributes of {path} are not copied: /proc is not mounted");
                 }
                 true
             }),

@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_file_where_the_new_tree_has_a_directory_is_a_conflict() {
-        let text = "/etc/a is a file that was changed on this machine, and a directory in the new tree";
+        let text = "/etc/a is a file on this machine (changed) but a directory in the new tree";
         assert_eq!(conflict(vec![difference("a", FILE, FILE, DIRECTORY)]), text);
         assert_eq!(conflict(vec![difference("a", None, FILE, DIRECTORY)]), text);
     }
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn nothing_is_written_through_a_link_of_the_new_tree() {
         let inside = || vec![difference("x", FILE, FILE, None)];
-        let text = "/etc/d is a directory that was changed on this machine, and a link in the new tree; \
+        let text = "/etc/d is a directory on this machine (changed) but a link in the new tree; \
             this machine's files in it: /etc/d/x";
         assert_eq!(conflict(vec![unchanged_directory("d", LINK, inside())]), text);
         // Only removals in it: the link is what the machine gets.

@@ -24,8 +24,8 @@ pub(crate) fn restore(
         let is_lost = before.was == Was::Saved && !is_saved(saved, number)?;
         if is_lost {
             log::warn!(
-                "what {} of the new deployment was before the earlier run is lost: ostree/repo/tmp was emptied. It gets what \
-                 the new tree ships",
+                "the saved copy of {} in the new deployment is lost (ostree/repo/tmp was emptied); \
+                 the new tree's file is used",
                 before.path
             );
         }
@@ -43,7 +43,7 @@ pub(crate) fn restore(
 fn is_saved(saved: Option<BorrowedFd<'_>>, number: usize) -> Result<bool, SystemError> {
     let Some(saved) = saved else { return Ok(false) };
     let kind = tree::look_up(saved, number.to_string().as_bytes());
-    Ok(kind.context("look at", "what was saved of the new deployment's etc")?.is_some())
+    Ok(kind.context("look at", "the saved copies of the new deployment's etc")?.is_some())
 }
 
 fn restore_one(

@@ -44,7 +44,7 @@ pub(crate) fn save(roots: &Roots, run: &RunDirectory, plan: &Finalization) -> Re
     let not_saved = before::not_saved(&list);
     if not_saved > 0 {
         log::warn!(
-            "the disk is nearly full: {not_saved} files of /{}/etc are not saved; if this run fails, the next one begins with the shipped ones",
+            "the disk is nearly full: {not_saved} files of /{}/etc are not saved; if this run fails, the next one starts from the shipped files",
             plan.target
         );
     }
@@ -65,7 +65,9 @@ pub(crate) fn restore(roots: &Roots, run: &RunDirectory, target: &DeploymentPath
         return Ok(true);
     };
     let Some(list) = before::from_bytes(list) else {
-        log::warn!("the list of what an earlier run changed in /{target}/etc is damaged: making it anew from usr/etc");
+        log::warn!(
+            "the record of an earlier run's changes in /{target}/etc is damaged: making /etc again from usr/etc"
+        );
         return Ok(false);
     };
     let saved = match tree::open(place(roots)?, NAME.as_bytes()) {
@@ -78,7 +80,7 @@ pub(crate) fn restore(roots: &Roots, run: &RunDirectory, target: &DeploymentPath
         other => Some(other.context("open", format_args!("/{target}/usr/etc"))?),
     };
     etc_restore::restore(&list, saved.as_ref().map(AsFd::as_fd), shipped.as_ref().map(AsFd::as_fd), etc)?;
-    log::info!("/{target}/etc is what it was before the earlier run");
+    log::info!("restored /{target}/etc to its state before the earlier run");
     Ok(true)
 }
 

@@ -113,7 +113,7 @@ pub(crate) fn remove(roots: &Roots) {
         Err(error) => Err(error),
     };
     if let Err(error) = removed {
-        log::warn!("{error}: the next boot will report a failure that was none");
+        log::warn!("{error}: the next boot will report a failed finalization; ignore that report");
     }
 }
 

@@ -25,13 +25,13 @@ pub(crate) fn lock(roots: &Roots, timeout: Duration, waiting: &dyn Fn()) -> Resu
             Ok(lock) => return Ok(lock),
             Err(lockable) => lockable,
         };
-        let holder = || lockable.holder().map_or_else(|| "somebody".to_owned(), |holder| holder.to_string());
+        let holder = || lockable.holder().map_or_else(|| "another program".to_owned(), |holder| holder.to_string());
         if begin.elapsed() >= timeout {
             return Err(Error::Locked { seconds: timeout.as_secs(), holder: holder() });
         }
         if !told {
             told = true;
-            log::info!("waiting for the lock of the sysroot, which {} has", holder());
+            log::info!("waiting for the sysroot lock, which {} holds", holder());
         }
         waiting();
         std::thread::sleep(PATIENCE);

@@ -56,7 +56,7 @@ impl MakeRoom<'_> {
         let going = names(&all, &staying);
         let now = Current::with(&sysroot, all);
         if room::count(self.roots, &plan.files, &now)?.freed > 0 {
-            log::info!("/boot is nearly full: removing what nothing leads to");
+            log::info!("/boot is nearly full: removing files that no entry names");
             cleanup::clean_boot(self.roots, &now);
             // XFS frees in the background what was removed; to freeze it is to wait for that.
             durability::boot(self.roots)?;

@@ -50,12 +50,12 @@ pub(crate) struct UnitFile {
 pub(crate) fn warn() {
     let root = match dir::open_root(Path::new("/")).context("open", "/") {
         Ok(root) => root,
-        Err(error) => return log::warn!("{error}: whether other drop-ins reset ours is not known"),
+        Err(error) => return log::warn!("{error}: cannot check the drop-ins of libostree's units"),
     };
     for (unit, key) in UNITS {
         match files(&root, unit) {
             Ok(files) => findings(unit, key, &files).iter().for_each(|finding| log::warn!("{finding}")),
-            Err(error) => log::warn!("{error}: whether another drop-in of {unit}.service resets ours is not known"),
+            Err(error) => log::warn!("{error}: cannot check the drop-ins of {unit}.service"),
         }
     }
 }
@@ -127,12 +127,12 @@ pub(crate) fn findings(unit: &str, key: &str, files: &[UnitFile]) -> Vec<String>
     if !effective.iter().any(|(_, command)| runs(command)) {
         findings.push(match lost.iter().rev().find(|(_, command, _)| runs(command)) {
             Some((ours, _, by)) => format!(
-                "{} resets {key}= after {}: {unit}.service does not run {PROGRAM}; remove the empty {key}= there, or give \
-                 the file a name that sorts before 00-firstroot.conf",
+                "{} resets {key}= after {}, so {unit}.service does not run {PROGRAM}; remove the empty {key}= there, or rename \
+                 the file so that it sorts before 00-firstroot.conf",
                 by.path, ours.path
             ),
             None => format!(
-                "no drop-in puts {PROGRAM} into {unit}.service, so that it runs libostree's program; install \
+                "no drop-in makes {unit}.service run {PROGRAM}: it runs libostree's program; install \
                  {unit}.service.d/00-firstroot.conf"
             ),
         });
@@ -152,12 +152,12 @@ pub(crate) fn findings(unit: &str, key: &str, files: &[UnitFile]) -> Vec<String>
             continue;
         }
         let cure = if by.path.ends_with(FORMER_NAME) {
-            format!("remove {}, which an older version of firstroot has left", by.path)
+            format!("remove {}, left by an older version of firstroot", by.path)
         } else {
             "put it into a drop-in with a name that sorts after 00-firstroot.conf".to_owned()
         };
         findings.push(format!(
-            "{} resets {key}=, so that {unit}.service does not run {command:?} of {}; {cure}",
+            "{} resets {key}=, so {unit}.service does not run {command:?} of {}; {cure}",
             by.path, of.path
         ));
     }
@@ -221,7 +221,7 @@ mod tests {
         for reset in ["[Service]\nExecStop=\n", "[Unit]\nA=b\n[Service]\n ExecStop = \\\n # no\n \nExecStop=/x\n"] {
             let found = of(&[("/00-firstroot.conf", OURS), ("/10-reset.conf", reset)]);
             assert_eq!(found.len(), 1, "{found:?}");
-            assert!(found[0].starts_with("/10-reset.conf resets ExecStop= after /00-firstroot.conf: "), "{found:?}");
+            assert!(found[0].starts_with("/10-reset.conf resets ExecStop= after /00-firstroot.conf, so ostree-finalize-staged.service does not run "), "{found:?}");
         }
         // One that puts ours back is as good.
         assert_eq!(of(&[("/00-firstroot.conf", OURS), ("/10-own.conf", OURS)]), [""; 0]);
@@ -241,10 +241,7 @@ mod tests {
             "{found:?}"
         );
         let found = of(&[("/00-firstroot.conf", OURS), ("/05-armada.conf", adds), ("/10-firstroot.conf", OURS)]);
-        assert!(
-            found[0].ends_with("remove /10-firstroot.conf, which an older version of firstroot has left"),
-            "{found:?}"
-        );
+        assert!(found[0].ends_with("remove /10-firstroot.conf, left by an older version of firstroot"), "{found:?}");
     }
 
     #[test]

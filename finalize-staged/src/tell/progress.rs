@@ -78,7 +78,7 @@ impl Progress {
             // It ends with the process.
             let spawned = std::thread::Builder::new().spawn(move || tick(&manager, &steps));
             if let Err(error) = spawned {
-                log::warn!("cannot tell the service manager of progress: {error}");
+                log::warn!("cannot report progress to systemd: {error}");
             }
         }
         Self { begin: now, current: (Phase::Lock, now), times: Vec::new(), steps, manager: Manager::of_this_process() }

@@ -25,7 +25,7 @@ pub enum KernelError {
     },
     /// libostree takes the one that its file system lists first, which may be another one on each machine.
     #[error(
-        "/{deployment} has several kernels, and nothing on record says which one it boots with: {}; rebuild the tree with one of them",
+        "/{deployment} has several kernels, and no boot link or staged data says which one boots: {}; rebuild the tree with one kernel",
         .candidates.join(", ")
     )]
     Several {
@@ -36,7 +36,7 @@ pub enum KernelError {
     },
     /// The one that the deployment was deployed with is damaged, or gone.
     #[error(
-        "/{deployment} has several kernels, and none of them has the checksum {wanted} of its boot links: {}; the disk is damaged: check it (ostree fsck) and deploy again",
+        "/{deployment} has several kernels, but none has the checksum {wanted} of its boot links: {}; the disk is damaged: check it (`ostree fsck`) and deploy again",
         .candidates.join(", ")
     )]
     NotOnRecord {
@@ -49,7 +49,7 @@ pub enum KernelError {
     },
     /// The files are not those that the name promises.
     #[error(
-        "kernel and initramfs of /{deployment} have the checksum {found}, and {wanted} was staged: {}",
+        "kernel and initramfs of /{deployment} have the checksum {found}, but {wanted} was staged: {}",
         why_damaged(.absolute_link)
     )]
     Damaged {
@@ -65,12 +65,12 @@ pub enum KernelError {
 }
 
 fn why_damaged(absolute_link: &Option<Box<str>>) -> String {
-    const DAMAGED: &str = "the disk is damaged; check it (ostree fsck) and stage the update again";
+    const DAMAGED: &str = "the disk is damaged; check it (`ostree fsck`) and stage the update again";
     match absolute_link {
         None => DAMAGED.to_owned(),
         Some(link) => format!(
-            "{link} is an absolute link, which libostree looked up in the system that ran, and not in the deployment: rebuild the \
-             tree with relative links in dtb/. If the link is not the reason, {DAMAGED}"
+            "{link} is an absolute link, which libostree resolved in the running system instead of the deployment: rebuild the \
+             tree with relative links in dtb/. If the link is not the cause, {DAMAGED}"
         ),
     }
 }
