@@ -8,11 +8,11 @@ use lexopt::prelude::*;
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// Make the staged deployment bootable.
+    /// Make the staged deployment boot next.
     Finalize { lock_timeout: Duration },
-    /// What can be done before shutdown.
+    /// Do what can be done before shutdown.
     Prepare,
-    /// Print what finalizing would do, and do nothing.
+    /// Print what finalization would do, and change nothing.
     Plan { json: bool },
     /// Keep `/boot` in use.
     Hold,
@@ -24,7 +24,7 @@ pub(crate) enum Command {
     Print(&'static str),
 }
 
-/// Below the five minutes that the unit has: there must be time left to say why.
+/// Less than the five minutes of the unit, so that there is time to report the reason.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(240);
 
 const HELP: &str = "\

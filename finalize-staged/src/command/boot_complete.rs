@@ -1,4 +1,4 @@
-//! `--boot-complete`: at the next boot, says that the last finalization failed, and finishes a soft reboot.
+//! `--boot-complete`: at the next boot, reports that the last finalization failed, and finishes a soft reboot.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::execute::{failure_stamp, writable_roots};
 use crate::read::run_directory::RunDirectory;
 
-/// What a boot is told about the shutdown before it.
+/// The report about the shutdown before this boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Report {
     /// Nothing.
@@ -23,11 +23,11 @@ pub(crate) enum Report {
 /// Reads and removes the stamp.
 pub(crate) fn boot_complete() -> Result<Report, Error> {
     require_booted_and_root()?;
-    // First: whatever else is to be said, what is booted now is what `/run/ostree-booted` has to tell of.
+    // First, because `/run/ostree-booted` must name the booted deployment, whatever else fails.
     finish_soft_reboot()?;
     let roots = Roots::at(Path::new("/"))?;
     let Some(text) = failure_stamp::read(&roots)? else { return Ok(Report::Nothing) };
-    // That it cannot be removed is no reason not to say what it says.
+    // The stamp is reported even if it cannot be removed.
     match writable_roots::open() {
         Ok(roots) => failure_stamp::remove(&roots),
         Err(error) => {
@@ -51,7 +51,7 @@ fn finish_soft_reboot() -> Result<(), Error> {
     match rustix::fs::renameat(&run, NEXT, &run, "ostree-booted") {
         Ok(()) => {
             log::info!("the soft reboot is complete");
-            // What an interrupted finalization kept was about the system before it.
+            // The record of an interrupted finalization is about the system before the soft reboot.
             if let Some(run) = RunDirectory::open(Path::new("/"))? {
                 run.end()?;
             }

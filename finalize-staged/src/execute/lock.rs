@@ -9,10 +9,10 @@ use system::{Context, dir};
 
 use crate::error::Error;
 
-/// How often somebody who has the lock is asked again.
+/// The time between two attempts.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Waits for whoever has the sysroot.
+/// Takes the lock, and waits if another program holds it.
 pub(crate) fn lock(roots: &Roots, timeout: Duration, waiting: &dyn Fn()) -> Result<Lock, Error> {
     const LOCK: &str = "/sysroot/ostree/lock";
     let ostree =

@@ -1,19 +1,19 @@
-//! Why it is not known what a deployment boots with.
+//! Why the kernel of a deployment is unknown.
 
 use ostree_formats::bootlink::Bootcsum;
 use ostree_formats::deployment::DeploymentPath;
 use system::SystemError;
 
-/// Why it is not known what a deployment boots with.
+/// Why the kernel of a deployment is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KernelError {
     /// A system call failed.
     #[error(transparent)]
     System(#[from] SystemError),
-    /// Nothing to boot with.
+    /// The deployment has no kernel.
     #[error("/{0} has no kernel in usr/lib/modules, usr/lib/ostree-boot or boot")]
     Missing(DeploymentPath),
-    /// Older layouts carry the checksum in each name.
+    /// The names of an older layout have different checksums.
     #[error("/{deployment}: {one} and {other} have different checksums in their names")]
     Mismatch {
         /// Whose.
@@ -23,7 +23,7 @@ pub enum KernelError {
         /// Another one.
         other: String,
     },
-    /// libostree takes the one that its file system lists first, which may be another one on each machine.
+    /// Several kernels are possible. libostree takes the one that the filesystem lists first, which may differ between machines.
     #[error(
         "/{deployment} has several kernels, and no boot link or staged data says which one boots: {}; rebuild the tree with one kernel",
         .candidates.join(", ")
@@ -34,7 +34,7 @@ pub enum KernelError {
         /// Their paths in the deployment.
         candidates: Vec<String>,
     },
-    /// The one that the deployment was deployed with is damaged, or gone.
+    /// The kernel that the deployment was deployed with is damaged or missing.
     #[error(
         "/{deployment} has several kernels, but none has the checksum {wanted} of its boot links: {}; the disk is damaged: check it (`ostree fsck`) and deploy again",
         .candidates.join(", ")
@@ -47,7 +47,7 @@ pub enum KernelError {
         /// Their paths in the deployment.
         candidates: Vec<String>,
     },
-    /// The files are not those that the name promises.
+    /// The files do not match the bootcsum.
     #[error(
         "kernel and initramfs of /{deployment} have the checksum {found}, but {wanted} was staged: {}",
         why_damaged(.absolute_link)

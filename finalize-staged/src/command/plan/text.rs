@@ -8,7 +8,7 @@ use system::printable::printable;
 
 use super::shown::{Shown, ShownEtc};
 
-/// It, a line for each thing.
+/// The plan as lines.
 pub(super) fn text(shown: &Shown) -> String {
     let mut out = String::new();
     let mut line = |text: String| {
