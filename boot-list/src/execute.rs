@@ -1,4 +1,4 @@
-//! What changes the disk. Nothing is decided here.
+//! Code that changes the disk. It decides nothing.
 
 pub mod cleanup;
 pub mod durability;

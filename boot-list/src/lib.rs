@@ -1,7 +1,7 @@
 //! How a list of deployments is made to boot.
 //!
-//! [`plan`] decides, from what [`ostree_sysroot`] has read: the list, entries, boot links, what becomes of the files of others, what
-//! goes. [`execute::transaction`] writes it, swaps it in and makes it durable; [`execute::cleanup`] removes what nothing leads to
+//! [`plan`] decides, from what [`ostree_sysroot`] has read: the list, entries, boot links, which files of others are kept, and what
+//! is removed. [`execute::transaction`] writes it, swaps it in and makes it durable; [`execute::cleanup`] removes what is unused
 //! afterwards. [`loader`] is what differs between boot loaders.
 //!
 //! This crate knows neither staging nor `/etc`.

@@ -9,25 +9,25 @@ use crate::plan::BootPlan;
 
 /// A boot loader's part in a transaction.
 ///
-/// An error of [`BootLoader::write`] or [`BootLoader::swap`] means that the old list counts: [`BootLoader::take_back`] is called then.
-/// After the swap nothing is an error any more.
+/// After an error of [`BootLoader::write`] or [`BootLoader::swap`] the old list is still active, and [`BootLoader::take_back`] is
+/// called. After the swap every failure is a warning.
 pub trait BootLoader {
-    /// Writes what is to count to names that nothing leads to yet.
+    /// Writes the new list under names that nothing leads to yet.
     ///
     /// # Errors
-    /// It cannot be written; part of it may be there.
+    /// It cannot be written; part of it may exist.
     fn write(&self, roots: &Roots, plan: &BootPlan) -> Result<(), SystemError>;
 
-    /// Makes what was written count, in one step that is done or not done. What was written is on the disk by then.
+    /// Activates the new list in one step, which happens completely or not at all. Everything written is on the disk before.
     ///
     /// # Errors
-    /// The old list counts.
+    /// The old list is still active.
     fn swap(&self, roots: &Roots, plan: &BootPlan) -> Result<(), SystemError>;
 
-    /// What is left to do once the new list is on the disk.
+    /// Does the rest, after the new list is on the disk.
     fn follow(&self, roots: &Roots, plan: &BootPlan);
 
-    /// Removes what [`BootLoader::write`] has written, so that on a full disk there is as much room as before. Returns what could not be
-    /// removed, and why.
+    /// Removes the files of [`BootLoader::write`], so that a full disk has as much room as before. Returns the files that could not
+    /// be removed, with the reasons.
     fn take_back(&self, roots: &Roots, plan: &BootPlan) -> Vec<String>;
 }

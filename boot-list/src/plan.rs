@@ -1,4 +1,4 @@
-//! What is written for a list of deployments, which swap makes it count, and what goes afterwards: pure.
+//! What is written for a list of deployments, which swap activates it, and what is removed afterwards: pure.
 
 pub mod entry;
 pub mod foreign;
@@ -21,7 +21,7 @@ use written::Written;
 /// A list of deployments as it will be on the disk.
 #[derive(Debug, Clone)]
 pub struct BootPlan {
-    /// How it comes to count.
+    /// How the list is activated.
     pub swap: Swap,
     /// After the swap.
     pub bootversion: BootVersion,
@@ -31,13 +31,13 @@ pub struct BootPlan {
     pub list: Vec<ListedDeployment>,
     /// With [`Swap::Loader`].
     pub entries: Vec<Written>,
-    /// What becomes of the files of others, with [`Swap::Loader`].
+    /// Which files of others are kept and changed, with [`Swap::Loader`].
     pub foreign: Fate,
     /// The boot links.
     pub links: Vec<Written>,
     /// Overlay initrds that must be in `/boot`.
     pub overlays: Vec<Checksum>,
-    /// What is swapped, in this order. Nothing leads to any but the last, which makes the list count.
+    /// The links that are swapped, in this order. The last one activates the list; nothing leads to the others before.
     pub swaps: Vec<SwapLink>,
 }
 
@@ -52,7 +52,7 @@ impl BootPlan {
         links_directory(self.bootversion, self.subbootversion)
     }
 
-    /// Counts boot links from zero: the number that libostree comes to where it swaps twice without a clean-up in between.
+    /// Sets the subbootversion to zero, as libostree does if it swaps twice without a clean-up in between.
     pub fn count_subbootversion_from_zero(&mut self) {
         self.subbootversion = BootVersion::Zero;
         self.swaps = swaps(self.swap, self.bootversion, self.subbootversion);
@@ -67,14 +67,14 @@ fn swaps(swap: Swap, bootversion: BootVersion, subbootversion: BootVersion) -> V
     }
 }
 
-/// Plans `list` for a disk that is as `sysroot` says.
+/// Plans `list` for a disk in the state `sysroot`.
 pub fn plan(sysroot: &Sysroot, naming: Naming, list: Vec<ListedDeployment>) -> BootPlan {
-    // With the boot links alone the bootversion stays, and with it most links of entries that others wrote.
+    // If only the boot links change, the bootversion stays, and most entries of others stay valid.
     let links_only = fate(sysroot, &list, sysroot.bootversion, &[]);
     let new_entries = needs_new_entries(sysroot, &list) || links_only.needs_new_entries();
     let swap = if new_entries { Swap::Loader } else { Swap::Bootlinks };
     let (bootversion, subbootversion) = match swap {
-        // As libostree begins: of the other bootversion there is nothing, or what an interrupted run has left.
+        // As libostree: the other bootversion is unused, except for leftovers of an interrupted run.
         Swap::Loader => (sysroot.bootversion.other(), BootVersion::One),
         Swap::Bootlinks => (sysroot.bootversion, sysroot.subbootversion.other()),
     };
@@ -95,7 +95,7 @@ pub fn plan(sysroot: &Sysroot, naming: Naming, list: Vec<ListedDeployment>) -> B
     BootPlan { swap, bootversion, subbootversion, list, entries, foreign, links, overlays, swaps }
 }
 
-/// What becomes of the files of others when `list` counts under `bootversion`, with `entries` beside them.
+/// What happens to the files of others if `list` is activated with `bootversion`, with `entries` beside them.
 fn fate(sysroot: &Sysroot, list: &[ListedDeployment], bootversion: BootVersion, entries: &[Written]) -> Fate {
     let bootlink = |path: &_| {
         let listed = list.iter().find(|listed| listed.deployment.path == *path);
@@ -104,7 +104,7 @@ fn fate(sysroot: &Sysroot, list: &[ListedDeployment], bootversion: BootVersion, 
     foreign::decide(&sysroot.foreign, bootlink, |path| entries.iter().any(|entry| entry.path == path))
 }
 
-/// Whether anything that a boot loader reads is to be different.
+/// Whether anything changes that a boot loader reads.
 fn needs_new_entries(sysroot: &Sysroot, list: &[ListedDeployment]) -> bool {
     let current = list::current(sysroot);
     current.len() != list.len()
@@ -112,7 +112,7 @@ fn needs_new_entries(sysroot: &Sysroot, list: &[ListedDeployment]) -> bool {
 }
 
 fn boots_the_same(current: &Deployment, wanted: &Deployment) -> bool {
-    // Of one that is new the entry has its further keys only.
+    // The entry of a new deployment has only the further keys yet.
     let further_keys_are_there =
         wanted.entry.fields().iter().all(|(key, value)| current.entry.values(key).any(|other| other == value));
     current.bootcsum == wanted.bootcsum

@@ -1,28 +1,28 @@
-//! Who watches while a list is made to boot.
+//! Progress of a transaction, for the caller.
 
 use ostree_sysroot::Roots;
 
-/// Part of making a list boot.
+/// A phase of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Kernel and initramfs into `/boot`.
     Kernel,
     /// Boot links and boot loader entries.
     Entries,
-    /// Writing out.
+    /// The first sync.
     Sync,
-    /// The swap, and writing out again.
+    /// The swap, and the second sync.
     Swap,
 }
 
-/// Tells a service manager, a file, or nobody.
+/// Receives the progress of a transaction.
 pub trait Watcher {
     /// The next phase begins.
     fn enter(&mut self, phase: Phase);
 
-    /// Something was done.
+    /// A step is done.
     fn step(&mut self);
 
-    /// The new list counts. What says that it does not may go: it is written out with the swap, and never before it.
+    /// The new list is active. The failure stamp can be removed: its removal reaches the disk with the swap, never before it.
     fn swapped(&mut self, roots: &Roots);
 }

@@ -8,11 +8,11 @@ use lexopt::prelude::*;
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// Make the staged deployment bootable.
+    /// Make the staged deployment boot next.
     Finalize { lock_timeout: Duration },
-    /// What can be done before shutdown.
+    /// Do what can be done before shutdown.
     Prepare,
-    /// Print what finalizing would do, and do nothing.
+    /// Print what finalization would do, and change nothing.
     Plan { json: bool },
     /// Keep `/boot` in use.
     Hold,
@@ -24,23 +24,23 @@ pub(crate) enum Command {
     Print(&'static str),
 }
 
-/// Below the five minutes that the unit has: there must be time left to say why.
+/// Less than the five minutes of the unit, so that there is time to report the reason.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(240);
 
 const HELP: &str = "\
-Makes the staged deployment of an OSTree system bootable: merges /etc, installs its kernel, writes boot loader entries and
-swaps them in. Run at shutdown by ostree-finalize-staged.service.
+Makes the staged deployment of an OSTree system boot next: merges /etc, installs the kernel, writes boot loader entries and
+activates them. ostree-finalize-staged.service runs it at shutdown.
 
 ostree-finalize-staged [--lock-timeout=SECONDS]
 ostree-finalize-staged --prepare | --plan [--json] | --hold | --boot-complete | --clean
 
-  --prepare            what can be done before shutdown: kernel and initramfs into /boot, and checks
-  --plan               print what would be done, and do nothing
-  --json               with --plan: for machines
-  --hold               keep /boot in use until SIGTERM
-  --boot-complete      report a finalization that failed before this boot
-  --clean              remove the deployments that updates have replaced
-  --lock-timeout=SECONDS  how long to wait for whoever has the lock of the sysroot (240)
+  --prepare            before shutdown: copy kernel and initramfs to /boot, and check for problems
+  --plan               print what the next shutdown would do, and change nothing
+  --json               with --plan: print JSON
+  --hold               keep /boot mounted until SIGTERM
+  --boot-complete      report if the last finalization failed or was interrupted
+  --clean              after a boot: remove replaced deployments
+  --lock-timeout=SECONDS  how long to wait for the lock of the sysroot (default: 240)
   --help, --version
 
 See ostree-finalize-staged(8).
@@ -72,13 +72,13 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             other => return Err(other.unexpected()),
         };
         if command.replace(one).is_some() {
-            return Err("only one of --prepare, --plan, --hold, --boot-complete and --clean at a time".into());
+            return Err("--prepare, --plan, --hold, --boot-complete and --clean cannot be used together".into());
         }
     }
     match (command, json, lock_timeout) {
         (Some(Command::Plan { .. }), json, None) => Ok(Command::Plan { json }),
-        (_, true, _) => Err("--json goes with --plan".into()),
-        (Some(_), _, Some(_)) => Err("--lock-timeout is for finalizing".into()),
+        (_, true, _) => Err("--json can only be used with --plan".into()),
+        (Some(_), _, Some(_)) => Err("--lock-timeout cannot be used with another option".into()),
         (Some(command), false, None) => Ok(command),
         (None, false, timeout) => Ok(Command::Finalize { lock_timeout: timeout.unwrap_or(LOCK_TIMEOUT) }),
     }
@@ -101,9 +101,12 @@ mod tests {
     #[test]
     fn a_wrong_call_says_what_is_wrong() {
         for (arguments, message) in [
-            (&["--json"][..], "--json goes with --plan"),
-            (&["--hold", "--prepare"], "only one of --prepare, --plan, --hold, --boot-complete and --clean at a time"),
-            (&["--prepare", "--lock-timeout=1"], "--lock-timeout is for finalizing"),
+            (&["--json"][..], "--json can only be used with --plan"),
+            (
+                &["--hold", "--prepare"],
+                "--prepare, --plan, --hold, --boot-complete and --clean cannot be used together",
+            ),
+            (&["--prepare", "--lock-timeout=1"], "--lock-timeout cannot be used with another option"),
             (&["/sysroot"], "unexpected argument \"/sysroot\""),
         ] {
             assert_eq!(parsed(arguments), Err(message.to_owned()), "{arguments:?}");

@@ -1,4 +1,4 @@
-//! What is checked before anything is changed, and what is said when there is nothing to do.
+//! Checks before anything is changed, and the messages if there is nothing to do.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::error::{Error, SHOWN_CONFLICTS};
 use crate::finalization::Finalization;
 use crate::read::run_directory::{self, StagedNow};
 
-/// What all that changes something begins with.
+/// The first check of every command that changes something.
 pub(crate) fn require_booted_and_root() -> Result<(), Error> {
     if !booted::is_booted(Path::new("/"))? {
         return Err(SysrootError::NotBooted.into());
@@ -21,15 +21,15 @@ pub(crate) fn require_booted_and_root() -> Result<(), Error> {
 
 pub(crate) fn log_nothing_to_do(found: &StagedNow) {
     match found {
-        // libostree's words, which others look for.
+        // libostree's words: other programs look for them.
         StagedNow::Locked => log::info!("Not finalizing; deployment is locked for finalization"),
-        StagedNow::Empty => log::warn!("{} is empty, so no deployment is staged: nothing to do", run_directory::STAGED),
+        StagedNow::Empty => log::warn!("{} is empty: no deployment is staged", run_directory::STAGED),
         _ => log::info!("no deployment is staged: nothing to do"),
     }
 }
 
-/// Conflicts in `/etc` stop it, before anything is changed. Where libostree stops as well, its words are in the log, too: monitoring
-/// looks for them.
+/// Returns an error if there are conflicts in `/etc`, before anything is changed. For conflicts at which libostree stops, too, it
+/// also logs libostree's words, because monitoring looks for them.
 pub(crate) fn refuse_conflicts(plan: &Finalization) -> Result<(), Error> {
     let conflicts = plan.etc.as_ref().map(|etc| etc.plan.conflicts.as_slice()).unwrap_or_default();
     if conflicts.is_empty() {
@@ -42,11 +42,11 @@ pub(crate) fn refuse_conflicts(plan: &Finalization) -> Result<(), Error> {
     Err(Error::Conflicts(conflicts.to_vec()))
 }
 
-/// With libostree's words, which monitoring looks for, and ours.
+/// Logs the special files that are not copied, in libostree's words, because monitoring looks for them, and in clearer ones.
 pub(crate) fn report_skipped(plan: &Finalization) {
     for skipped in plan.etc.iter().flat_map(|etc| &etc.skipped) {
         let path = skipped.path.below_etc();
         log::info!("Ignoring non-regular/non-symlink file found during /etc merge: {path}");
-        log::warn!("{} is a device, fifo or socket: it is not carried over", skipped.path);
+        log::warn!("{} is a device, fifo or socket and is not copied to the new /etc", skipped.path);
     }
 }

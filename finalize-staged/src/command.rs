@@ -1,4 +1,4 @@
-//! One file for each command, which tells its story from top to bottom.
+//! One file for each command.
 
 pub(crate) mod boot_complete;
 pub(crate) mod clean;

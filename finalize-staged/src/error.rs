@@ -1,4 +1,4 @@
-//! Why a deployment is not finalized, in one line for whoever reads the journal.
+//! Why a deployment is not finalized, in one line for the journal.
 
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::staged_state::StagedStateError;
@@ -7,20 +7,20 @@ use system::SystemError;
 
 use crate::etc_merge::conflict::Conflict;
 
-/// Anything that stops finalization before the swap. After it there are only warnings.
+/// An error stops finalization before the swap. After the swap there are only warnings.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// What is on the disk.
+    /// The disk cannot be read, or is damaged.
     #[error(transparent)]
     Sysroot(SysrootError),
     /// A system call failed.
     #[error(transparent)]
     System(#[from] SystemError),
-    /// Only root can.
-    #[error("finalizing needs root; --plan shows what would be done without it, as far as it can read")]
+    /// The caller is not root.
+    #[error("finalization needs root; without root, use --plan")]
     NotRoot,
-    /// What is in `/run/ostree/staged-deployment` is no staged deployment.
-    #[error("{path} is damaged: {reason}; the update in it is lost: stage it again")]
+    /// The content of `/run/ostree/staged-deployment` is damaged.
+    #[error("{path} is damaged: {reason}; the staged update is lost: stage it again")]
     Staged {
         /// The file.
         path: &'static str,
@@ -28,71 +28,69 @@ pub(crate) enum Error {
         reason: StagedStateError,
     },
     /// The staged deployment is not on the disk.
-    #[error("the staged deployment /{0} is not there: stage it again")]
+    #[error("the staged deployment /{0} does not exist: stage the update again")]
     TargetMissing(DeploymentPath),
-    /// Whose `/etc` is to be carried over is not in the list.
-    #[error("the deployment /{0}, whose /etc was to be carried over, has no boot loader entry: stage the update again")]
+    /// The deployment whose `/etc` is merged is not in the list.
+    #[error("cannot merge /etc: /{0} has no boot loader entry; stage the update again")]
     MergeDeploymentMissing(DeploymentPath),
-    /// Both the machine and the new tree have changed something, and not both can be there.
+    /// The machine and the new tree have changed the same name, and only one of the two can exist.
     #[error("{}", conflicts(.0))]
     Conflicts(Vec<Conflict>),
-    /// Nothing to make its `/etc` from.
+    /// The tree has nothing to make `/etc` from.
     #[error(
-        "the staged deployment /{0} has neither etc nor usr/etc, so there is nothing to make its /etc from; rebuild the tree with usr/etc, and stage the update again"
+        "the staged deployment /{0} has neither etc nor usr/etc; rebuild the tree with usr/etc and stage the update again"
     )]
     NoShippedEtc(DeploymentPath),
-    /// No system call takes such a path.
-    #[error(
-        "cannot merge /etc: the path of the directory {0} is longer than the 4,095 bytes that the kernel takes; remove that directory, and finalize again"
-    )]
+    /// A path is too long for every system call.
+    #[error("cannot merge /etc: the path of the directory {0} is longer than 4,095 bytes; remove that directory")]
     EtcTooDeep(String),
-    /// FAT has no links.
-    #[error(
-        "/boot is a FAT filesystem: the symbolic links that make an update atomic cannot be there; move /boot to ext4 or XFS (the ESP can stay FAT)"
-    )]
+    /// FAT has no symbolic links.
+    #[error("/boot is a FAT filesystem, which has no symbolic links; move /boot to ext4 or XFS (the ESP can stay FAT)")]
     BootOnFat,
-    /// Not enough room, even without what is going away.
+    /// There is not enough room, even after unused files are removed.
     #[error(
-        "No space left on device: /boot has {available} bytes left, this update frees {freed}, and {needed} are needed for the kernel and initramfs of /{deployment}; remove files of your own from /boot, or an old deployment (ostree admin undeploy INDEX)"
+        "No space left on device: /boot has {available} bytes free, this update frees {freed}, but the kernel and initramfs of /{deployment} need {needed}; remove your own files from /boot, or an old deployment: `ostree admin undeploy INDEX`"
     )]
     BootFull {
-        /// Needed.
+        /// Bytes needed.
         needed: u64,
-        /// There.
+        /// Bytes free.
         available: u64,
-        /// More, when the deployments that the update replaces have gone.
+        /// Bytes that removing the replaced deployments frees.
         freed: u64,
-        /// For what.
+        /// The new deployment.
         deployment: DeploymentPath,
     },
-    /// Somebody has the sysroot.
-    #[error("waited {seconds} s for the lock of the sysroot, which {holder} has")]
+    /// Another program holds the lock of the sysroot.
+    #[error(
+        "{holder} holds the sysroot lock (waited {seconds} s); the update was not applied; after a reboot, stage it again"
+    )]
     Locked {
-        /// How long.
+        /// The time that was waited.
         seconds: u64,
-        /// Who.
+        /// Name and process ID of the program.
         holder: String,
     },
-    /// Another program has to finalize, and is not there.
-    #[error("{reason}: this is left to ostree, and there is no {program}")]
+    /// `ostree` has to finalize, but is not installed.
+    #[error("{reason}: ostree must finalize this update, but {program} cannot be executed; install ostree")]
     NobodyToHandOverTo {
-        /// Why it is not ours.
+        /// Why firstroot does not finalize.
         reason: String,
-        /// Which.
+        /// The path of `ostree`.
         program: &'static str,
     },
-    /// The other program could not be started.
+    /// `ostree` could not be started.
     #[error("cannot execute {program}: {reason}")]
     HandOver {
-        /// Which.
+        /// The path of `ostree`.
         program: &'static str,
-        /// Why.
+        /// The error of the system call.
         reason: rustix::io::Errno,
     },
 }
 
 impl From<SysrootError> for Error {
-    // Once, and not at every `?`: that is 3 KB of program.
+    // Not inlined at every `?`: that makes the program 3 KB larger.
     #[inline(never)]
     fn from(error: SysrootError) -> Self {
         match error {
@@ -110,5 +108,5 @@ fn conflicts(conflicts: &[Conflict]) -> String {
     if conflicts.len() > SHOWN_CONFLICTS {
         text.push_str(&format!("and {} more; ", conflicts.len() - SHOWN_CONFLICTS));
     }
-    text + "both have changed: keep one; move this machine's version out of the way, or adapt it, and finalize again"
+    text + "both changed; keep one: rename or adapt yours; to check: `/usr/lib/ostree/ostree-finalize-staged --prepare`"
 }

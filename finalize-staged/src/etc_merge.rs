@@ -1,4 +1,4 @@
-//! The merge of `/etc`: what the machine changed since its tree was deployed is carried over to the new tree.
+//! The merge of `/etc`: applies the machine's changes since its tree was deployed to the new tree.
 //!
 //! ```text
 //! merge deployment: usr/etc (as shipped), etc (as it is now) ─┐
@@ -6,7 +6,7 @@
 //!                                                                 reads               pure                   acts
 //! ```
 //!
-//! The machine's version wins always. What nobody can decide for the machine is a [`conflict::Conflict`], found before anything is
+//! The machine's version always wins. If no rule can decide, that is a [`conflict::Conflict`], which is found before anything is
 //! changed.
 
 pub(crate) mod before;

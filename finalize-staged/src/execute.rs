@@ -1,4 +1,4 @@
-//! What changes the disk and `/run`. Nothing is decided here.
+//! Code that changes the disk and `/run`. It decides nothing.
 
 pub(crate) mod etc_before;
 pub(crate) mod failure_stamp;

@@ -1,4 +1,4 @@
-//! What finalization will do: everything that is read and decided before anything is changed.
+//! The plan of a finalization: everything that is read and decided before anything is changed.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -21,57 +21,57 @@ use crate::etc_merge::plan::{self as etc_plan, EtcMergePlan};
 use crate::etc_merge::scan::{self, Skipped, Trees};
 use crate::read::options::SysrootOptions;
 
-/// Keys of a boot loader entry that are ours to write.
+/// Keys of a boot loader entry that libostree and firstroot write.
 const OWN_KEYS: [&str; 9] =
     ["title", "version", "options", "linux", "initrd", "devicetree", "fdtdir", "aboot", "abootcfg"];
 
-/// The merge of `/etc`, and what was noticed on the way.
+/// The merge of `/etc`, and the files that it leaves out.
 #[derive(Debug)]
 pub(crate) struct EtcMerge {
-    /// Whose.
+    /// The deployment whose `/etc` is merged.
     pub(crate) from: DeploymentPath,
-    /// What is done.
+    /// The steps.
     pub(crate) plan: EtcMergePlan,
     /// Devices, fifos, sockets.
     pub(crate) skipped: Vec<Skipped>,
-    /// What could not be read.
+    /// Files that could not be read.
     pub(crate) unreadable: Vec<EtcPath>,
 }
 
-/// All of it.
+/// The whole plan.
 #[derive(Debug)]
 pub(crate) struct Finalization {
-    /// What becomes bootable.
+    /// The staged deployment.
     pub(crate) target: DeploymentPath,
-    /// `None`: nothing is to be carried over.
+    /// `None`: there is no `/etc` to merge.
     pub(crate) etc: Option<EtcMerge>,
-    /// Its `etc` has been worked on, or is not there: it is made anew first.
+    /// Its `etc` does not exist, or an earlier run has changed it: it is made again from `usr/etc` first.
     pub(crate) reset_etc: bool,
     /// List, entries, links.
     pub(crate) boot: BootPlan,
     /// Kernels.
     pub(crate) files: BootFiles,
-    /// What was noticed on the way.
+    /// Warnings of reading and planning.
     pub(crate) warnings: Vec<String>,
 }
 
-/// What it is planned from, beside the disk.
+/// The input of a plan that is not on the disk.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Staging<'a> {
-    /// What is staged.
+    /// The staged deployment.
     pub(crate) staged: &'a StagedState,
-    /// An earlier run has worked on its `etc`.
+    /// An earlier run has changed its `etc`.
     pub(crate) used: bool,
-    /// What the environment asks for.
+    /// Options of the environment.
     pub(crate) options: SysrootOptions,
-    /// What is in `/run/ostree`.
+    /// Files of `/run/ostree`.
     pub(crate) beside: &'a Beside,
-    /// What cannot be read for want of permission is noted.
+    /// Note files without read permission, instead of failing.
     pub(crate) lenient: bool,
 }
 
 impl Staging<'_> {
-    /// What the list of `plan` lacks in `/boot`.
+    /// Finds the files that the list of `plan` needs and `/boot` lacks.
     pub(crate) fn survey(&self, roots: &Roots, plan: &BootPlan) -> Result<BootFiles, Error> {
         let list: Vec<&Deployment> = plan.list.iter().map(|listed| &listed.deployment).collect();
         Ok(boot_contents::survey(roots, self.beside, &list, &plan.overlays)?)
@@ -110,7 +110,7 @@ pub(crate) fn plan(roots: &Roots, sysroot: &Sysroot, staging: &Staging<'_>) -> R
     Ok(Finalization { target: path.clone(), etc, reset_etc, boot, files, warnings })
 }
 
-/// Whether a path is in the deployment `deployment`; what cannot be looked up is an error.
+/// Whether a path exists in the deployment `deployment`; a failed lookup is an error.
 fn is_there(directory: &OwnedFd, path: &str, deployment: &DeploymentPath) -> Result<bool, Error> {
     match dir::open(directory, path, OFlags::PATH | OFlags::NOFOLLOW) {
         Ok(_) => Ok(true),
@@ -119,7 +119,7 @@ fn is_there(directory: &OwnedFd, path: &str, deployment: &DeploymentPath) -> Res
     }
 }
 
-/// The staged deployment as one of a list.
+/// The staged deployment as a member of a list.
 fn target(
     roots: &Roots,
     staged: &StagedState,

@@ -1,4 +1,4 @@
-//! What is true of this crate's parsers, whatever the bytes. Not in the shipped program.
+//! Properties of this crate's parsers that hold for all bytes. Not in the shipped program.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ use crate::read::run_directory::ResumeRecord;
 use crate::read::unit_drop_ins::{self, UnitFile};
 use crate::tell::disk_activity;
 
-/// The list of what `/etc` was: it is written as it was read, and no path leaves `/etc`.
+/// The record of `/etc` before the merge: written again it has the same bytes, and no path leaves `/etc`.
 pub fn etc_before(bytes: &[u8]) {
     let Some(list) = before::from_bytes(bytes) else { return };
     assert_eq!(before::to_bytes(&list), bytes);
@@ -33,7 +33,7 @@ pub fn etc_before(bytes: &[u8]) {
     }
 }
 
-/// The records in `/run/ostree`: what is read is read again as it is written.
+/// The records in `/run/ostree`: a record that was read can be written and read again, unchanged.
 pub fn records(bytes: &[u8]) {
     is_written_as_read::<ResumeRecord>(bytes);
     is_written_as_read::<ComparedFiles>(bytes);
@@ -49,7 +49,7 @@ fn is_written_as_read<T: Serialize + DeserializeOwned + PartialEq>(bytes: &[u8])
     assert!(serde_json::from_slice::<T>(&written).is_ok_and(|again| again == value));
 }
 
-/// The stamp in `/boot`: the deployment that it is about stands in it.
+/// The stamp in `/boot`: it contains the deployment that is read from it.
 pub fn stamp(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Some(target) = failure_stamp::target(&text) {
@@ -68,11 +68,11 @@ pub fn boot_and_policy(bytes: &[u8]) {
     }
 }
 
-/// Units and drop-ins, NUL bytes between them. A last drop-in that says all anew makes everything before it irrelevant.
+/// Units and drop-ins, NUL bytes between them. A last drop-in that sets everything again makes all files before it irrelevant.
 pub fn unit_drop_ins(bytes: &[u8]) {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     let file = |(number, bytes)| UnitFile { path: format!("/{number:02}.conf"), text: text(bytes) };
-    // As many as a unit may have, and not one for each byte.
+    // As many as a unit may have, but not one for each byte.
     let mut files: Vec<UnitFile> = (0..).zip(bytes.splitn(20, |byte| *byte == 0)).map(file).collect();
     for (unit, key) in unit_drop_ins::UNITS {
         let findings = unit_drop_ins::findings(unit, key, &files);
@@ -96,7 +96,7 @@ pub fn directory_name(text: &str) {
     }
 }
 
-/// A mount table: what is mounted somewhere is one line of it.
+/// A mount table: a found mount is one of its lines.
 pub fn mount_table(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for place in ["/sysroot", "/boot"] {
@@ -106,7 +106,7 @@ pub fn mount_table(bytes: &[u8]) {
     }
 }
 
-/// An entry that libostree did not write. It is kept as it is while its boot link stays; with another one, only that changes.
+/// An entry that libostree did not write. It is unchanged while its boot link stays; with another boot link, only that changes.
 pub fn foreign_entry(bytes: &[u8]) {
     let mut entry = ForeignEntry::of(bytes.to_vec());
     entry.add_names_in(bytes);
@@ -125,7 +125,7 @@ pub fn foreign_entry(bytes: &[u8]) {
     let fate = fate(Some(new.clone()));
     let [Kept::Relinked { content, .. }] = fate.kept.as_slice() else { unreachable!("not relinked: {fate:?}") };
     assert_eq!(content.len(), bytes.len());
-    // Of other bytes the text shows a sign that stands for them, which no name on the disk has.
+    // Invalid bytes become a replacement character, which no name on the disk has.
     if std::str::from_utf8(bytes).is_ok() {
         assert_eq!(ForeignEntry::of(content.clone()).bootlink(), Some(new));
     }
@@ -136,7 +136,7 @@ fn checksum_of(link: &Bootlink) -> ostree_formats::deployment::Checksum {
     text.unwrap_or_else(|_| unreachable!("a bootcsum is a checksum"))
 }
 
-/// The names that entries of others name in `/boot/ostree`: none has a separator in it.
+/// The names in `/boot/ostree` that entries of others use: none contains a separator.
 pub fn names_in_boot(bytes: &[u8]) {
     let mut entry = ForeignEntry::of(bytes.to_vec());
     entry.add_names_in(bytes);

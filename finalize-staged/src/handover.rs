@@ -1,4 +1,4 @@
-//! What is not ours to finalize: recognised before anything is changed, and left to `ostree`.
+//! Systems that firstroot does not finalize: it recognises them before anything is changed, and executes `ostree`.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,14 +12,14 @@ use system::{Context, SystemError, dir};
 
 use crate::error::Error;
 
-/// Who does what we do not.
+/// The program that finalizes instead.
 const PROGRAM: &str = "/usr/bin/ostree";
 
 const LIMIT: u64 = 1 << 20;
 
-/// The sysroot, if it is ours to finalize; else why it is not.
+/// The sysroot, or the reason why firstroot does not finalize it.
 ///
-/// An error stops before anything is changed: what cannot be read is not taken for something that is not there.
+/// A file that cannot be read is an error, and not treated as missing.
 pub(crate) fn sysroot_or_reason(roots: &Roots, target: &DeploymentPath) -> Result<Result<Sysroot, String>, Error> {
     let config = sysroot::repo_config(roots)?;
     if let Some(reason) = boot_loader(roots, &config)? {
@@ -35,21 +35,22 @@ pub(crate) fn sysroot_or_reason(roots: &Roots, target: &DeploymentPath) -> Resul
     }
 }
 
-/// A boot loader that needs a file of its own.
+/// The reason, if the boot loader needs a configuration file of its own.
 fn boot_loader(roots: &Roots, config: &RepoConfig) -> Result<Option<String>, SystemError> {
     let found = match config.bootloader {
         Bootloader::None => return Ok(None),
         Bootloader::Auto => probe(&roots.mounted_boot)?,
         configured => {
-            let reason = format!("the boot loader is {configured} (sysroot.bootloader), which needs a file of its own");
+            let reason =
+                format!("the boot loader {configured} (sysroot.bootloader) needs a configuration file of its own");
             return Ok(Some(reason));
         }
     };
-    let why = "belongs to a boot loader that needs a file of its own (sysroot.bootloader is auto)";
+    let why = "belongs to a boot loader with a configuration file of its own (sysroot.bootloader is auto)";
     Ok(found.map(|found| format!("{found} {why}")))
 }
 
-/// Which file tells of such a boot loader, as libostree looks for them: in `/boot` as it is mounted, with the ESP below it.
+/// The file that shows such a boot loader. As libostree, it looks in `/boot` as it is mounted, with the ESP below it.
 fn probe(boot: &OwnedFd) -> Result<Option<String>, SystemError> {
     if is_there(boot, "syslinux/syslinux.cfg", OFlags::NOFOLLOW)? {
         return Ok(Some("/boot/syslinux/syslinux.cfg".to_owned()));
@@ -57,7 +58,7 @@ fn probe(boot: &OwnedFd) -> Result<Option<String>, SystemError> {
     if !bootupd_has_static_configs(boot)? {
         let mut candidates = vec!["grub/grub.cfg".to_owned(), "grub2/grub.cfg".to_owned()];
         let vendors = names_if_there(boot, "efi/EFI", "/boot/efi/EFI")?;
-        // libostree passes over the directory of removable media, too.
+        // libostree skips the directory of removable media, too.
         let vendors = vendors.iter().filter(|vendor| *vendor != "BOOT");
         candidates.extend(vendors.map(|vendor| format!("efi/EFI/{vendor}/grub.cfg")));
         for path in candidates {
@@ -88,23 +89,24 @@ fn names_if_there(root: impl AsFd, path: &str, shown: &str) -> Result<Vec<String
 fn bootupd_has_static_configs(boot: &OwnedFd) -> Result<bool, SystemError> {
     const STATE: &str = "bootupd-state.json";
     let state = match dir::read(boot, STATE, LIMIT) {
-        // One that is so large is not bootupd's, and says nothing.
+        // So large a file is not bootupd's.
         Err(Errno::NOENT | Errno::FBIG) => return Ok(false),
         other => other.context("read", format_args!("/boot/{STATE}"))?,
     };
     Ok(says_static_configs(&state))
 }
 
-/// A state that is damaged says nothing; then a grub.cfg is left to ostree.
+/// Whether bootupd's state contains static configurations. `false` if it is damaged: then `ostree` finalizes a system with a
+/// grub.cfg.
 pub(crate) fn says_static_configs(state: &[u8]) -> bool {
     let state = serde_json::from_slice::<serde_json::Value>(state).unwrap_or_default();
     state.get("static-configs").is_some_and(|value| !value.is_null())
 }
 
-/// A tree with an SELinux policy needs labels that only that policy knows.
+/// The reason, if the tree has an SELinux policy: the new files need labels of that policy.
 fn selinux(roots: &Roots, target: &DeploymentPath) -> Result<Option<String>, SystemError> {
     let deployment = match dir::open_directory(&roots.sysroot, target.to_string()) {
-        // That it is not there is told when it is read.
+        // The plan reports that it does not exist.
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
         other => other.context("open", format_args!("/{target}"))?,
     };
@@ -112,7 +114,7 @@ fn selinux(roots: &Roots, target: &DeploymentPath) -> Result<Option<String>, Sys
         let path = format!("{etc}/selinux/config");
         let config = match dir::read(&deployment, &path, LIMIT) {
             Err(Errno::NOENT | Errno::NOTDIR) => continue,
-            Err(Errno::FBIG) => return Ok(Some(format!("/{target}/{path} is larger than any that firstroot reads"))),
+            Err(Errno::FBIG) => return Ok(Some(format!("/{target}/{path} is larger than 1 MiB"))),
             other => other.context("read", format_args!("/{target}/{path}"))?,
         };
         let config = String::from_utf8_lossy(&config);
@@ -137,10 +139,10 @@ pub(crate) fn selinux_setting<'a>(config: &'a str, key: &str) -> Option<&'a str>
     config.lines().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('=')).map(str::trim)
 }
 
-/// Whether there is somebody to leave it to.
+/// Whether `ostree` is installed.
 pub(crate) fn is_possible() -> bool {
     let found = rustix::fs::access(PROGRAM, rustix::fs::Access::EXEC_OK);
-    // What else is wrong is told when it is executed.
+    // Executing it reports any other error.
     !matches!(found, Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS))
 }
 
@@ -149,12 +151,12 @@ pub(crate) fn hand_over(reason: String) -> Error {
     if !is_possible() {
         return nobody(reason);
     }
-    log::info!("{reason}: leaving this to {PROGRAM} admin finalize-staged");
+    log::info!("{reason}: running {PROGRAM} admin finalize-staged instead");
     let arguments = ["admin", "finalize-staged"].map(OsString::from);
     Error::HandOver { program: PROGRAM, reason: system::exec::exec(PROGRAM, &arguments) }
 }
 
-/// The error where there is nobody.
+/// The error if `ostree` is not installed.
 pub(crate) fn nobody(reason: String) -> Error {
     Error::NobodyToHandOverTo { reason, program: PROGRAM }
 }

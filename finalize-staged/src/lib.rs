@@ -1,8 +1,9 @@
 //! `ostree-finalize-staged`: at shutdown, makes the staged deployment of an OSTree system the one that boots next.
 //!
 //! See `docs/architecture.md` for the flow of data. [`read`], [`etc_merge::scan`] and the crate `ostree_sysroot` only read;
-//! [`finalization`], [`etc_merge::plan`] and `boot_list::plan` decide; [`execute`], [`etc_merge::execute`] and `boot_list::execute` act.
-//! [`command::finalize`] tells the story, `boot_list::execute::transaction` why no power cut harms it.
+//! [`finalization`], [`etc_merge::plan`] and `boot_list::plan` decide; [`execute`], [`etc_merge::execute`] and `boot_list::execute`
+//! act. [`command::finalize`] shows the whole finalization; `boot_list::execute::transaction` explains why a power cut does no
+//! harm.
 
 mod args;
 mod checks;
@@ -29,10 +30,10 @@ use crate::command::{clean, finalize, hold, plan, prepare};
 pub use crate::program::Status;
 use crate::program::{FAILED, PROGRAM, SUCCESS, USAGE};
 
-/// The program, with its arguments after its own name.
+/// Runs the program; `arguments` does not contain its name.
 pub fn run_program(arguments: Vec<OsString>) -> Status {
     let stderr = Stderr::of_this_process();
-    // The journal has the name in a field of its own, and rpm-ostree looks there for a line that begins with "error: ".
+    // The journal has a field for the name, and rpm-ostree looks for a line that begins with "error: ".
     let program = if stderr == Stderr::Journal { "" } else { PROGRAM };
     Sink::new(program, stderr, None).install();
     let command = match args::parse(arguments) {
@@ -44,7 +45,7 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
     };
     // A directory of each tree is open at each level of /etc.
     system::limits::open_as_many_files_as_allowed();
-    // What is written is for everybody to read, whoever runs this.
+    // All users may read the new files, whatever the umask is.
     system::limits::make_files_for_everybody_to_read();
     let result = match command {
         Command::Finalize { lock_timeout } => finalize::finalize(lock_timeout),
@@ -54,14 +55,14 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
         Command::Clean => clean::clean(),
         Command::BootComplete => match boot_complete::boot_complete() {
             Ok(Report::Failed(text)) => {
-                // libostree's words, which others look for.
+                // libostree's words: other programs look for them.
                 log::error!("error: ostree-finalize-staged.service failed on previous boot: {text}");
                 return FAILED;
             }
             other => other.map(drop),
         },
         Command::Print(text) => {
-            // A reader that went away has read what it wanted.
+            // A closed pipe is not an error.
             let _ = system::output::print(text);
             Ok(())
         }

@@ -1,8 +1,8 @@
-//! The program's name, and how it ends.
+//! The name of the program, and its exit statuses.
 
-/// Stands before every message.
+/// The prefix of every message.
 pub(crate) const PROGRAM: &str = "ostree-finalize-staged";
-/// Done, or nothing to do.
+/// Done, or there was nothing to do.
 pub(crate) const SUCCESS: Status = 0;
 /// The old system boots next, as before.
 pub(crate) const FAILED: Status = 1;

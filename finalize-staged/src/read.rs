@@ -1,4 +1,4 @@
-//! What is read beside the disk: `/run/ostree`, the environment, systemd's drop-ins.
+//! Input that is not on the disk: `/run/ostree`, the environment, systemd's drop-ins.
 
 pub(crate) mod options;
 pub(crate) mod run_directory;

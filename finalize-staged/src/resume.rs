@@ -1,4 +1,4 @@
-//! What an earlier run has left, and how to go on from there.
+//! What to do after an earlier run was interrupted.
 
 use boot_list::execute::{cleanup, durability};
 use boot_list::plan::list;
@@ -15,13 +15,13 @@ use crate::execute::{etc_before, failure_stamp};
 use crate::read::run_directory::{ResumeRecord, RunDirectory};
 use crate::tell::progress::{Phase, Progress};
 
-/// What an interrupted run has left.
+/// The state after an interrupted run.
 pub(crate) enum Resume {
-    /// The old list counts: it can be done again.
+    /// The old list is active: start again.
     Again,
-    /// The new list counts already.
+    /// The new list is already active.
     Swapped,
-    /// Something else has happened since.
+    /// Another program has changed the system since.
     Void,
 }
 
@@ -42,13 +42,16 @@ pub(crate) fn resume(
             return Ok(Resume::Again);
         }
     }
-    log::warn!("what an interrupted run has left is out of date: it is dropped");
+    log::warn!(
+        "discarding the interrupted update /{}: the system changed since; stage it again",
+        staged.target.deployment
+    );
     etc_before::forget(roots);
     run.end()?;
     Ok(Resume::Void)
 }
 
-/// Undoes what an earlier run has merged, if that is known: from then on no run has worked on the deployment.
+/// Undoes the merge of an earlier run, if there is a record of it. Returns whether the deployment is as it was staged.
 pub(crate) fn is_undone(
     roots: &Roots,
     run: &RunDirectory,
@@ -65,7 +68,7 @@ pub(crate) fn is_undone(
     Ok(is_restored)
 }
 
-/// The swap of an interrupted run has happened: what follows it is left to do.
+/// Does the rest of an interrupted run that has swapped.
 pub(crate) fn finish_interrupted(
     roots: &Roots,
     run: &RunDirectory,
@@ -73,8 +76,8 @@ pub(crate) fn finish_interrupted(
     resume_record: &ResumeRecord,
     progress: &mut Progress,
 ) -> Result<(), Error> {
-    log::info!("an earlier run was interrupted after the update had been put in place: cleaning up");
-    // What only the old list needs goes when the disk has the new one.
+    log::info!("an earlier run was interrupted after it had activated the update: cleaning up");
+    // The files of the old list are removed only after the new list is on the disk.
     durability::everything(roots)?;
     progress.enter(Phase::Clean);
     failure_stamp::remove(roots);
@@ -84,7 +87,8 @@ pub(crate) fn finish_interrupted(
     forget(roots, run);
     Ok(())
 }
-/// Nothing is left to go on with.
+
+/// Removes the data of an interrupted run.
 pub(crate) fn forget(roots: &Roots, run: &RunDirectory) {
     etc_before::forget(roots);
     if let Err(error) = run.end() {

@@ -1,4 +1,4 @@
-//! What the journal and the service manager are told.
+//! Messages to the journal and to the service manager.
 
 pub(crate) mod disk_activity;
 pub(crate) mod journal;

@@ -1,9 +1,9 @@
-//! Whether a binary is static: an initramfs has no dynamic loader that it could count on.
+//! Whether a binary is static, because an initramfs may have no dynamic loader.
 
 use anyhow::{Context, Result, ensure};
 use goblin::elf::Elf;
 
-/// Refuses what names an interpreter or needs a library.
+/// Refuses a program that names an interpreter or needs a library.
 pub(crate) fn require_static(bytes: &[u8]) -> Result<()> {
     let elf = Elf::parse(bytes).context("not an ELF file")?;
     if let Some(interpreter) = elf.interpreter {

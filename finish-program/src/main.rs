@@ -1,7 +1,7 @@
-//! `finish-program LINKED SHIPPED`: makes of a program that the linker has written the one that ships.
+//! `finish-program LINKED SHIPPED`: makes the shipped program from the linker's output.
 //!
-//! A program that is not static is refused. The unwind tables are filled with zeros. A crate of its own, so that a packager who
-//! builds the programs builds no test with them.
+//! It refuses a program that is not static, and fills the unwind tables with zeros. It is a crate of its own, so that a packager
+//! who builds the programs builds no tests with them.
 
 mod linkage;
 mod unwinding;
@@ -23,7 +23,7 @@ fn finish(linked: &Path, shipped: &Path) -> Result<()> {
     let mut program = fs::read(linked).with_context(|| format!("reading {}", linked.display()))?;
     linkage::require_static(&program).with_context(|| linked.display().to_string())?;
     unwinding::clear_tables(&mut program).with_context(|| linked.display().to_string())?;
-    // By a rename: a program that somebody runs cannot be written to.
+    // By a rename, because a running program cannot be written to.
     let new = shipped.with_extension("new");
     fs::write(&new, program).with_context(|| format!("writing {}", new.display()))?;
     fs::set_permissions(&new, Permissions::from_mode(0o755)).context("making the program executable")?;

@@ -1,8 +1,8 @@
 //! Unwind tables of a program that never unwinds.
 //!
-//! With `panic = "abort"` nothing reads them but a backtrace that nobody sees in an initramfs. The C library and Rust's
-//! standard library are compiled with them, so a linker keeps them: 92 KB, a tenth of what the program has when it is
-//! compressed. Filled with zeros, which is how an empty table begins, they cost nothing there.
+//! With `panic = "abort"` only a backtrace reads them, which is of no use in an initramfs. The C library and Rust's standard
+//! library are compiled with them, so the linker keeps them: 92 KB, a tenth of the compressed program. Filled with zeros, which is
+//! how an empty table begins, they compress to nothing.
 
 use anyhow::{Context, Result};
 use goblin::elf::Elf;

@@ -1,22 +1,22 @@
-//! What the programs print as JSON, held against the schemas in `docs/json`. For tests.
+//! Checks the JSON output of the programs with the schemas in `docs/json`. For tests.
 //!
-//! A schema allows members that it does not know, because a later version may print more. Here they are mistakes: what is printed is
+//! A schema allows unknown members, because a later version may print more. Here they are errors, so that every member is
 //! documented.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// The schemas, by the names of their files without `.schema.json`. In the tests' programs, because some of those see no disk but
-/// that of the test.
+/// The schemas, by the names of their files without `.schema.json`. They are included in the test programs, because some of these
+/// can only read the disk of the test.
 const SCHEMAS: [(&str, &str); 2] = [
     ("prepare-root-plan", include_str!("../../docs/json/prepare-root-plan.schema.json")),
     ("finalize-staged-plan", include_str!("../../docs/json/finalize-staged-plan.schema.json")),
 ];
 
-/// Whether `document` is what the schema `name` says.
+/// Checks that `document` matches the schema `name`.
 ///
 /// # Errors
-/// It is not, with each deviation and its place; or there is no such schema.
+/// It does not match, with each deviation and its place; or there is no such schema.
 pub fn require(name: &str, document: &Value) -> Result<()> {
     let mut schema = read(name)?;
     close(&mut schema);
@@ -36,7 +36,7 @@ fn read(name: &str) -> Result<Value> {
     serde_json::from_str(text).with_context(|| format!("the schema {name}"))
 }
 
-/// No object has more members than its schema names.
+/// Forbids members that the schema does not name.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(members) => {

@@ -1,4 +1,4 @@
-//! Kernel, initramfs and what belongs to them in `/boot/ostree/STATEROOT-BOOTCSUM`: what is there already, and is it whole?
+//! Kernel, initramfs and their files in `/boot/ostree/STATEROOT-BOOTCSUM`: which exist already, and are they intact?
 
 mod files;
 
@@ -24,7 +24,7 @@ use crate::same_files::{same, same_size};
 
 pub use files::{BootFiles, Install, InstallMethod, Overlay};
 
-/// What a survey needs beside the disk.
+/// Input of a survey that is not on the disk.
 #[derive(Debug, Default)]
 pub struct Beside {
     /// Files that were compared since the machine was booted.
@@ -33,11 +33,11 @@ pub struct Beside {
     pub overlays: Option<OwnedFd>,
 }
 
-/// Looks what `list` lacks in `/boot`. Of the first deployment, which will be booted, files are read and compared; of the others,
-/// that they are there with the right size has to do.
+/// Finds the files that `list` needs and `/boot` lacks. The files of the first deployment, which boots next, are read and compared.
+/// For the other deployments, existence and size are checked.
 ///
 /// # Errors
-/// What cannot be read; a kernel that is damaged in the tree; an overlay initrd that is nowhere.
+/// A file cannot be read; the kernel of the first deployment is damaged in its tree; an overlay initrd does not exist.
 pub fn survey(
     roots: &Roots,
     beside: &Beside,
@@ -52,7 +52,7 @@ pub fn survey(
     let block = block_size(roots)?;
     let mut files = BootFiles::default();
     for (directory, (deployment, thorough)) in by_directory {
-        // Of a damaged deployment nothing can be installed.
+        // A damaged deployment has no kernel to install.
         let Some(layout) = deployment.kernel() else { continue };
         let source = kernel_layout::open_directory(&roots.sysroot, &deployment.path, layout)?;
         let survey =
@@ -65,7 +65,7 @@ pub fn survey(
     Ok(files)
 }
 
-/// What `/boot` lacks of an overlay initrd.
+/// The overlay initrd, if `/boot` lacks it.
 fn overlay(
     roots: &Roots,
     staged: Option<&OwnedFd>,
@@ -88,7 +88,7 @@ fn overlay(
     Ok(Some(Overlay { checksum: checksum.clone(), bytes: stat.size.next_multiple_of(block) }))
 }
 
-/// One directory of a kernel, and the tree that it belongs to.
+/// One kernel directory, and the tree that it belongs to.
 struct Survey<'a> {
     roots: &'a Roots,
     compared: &'a ComparedFiles,
@@ -97,9 +97,9 @@ struct Survey<'a> {
     layout: &'a KernelLayout,
     /// The kernel's directory in the tree.
     source: OwnedFd,
-    /// Contents are compared.
+    /// Compare contents, not only sizes.
     thorough: bool,
-    /// What files on `/boot` are rounded up to.
+    /// The block size of `/boot`.
     block: u64,
 }
 
@@ -125,7 +125,7 @@ impl Survey<'_> {
         match kernel_layout::check(deployment::open(roots, path)?, path, self.layout, bootcsum) {
             Err(KernelError::Damaged { deployment, .. }) if !self.thorough => {
                 warnings.push(format!(
-                    "/{deployment} has another kernel than /boot/ostree/{directory}, and a damaged one: nothing is replaced"
+                    "the kernel of /{deployment} is damaged and differs from /boot/ostree/{directory}: the copy in /boot is kept"
                 ));
                 Ok(None)
             }
@@ -136,7 +136,7 @@ impl Survey<'_> {
         }
     }
 
-    /// Files of the tree that are not in the directory `there`, or other ones.
+    /// Files of the tree that are missing in the directory `there`, or differ.
     fn lacking(&self, there: &OwnedFd) -> Result<Vec<BootFile>, SysrootError> {
         let (directory, source) = (&self.directory, &self.source);
         let mut lacking = Vec::new();
@@ -147,7 +147,7 @@ impl Survey<'_> {
             }
             let is_same = if self.thorough { same(source, there, file) } else { same_size(source, there, file) };
             let is_same = match is_same {
-                // Whoever only looks may not read it.
+                // `--plan` without root may not read it.
                 Err(Errno::ACCESS) => same_size(source, there, file),
                 other => other,
             };
@@ -158,7 +158,7 @@ impl Survey<'_> {
         Ok(lacking)
     }
 
-    /// Whether what was prepared for the directory is there, has exactly `files`, and they are those of the tree.
+    /// Whether the prepared directory exists, has exactly `files`, and each has the content of the tree's file.
     fn is_prepared(&self, files: &[BootFile]) -> Result<bool, SystemError> {
         let name = boot_names::prepared(&self.directory);
         let shown = format_args!("/boot/ostree/{name}");
@@ -175,7 +175,7 @@ impl Survey<'_> {
             let is_known = self.compared.has(&name, &self.source, &there, file);
             let is_whole = match is_known.context("look at", shown)? {
                 true => true,
-                // Whoever only looks may not read it, and does not install it.
+                // `--plan` without root may not read it, and does not install it.
                 false => match same(&self.source, &there, file) {
                     Err(Errno::ACCESS) => false,
                     other => other.context("compare", shown)?,
@@ -194,7 +194,7 @@ impl Survey<'_> {
         Ok(Install { directory: self.directory.clone(), deployment, layout: self.layout.clone(), files, method, bytes })
     }
 
-    /// What installing takes of a `/boot` of its own.
+    /// The bytes that installing needs in a `/boot` that is a filesystem of its own.
     fn bytes(&self, files: &[BootFile], method: InstallMethod) -> Result<u64, SystemError> {
         if !self.roots.boot_is_separate || method == InstallMethod::Prepared {
             return Ok(0);
@@ -205,16 +205,16 @@ impl Survey<'_> {
         };
         let sizes = files.iter().map(bytes_of).collect::<Result<Vec<u64>, SystemError>>()?;
         Ok(match method {
-            // One after the other takes the place of what is there.
+            // Each file replaces one before the next is written.
             InstallMethod::Repair => sizes.into_iter().max().unwrap_or(0),
-            // The directory itself is one block.
+            // One block for the directory itself.
             InstallMethod::NewDirectory => sizes.into_iter().sum::<u64>() + self.block,
             InstallMethod::Prepared => 0,
         })
     }
 }
 
-/// What files on `/boot` are rounded up to.
+/// The block size of `/boot`.
 fn block_size(roots: &Roots) -> Result<u64, SystemError> {
     Ok(rustix::fs::fstatvfs(&roots.boot).context("look at", "/boot")?.f_frsize.max(1))
 }

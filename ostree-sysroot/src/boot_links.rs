@@ -26,7 +26,7 @@ pub fn deployments(sysroot: &OwnedFd) -> Result<Vec<DeploymentPath>, SystemError
     Ok(found)
 }
 
-/// What one link names; a file of another kind names nothing.
+/// The deployment that one link names; `None` for a file of another kind.
 fn follow(sysroot: &OwnedFd, directory: &str, serial: &str) -> Result<Option<DeploymentPath>, SystemError> {
     let target = dir::open_directory(sysroot, directory).and_then(|directory| dir::read_link(directory, serial));
     match target {

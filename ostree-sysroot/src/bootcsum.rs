@@ -1,8 +1,8 @@
 //! The bootcsum: SHA-256 over the kernel, the initramfs and the device trees of a deployment, as libostree computes it.
 //!
-//! Of a directory `dtb` the contents of its files count, and neither names nor modes. A link in it counts as the file that it
-//! leads to, and one that leads to nothing is passed over. libostree deploys no tree with a link to a directory, or to itself,
-//! among its device trees, so those are errors here.
+//! Of a directory `dtb` it contains the contents of the files, but neither names nor modes. A link is replaced by the file that it
+//! leads to; a dangling link is skipped. libostree deploys no tree with a link to a directory, or to itself, among its device
+//! trees, so those are errors here.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,11 +20,11 @@ use crate::kernel_layout::layout::{KernelLayout, checksum_in};
 
 const PIECE: usize = 256 << 10;
 
-/// The digits of the bootcsum of `layout`, which was found in `deployment`. Older layouts have it in the names of their files,
-/// and nothing is read.
+/// The digits of the bootcsum of `layout`, which was found in `deployment`. Older layouts have it in the names of their files, so
+/// no file is read.
 ///
 /// # Errors
-/// What cannot be read, with its path in the deployment: `EISDIR` for a link to a directory, `EINVAL` for a device, fifo or
+/// A file cannot be read, with its path in the deployment: `EISDIR` for a link to a directory, `EINVAL` for a device, fifo or
 /// socket.
 pub fn of(deployment: impl AsFd, layout: &KernelLayout) -> Result<String, SystemError> {
     if let Some(named) = checksum_in(&layout.kernel.source) {
@@ -38,11 +38,11 @@ pub fn of(deployment: impl AsFd, layout: &KernelLayout) -> Result<String, System
     Ok(hexadecimal(&hasher.hash.finalize()))
 }
 
-/// An absolute link among the device trees, as a path in the deployment. libostree looks it up in the system that runs, so that it
-/// may make another bootcsum of the same tree.
+/// An absolute link among the device trees, as a path in the deployment. libostree resolves it in the running system, so
+/// libostree's bootcsum of the tree may differ.
 ///
 /// # Errors
-/// What cannot be read, with its path in the deployment.
+/// A directory or link cannot be read, with its path in the deployment.
 pub fn absolute_link(deployment: BorrowedFd<'_>, layout: &KernelLayout) -> Result<Option<Box<str>>, SystemError> {
     for directory in layout.hashed().filter(|file| file.is_directory) {
         let path = format!("{}/{}", layout.directory, directory.source);

@@ -1,4 +1,4 @@
-//! Which deployment a system was booted from, and which one a prepared soft reboot goes to.
+//! The deployment that the system was booted from, and the deployment of a prepared soft reboot.
 
 use std::path::Path;
 
@@ -12,9 +12,9 @@ use crate::deployment::identity;
 use crate::error::SysrootError;
 use crate::roots::{Roots, read_if_there};
 
-/// Says what a system was booted from.
+/// Names the booted deployment.
 const BOOTED: &str = "run/ostree-booted";
-/// Says what a prepared soft reboot has mounted.
+/// Names the deployment that a prepared soft reboot has mounted.
 const NEXT: &str = "run/ostree/nextroot-booted";
 
 const LIMIT: u64 = 1 << 20;
@@ -35,7 +35,7 @@ pub fn is_booted(root: &Path) -> Result<bool, SystemError> {
     }
 }
 
-/// When the system was booted, softly or not: seconds and nanoseconds.
+/// The time of the boot or soft reboot: seconds and nanoseconds.
 ///
 /// # Errors
 /// `/run/ostree-booted` cannot be looked up.
@@ -48,11 +48,11 @@ pub fn booted_at(roots: &Roots) -> Result<(i64, i64), SystemError> {
 /// The booted deployment's directory.
 ///
 /// # Errors
-/// The system was not booted from a deployment, or that cannot be read.
+/// The system was not booted from a deployment, or the file cannot be read.
 pub fn booted_identity(roots: &Roots) -> Result<Identity, SysrootError> {
     match read_if_there(&roots.system, &"", BOOTED, LIMIT)?.map(|bytes| BootedState::from_bytes(&bytes)) {
         Some(Ok(state)) => Ok((state.device, state.inode)),
-        // Versions of libostree that wrote nothing into it mounted the deployment itself at `/`.
+        // Older versions of libostree left the file empty, and mounted the deployment itself at `/`.
         Some(Err(_)) => {
             let stat = dir::stat_fd(&roots.system).context("look at", "/")?;
             Ok((stat.device, stat.inode))
@@ -64,7 +64,7 @@ pub fn booted_identity(roots: &Roots) -> Result<Identity, SysrootError> {
 /// Whether the system was booted from the deployment at `path`.
 ///
 /// # Errors
-/// As [`booted_identity`], or the deployment cannot be looked at.
+/// As [`booted_identity`], or the attributes of the deployment cannot be read.
 pub fn is_the_booted_one(roots: &Roots, path: &DeploymentPath) -> Result<bool, SysrootError> {
     Ok(identity(roots, path)? == Some(booted_identity(roots)?))
 }
@@ -72,7 +72,7 @@ pub fn is_the_booted_one(roots: &Roots, path: &DeploymentPath) -> Result<bool, S
 /// The directory of the deployment that a prepared soft reboot has mounted, if there is one.
 ///
 /// # Errors
-/// What was written of it cannot be read.
+/// The file about it cannot be read, or is damaged.
 pub fn next_root(roots: &Roots) -> Result<Option<Identity>, SysrootError> {
     let Some(bytes) = read_if_there(&roots.system, &"", NEXT, LIMIT)? else { return Ok(None) };
     match BootedState::from_bytes(&bytes) {

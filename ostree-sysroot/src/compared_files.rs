@@ -1,6 +1,6 @@
-//! Files in `/boot` that were found to be those of a tree, and whether they have changed since.
+//! Files in `/boot` whose content was compared with a tree, and whether they have changed since.
 //!
-//! The caller keeps the list where it is lost with a reboot. Without an entry in it, contents are compared.
+//! The caller keeps the list in a place that a reboot empties. Files that are not in the list are compared.
 
 use std::os::fd::OwnedFd;
 
@@ -10,21 +10,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel_layout::BootFile;
 
-/// Files in `/boot` that were found to be those of a tree since the machine was booted, as they were then.
+/// Files in `/boot` that were compared with a tree since the boot, in their state at that moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComparedFiles(Vec<ComparedDirectory>);
 
-/// Of one directory in `/boot/ostree`.
+/// The compared files of one directory in `/boot/ostree`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct ComparedDirectory {
     directory: String,
     files: Vec<ComparedFile>,
 }
 
-/// Inode, time of the last change in seconds and nanoseconds, size. Which filesystem it is on is known.
+/// Inode, time of the last change in seconds and nanoseconds, size. The filesystem is always the same.
 type Version = (u64, i64, i64, u64);
 
-/// A file in the tree and in `/boot`, as they were.
+/// The state of a file in the tree and in `/boot` when they were compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct ComparedFile {
     target: String,
@@ -33,12 +33,12 @@ struct ComparedFile {
 }
 
 impl ComparedFiles {
-    /// Reads what [`ComparedFiles::to_json`] wrote. What is damaged counts as nothing: contents are compared then.
+    /// Reads the output of [`ComparedFiles::to_json`]. A damaged list is empty: all contents are compared then.
     pub fn from_json(bytes: &[u8]) -> Self {
         serde_json::from_slice(bytes).unwrap_or_default()
     }
 
-    /// As it is kept.
+    /// The list as JSON.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
@@ -46,11 +46,11 @@ impl ComparedFiles {
     /// Whether `file` is recorded as the same in both, and neither has changed since.
     ///
     /// # Errors
-    /// One of them cannot be looked at.
+    /// The attributes of a file cannot be read.
     pub fn has(&self, directory: &str, source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> Result<bool, Errno> {
         let Some(known) = self.0.iter().find(|known| known.directory == directory) else { return Ok(false) };
         match compared(source, there, file) {
-            // It was removed since.
+            // The file was removed since.
             Err(Errno::NOENT) => Ok(false),
             now => Ok(known.files.contains(&now?)),
         }
@@ -59,9 +59,9 @@ impl ComparedFiles {
     /// Records a directory whose files are now the same as those of the tree.
     ///
     /// # Errors
-    /// One of them cannot be looked at.
+    /// The attributes of a file cannot be read.
     pub fn add(&mut self, directory: &str, source: &OwnedFd, there: &OwnedFd, files: &[BootFile]) -> Result<(), Errno> {
-        // Of a directory nothing is recorded: its files are compared.
+        // A directory is not recorded: its files are compared each time.
         let files = files.iter().filter(|file| !file.is_directory).map(|file| compared(source, there, file));
         let files = files.collect::<Result<Vec<_>, _>>()?;
         self.0.retain(|known| known.directory != directory);
@@ -70,10 +70,10 @@ impl ComparedFiles {
     }
 }
 
-/// Whether no file has changed since `time` (`st_ctime` is before it); of a directory that is not said.
+/// Whether no file has changed since `time` (`st_ctime` is before it). Always `false` for a directory.
 ///
 /// # Errors
-/// One of them cannot be looked at.
+/// The attributes of a file cannot be read.
 pub fn are_unchanged_since<'a>(
     time: (i64, i64),
     directory: &OwnedFd,

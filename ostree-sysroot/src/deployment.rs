@@ -1,4 +1,4 @@
-//! A deployment with a boot loader entry: what the entry and the commit say of it, and what its tree has. Only reads.
+//! A deployment with a boot loader entry: data of the entry, the origin, the commit and the tree. Only reads.
 
 use std::os::fd::OwnedFd;
 
@@ -22,52 +22,51 @@ use crate::roots::{Roots, read_if_there};
 const CONFIG_LIMIT: u64 = 1 << 20;
 const COMMIT_LIMIT: u64 = 128 << 20;
 
-/// A deployment, with what its boot loader entry needs.
+/// A deployment, with the data that its boot loader entry needs.
 #[derive(Debug, Clone)]
 pub struct Deployment {
     /// Where it is.
     pub path: DeploymentPath,
-    /// Of its kernel.
+    /// The checksum of its kernel.
     pub bootcsum: Bootcsum,
-    /// Its entry as it is, or of a new one the keys that it has besides ours.
+    /// Its current entry; for a new deployment, only the keys that libostree does not write itself.
     pub entry: BlsEntry,
     /// `None`: it has no entry yet.
     pub entry_name: Option<EntryName>,
     /// Its kernel arguments.
     pub kargs: KernelArguments,
-    /// Initramfs that are loaded after its own.
+    /// Initrds that are loaded after its initramfs.
     pub overlay_initrds: Vec<Checksum>,
     /// The administrator has pinned it: no update removes it.
     pub pinned: bool,
-    /// The commit's `version`; lost with a commit object that cannot be read.
+    /// The commit's `version`; `None` if it has none, or the commit object cannot be read.
     pub version: Option<String>,
-    /// What its directory holds, once that has been read.
+    /// The content of its directory, after it was read.
     pub tree: Tree,
 }
 
-/// What the directory of a deployment holds. A deployment that this update removes need not be whole, so it is read only of those that
-/// stay.
+/// The content of a deployment's directory. It is read only for deployments that stay: one that the update removes may be damaged.
 #[derive(Debug, Clone)]
 pub enum Tree {
-    /// Nothing was read yet.
+    /// It was not read yet.
     NotRead,
-    /// What an entry is made from.
+    /// The data that an entry is made from.
     Read(Box<TreeFacts>),
-    /// There is no kernel, or no name for the menu: the entry that the deployment has stays as it is.
+    /// It has no kernel, or no name for the menu. The deployment's entry is kept unchanged.
     Damaged,
 }
 
-/// What an entry is made from.
+/// The data of a tree that an entry is made from.
 #[derive(Debug, Clone)]
 pub struct TreeFacts {
     /// The name in the menu.
     pub title: String,
-    /// What it boots with.
+    /// Kernel, initramfs and their files.
     pub kernel: KernelLayout,
 }
 
 impl Deployment {
-    /// What it boots with, if that has been read and is there.
+    /// Kernel, initramfs and their files, if the tree was read and is not damaged.
     pub fn kernel(&self) -> Option<&KernelLayout> {
         match &self.tree {
             Tree::Read(facts) => Some(&facts.kernel),
@@ -75,8 +74,8 @@ impl Deployment {
         }
     }
 
-    /// Paths of `initrd` lines that neither libostree nor we wrote: those before the deployment's initramfs, where the kernel looks
-    /// for microcode, and those behind it.
+    /// Paths of `initrd` lines that neither libostree nor firstroot wrote: those before the deployment's initramfs, where the
+    /// kernel looks for microcode, and those after it.
     pub fn initrds_of_the_administrator(&self) -> (Vec<String>, Vec<String>) {
         let own = format!("/ostree/{}-{}/", self.path.stateroot, self.bootcsum);
         let lines: Vec<&str> = self.entry.values("initrd").collect();
@@ -89,7 +88,7 @@ impl Deployment {
         (theirs(before), theirs(behind))
     }
 
-    /// Reads what origin and commit say of the deployment at `path`; its entry and its tree are the caller's.
+    /// Reads origin and commit of the deployment at `path`. The caller adds entry and tree.
     pub fn read(
         roots: &Roots,
         path: DeploymentPath,
@@ -99,7 +98,9 @@ impl Deployment {
         let pinned = is_pinned(roots, &path)?;
         let version = commit_version(roots, &path.id.commit)?.unwrap_or_else(|reason| {
             let commit = &path.id.commit;
-            warnings.push(format!("the commit {commit} cannot be read: {reason}; its version is not in the title"));
+            warnings.push(format!(
+                "the commit {commit} cannot be read: {reason}; the title of its entry will have no version"
+            ));
             None
         });
         Ok(Self {
@@ -115,9 +116,10 @@ impl Deployment {
         })
     }
 
-    /// Reads what its tree has.
+    /// Reads its tree.
     ///
-    /// A deployment that has no kernel, or no name for the menu, is an error here.
+    /// # Errors
+    /// A file cannot be read, or the deployment has no kernel or no name for the menu.
     pub fn read_tree(&mut self, roots: &Roots) -> Result<(), SysrootError> {
         let directory = open(roots, &self.path)?;
         let kernel = kernel_layout::find(&directory, &self.path, Some(&self.bootcsum))?;
@@ -132,30 +134,30 @@ impl Deployment {
         Ok(())
     }
 
-    /// The same of a deployment that has an entry already, and stays: if its tree is damaged, that is a warning, and the entry stays.
+    /// The same for a deployment that has an entry and stays. If its tree is damaged, it returns a warning, and the entry is kept.
     ///
     /// # Errors
-    /// What cannot be read.
+    /// A file cannot be read.
     pub fn read_tree_of_one_that_stays(&mut self, roots: &Roots) -> Result<Option<String>, SysrootError> {
         match self.read_tree(roots) {
             Err(SysrootError::Kernel(KernelError::System(error))) => Err(error.into()),
             Err(error @ (SysrootError::Kernel(_) | SysrootError::NoTitle(_))) => {
                 self.tree = Tree::Damaged;
-                Ok(Some(format!("{error}: the boot loader entry that it has stays as it is, and may not boot")))
+                Ok(Some(format!("{error}: its boot loader entry is kept unchanged and may not boot")))
             }
             other => other.map(|()| None),
         }
     }
 }
 
-/// Whether the origin of a deployment says that the administrator has pinned it.
+/// Whether the administrator has pinned a deployment, according to its origin.
 pub fn is_pinned(roots: &Roots, path: &DeploymentPath) -> Result<bool, SysrootError> {
     let file = path.origin_file();
     let Some(bytes) = read_if_there(&roots.sysroot, &"", &file, CONFIG_LIMIT)? else { return Ok(false) };
     origin::is_pinned(&bytes).map_err(|reason| SysrootError::Origin { path: format!("/{file}"), reason })
 }
 
-/// The version in a commit, or what is wrong with a commit that is missing or damaged.
+/// The version of a commit, or the reason if the commit is missing or damaged.
 fn commit_version(roots: &Roots, commit: &Checksum) -> Result<Result<Option<String>, String>, SystemError> {
     let path = commit.object("commit");
     match dir::read(&roots.sysroot, &path, COMMIT_LIMIT) {
@@ -171,7 +173,7 @@ pub fn open(roots: &Roots, path: &DeploymentPath) -> Result<OwnedFd, SystemError
         .context("open", format_args!("/{path}"))
 }
 
-/// Device and inode of a deployment's directory; `None`: it is not there.
+/// Device and inode of a deployment's directory; `None` if it does not exist.
 pub fn identity(roots: &Roots, path: &DeploymentPath) -> Result<Option<(u64, u64)>, SystemError> {
     let stat = match dir::open_directory(&roots.sysroot, path.to_string()) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),

@@ -1,4 +1,4 @@
-//! Why a disk cannot be read, in one line for whoever reads the journal.
+//! Why a disk cannot be read, in one line for the journal.
 
 use ostree_formats::bls::BlsError;
 use ostree_formats::deployment::DeploymentPath;
@@ -15,29 +15,27 @@ pub enum SysrootError {
     #[error(transparent)]
     System(#[from] SystemError),
     /// `/run/ostree-booted` is not there.
-    #[error(
-        "this system was not booted from an OSTree deployment (there is no /run/ostree-booted): nothing can be finalized"
-    )]
+    #[error("this is not a booted OSTree system (there is no /run/ostree-booted)")]
     NotBooted,
-    /// A link that must be one of two is something else.
-    #[error("{link} {found}; it must be a link to {wanted}: this sysroot is damaged, or of an unknown version")]
+    /// A link has none of its two possible targets.
+    #[error("{link} {found}, but must be a link to {wanted}: the sysroot is damaged, or has an unknown layout")]
     VersionLink {
         /// Its path.
         link: String,
-        /// What is there.
+        /// What was found instead.
         found: String,
         /// Both possible targets.
         wanted: String,
     },
-    /// A link that every libostree from upstream makes is something else.
-    #[error("{link} is no link: this sysroot has a layout that firstroot does not know")]
+    /// The place of a link that upstream's libostree makes has another kind of file.
+    #[error("{link} is not a link: firstroot does not know this layout")]
     UnknownLayout {
         /// Its path.
         link: String,
     },
-    /// What a prepared soft reboot has written.
+    /// The file of a prepared soft reboot is damaged.
     #[error(
-        "{path} is damaged: {reason}; the deployment of the prepared soft reboot is not known. Remove that file, or reboot"
+        "{path} is damaged: {reason}; the deployment of the prepared soft reboot is unknown: reboot, or: rm {path}"
     )]
     NextRoot {
         /// The file.
@@ -45,12 +43,10 @@ pub enum SysrootError {
         /// What is wrong with it.
         reason: String,
     },
-    /// What should be at `/boot` is not.
-    #[error(
-        "nothing is mounted at /boot, and the directory there has no loader: mount the filesystem that the boot loader reads (mount /boot); an update that was staged before a reboot has to be staged again"
-    )]
+    /// The filesystem of `/boot` is not mounted.
+    #[error("/boot is not mounted and has no loader: mount it (`mount /boot`). After a reboot, stage the update again")]
     BootNotMounted,
-    /// A boot loader entry of ours that cannot be read.
+    /// An entry with one of libostree's names cannot be read.
     #[error("cannot read the boot loader entry {path}: {reason}; repair or remove it")]
     Entry {
         /// Its path.
@@ -62,30 +58,30 @@ pub enum SysrootError {
     #[error("/ostree/repo/config: {0}")]
     RepoConfig(#[from] RepoConfigError),
     /// The origin of a deployment.
-    #[error("the origin file {path}: {reason}; repair it, or undeploy what it belongs to")]
+    #[error("the origin file {path}: {reason}; repair it, or remove its deployment: `ostree admin undeploy INDEX`")]
     Origin {
         /// Its path.
         path: String,
         /// Why.
         reason: KeyfileError,
     },
-    /// What runs is in no entry: a list without it could be written, and must not.
+    /// No entry leads to the booted deployment. A new list would lack it.
     #[error(
-        "no boot loader entry leads to the deployment that is booted; /{links} and /boot/loader are out of step: repair them first"
+        "no boot loader entry leads to the booted deployment: boot links (/{links}) and entries (/boot/loader) do not match; if this boot was recovered, repair them: sed -n 's/^repair=//p' /run/ostree/recovered-boot | sh -e"
     )]
     BootedNotListed {
         /// The current set of boot links.
         links: String,
     },
-    /// What a deployment boots with is missing, damaged, or not known.
+    /// The kernel of a deployment is missing, damaged or unknown.
     #[error(transparent)]
     Kernel(#[from] KernelError),
-    /// A menu needs a text.
+    /// An entry needs a title.
     #[error(
-        "/{0} has no PRETTY_NAME and no ID in usr/lib/os-release or etc/os-release, so its boot loader entry would have no title"
+        "/{0} has neither PRETTY_NAME nor ID in usr/lib/os-release or etc/os-release, so its entry would have no title; rebuild the tree with os-release"
     )]
     NoTitle(DeploymentPath),
-    /// An overlay initrd that was staged.
+    /// A staged overlay initrd does not exist.
     #[error(
         "the overlay initrd {0} is neither in /run/ostree/staged-initrds nor in /boot/ostree/initramfs-overlays: stage the update again"
     )]

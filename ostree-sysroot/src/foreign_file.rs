@@ -1,4 +1,4 @@
-//! What others put beside our boot loader entries: values. Pure.
+//! Files beside the boot loader entries that libostree did not write: values. Pure.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use system::dir::Kind;
 pub struct LoaderPath {
     in_entries: bool,
     name: Vec<u8>,
-    /// Written anew it gets another name.
+    /// In the next `loader.N` it gets another name.
     is_renamed: bool,
 }
 
@@ -46,7 +46,7 @@ impl LoaderPath {
         if self.in_entries { format!("entries/{name}") } else { name.into_owned() }
     }
 
-    /// The same file, which must not keep a name that libostree reads.
+    /// The same file, marked: it must not keep a name that libostree reads.
     pub fn no_name_of_ours(&self) -> Self {
         Self { is_renamed: true, ..self.clone() }
     }
@@ -71,24 +71,24 @@ impl fmt::Display for LoaderPath {
 /// A file, directory or link that libostree did not write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignFile {
-    /// Where.
+    /// Where it is.
     pub path: LoaderPath,
-    /// What.
+    /// File, directory, link, or other.
     pub kind: Kind,
-    /// What it says, if it is an entry.
+    /// Its content, if it is an entry.
     pub entry: Option<ForeignEntry>,
 }
 
-/// A boot loader entry of another's.
+/// A boot loader entry that libostree did not write.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ForeignEntry {
     /// Empty if it was not read.
     pub content: Vec<u8>,
-    /// Names in `boot/ostree` that it names: `STATEROOT-BOOTCSUM`, `initramfs-overlays/CHECKSUM.img`.
+    /// Names in `boot/ostree` that it uses: `STATEROOT-BOOTCSUM`, `initramfs-overlays/CHECKSUM.img`.
     pub names: BTreeSet<String>,
-    /// It could not be read, or names too much: what it names is not known.
+    /// It could not be read, or has too many names. So the names that it uses are unknown.
     pub is_unread: bool,
-    /// It leads by this boot link to this deployment of ours.
+    /// Its boot link, and the deployment of this system that the link leads to.
     pub leads_to: Option<(Bootlink, DeploymentPath)>,
 }
 
@@ -99,9 +99,9 @@ impl ForeignEntry {
         Self { content, names, is_unread: false, leads_to: None }
     }
 
-    /// Adds what a piece of its text names.
+    /// Adds the names in a piece of its text.
     pub fn add_names_in(&mut self, text: &[u8]) {
-        /// More than any `/boot` has kernels.
+        /// More than the kernels of any `/boot`.
         const MOST: usize = 4096;
         self.names.extend(names_in_boot_ostree(&String::from_utf8_lossy(text)));
         if self.names.len() > MOST {
@@ -109,7 +109,7 @@ impl ForeignEntry {
         }
     }
 
-    /// Forgets the text, unless it may have to be written anew.
+    /// Drops the text, unless the entry leads to a deployment: it may have to be written again.
     pub fn forget_text(&mut self) {
         if self.leads_to.is_none() {
             self.content = Vec::new();
@@ -129,8 +129,8 @@ impl ForeignEntry {
     }
 }
 
-/// Every name behind an `ostree/` in the text: in `linux`, `initrd`, `devicetree`, `fdtdir`, `efi`, `uki`, with or without `/boot` and a
-/// boot loader's variables in front, and in kernel arguments. One that is no name in `boot/ostree` does no harm.
+/// Every name after an `ostree/` in the text: in `linux`, `initrd`, `devicetree`, `fdtdir`, `efi`, `uki`, with or without `/boot`
+/// and a boot loader's variables before it, and in kernel arguments. A name that is not in `boot/ostree` does no harm.
 fn names_in_boot_ostree(text: &str) -> BTreeSet<String> {
     let ends = |character: char| character == '/' || character.is_whitespace() || character == '"' || character == '\'';
     let mut names = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! How much room there is on `/boot` and on the physical root, and how much a path takes.
+//! Free space on `/boot` and on the physical root, and the space that a path uses.
 
 use std::os::fd::OwnedFd;
 
@@ -9,7 +9,7 @@ use system::{Context, SystemError};
 
 use crate::roots::Roots;
 
-/// Bytes that root may still write to `/boot`; ext4 keeps 5 % of this from others.
+/// Bytes that root may still write to `/boot`; ext4 reserves 5 % of the filesystem for root.
 ///
 /// # Errors
 /// As fstatvfs(2).
@@ -18,8 +18,8 @@ pub fn of_boot(roots: &Roots) -> Result<u64, SystemError> {
     Ok(stat.f_bfree.saturating_mul(stat.f_frsize))
 }
 
-/// Whether the physical root is nearly full: less than a tenth of it is left to others than root, and less than 4 GiB, or less than a
-/// tenth of its inodes.
+/// Whether the physical root is nearly full: users other than root have less than a tenth of it and less than 4 GiB left, or less
+/// than a tenth of its inodes.
 ///
 /// # Errors
 /// As fstatvfs(2).
@@ -27,14 +27,14 @@ pub fn physical_root_is_nearly_full(roots: &Roots) -> Result<bool, Errno> {
     const ENOUGH: u64 = 4 << 30;
     let stat = rustix::fs::fstatvfs(&roots.sysroot)?;
     let bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
-    // Filesystems that make inodes as they need them say that they have none.
+    // Filesystems that allocate inodes on demand report zero of zero.
     Ok((stat.f_bavail < stat.f_blocks / 10 && bytes < ENOUGH) || stat.f_favail < stat.f_files / 10)
 }
 
-/// The bytes in blocks of all that is at `path`, which are set free when it is removed.
+/// The bytes that removing `path`, with everything in it, frees.
 ///
 /// # Errors
-/// What cannot be looked at.
+/// The attributes of a file cannot be read.
 pub fn blocks(root: &OwnedFd, path: &str) -> Result<u64, Errno> {
     let device = rustix::fs::fstat(root)?.st_dev;
     let (mut bytes, mut paths) = (0u64, vec![path.to_owned()]);
@@ -42,7 +42,7 @@ pub fn blocks(root: &OwnedFd, path: &str) -> Result<u64, Errno> {
         // `ostree` may be a link.
         let opened = match dir::open(root, &path, OFlags::PATH | OFlags::NOFOLLOW) {
             Ok(opened) => opened,
-            // It has gone, or is deeper than a path can be: it sets nothing free that counts.
+            // It was removed, or its path is too long for the kernel: what it frees does not matter.
             Err(Errno::NOENT | Errno::NAMETOOLONG) => continue,
             Err(error) => return Err(error),
         };

@@ -1,4 +1,4 @@
-//! What a deployment boots with, and the names that it gets in `/boot`.
+//! Kernel, initramfs and device trees of a deployment, and their names in `/boot`.
 
 mod candidates;
 mod error;
@@ -19,13 +19,13 @@ use candidates::Candidates;
 pub use error::KernelError;
 pub use layout::{BootFile, KernelLayout, checksum_in};
 
-/// Finds the kernel of the deployment that is open, which is at `path`.
+/// Finds the kernel of the open deployment, which is at `path`.
 ///
-/// Where only one is possible it is that one, and nothing is read. Of several it is the one with the bootcsum `on_record`: in
-/// the staged data, or in the boot link that leads to the deployment.
+/// If only one kernel is possible, no file is read. Of several kernels it is the one with the bootcsum `on_record`, from the staged
+/// data or from the boot link of the deployment.
 ///
 /// # Errors
-/// Several are possible and none is on record, none has the bootcsum on record, or there is none.
+/// There is no kernel; or there are several, and no bootcsum is on record, or none of them has it.
 pub fn find(
     deployment: impl AsFd,
     path: &DeploymentPath,
@@ -59,7 +59,7 @@ pub fn find(
 /// Whether one of the kernels of a deployment has this bootcsum.
 ///
 /// # Errors
-/// None is known to have it, and one of them cannot be read.
+/// A kernel cannot be read, and none of the others has it.
 pub fn has_bootcsum(deployment: impl AsFd, bootcsum: &Bootcsum) -> Result<bool, Errno> {
     let deployment = deployment.as_fd();
     let found = Candidates::find(deployment)?;
@@ -67,17 +67,17 @@ pub fn has_bootcsum(deployment: impl AsFd, bootcsum: &Bootcsum) -> Result<bool, 
     with_bootcsum(deployment, &all, bootcsum).map(|layout| layout.is_some()).map_err(|error| error.reason)
 }
 
-/// Whether kernel and initramfs of the deployment that is open are those that its bootcsum promises.
+/// Checks that kernel and initramfs of the open deployment match its bootcsum.
 ///
 /// # Errors
-/// They are not, or cannot be read.
+/// They do not match, or cannot be read.
 pub fn check(
     deployment: impl AsFd,
     path: &DeploymentPath,
     layout: &KernelLayout,
     bootcsum: &Bootcsum,
 ) -> Result<(), KernelError> {
-    // Older layouts have the checksum in their names, whatever it was made from.
+    // Older layouts have the checksum in their names; it need not be that of the files.
     if checksum_in(&layout.kernel.source).is_some() {
         return Ok(());
     }
@@ -92,7 +92,7 @@ pub fn check(
     Err(KernelError::Damaged { deployment: path.clone(), found, wanted: bootcsum.clone(), absolute_link })
 }
 
-/// Opens the directory of a deployment that the files of `layout` are in.
+/// Opens the directory of a deployment that contains the files of `layout`.
 ///
 /// # Errors
 /// As `openat2(2)`.
@@ -108,14 +108,14 @@ pub fn open_directory(
         .context("open", format_args!("/{deployment}/{directory}"))
 }
 
-/// The first of several that has this bootcsum. What cannot be read is an error only if none of the others has it.
+/// The first of several kernels that has this bootcsum. A kernel that cannot be read is an error only if none of the others has it.
 fn with_bootcsum(
     deployment: BorrowedFd<'_>,
     several: &[&KernelLayout],
     bootcsum: &Bootcsum,
 ) -> Result<Option<KernelLayout>, SystemError> {
     let mut unreadable = None;
-    // Those that have it in their names cost nothing.
+    // First the kernels with the bootcsum in their names, because no file is read for them.
     let (named, unnamed): (Vec<&KernelLayout>, Vec<&KernelLayout>) =
         several.iter().partition(|layout| checksum_in(&layout.kernel.source).is_some());
     for layout in named.into_iter().chain(unnamed) {

@@ -1,4 +1,4 @@
-//! The names on the disk that decide what nothing leads to any more.
+//! Names on the disk that may be unused.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -11,7 +11,7 @@ use system::{Context, SystemError};
 
 use crate::roots::Roots;
 
-/// The names that decide it, as they are on the disk.
+/// The names that exist on the disk.
 #[derive(Debug, Clone, Default)]
 pub struct Leftovers {
     /// In `/boot`.
@@ -22,7 +22,7 @@ pub struct Leftovers {
     pub overlays: Vec<String>,
     /// In `/ostree` of the physical root.
     pub ostree: Vec<String>,
-    /// Those that have a directory, or only an origin file: the rest of one that was removed by a run that was interrupted.
+    /// Deployments with a directory, or with only an origin file, which is left if a removal was interrupted.
     pub deployments: BTreeSet<DeploymentPath>,
     /// Backing directories.
     pub backing: BTreeSet<DeploymentPath>,
@@ -30,19 +30,19 @@ pub struct Leftovers {
     pub current: Vec<String>,
 }
 
-/// What a directory is that may not be read.
+/// How a directory without read permission is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreadable {
     /// For a run that acts.
     IsAnError,
-    /// For `--plan` without root, which says what it can.
+    /// For `--plan` without root, which prints what it can read.
     IsEmpty,
 }
 
 /// Reads the names.
 ///
 /// # Errors
-/// A directory cannot be listed. One that is not there is empty.
+/// A directory cannot be listed. A directory that does not exist is empty.
 pub fn find(roots: &Roots, unreadable: Unreadable) -> Result<Leftovers, SystemError> {
     let names = |root: &OwnedFd, path: &str, shown: &str| match dir::names(root, path) {
         Err(Errno::NOENT) => Ok(Vec::new()),
@@ -59,14 +59,14 @@ pub fn find(roots: &Roots, unreadable: Unreadable) -> Result<Leftovers, SystemEr
         let link = format!("ostree/deploy/{stateroot}/current");
         match dir::open(&roots.sysroot, &link, OFlags::PATH | OFlags::NOFOLLOW).and_then(dir::stat_fd) {
             Ok(stat) if stat.kind == Kind::Link => current.push(link),
-            // A file beside the stateroots is none of ours.
+            // A file beside the stateroots is not ostree's.
             Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
             Err(error) => return Err(error).context("look at", format_args!("/sysroot/{link}")),
         }
         for (place, list) in [("deploy", &mut deployments), ("backing", &mut backing)] {
             let path = format!("ostree/deploy/{stateroot}/{place}");
             let found = match names(&roots.sysroot, &path, "/sysroot/") {
-                // A file beside the stateroots is none of ours.
+                // A file beside the stateroots is not ostree's.
                 Err(error) if error.reason == Errno::NOTDIR => continue,
                 other => other?,
             };

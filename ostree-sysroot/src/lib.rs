@@ -1,6 +1,6 @@
 //! What is on an OSTree disk. Every program that reads a disk reads it through this crate.
 //!
-//! It decides nothing and writes nothing. What is not there is a value; every other thing that goes wrong is an error that is passed on.
+//! It decides nothing and writes nothing. A file that does not exist is a value; every other failure is an error that is passed on.
 //!
 //! - [`roots`]: the directories that everything is looked up in.
 //! - [`sysroot`]: the list of deployments that boots, made of [`loader_entries`], [`deployment`] and [`foreign_file`].

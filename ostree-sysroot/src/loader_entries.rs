@@ -1,4 +1,4 @@
-//! What is in `boot/loader.N`: the entries that libostree lists, and the files of others, which are kept. Only reads.
+//! The content of `boot/loader.N`: the entries that libostree lists, and the files of others, which are kept. Only reads.
 
 use std::path::Path;
 
@@ -17,9 +17,9 @@ use crate::error::SysrootError;
 use crate::foreign_file::{ForeignEntry, ForeignFile, LoaderPath};
 use crate::roots::Roots;
 
-/// Entries are a few lines; one of ours that is larger than this is no entry.
+/// Entries are a few lines; a larger file with one of libostree's names is not an entry.
 const ENTRY_LIMIT: u64 = 1 << 16;
-/// How much of another's entry is read to see what it names. The file itself is kept whatever its size.
+/// A larger entry of another program is read in pieces. The file is kept, whatever its size.
 const FOREIGN_LIMIT: u64 = 1 << 20;
 
 /// What was found.
@@ -27,11 +27,11 @@ const FOREIGN_LIMIT: u64 = 1 << 20;
 pub struct LoaderEntries {
     /// In the order of the directory.
     pub deployments: Vec<Deployment>,
-    /// What others put there.
+    /// Files that libostree did not write.
     pub foreign: Vec<ForeignFile>,
-    /// Whether an entry leads nowhere, although its stateroot is on this disk: what it is about may be there all the same.
+    /// An entry leads to no known deployment, although its stateroot is on this disk. What it boots may exist nevertheless.
     pub is_incomplete: bool,
-    /// What was passed over.
+    /// What was skipped.
     pub warnings: Vec<String>,
 }
 
@@ -52,18 +52,18 @@ struct Reader<'a> {
 /// Whether an entry is one of the list.
 enum Ours {
     Yes,
-    /// It has one of libostree's names, and another's content.
+    /// It has one of libostree's names, but not libostree's content.
     No,
-    /// It has libostree's content, and leads nowhere: it is kept, under a name that libostree does not read.
+    /// It has libostree's content, but leads to no deployment: it is kept under a name that libostree does not read.
     LeadsNowhere,
 }
 
-/// What an entry of libostree's leads to.
+/// What a boot link leads to.
 enum Lead {
     Deployment(DeploymentPath),
-    /// The boot link, or the deployment, is not there.
+    /// The boot link, or the deployment, does not exist.
     Nothing,
-    /// Another system's: its stateroot is not on this disk.
+    /// The entry is another system's: its stateroot is not on this disk.
     Elsewhere,
 }
 
@@ -75,7 +75,7 @@ impl Reader<'_> {
         Ok(tree::entries(&opened).context("list", &shown)?)
     }
 
-    /// Everything but `entries` is another's.
+    /// Reads `loader.N`: everything but `entries` belongs to others.
     fn read_loader(&mut self, directory: &str) -> Result<(), SysrootError> {
         let names = self.names(directory)?.into_iter().filter(|(name, _)| name != b"entries");
         self.found.foreign.extend(names.map(|(name, kind)| ForeignFile {
@@ -89,7 +89,7 @@ impl Reader<'_> {
     fn read_entries(&mut self, directory: &str) -> Result<(), SysrootError> {
         for (name, kind) in self.names(directory)? {
             let mut path = LoaderPath::entry(name.clone());
-            // Boot loaders follow links, and so does libostree.
+            // Boot loaders and libostree follow links.
             let is_entry = matches!(kind, Kind::File | Kind::Link) && name.ends_with(b".conf");
             let ours = std::str::from_utf8(&name).ok().filter(|_| is_entry).and_then(name_of_ours);
             if let Some((name, entry_name)) = ours {
@@ -105,7 +105,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Reads an entry that has one of libostree's names; whether it is one.
+    /// Reads an entry with one of libostree's names, and returns whether it belongs to the list.
     fn ours(
         &mut self,
         entries: &str,
@@ -114,11 +114,11 @@ impl Reader<'_> {
         entry_name: EntryName,
     ) -> Result<Ours, SysrootError> {
         let content = match dir::read(&self.roots.boot, format!("{entries}/{name}"), ENTRY_LIMIT) {
-            // A link that leads to nothing.
+            // A dangling link.
             Err(Errno::NOENT) => return Ok(Ours::No),
             Err(Errno::FBIG) => {
                 self.found.warnings.push(format!(
-                    "{path} is too large to be read: it is kept, and no kernel is removed from /boot since it may name one"
+                    "{path} is too large for an entry: it is kept, and no kernel is removed from /boot, because the entry may name one"
                 ));
                 self.found.is_incomplete = true;
                 return Ok(Ours::No);
@@ -136,10 +136,11 @@ impl Reader<'_> {
             Lead::Deployment(deployment) => deployment,
             Lead::Elsewhere => return Ok(Ours::No),
             Lead::Nothing => {
-                // It may be another system's whose stateroot has the same name. libostree loads no sysroot with such an entry.
+                // It may belong to another system with a stateroot of the same name. libostree cannot load a sysroot with such an
+                // entry.
                 self.found.warnings.push(format!(
-                    "{path} leads to no deployment, since its boot link /{link} is not there: with new entries it is kept as {}, \
-                     which libostree does not read. If no other system needs it, remove it",
+                    "{path} leads to no deployment: the boot link /{link}, or its deployment, does not exist. When new entries are \
+                     written, it is renamed to {}, which libostree does not read. If no other system needs it: rm {path}",
                     path.renamed()
                 ));
                 self.found.is_incomplete = true;
@@ -153,17 +154,17 @@ impl Reader<'_> {
         Ok(Ours::Yes)
     }
 
-    /// Reads what an entry of another names, as far as that matters to us.
+    /// Reads an entry of another program: its boot link and the names that it uses.
     fn foreign(&mut self, entries: &str, path: &LoaderPath, name: &[u8]) -> Result<ForeignEntry, SysrootError> {
         use std::os::unix::ffi::OsStrExt;
         let file = Path::new(entries).join(std::ffi::OsStr::from_bytes(name));
         let content = match dir::read(&self.roots.boot, &file, FOREIGN_LIMIT) {
-            // A link that leads nowhere, or what went since the directory was listed: it names nothing.
+            // A dangling link, or an entry that was removed since the directory was listed: it uses no names.
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(ForeignEntry::default()),
-            // Something else by now.
+            // It has become another kind of file.
             Err(Errno::LOOP | Errno::ISDIR | Errno::INVAL) => return Ok(ForeignEntry::unread()),
             Err(Errno::FBIG) => return Ok(self.names_in(&file).context("read", path)?),
-            // `--plan` without root says what it can.
+            // `--plan` without root prints what it can read.
             Err(Errno::ACCESS) if !rustix::process::geteuid().is_root() => return Ok(ForeignEntry::unread()),
             other => other.context("read", path)?,
         };
@@ -177,10 +178,10 @@ impl Reader<'_> {
         Ok(entry)
     }
 
-    /// What a large file names, read piece by piece.
+    /// The names in a large file, which is read piece by piece.
     fn names_in(&self, file: &Path) -> Result<ForeignEntry, Errno> {
         const PIECE: usize = 64 << 10;
-        /// The longest name that may stand across the end of a piece.
+        /// The longest name that may cross the end of a piece.
         const OVERLAP: usize = 512;
         let opened = dir::open(&self.roots.boot, file, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
         let (mut entry, mut buffer, mut kept) = (ForeignEntry::default(), vec![0; PIECE], 0);
@@ -224,7 +225,7 @@ impl Reader<'_> {
     }
 }
 
-/// libostree takes every `ostree-….conf` for one of its own, whatever is in between: what it lists must not be taken for another's.
+/// libostree takes every `ostree-….conf` for one of its own entries, so such a file is not treated as another program's.
 fn name_of_ours(name: &str) -> Option<(&str, EntryName)> {
     let ours = name.starts_with("ostree-") && name.ends_with(".conf");
     ours.then(|| (name, name.parse().unwrap_or(EntryName { number: 0, stateroot: None, tries: None })))

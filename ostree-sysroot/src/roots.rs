@@ -1,4 +1,4 @@
-//! The directories that everything is looked up in: the system that runs, its physical root and its `/boot`.
+//! The directories that everything is looked up in: the running system, its physical root and its `/boot`.
 
 use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,25 +15,25 @@ const FAT: i64 = 0x4d44;
 /// All of them, held open.
 #[derive(Debug)]
 pub struct Roots {
-    /// The root of the system: `/` where it runs.
+    /// The root of the system: `/` if it is the running one.
     pub system: OwnedFd,
     /// The physical root.
     pub sysroot: OwnedFd,
-    /// What boot loaders know as `/boot`.
+    /// The `/boot` that boot loaders read.
     pub boot: OwnedFd,
-    /// Whether that is a filesystem of its own. If not, it is reached through the physical root, so that hard links between
-    /// the two are possible: the `/boot` of a booted system is another mount of the same directory.
+    /// Whether `/boot` is a filesystem of its own. If not, it is opened through the physical root, so that hard links between the
+    /// two are possible: the `/boot` of a booted system is another mount of the same directory.
     pub boot_is_separate: bool,
-    /// `/boot` as it is mounted in the system, with all that is mounted below it: the physical root's directory shows none of that. Held
-    /// open, it also keeps an automounted `/boot` from going away, and with it every unit that requires it.
+    /// `/boot` as it is mounted in the system, with the mounts below it, which are not visible in the physical root's directory.
+    /// While it is open, an automounted `/boot` stays mounted, and so does every unit that requires it.
     pub mounted_boot: OwnedFd,
-    /// The same, opened in the mount namespace that this process was started in, where it has left that. Only held: when nobody is left
-    /// in a namespace, what is mounted below a directory of it is gone.
+    /// The same, opened in the mount namespace that this process was started in, if it has left that. It is only kept open: after the
+    /// last process has left a namespace, its directories no longer show the mounts below them.
     pub outer_boot: Option<OwnedFd>,
 }
 
 impl Roots {
-    /// Those of the system whose root is the directory `root`, as they are. An automounted `/boot` is mounted by this.
+    /// Opens those of the system whose root is the directory `root`. This mounts an automounted `/boot`.
     ///
     /// # Errors
     /// `/sysroot` or `/boot` cannot be opened.
@@ -48,7 +48,7 @@ impl Roots {
         Ok(Self { system, sysroot, boot, boot_is_separate, mounted_boot, outer_boot: None })
     }
 
-    /// Opens `/boot/ostree`, which may be a link; `None`: it is not there.
+    /// Opens `/boot/ostree`, which may be a link; `None` if it does not exist.
     ///
     /// # Errors
     /// Any but `ENOENT`.
@@ -59,11 +59,11 @@ impl Roots {
         }
     }
 
-    /// Whether `/boot` is a directory of the physical root, or of the root's image, without anything of a boot loader's: what a
-    /// filesystem should be mounted on.
+    /// Whether `/boot` is a directory of the physical root, or of the root's image, without a `loader`: then its filesystem is not
+    /// mounted.
     ///
     /// # Errors
-    /// What cannot be looked at.
+    /// The attributes of a file cannot be read.
     pub fn boot_is_a_bare_mount_point(&self) -> Result<bool, SystemError> {
         let is_mounted = dir::stat_fd(&self.mounted_boot).context("look at", "/boot")?.mount_root;
         let mut is_bare = !(self.boot_is_separate && is_mounted);
@@ -74,7 +74,7 @@ impl Roots {
         Ok(is_bare)
     }
 
-    /// Whether `/boot` is FAT, on which there are no links.
+    /// Whether `/boot` is FAT, which has no links.
     ///
     /// # Errors
     /// As fstatfs(2).
@@ -83,7 +83,7 @@ impl Roots {
     }
 }
 
-/// Opens `/boot` of the system whose root is the directory `root`, and mounts it by this if it is automounted.
+/// Opens `/boot` of the system whose root is the directory `root`. This mounts an automounted `/boot`.
 ///
 /// # Errors
 /// It cannot be opened.
@@ -93,7 +93,7 @@ pub fn open_boot(root: &Path) -> Result<OwnedFd, SystemError> {
 }
 
 fn open(system: &OwnedFd, name: &str) -> Result<OwnedFd, SystemError> {
-    // Not `O_PATH`: that would not mount what is automounted.
+    // Not `O_PATH`, which does not trigger an automount.
     dir::open(system, name, OFlags::RDONLY | OFlags::DIRECTORY).context("open", format_args!("/{name}"))
 }
 
@@ -101,7 +101,7 @@ fn boot_of_the_physical_root(sysroot: &OwnedFd) -> Result<OwnedFd, SystemError> 
     dir::open(sysroot, "boot", OFlags::RDONLY | OFlags::DIRECTORY).context("open", "/sysroot/boot")
 }
 
-/// Reads a small file inside `root`, which is the directory `shown`; `None`: it is not there.
+/// Reads a small file inside the directory `root`, which messages name `shown`; `None` if it does not exist.
 ///
 /// # Errors
 /// Any but `ENOENT`; `EFBIG` for a file that is larger than `limit` bytes.

@@ -1,4 +1,4 @@
-//! Whether a file in `/boot` is that of a tree: by its content, or by its size.
+//! Compares a file in `/boot` with the file of a tree: by content, or by size.
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
@@ -11,7 +11,7 @@ use system::tree::{self, TreeWalk};
 
 use crate::kernel_layout::BootFile;
 
-/// Whether both have a file of the same size there; a directory has only to be there.
+/// Whether both files exist and have the same size; a directory only has to exist.
 pub(crate) fn same_size(source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> Result<bool, Errno> {
     let there = match dir::stat_name(there, &file.target)? {
         Some(stat) => stat,
@@ -21,7 +21,7 @@ pub(crate) fn same_size(source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> R
     Ok(source.kind == there.kind && (file.is_directory || source.size == there.size))
 }
 
-/// Whether both have the same content there.
+/// Whether both files have the same content.
 ///
 /// # Errors
 /// One of them cannot be read.
@@ -39,7 +39,7 @@ pub fn same(source: &OwnedFd, there: &OwnedFd, file: &BootFile) -> Result<bool, 
 
 const FOR_READING: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
-/// Whether `other` has all that is installed of `one`: links are copied as links, and devices, fifos and sockets are not copied.
+/// Whether `other` is an installed copy of `one`, which has the links as links, but no devices, fifos and sockets.
 fn same_trees(one: &OwnedFd, other: &OwnedFd) -> Result<bool, Errno> {
     let (mut wanted, mut found) = (TreeWalk::new(one)?, TreeWalk::new(other)?);
     loop {

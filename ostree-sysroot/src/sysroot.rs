@@ -1,4 +1,4 @@
-//! The list of deployments that boots: the current bootversion, its boot loader entries, and what they lead to.
+//! The active list of deployments: the current bootversion, its boot loader entries, and the deployments that they lead to.
 
 use std::os::fd::AsFd;
 
@@ -27,25 +27,25 @@ pub struct Sysroot {
     pub subbootversion: BootVersion,
     /// In the order of the menu, the default first.
     pub deployments: Vec<Deployment>,
-    /// Which of them runs.
+    /// The booted one.
     pub booted: DeploymentPath,
-    /// What others put into `loader.N`.
+    /// Files in `loader.N` that libostree did not write.
     pub foreign: Vec<ForeignFile>,
     /// The repository's configuration.
     pub config: RepoConfig,
-    /// Whether an entry leads nowhere: what it is about is in no list, and may be there all the same.
+    /// An entry leads to no known deployment. What it boots is not in the list, but may exist.
     pub is_incomplete: bool,
     /// The deployment that a prepared soft reboot has mounted, if there is one.
     pub next_root: Option<Identity>,
-    /// What was passed over.
+    /// What was skipped.
     pub warnings: Vec<String>,
 }
 
 impl Sysroot {
-    /// Reads all of it.
+    /// Reads the sysroot.
     ///
     /// # Errors
-    /// What cannot be read, and a layout that is damaged or unknown.
+    /// A file cannot be read, or the layout is damaged or unknown.
     pub fn load(roots: &Roots) -> Result<Self, SysrootError> {
         let config = repo_config(roots)?;
         let bootversion = match version_link(&roots.boot, "loader", "/boot/loader", "loader") {
@@ -85,17 +85,17 @@ impl Sysroot {
         self.deployments.iter().find(|deployment| deployment.path == *path)
     }
 
-    /// In one line what is in the list, to see later whether it has changed.
+    /// The list in one line, to notice later whether it has changed.
     pub fn fingerprint(&self) -> String {
         let paths: Vec<String> = self.deployments.iter().map(|deployment| deployment.path.to_string()).collect();
         format!("{}.{} {}", self.bootversion, self.subbootversion, paths.join(" "))
     }
 }
 
-/// The repository's configuration; one that is not there is empty.
+/// The repository's configuration; empty if the file does not exist.
 ///
 /// # Errors
-/// It cannot be read, or has a value that is none.
+/// It cannot be read, or has an invalid value.
 pub fn repo_config(roots: &Roots) -> Result<RepoConfig, SysrootError> {
     let config = read_if_there(&roots.sysroot, &"", "ostree/repo/config", CONFIG_LIMIT)?;
     Ok(RepoConfig::parse(&config.unwrap_or_default())?)
@@ -106,7 +106,7 @@ pub fn deployments_in(fingerprint: &str) -> Vec<DeploymentPath> {
     fingerprint.split(' ').filter_map(|path| path.parse().ok()).collect()
 }
 
-/// Which of the deployments runs.
+/// The booted deployment of the list.
 fn find_booted(roots: &Roots, deployments: &[Deployment]) -> Result<Option<DeploymentPath>, SysrootError> {
     let booted = booted_identity(roots)?;
     for deployment in deployments {
@@ -117,16 +117,16 @@ fn find_booted(roots: &Roots, deployments: &[Deployment]) -> Result<Option<Deplo
     Ok(None)
 }
 
-/// A link `path` in `root`, which is `shown`, and whose target is `name.0` or `name.1`.
+/// Reads the link `path` in `root`, whose target must be `name.0` or `name.1`; messages name it `shown`.
 fn version_link(root: impl AsFd, path: &str, shown: &str, name: &str) -> Result<BootVersion, SysrootError> {
     let (zero, one) = (format!("{name}.0"), format!("{name}.1"));
     let found = match dir::read_link(&root, path) {
         Ok(target) if target == zero => return Ok(BootVersion::Zero),
         Ok(target) if target == one => return Ok(BootVersion::One),
         Ok(target) => format!("leads to {target:?}"),
-        // A name of another kind: a layout of a libostree that is not the one from upstream.
+        // Not a link: a layout that upstream's libostree does not make.
         Err(Errno::INVAL) => return Err(SysrootError::UnknownLayout { link: shown.to_owned() }),
-        Err(Errno::NOENT) => "is not there".to_owned(),
+        Err(Errno::NOENT) => "does not exist".to_owned(),
         Err(error) => return Err(error).context("read the link", shown)?,
     };
     Err(SysrootError::VersionLink { link: shown.to_owned(), found, wanted: format!("{zero} or {one}") })

@@ -1,5 +1,5 @@
-//! After the swap: what nothing leads to any more goes. Nothing here is an error: what cannot be removed now is removed next time.
-//! No object of the repository is: that is left to the running system.
+//! After the swap: removes what no entry and no boot link leads to any more. A failure is a warning: the next update tries again.
+//! Objects of the repository stay; the running system prunes them.
 
 use std::os::fd::OwnedFd;
 
@@ -13,9 +13,9 @@ use system::{Context, SystemError, dir, tree};
 use super::refs;
 use crate::plan::removals::{Current, removals};
 
-/// Removes what nothing leads to, and writes the refs of the list. Each failure is one warning. Deployments of `before`, the list
-/// that this update has replaced, are left to the next boot, if there is room for them. One that was in no list before is a boot
-/// late already.
+/// Removes what is unused, and writes the refs of the list. Each failure is one warning. If there is room, the deployments of
+/// `before`, the list that this update has replaced, stay until the next boot. A deployment that was not in `before` has been
+/// unused for a whole boot: it is removed now.
 pub fn clean(roots: &Roots, current: &Current, before: &[DeploymentPath]) {
     if let Err(error) = bump(roots) {
         log::warn!("{error}");
@@ -23,10 +23,10 @@ pub fn clean(roots: &Roots, current: &Current, before: &[DeploymentPath]) {
     clean_boot(roots, current);
     if current.is_incomplete {
         log::warn!(
-            "no deployment and no kernel is removed: an entry led nowhere, and what it was about may still be wanted"
+            "no deployment and no kernel is removed: an entry leads to no known deployment, and what it boots may still be needed"
         );
     }
-    // An incomplete picture of the disk does not tell what is in use.
+    // Only a complete picture of the disk shows what is unused.
     match leftovers::find(roots, Unreadable::IsAnError).and_then(|found| without_what_stays(roots, found, current)) {
         Ok(mut found) => {
             if !is_nearly_full(roots) {
@@ -38,14 +38,12 @@ pub fn clean(roots: &Roots, current: &Current, before: &[DeploymentPath]) {
         Err(error) => log::warn!("nothing is removed: {error}"),
     }
     if let Err(error) = refs::write(&roots.sysroot, current) {
-        log::warn!(
-            "the refs of the deployments are not up to date: {error}; any ostree admin command that cleans up mends that"
-        );
+        log::warn!("the refs of the deployments are not up to date: {error}; to update them: `ostree admin cleanup`");
     }
 }
 
-/// What of the physical root is removed after a boot, as paths: deployments that are neither in the list, nor among `kept`, nor pinned,
-/// nor the root that a soft reboot goes to, with their origins and backing directories.
+/// The paths on the physical root that are removed after a boot: deployments that are neither in the list, nor in `kept`, nor
+/// pinned, nor the root of a prepared soft reboot, with their origins and backing directories.
 pub fn old_deployments(roots: &Roots, current: &Current, kept: &[DeploymentPath]) -> Result<Vec<String>, SystemError> {
     let found = without_what_stays(roots, leftovers::find(roots, Unreadable::IsAnError)?, current)?;
     let Leftovers { mut deployments, mut backing, .. } = found;
@@ -57,12 +55,12 @@ pub fn old_deployments(roots: &Roots, current: &Current, kept: &[DeploymentPath]
 /// Whether the physical root needs the room of old deployments now.
 fn is_nearly_full(roots: &Roots) -> bool {
     free_space::physical_root_is_nearly_full(roots).unwrap_or_else(|error| {
-        log::warn!("cannot look how full the physical root is: {error}: old deployments are removed now");
+        log::warn!("cannot read the free space of the physical root: {error}; removing old deployments now");
         true
     })
 }
 
-/// The part in `/boot`: what makes room there.
+/// The part of [`clean`] in `/boot`: it makes room there.
 pub fn clean_boot(roots: &Roots, current: &Current) {
     match leftovers::find(roots, Unreadable::IsAnError) {
         Ok(found) => remove_all(&roots.boot, "/boot/", &removals(&found, current).boot),
@@ -78,18 +76,18 @@ fn remove_all(root: &OwnedFd, shown: &str, paths: &[String]) {
             None => tree::remove(root, path.as_bytes()),
         };
         if let Err(error) = removed {
-            log::warn!("cannot remove {shown}{path}: {error}; it will be removed by the next update");
+            log::warn!("cannot remove {shown}{path}: {error}; the next update removes it");
         }
     }
 }
 
-/// The deployment that a prepared soft reboot has mounted stays, and what the administrator has pinned, whatever became of its entry.
+/// Keeps the deployment that a prepared soft reboot has mounted, and pinned deployments, even if they have no entry.
 fn without_what_stays(roots: &Roots, mut found: Leftovers, current: &Current) -> Result<Leftovers, SystemError> {
     for path in found.deployments.clone() {
         let is_next = current.next_root.is_some() && identity(roots, &path)? == current.next_root;
         let is_pinned = || {
             is_pinned(roots, &path).unwrap_or_else(|error| {
-                log::warn!("{error}: whether it is pinned is not known, so it stays");
+                log::warn!("{error}: the deployment may be pinned and is kept");
                 true
             })
         };
@@ -102,7 +100,7 @@ fn without_what_stays(roots: &Roots, mut found: Leftovers, current: &Current) ->
     Ok(found)
 }
 
-/// Others watch the time of this directory to learn that the list has changed.
+/// Other programs watch the time of this directory to notice a new list.
 fn bump(roots: &Roots) -> Result<(), SystemError> {
     let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
     let times = Timestamps { last_access: now, last_modification: now };

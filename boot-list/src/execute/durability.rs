@@ -1,4 +1,4 @@
-//! When what was written must be on the disk: the two moments between which the swap happens.
+//! The two syncs: one before the swap and one after it.
 
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -9,8 +9,7 @@ use system::{Context, SystemError};
 
 use super::{journal, sabotage};
 
-/// Everything written so far, on the physical root and on `/boot`, is on the disk; on `/boot` also for a boot loader, which
-/// does not replay journals.
+/// Syncs the physical root and `/boot`. On `/boot` it also flushes the journal, because boot loaders do not replay journals.
 ///
 /// # Errors
 /// As syncfs(2), or `FIFREEZE` of ioctl(2).
@@ -19,7 +18,7 @@ pub fn everything(roots: &Roots) -> Result<Option<Freeze>, SystemError> {
     boot(roots)
 }
 
-/// Everything written so far on the physical root is on the disk.
+/// Syncs the physical root.
 ///
 /// # Errors
 /// As syncfs(2), or `FIFREEZE` of ioctl(2).
@@ -33,7 +32,7 @@ pub fn physical_root(roots: &Roots) -> Result<(), SystemError> {
     Ok(())
 }
 
-/// Everything written so far on `/boot` is on the disk, for boot loaders as well.
+/// Syncs `/boot`, and flushes its journal for boot loaders.
 ///
 /// # Errors
 /// As syncfs(2), or `FIFREEZE` of ioctl(2).
@@ -46,14 +45,12 @@ pub fn boot(roots: &Roots) -> Result<Option<Freeze>, SystemError> {
     }
     let freeze = sync::through_the_journal(roots.boot.as_fd()).context("write out", "/boot")?;
     if freeze == Freeze::Unsupported {
-        log::warn!(
-            "/boot cannot be frozen: a boot loader that does not replay its journal may see it as it was a while ago"
-        );
+        log::warn!("/boot cannot be frozen; after a power cut GRUB may not see this update");
     }
     Ok(Some(freeze))
 }
 
-/// Names that were removed from `/boot/ostree` are gone from the disk. No boot loader reads them.
+/// Makes removals from `/boot/ostree` durable. Boot loaders do not read these names, so the journal is not flushed.
 ///
 /// # Errors
 /// As fsync(2).

@@ -7,12 +7,12 @@ use rustix::io::Errno;
 
 use super::sabotage;
 
-/// Gives `link` the place of `new`, and the other way round; where `link` is not there yet, renames.
+/// Exchanges the names `new` and `link`. If `link` does not exist yet, renames `new` to it.
 pub(crate) fn exchange(directory: impl AsFd, new: &str, link: &str) -> Result<(), Errno> {
     let directory = directory.as_fd();
     if sabotage::is_on("link-not-atomic") {
         rustix::fs::unlinkat(directory, link, AtFlags::empty()).or_else(is_not_there)?;
-        // Time for it to reach the disk, as on a machine with much to write.
+        // Lets the removal reach the disk first, as on a busy machine.
         rustix::fs::syncfs(directory)?;
         return rustix::fs::renameat(directory, new, directory, link);
     }
@@ -20,7 +20,7 @@ pub(crate) fn exchange(directory: impl AsFd, new: &str, link: &str) -> Result<()
         return rustix::fs::renameat(directory, new, directory, link);
     }
     match rustix::fs::renameat_with(directory, new, directory, link, RenameFlags::EXCHANGE) {
-        // Nothing to exchange it with, or a filesystem that cannot.
+        // `link` does not exist, or the filesystem cannot exchange names.
         Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
             rustix::fs::renameat(directory, new, directory, link)
         }

@@ -1,5 +1,5 @@
-//! Puts files into `/boot/ostree`: hard links where it is on the same filesystem as the tree, copies elsewhere. What appears under
-//! its final name is whole and durable.
+//! Puts files into `/boot/ostree`: hard links if it is on the filesystem of the tree, else copies. A file gets its final name only
+//! when it is complete and durable.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,10 +21,10 @@ use super::sabotage;
 
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
 
-/// Does all of it; `overlays` is the directory of the overlay initrds, `progress` is called after each file.
+/// Installs `files`; `overlays` is the directory of the overlay initrds, `progress` is called after each file.
 ///
 /// # Errors
-/// What cannot be read or written. What has its final name by then stays.
+/// A file cannot be read or written. Files that already have their final names stay.
 pub fn install(
     roots: &Roots,
     overlays: Option<&OwnedFd>,
@@ -39,7 +39,7 @@ pub fn install(
         match install.method {
             InstallMethod::NewDirectory => new_directory(roots, &parent, install, progress)?,
             InstallMethod::Prepared => match rename(&parent, &prepared(&install.directory), &install.directory) {
-                // Somebody removed it a moment ago.
+                // Another program has just removed it.
                 Err(Errno::NOENT) => new_directory(roots, &parent, install, progress)?,
                 other => other.context("put into place", shown(&prepared(&install.directory)))?,
             },
@@ -53,10 +53,10 @@ pub fn install(
     sync(&parent, "")
 }
 
-/// Puts all files of an install into a new directory `name` in `/boot/ostree`, by way of another name.
+/// Puts all files of an install into a new directory `name` in `/boot/ostree`, under a temporary name first.
 ///
 /// # Errors
-/// What cannot be read or written; nothing of it is left.
+/// A file cannot be read or written; the temporary directory is removed.
 pub fn make_directory(
     roots: &Roots,
     parent: &OwnedFd,
@@ -64,14 +64,14 @@ pub fn make_directory(
     name: &str,
     progress: &mut dyn FnMut(),
 ) -> Result<(), SystemError> {
-    // Of each name another one: `--prepare` and finalization may be at work at the same time.
+    // The temporary name depends on `name`, because `--prepare` and finalization may run at the same time.
     let new = format!("{name}.new");
     let shown_new = shown(&new);
     tree::remove(parent, new.as_bytes()).context("remove", &shown_new)?;
     let made = make_under(roots, parent, install, &new, progress)
         .and_then(|()| rename(parent, &new, name).context("put into place", shown(name)));
     if made.is_err() {
-        // The error that is being returned says more than one about this. On a full disk it makes room again.
+        // The returned error matters more than an error of this removal, which makes room again on a full disk.
         let _ = tree::remove(parent, new.as_bytes());
     }
     made
@@ -123,7 +123,7 @@ fn repair(roots: &Roots, parent: &OwnedFd, install: &Install, progress: &mut dyn
     sync(&directory, name)
 }
 
-/// A rename; what is no file cannot be renamed over, so it goes first.
+/// Renames `new` to `target`. If `target` is of a kind that `new` cannot replace, it is removed first.
 fn replace(directory: &OwnedFd, new: &str, target: &str) -> Result<(), Errno> {
     match rename(directory, new, target) {
         Err(Errno::ISDIR | Errno::NOTDIR | Errno::NOTEMPTY | Errno::EXIST) => {
@@ -151,7 +151,7 @@ fn install_overlay(parent: &OwnedFd, overlays: Option<&OwnedFd>, overlay: &Overl
             sync_directory(&directory_fd)
         })
         .inspect_err(|_| {
-            // The error that is being returned says more than one about this.
+            // The returned error matters more than an error of this removal.
             let _ = tree::remove(&directory_fd, new.as_bytes());
         })
         .context("install", shown(&path))
@@ -161,13 +161,13 @@ fn source(roots: &Roots, install: &Install) -> Result<OwnedFd, SystemError> {
     kernel_layout::open_directory(&roots.sysroot, &install.deployment, &install.layout)
 }
 
-/// One file, or a directory of them, durable; nothing of that name is there.
+/// Puts one file, or a directory with its files, to `target`, durably. `target` does not exist yet.
 fn put(source: &OwnedFd, directory: &OwnedFd, file: &BootFile, target: &str) -> Result<(), Errno> {
     let opened = dir::open(source, &file.source, OFlags::RDONLY | OFlags::NONBLOCK)?;
     if file.is_directory {
         return put_directory(&opened, directory, target);
     }
-    // A hard link to a link would be no kernel; what it leads to has been looked up inside the deployment.
+    // A hard link to a symbolic link would not be a kernel. `opened` is its target, resolved inside the deployment.
     if dir::stat_name(source, &file.source)?.is_some_and(|stat| stat.kind == Kind::Link) {
         return put_copy(&opened, directory, target.as_bytes());
     }
@@ -185,8 +185,8 @@ fn put_copy(source: &OwnedFd, directory: &OwnedFd, target: &[u8]) -> Result<(), 
     rustix::fs::fdatasync(copy)
 }
 
-/// Copies a directory without extended attributes: labels of modules are wrong for a boot loader's files. Links are copied as
-/// links; devices, fifos and sockets are not.
+/// Copies a directory without extended attributes, because labels of modules are wrong for a boot loader's files. Links are copied
+/// as links; devices, fifos and sockets are left out.
 fn put_directory(source: &OwnedFd, directory: &OwnedFd, target: &str) -> Result<(), Errno> {
     let new = put_empty_directory(source, directory, target.as_bytes())?;
     let mut walk = TreeWalk::new(source)?;
@@ -199,7 +199,7 @@ fn put_directory(source: &OwnedFd, directory: &OwnedFd, target: &str) -> Result<
             Kind::Other => {}
         }
     }
-    // A directory is durable with the names that it has then, so all of them come after all files.
+    // fsync of a directory covers the names that it has at that moment, so directories are synced after all files.
     let mut walk = TreeWalk::new(&new)?;
     while let Some(WalkEntry { path, kind }) = walk.next_entry()? {
         if kind == Kind::Directory {
@@ -221,7 +221,7 @@ fn put_empty_directory(source: &OwnedFd, directory: &OwnedFd, path: &[u8]) -> Re
     Ok(new)
 }
 
-/// `/boot/ostree`, made if it is not there.
+/// Opens `/boot/ostree`, and makes it first if it does not exist.
 ///
 /// # Errors
 /// It cannot be opened or made.

@@ -1,6 +1,6 @@
-//! Messages to the journal in a form that programs read: libostree's, with its identifiers, fields and words.
+//! Messages to the journal that other programs read: libostree's, with its identifiers, fields and words.
 //!
-//! The field `FIRSTROOT` has our version: by it our messages can be told from libostree's.
+//! The field `FIRSTROOT` contains firstroot's version. It marks the messages that firstroot sent.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::plan::swap::Swap;
 
 const COMPLETE: &str = "dd440e3e549083b63d0efc7dc15255f1";
 
-/// The physical root, with the repository on it, has been written out. libostree's tests count this message.
+/// The physical root, with the repository, was synced. libostree's tests count this message.
 pub fn synced(time: Duration) {
     write(format!("Completed syncfs() for system repo in {} ms", time.as_millis()), Vec::new());
 }
 
-/// The list of `plan` counts, and no longer that of `sysroot`.
+/// The list of `plan` has replaced that of `sysroot`.
 pub fn complete(sysroot: &Sysroot, plan: &BootPlan) {
-    // libostree's words: it calls a boot loader atomic when it does not have to touch anything that one reads.
+    // libostree's words: it calls an update atomic if no file changes that a boot loader reads.
     let (swapped, atomic, done) = match plan.swap {
         Swap::Loader => ("yes", "no", "Bootloader updated"),
         Swap::Bootlinks => ("no", "yes", "Transaction complete"),

@@ -1,6 +1,7 @@
-//! Gives the files of others their place in the new `loader.N`: acts.
+//! Puts the files of others into the new `loader.N`: acts.
 //!
-//! None of them is read into memory. What cannot be written is a warning; only for want of room the update fails, since room can be made.
+//! It reads none of them into memory. A file that cannot be written is a warning. Only if there is no room the update fails,
+//! because room can be made.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -14,9 +15,10 @@ use system::{Context, SystemError, tree};
 
 use crate::plan::foreign::Kept;
 
-/// Puts `kept` into `new`, a directory of entries that does not count yet, beside the one that does.
+/// Puts `kept` into `new`, the directory of entries that will replace the current one.
 ///
-/// What is there has to be read; that it cannot be given its place is a warning, but for want of room.
+/// # Errors
+/// The current directory cannot be read, or there is no room. Any other failure is a warning.
 pub fn keep(roots: &Roots, new: &OwnedFd, kept: &[Kept]) -> Result<(), SystemError> {
     if kept.is_empty() {
         return Ok(());
@@ -31,7 +33,7 @@ pub fn keep(roots: &Roots, new: &OwnedFd, kept: &[Kept]) -> Result<(), SystemErr
             other => other.context("look at", from)?,
         };
         match file {
-            // An entry that we write is one of those without which the list does not count.
+            // The new list needs this entry, so a failure is an error.
             Kept::Relinked { content, .. } => {
                 rewrite(&old, from.name(), &new, to.name(), content).context("rewrite", from)?;
             }
@@ -41,8 +43,8 @@ pub fn keep(roots: &Roots, new: &OwnedFd, kept: &[Kept]) -> Result<(), SystemErr
                     // Room can be made.
                     Err(error) if matches!(error.reason, Errno::NOSPC | Errno::DQUOT) => return Err(error),
                     Err(error) => {
-                        log::warn!("{error}: it is moved when the update is in place");
-                        // Part of it would pass for all of it.
+                        log::warn!("{error}: it will be moved after the update is active");
+                        // A partial copy would look like a complete one.
                         tree::remove(&new, to.name()).context("remove", to)?;
                     }
                 }
@@ -52,7 +54,7 @@ pub fn keep(roots: &Roots, new: &OwnedFd, kept: &[Kept]) -> Result<(), SystemErr
     Ok(())
 }
 
-/// Moves what could not be kept otherwise, from the directory `old` that counts no more, and is about to be removed.
+/// Moves the files that [`keep`] could not put into the new directory. `old` is the replaced directory, which is removed next.
 pub fn move_the_rest(roots: &Roots, old: &str, kept: &[Kept]) {
     let moved = |from: &LoaderPath, to: &LoaderPath| -> Result<(), SystemError> {
         let open = |name: &str| dir::open(&roots.boot, name, OFlags::RDONLY | OFlags::DIRECTORY).context("open", name);
@@ -61,7 +63,7 @@ pub fn move_the_rest(roots: &Roots, old: &str, kept: &[Kept]) {
             return Ok(());
         }
         match rustix::fs::renameat(&source, from.name(), &target, to.name()) {
-            // It was removed meanwhile.
+            // Another program has removed it.
             Err(Errno::NOENT) => Ok(()),
             other => other.context("move", from),
         }
@@ -70,18 +72,18 @@ pub fn move_the_rest(roots: &Roots, old: &str, kept: &[Kept]) {
         if let Kept::AsItIs { from, to } = file
             && let Err(error) = moved(from, to)
         {
-            log::warn!("{error}: {from}, which libostree did not write, is lost with this update");
+            log::warn!("{error}: this update loses {from}, which libostree did not write");
         }
     }
 }
 
-/// The directory that a path is in.
+/// Opens the directory of a path.
 fn directory(loader: &OwnedFd, path: &LoaderPath) -> Result<OwnedFd, SystemError> {
     let name = if path.is_in_entries() { "entries" } else { "." };
     dir::open(loader, name, OFlags::RDONLY | OFlags::DIRECTORY).context("open", format_args!("the directory of {path}"))
 }
 
-/// A hard link, so that content, mode, owner, times and attributes are what they were; a copy where another filesystem is mounted there.
+/// Makes a hard link, which keeps content, mode, owner, times and attributes. Makes a copy if a hard link is impossible there.
 fn second_name(kind: Kind, old: &OwnedFd, from: &[u8], new: &OwnedFd, to: &[u8]) -> Result<(), Errno> {
     match kind {
         Kind::Directory => {
@@ -105,7 +107,7 @@ fn copy_file(old: impl AsFd, from: &[u8], new: impl AsFd, to: &[u8]) -> Result<(
     Copier::default().file(tree::open_file(old, from)?, new, to).map(drop)
 }
 
-/// Another content, with the owner and mode that the file has.
+/// Writes `content` to `to`, with the owner and mode of `from`.
 fn rewrite(old: &OwnedFd, from: &[u8], new: &OwnedFd, to: &[u8], content: &[u8]) -> Result<(), Errno> {
     let stat = rustix::fs::statat(old, from, AtFlags::SYMLINK_NOFOLLOW)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;

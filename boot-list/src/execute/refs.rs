@@ -1,4 +1,4 @@
-//! The refs `ostree/N/S/INDEX`, which keep the commits of the list from being pruned: exactly these are to be there.
+//! The refs `ostree/N/S/INDEX`: they keep the commits of the list from being pruned.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -17,7 +17,7 @@ pub(super) fn write(sysroot: &OwnedFd, current: &Current) -> Result<(), SystemEr
         .context("open", format_args!("/sysroot/{HEADS}"))?;
     let (n, s) = (current.bootversion, current.subbootversion);
     write_set(&heads, &format!("ostree/{n}"), &format!("ostree/{n}/{s}"), current)?;
-    // Of the other three sets the files go, and their directories stay, as libostree leaves them.
+    // The files of the other three sets are removed. Their directories stay, as with libostree.
     for (version, sub) in [(n, s.other()), (n.other(), s), (n.other(), s.other())] {
         let set = format!("ostree/{version}/{sub}");
         match dir::open(&heads, &set, OFlags::RDONLY | OFlags::DIRECTORY) {
@@ -44,7 +44,7 @@ fn write_set(heads: &OwnedFd, parent: &str, set: &str, current: &Current) -> Res
         let shown = shown(&format!("{set}/{name}"));
         let same = match dir::read_no_link(&directory, &name, 1 << 10) {
             Ok(bytes) => bytes == content.as_bytes(),
-            // No ref, or something else in its place.
+            // There is no ref, or not a regular file of a ref's size.
             Err(Errno::NOENT | Errno::LOOP | Errno::FBIG | Errno::INVAL | Errno::ISDIR) => false,
             Err(error) => return Err(error).context("read", shown),
         };

@@ -1,5 +1,5 @@
-//! Room in a `/boot` of its own. An estimate says only what certainly does not fit; whether the rest does is found out by
-//! putting it there, under names that nothing leads to.
+//! Room in a `/boot` that is a filesystem of its own. An estimate only finds what certainly does not fit. Whether the rest fits is
+//! tried: the files are put there under names that no entry uses.
 
 use std::os::fd::OwnedFd;
 
@@ -18,33 +18,33 @@ use crate::plan::removals::{Current, removals};
 use crate::plan::swap::Swap;
 use crate::watcher::{Phase, Watcher};
 
-/// Bytes of `/boot`, in whole blocks. Entries and links are not in it: those that come take the place of those that go.
+/// Bytes of `/boot`, in whole blocks, without entries and links: the new ones need the room of the old ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
-    /// What the new kernel and what belongs to it take.
+    /// Needed by the new kernel and its files.
     pub needed: u64,
-    /// What root may use; ext4 keeps 5 % of this from others.
+    /// Free for root; ext4 reserves 5 % of the filesystem for root.
     pub free: u64,
-    /// What is set free when what goes has gone.
+    /// Freed by removing what is unused.
     pub freed: u64,
 }
 
 impl Count {
-    /// Whether it may fit as it is. If not, it does not.
+    /// Whether the files may fit without removing anything. `false` is certain, `true` is not.
     pub fn may_fit(self) -> bool {
         self.needed <= self.free
     }
 
-    /// Whether it may fit when what goes has gone.
+    /// Whether the files may fit after unused files are removed.
     pub fn may_fit_after_removing(self) -> bool {
         self.freed > 0 && self.needed <= self.free.saturating_add(self.freed)
     }
 }
 
-/// Counts what `files` take; `keeping` is the list without what goes.
+/// Counts the bytes of `files`; `keeping` is the list without the deployments that are removed.
 ///
 /// # Errors
-/// What cannot be looked at.
+/// The attributes of a file cannot be read.
 pub fn count(roots: &Roots, files: &BootFiles, keeping: &Current) -> Result<Count, SystemError> {
     let going = removals(&leftovers::find(roots, Unreadable::IsAnError)?, keeping).boot;
     let freed =
@@ -56,7 +56,7 @@ pub fn count(roots: &Roots, files: &BootFiles, keeping: &Current) -> Result<Coun
     })
 }
 
-/// What has been put into `/boot` ahead of the transaction.
+/// Files that were put into `/boot` before the transaction.
 #[derive(Debug, Default)]
 pub struct Reserved {
     /// Relative to `/boot`.
@@ -64,7 +64,7 @@ pub struct Reserved {
 }
 
 impl Reserved {
-    /// Removes it again.
+    /// Removes them again.
     pub fn give_up(&self, roots: &Roots) {
         for path in &self.paths {
             let removed = match path.rsplit_once('/') {
@@ -79,10 +79,11 @@ impl Reserved {
     }
 }
 
-/// Puts kernel, initramfs and overlays into `/boot`, and where it is nearly full then, the entries, which are written again later.
+/// Puts kernel, initramfs and overlays into `/boot`. If `/boot` is nearly full then, it also writes the entries, as a test: they
+/// are written again later.
 ///
 /// # Errors
-/// After an error, `ENOSPC` for one, nothing of it is left, nor of what was prepared for it.
+/// A file cannot be written, for example `ENOSPC`. All of these files are removed then, also those that `--prepare` had copied.
 pub fn reserve(
     roots: &Roots,
     overlays: Option<&OwnedFd>,
@@ -121,7 +122,7 @@ fn is_not_there(error: Errno) -> Result<(), Errno> {
     if error == Errno::NOENT { Ok(()) } else { Err(error) }
 }
 
-/// Whether it is for want of room.
+/// Whether the reason of an error is a full disk.
 pub fn is_full(error: &SystemError) -> bool {
     matches!(error.reason, Errno::NOSPC | Errno::DQUOT)
 }

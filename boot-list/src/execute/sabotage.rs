@@ -1,13 +1,13 @@
-//! For tests alone, behind the feature `sabotage`: leaves out or breaks one of the things that make an update survive a power cut,
-//! so that a test of power cuts can be seen to fail.
+//! For tests only, behind the feature `sabotage`: leaves out or breaks one of the steps that make an update survive a power cut. So
+//! the tests of power cuts can show that they fail.
 
-/// Whether the environment asks for this one.
+/// Whether the environment requests this sabotage.
 #[cfg(feature = "sabotage")]
 pub fn is_on(what: &str) -> bool {
     std::env::var("FIRSTROOT_SABOTAGE").is_ok_and(|wanted| wanted == what)
 }
 
-/// Never, in what ships.
+/// Never, in a shipped program.
 #[cfg(not(feature = "sabotage"))]
 pub fn is_on(_: &str) -> bool {
     false

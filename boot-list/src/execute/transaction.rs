@@ -1,16 +1,16 @@
-//! The swap: how a new list of deployments comes to count, whatever happens on the way.
+//! The swap: replaces the list of deployments by a new one, so that a power cut leaves one of the two.
 //!
-//! 1. **Write.** Everything goes to names that nothing leads to yet: `loader.M`, `boot.M.S` or `boot.N.T`, directories of
-//!    kernels that no entry names. A power cut leaves rubbish, and the old list.
-//! 2. **Sync.** The physical root first: boot links and `/etc` are there before anything leads to them. Then `/boot`, through its
-//!    journal, since boot loaders read ext4 and XFS without replaying it.
-//! 3. **Swap.** One link changes its place with another one, prepared beside it (`RENAME_EXCHANGE`). Replacing the old link would
-//!    free its inode, and the cleared inode can reach the disk before the directory does: a boot loader would find no link
-//!    at all. Exchanged, both names lead to a whole set at every instant.
-//! 4. **Sync** again. From here on the new list counts, power cut or not.
-//! 5. **Clean**, which is [`super::cleanup`]'s: only now does the old link go.
+//! 1. **Write.** Everything is written under names that nothing leads to yet: `loader.M`, `boot.M.S` or `boot.N.T`, directories of
+//!    kernels that no entry names. A power cut leaves unused files, and the old list.
+//! 2. **Sync.** The physical root first: boot links and `/etc` are on the disk before anything leads to them. Then `/boot`, with
+//!    its journal flushed, because boot loaders read ext4 and XFS without replaying the journal.
+//! 3. **Swap.** One link is exchanged with another one, prepared beside it (`RENAME_EXCHANGE`). Replacing the old link would free
+//!    its inode, and the cleared inode can reach the disk before the directory does: a boot loader would find no link at all. With
+//!    the exchange both names lead to a complete set at every moment.
+//! 4. **Sync** again. From now on the new list boots, also after a power cut.
+//! 5. **Clean** ([`super::cleanup`]): only now the old link is removed.
 //!
-//! Before the swap every error is taken back as far as possible; after it nothing is an error any more.
+//! After an error before the swap, everything is undone as far as possible. After the swap every failure is a warning.
 
 use std::os::fd::OwnedFd;
 
@@ -28,19 +28,19 @@ use crate::plan::BootPlan;
 use crate::plan::swap::{LinkDirectory, Swap};
 use crate::watcher::{Phase, Watcher};
 
-/// How a swap ended that did not fail.
+/// How a successful swap ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Swapped {
-    /// The new list counts, power cut or not.
+    /// The new list is on the disk.
     Durably,
-    /// The new list counts; after a power cut the old one may, so what only it needs must stay.
+    /// The new list is active, but after a power cut the old one may boot, so the files of the old list must stay.
     NotYetDurably,
 }
 
-/// Does it. An error means that the old list counts, as before.
+/// Writes the new list and swaps it in.
 ///
 /// # Errors
-/// Anything before the swap.
+/// Anything before the swap fails: the old list stays active.
 pub fn run(
     roots: &Roots,
     loader: &dyn BootLoader,
@@ -55,8 +55,8 @@ pub fn run(
             loader.swap(roots, plan)
         })
         .inspect_err(|_| take_back(roots, loader, plan, files))?;
-    // No state of the disk may have the old list and nothing that says that it is the old one. Both are on one filesystem where the
-    // loader's link is swapped, whose order is kept; elsewhere the swap is on the disk before that goes.
+    // On the disk the stamp must not be gone while the old list is still active. `boot/loader` and the stamp are on one filesystem,
+    // which keeps their order. A link on the physical root is synced before the stamp is removed.
     let synced = match plan.swap {
         Swap::Loader => {
             watcher.swapped(roots);
@@ -73,7 +73,7 @@ pub fn run(
             Ok(Swapped::Durably)
         }
         Err(error) => {
-            log::warn!("the update is in place, but {error}: what only the old list needs stays until the next update");
+            log::warn!("update applied, but sync failed ({error}); old files are kept until the next update");
             Ok(Swapped::NotYetDurably)
         }
     }
@@ -97,7 +97,7 @@ fn write(
     match plan.swap {
         Swap::Loader => durability::everything(roots).map(drop),
         Swap::Bootlinks => {
-            // A kernel may have been repaired.
+            // A kernel may have been repaired in `/boot`.
             if !files.installs.is_empty() {
                 durability::boot(roots)?;
             }
@@ -106,11 +106,11 @@ fn write(
     }
 }
 
-/// A run that was killed may have swapped: what is written over from now on is what the disk may still call current. What tells
-/// of such a run is a link that it prepared.
+/// Syncs if an earlier run was killed: it may have swapped without a sync, so the files that this run overwrites may still be the
+/// active ones on the disk. A prepared link shows that there was such a run.
 ///
 /// # Errors
-/// What cannot be looked at, or written out.
+/// A link cannot be checked, or a filesystem cannot be synced.
 pub fn settle(roots: &Roots, plan: &BootPlan) -> Result<(), SystemError> {
     let in_boot = dir::stat_name(&roots.boot, "loader.tmp").context("look at", "/boot/loader.tmp")?;
     let in_ostree = match plan.swaps.last().filter(|link| link.directory == LinkDirectory::Ostree) {
@@ -129,7 +129,7 @@ pub fn settle(roots: &Roots, plan: &BootPlan) -> Result<(), SystemError> {
     Ok(())
 }
 
-/// Removes what was written for a list that does not count, so that on a full disk there is as much room as before.
+/// Removes the files of a list that was not swapped in, so that a full disk has as much room as before.
 fn take_back(roots: &Roots, loader: &dyn BootLoader, plan: &BootPlan, files: &BootFiles) {
     let mut failed = loader.take_back(roots, plan);
     match roots.boot_ostree() {
@@ -145,6 +145,6 @@ fn take_back(roots: &Roots, loader: &dyn BootLoader, plan: &BootPlan, files: &Bo
         Err(error) => failed.push(error.to_string()),
     }
     if !failed.is_empty() {
-        log::warn!("could not remove what was written for it: {}", failed.join(", "));
+        log::warn!("could not remove the files of the failed update: {}", failed.join(", "));
     }
 }

@@ -1,10 +1,9 @@
 //! `/boot/ostree` on XFS: kept in a block of its own.
 //!
-//! XFS keeps a small directory inside its inode. With one name too many it moves to a block, and inode and block are two writes: a
-//! boot loader that does not replay the journal can find the one without the other, and then no kernel at all, the old one's
-//! included. Two files with long names keep the directory from ever going back; and they come into it where nobody looks, in
-//! a copy of the directory (its files are hard links) that is exchanged with it when it is whole and durable. This happens
-//! once on each disk.
+//! XFS keeps a small directory inside its inode, and moves it to a block when it grows. Inode and block are two writes: after a
+//! power cut a boot loader that does not replay the journal can find one without the other, and then no kernel at all, not even the
+//! old one. Two files with long names keep the directory in its block. They are added in a copy of the directory, whose files are
+//! hard links; when the copy is complete and durable, it is exchanged with the directory. This happens once on each disk.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -20,18 +19,18 @@ use super::{durability, install, sabotage};
 
 /// `f_type` of XFS, see statfs(2).
 const XFS: i64 = 0x5846_5342;
-/// The copy; after the exchange, what it was copied from.
+/// The copy; after the exchange, the original.
 const SHOWN: &str = "/boot/ostree.new";
 
-/// Together longer than what the largest usual inode (512 bytes) has room for.
+/// Two names that together do not fit into the largest usual inode (512 bytes).
 fn names() -> [String; 2] {
     ["1", "2"].map(|number| format!(".{:-<200}{number}", "keeps-this-directory-out-of-its-inode-for-boot-loaders"))
 }
 
-/// Whether that is so; on other filesystems there is nothing to see to. Where there is no such directory yet, it is not.
+/// Whether `/boot/ostree` is in a block of its own. `true` on other filesystems; `false` if the directory does not exist.
 ///
 /// # Errors
-/// What cannot be looked at.
+/// The attributes of the directory cannot be read.
 pub fn is_out_of_its_inode(roots: &Roots) -> Result<bool, SystemError> {
     if rustix::fs::fstatfs(&roots.boot).context("look at", "/boot")?.f_type != XFS {
         return Ok(true);
@@ -45,13 +44,14 @@ pub fn is_out_of_its_inode(roots: &Roots) -> Result<bool, SystemError> {
     Ok(true)
 }
 
-/// Sees to it, under the lock of the sysroot. What cannot be done is a warning: without it the danger is a moment long.
+/// Moves `/boot/ostree` to a block of its own, under the lock of the sysroot. A failure is a warning, because without this step
+/// only a power cut at the moment of a move does harm.
 pub fn keep_out_of_its_inode(roots: &Roots) {
     if sabotage::is_on("directory-in-its-inode") {
         return;
     }
     if let Err(error) = keep(roots) {
-        log::warn!("{error}: a power cut while /boot/ostree grows may hide it from a boot loader");
+        log::warn!("{error}: after a power cut during this update GRUB may not find /boot/ostree");
     }
 }
 
@@ -63,7 +63,7 @@ fn keep(roots: &Roots) -> Result<(), SystemError> {
     let stat = rustix::fs::fstat(&ostree).context("look at", "/boot/ostree")?;
     let name = dir::stat_name(&roots.boot, "ostree").context("look at", "/boot/ostree")?;
     let is_link = name.is_some_and(|name| name.kind == Kind::Link);
-    // A link is followed, and not exchanged with a directory.
+    // A link is followed: exchanging it with a directory would change the layout.
     if stat.st_blocks != 0 || is_link {
         return pad(&ostree).context("write to", "/boot/ostree");
     }
@@ -72,10 +72,10 @@ fn keep(roots: &Roots) -> Result<(), SystemError> {
         .and_then(|()| durability::boot(roots))
         .and_then(|_| exchange(&roots.boot, ASIDE, "ostree").context("swap", "/boot/ostree"));
     if exchanged.is_err() {
-        // A copy that does not count.
+        // The copy is not in use.
         return exchanged.and(remove());
     }
-    // The directory that did count has this name now: while the disk may still lead to it, it stays. Its files have another name.
+    // The original has this name now. It stays until the exchange is on the disk. Its files have second names in the copy.
     durability::boot(roots)?;
     remove()
 }

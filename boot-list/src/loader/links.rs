@@ -1,5 +1,5 @@
-//! Boot loaders that read entries through the link `boot/loader`, and boot through the boot links that those name: GRUB with `blscfg`,
-//! systemd-boot, zipl and others. Nothing but links is swapped.
+//! Boot loaders that read entries through the link `boot/loader`, and boot through the boot links that the entries name: GRUB with
+//! `blscfg`, systemd-boot, zipl and others. Only links are swapped.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -33,7 +33,7 @@ impl BootLoader for Links {
         for link in &plan.swaps {
             prepare(roots, &ostree, link)?;
         }
-        // All but the last: nothing that counts leads to them yet.
+        // All but the last: no active file leads to them yet.
         let [inner @ .., _] = plan.swaps.as_slice() else { return Ok(()) };
         inner.iter().try_for_each(|link| exchange_link(roots, &ostree, link))
     }
@@ -82,7 +82,7 @@ impl BootLoader for Links {
     }
 }
 
-/// The boot links, in a directory that nothing leads to.
+/// Writes the boot links, in a directory that nothing leads to.
 fn write_links(ostree: &OwnedFd, plan: &BootPlan) -> Result<(), SystemError> {
     let name = plan.links_directory();
     let shown = format!("/ostree/{name}");
@@ -100,10 +100,10 @@ fn write_links(ostree: &OwnedFd, plan: &BootPlan) -> Result<(), SystemError> {
     Ok(())
 }
 
-/// All entries of the other bootversion, from scratch.
+/// Writes all entries of the other bootversion.
 ///
 /// # Errors
-/// What cannot be written.
+/// A file cannot be written.
 pub fn write_entries(roots: &Roots, plan: &BootPlan) -> Result<(), SystemError> {
     let name = plan.loader_directory();
     let shown = format!("/boot/{name}");
@@ -112,7 +112,7 @@ pub fn write_entries(roots: &Roots, plan: &BootPlan) -> Result<(), SystemError> 
         rustix::fs::mkdirat(&roots.boot, &directory, DIRECTORY_MODE)
             .context("make", format_args!("/boot/{directory}"))?;
     }
-    // So that paths with and without `/boot` lead to the same file.
+    // With this link, paths with and without `/boot` lead to the same file.
     rustix::fs::symlinkat(".", &roots.boot, "boot").or_else(exists_already).context("make the link", "/boot/boot")?;
     let loader = tree::open(&roots.boot, name.as_bytes()).context("open", &shown)?;
     for Written { path, content } in &plan.entries {

@@ -11,7 +11,7 @@ use ostree_sysroot::deployment::{Deployment, Tree, TreeFacts};
 use super::list::ListedDeployment;
 use super::written::Written;
 
-/// What a deployment without an initramfs boots with.
+/// The init of a deployment without an initramfs.
 const PREPARE_ROOT: &str = "/usr/lib/ostree/ostree-prepare-root";
 
 /// How the files of entries are named.
@@ -58,14 +58,14 @@ impl MenuPlace {
     }
 }
 
-/// The name of its file. A new entry begins with all its tries, another one keeps those that it has left.
+/// The name of the entry's file. A new entry starts with all tries; an existing one keeps its remaining tries.
 fn entry_name(listed: &ListedDeployment, place: MenuPlace, config: &RepoConfig, naming: Naming) -> EntryName {
     let tries = match &listed.deployment.entry_name {
         _ if config.boot_counting_tries == 0 => None,
         None => Some(Tries { left: config.boot_counting_tries, done: None }),
         Some(name) => name.tries.as_ref().map(|tries| Tries { left: tries.left, done: Some(tries.done.unwrap_or(0)) }),
     };
-    // Systems that were told to keep the older way of naming go on with it.
+    // If the environment requests the older names, they have the stateroot.
     let stateroot = listed.deployment.path.stateroot.as_str().to_owned();
     EntryName { number: place.number(), stateroot: (naming == Naming::WithStateroot).then_some(stateroot), tries }
 }
@@ -74,7 +74,7 @@ fn entry(listed: &ListedDeployment, place: MenuPlace, bootversion: BootVersion, 
     let deployment = &listed.deployment;
     let mut entry = deployment.entry.clone();
     entry.set("version", &place.number().to_string());
-    // Of a damaged deployment the rest stays as it is: there is nothing to make it from.
+    // The entry of a damaged deployment keeps its other keys: the tree does not have the data for new ones.
     if let Tree::Read(facts) = &deployment.tree {
         set_files(&mut entry, deployment, facts, config);
         entry.set("title", &title(deployment, &facts.title, place));
@@ -87,7 +87,7 @@ fn entry(listed: &ListedDeployment, place: MenuPlace, bootversion: BootVersion, 
     entry
 }
 
-/// Kernel, initramfs and what belongs to them.
+/// Sets the keys for kernel, initramfs, device trees and Android image.
 fn set_files(entry: &mut BlsEntry, deployment: &Deployment, facts: &TreeFacts, config: &RepoConfig) {
     let prefix = if config.bootprefix { "/boot" } else { "" };
     let directory = format!("/ostree/{}", kernel_directory(&deployment.path.stateroot, &deployment.bootcsum));
@@ -113,7 +113,7 @@ fn set_files(entry: &mut BlsEntry, deployment: &Deployment, facts: &TreeFacts, c
         entry.set("aboot", &format!("{directory}/{}", aboot.target));
         entry.set("abootcfg", &format!("/{}/usr/lib/ostree-boot/aboot.cfg", deployment.path));
     } else {
-        // libostree before 2026 wrote both into every entry: they follow the deployment.
+        // libostree before 2026 wrote both keys into every entry; they name the deployment.
         for (key, file) in [("aboot", "aboot.img"), ("abootcfg", "aboot.cfg")] {
             let end = format!("/usr/lib/ostree-boot/{file}");
             if entry.get(key).is_some_and(|path| path.starts_with("/ostree/deploy/") && path.ends_with(&end)) {
@@ -137,9 +137,9 @@ fn options(listed: &ListedDeployment, bootversion: BootVersion) -> KernelArgumen
         kargs.get("init").is_some_and(|init| init.starts_with("/ostree/boot.") && init.ends_with(PREPARE_ROOT));
     match listed.deployment.kernel().map(|kernel| kernel.initramfs.is_some()) {
         Some(false) => kargs.set("init", &format!("/{link}{PREPARE_ROOT}")),
-        // Of an older deployment that had no initramfs.
+        // It was inherited from an older deployment without an initramfs.
         Some(true) if has_our_init => kargs.remove("init"),
-        // Of a damaged one, whose entry says what it needs.
+        // The tree is damaged: keep the init of the entry, with the new boot link.
         None if has_our_init => kargs.set("init", &format!("/{link}{PREPARE_ROOT}")),
         Some(true) | None => {}
     }

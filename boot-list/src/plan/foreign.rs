@@ -1,4 +1,4 @@
-//! What becomes of the files that others put beside our boot loader entries, with a new list: pure.
+//! What a new list does with the files that libostree did not write, beside the boot loader entries: pure.
 
 use std::collections::BTreeSet;
 
@@ -6,17 +6,17 @@ use ostree_formats::bootlink::Bootlink;
 use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::foreign_file::{ForeignFile, LoaderPath};
 
-/// What becomes of a file of another's.
+/// A file that libostree did not write, and that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kept {
-    /// It stays the file that it is, whatever that is.
+    /// The file is kept unchanged.
     AsItIs {
         /// Where it is.
         from: LoaderPath,
-        /// Where it will be: under another name where ours has its own.
+        /// Where it will be: under another name if an entry of the list needs its name.
         to: LoaderPath,
     },
-    /// An entry that leads to a deployment whose boot link is another one now.
+    /// An entry that leads to a deployment whose boot link changes.
     Relinked {
         /// Where it is.
         from: LoaderPath,
@@ -27,12 +27,12 @@ pub enum Kept {
     },
 }
 
-/// Files of others, when a list counts.
+/// What happens to the files of others when a new list is activated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fate {
     /// Those that stay.
     pub kept: Vec<Kept>,
-    /// Entries whose deployment goes.
+    /// Entries whose deployment is removed.
     pub dropped: Vec<LoaderPath>,
     /// What the administrator should know.
     pub warnings: Vec<String>,
@@ -45,8 +45,8 @@ impl Fate {
     }
 }
 
-/// Decides what becomes of `foreign`: `bootlink` says which boot link a deployment of the new list has, and `is_taken` which paths have
-/// entries of ours.
+/// Decides what happens to `foreign`. `bootlink` returns the boot link of a deployment in the new list; `is_taken` tells which
+/// paths entries of the new list use.
 pub fn decide(
     foreign: &[ForeignFile],
     bootlink: impl Fn(&DeploymentPath) -> Option<Bootlink>,
@@ -69,14 +69,14 @@ pub fn decide(
         match bootlink(deployment) {
             None => {
                 fate.warnings.push(format!(
-                    "{path}, which libostree did not write, is dropped: it boots /{deployment}, which this update removes"
+                    "the entry {path}, which libostree did not write, boots /{deployment}: this update removes both"
                 ));
                 fate.dropped.push(from);
             }
             Some(new) if new == *link => fate.kept.push(Kept::AsItIs { from, to }),
             Some(new) => {
                 fate.warnings.push(format!(
-                    "{path}, which libostree did not write, boots /{deployment}: its ostree= becomes /{new}"
+                    "the entry {path}, which libostree did not write, boots /{deployment}: this update changes its ostree= to /{new}"
                 ));
                 fate.kept.push(Kept::Relinked { from, to, content: relinked(content, link, &new) });
             }
@@ -94,7 +94,7 @@ fn relinked(content: &[u8], old: &Bootlink, new: &Bootlink) -> Vec<u8> {
         let (before, found) = rest.split_at(at);
         let (found, after) = found.split_at(old.len());
         out.extend_from_slice(before);
-        // `…/1` is in `…/12`, too.
+        // `…/1` also matches the start of `…/12`.
         let is_whole = !after.first().is_some_and(u8::is_ascii_digit);
         out.extend_from_slice(if is_whole { new.as_bytes() } else { found });
         rest = after;

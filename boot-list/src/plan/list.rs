@@ -8,12 +8,12 @@ use ostree_sysroot::Sysroot;
 use ostree_sysroot::boot_names::kernel_directory;
 use ostree_sysroot::deployment::Deployment;
 
-/// A deployment in a list, with what its place in it decides.
+/// A deployment in a list.
 #[derive(Debug, Clone)]
 pub struct ListedDeployment {
     /// Which.
     pub deployment: Deployment,
-    /// Tells apart deployments that share one bootcsum: counted over the list, over all stateroots.
+    /// Distinguishes deployments with the same bootcsum; counted over the whole list, over all stateroots.
     pub bootserial: u32,
 }
 
@@ -34,7 +34,7 @@ impl ListedDeployment {
     }
 }
 
-/// The list with `target` first; of the others those that stay, in their order.
+/// The list with `target` first, then the other deployments that stay, in their order.
 pub fn with_target(sysroot: &Sysroot, target: Deployment, merge: Option<&DeploymentPath>) -> Vec<ListedDeployment> {
     let stateroot = target.path.stateroot.clone();
     let staying = sysroot.deployments.iter().filter(|deployment| deployment.path != target.path).filter(|deployment| {
@@ -46,12 +46,12 @@ pub fn with_target(sysroot: &Sysroot, target: Deployment, merge: Option<&Deploym
     numbered(std::iter::once(target.clone()).chain(staying.cloned()))
 }
 
-/// The list without those that go when a target comes: what makes room for it.
+/// The list without its first deployment, the new one: it is written first if `/boot` has too little room.
 pub fn without_what_goes(list: &[ListedDeployment]) -> Vec<ListedDeployment> {
     numbered(list.iter().skip(1).map(|listed| listed.deployment.clone()))
 }
 
-/// The list as it is.
+/// The current list.
 pub fn current(sysroot: &Sysroot) -> Vec<ListedDeployment> {
     numbered(sysroot.deployments.iter().cloned())
 }

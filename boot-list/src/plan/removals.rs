@@ -1,4 +1,4 @@
-//! What nothing leads to any more, and goes: pure.
+//! What no entry and no boot link leads to any more, and is removed: pure.
 
 use std::collections::BTreeSet;
 
@@ -21,15 +21,15 @@ pub struct Current {
     pub subbootversion: BootVersion,
     /// The list.
     pub list: Vec<ListedDeployment>,
-    /// What boot loader entries of others name in `boot/ostree`: it stays.
+    /// Names in `boot/ostree` that entries of others use: they stay.
     pub named_by_others: NamedInBoot,
-    /// Whether the list is known to lack what may be in use: then no deployment and nothing in `boot/ostree` is removed.
+    /// The list may lack a deployment that is in use. Then no deployment and no kernel is removed.
     pub is_incomplete: bool,
     /// Device and inode of the deployment that a prepared soft reboot has mounted.
     pub next_root: Option<Identity>,
 }
 
-/// What goes, in the order in which it goes: paths relative to the physical root, or to `/boot`.
+/// What is removed, in this order: paths relative to the physical root, or to `/boot`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Removals {
     /// In `/boot`.
@@ -38,17 +38,17 @@ pub struct Removals {
     pub sysroot: Vec<String>,
 }
 
-/// What kept entries name in `boot/ostree`.
+/// Names in `boot/ostree` that kept entries use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NamedInBoot {
     /// `STATEROOT-BOOTCSUM`, `initramfs-overlays/CHECKSUM.img`.
     names: BTreeSet<String>,
-    /// An entry could not be read: any name can be in it.
+    /// An entry could not be read: it may contain any name.
     pub is_incomplete: bool,
 }
 
 impl Current {
-    /// What is current with this list, which is written for a bootversion and subbootversion.
+    /// The state after `list` is activated with this bootversion and subbootversion.
     pub fn new(
         sysroot: &Sysroot,
         bootversion: BootVersion,
@@ -66,14 +66,14 @@ impl Current {
         }
     }
 
-    /// What is current with another list of the bootversion that counts.
+    /// The state with another list of the active bootversion.
     pub fn with(sysroot: &Sysroot, list: Vec<ListedDeployment>) -> Self {
         Self::new(sysroot, sysroot.bootversion, sysroot.subbootversion, list)
     }
 }
 
 impl NamedInBoot {
-    /// Of the entries that stay when `is_listed` says which deployments do.
+    /// The names in those entries that stay; `is_listed` tells which deployments stay.
     pub fn by(foreign: &[ForeignFile], is_listed: impl Fn(&DeploymentPath) -> bool) -> Self {
         let entries = foreign.iter().filter_map(|foreign| foreign.entry.as_ref());
         let stays = |entry: &&ForeignEntry| entry.leads_to.as_ref().is_none_or(|(_, deployment)| is_listed(deployment));
@@ -85,13 +85,13 @@ impl NamedInBoot {
         named
     }
 
-    /// Whether a kept entry names this path in `boot/ostree`, or may.
+    /// Whether a kept entry names this path in `boot/ostree`, or may name it.
     pub fn has(&self, path: &str) -> bool {
         self.is_incomplete || self.names.contains(path)
     }
 }
 
-/// Decides what goes.
+/// Decides what is removed.
 pub fn removals(found: &Leftovers, current: &Current) -> Removals {
     let listed: BTreeSet<&DeploymentPath> = current.list.iter().map(|listed| &listed.deployment.path).collect();
     let kernels: BTreeSet<String> = current.list.iter().map(ListedDeployment::kernel_directory).collect();
@@ -134,7 +134,7 @@ pub fn removals(found: &Leftovers, current: &Current) -> Removals {
     removals.sysroot.extend(found.current.iter().cloned());
     let goes = |path: &&DeploymentPath| !current.is_incomplete && !listed.contains(path);
     for path in found.deployments.iter().filter(goes) {
-        // The origin goes last: with it a deployment that could not be removed whole is still known as one.
+        // The origin is removed last: it marks a deployment that is removed only in part.
         removals.sysroot.extend([path.to_string(), path.origin_file()]);
     }
     let unused = found.backing.iter().filter(goes);

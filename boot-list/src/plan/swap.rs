@@ -1,9 +1,9 @@
-//! What is swapped so that a new list counts: values.
+//! What is swapped to activate a new list: values.
 
 use ostree_formats::bootlink::BootVersion;
 use serde::Serialize;
 
-/// Which of the links is changed, once all that it leads to is there.
+/// Which link is swapped, after everything that it leads to is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Swap {
@@ -48,12 +48,12 @@ impl SwapLink {
         }
     }
 
-    /// The name that it is prepared under, as libostree does: that removes one that was left over, too.
+    /// The name of the prepared link. It is libostree's, so libostree removes a leftover one.
     pub fn temporary(&self) -> String {
         format!("{}.tmp", self.name)
     }
 
-    /// A name beside it, as an administrator would type it.
+    /// A name in the directory of the link, as an absolute path.
     pub fn shown(&self, name: &str) -> String {
         match self.directory {
             LinkDirectory::Boot => format!("/boot/{name}"),

@@ -1,4 +1,4 @@
-//! Files and links as they will be written: values.
+//! Files and links that will be written: values.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! `--boot-complete`: at the next boot, says that the last finalization failed, and finishes a soft reboot.
+//! `--boot-complete`: at the next boot, reports that the last finalization failed, and finishes a soft reboot.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::execute::{failure_stamp, writable_roots};
 use crate::read::run_directory::RunDirectory;
 
-/// What a boot is told about the shutdown before it.
+/// The report about the shutdown before this boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Report {
     /// Nothing.
@@ -23,21 +23,23 @@ pub(crate) enum Report {
 /// Reads and removes the stamp.
 pub(crate) fn boot_complete() -> Result<Report, Error> {
     require_booted_and_root()?;
-    // First: whatever else is to be said, what is booted now is what `/run/ostree-booted` has to tell of.
+    // First, because `/run/ostree-booted` must name the booted deployment, whatever else fails.
     finish_soft_reboot()?;
     let roots = Roots::at(Path::new("/"))?;
     let Some(text) = failure_stamp::read(&roots)? else { return Ok(Report::Nothing) };
-    // Looked up before the namespace is left that it was opened in, and answered for after the stamp is gone.
+    // Looked up before this process leaves the namespace that it was opened in. An error is returned after the stamp is removed.
     let is_booted = failure_stamp::target(&text).map(|target| booted::is_the_booted_one(&roots, &target)).transpose();
     drop(roots);
-    // That it cannot be removed is no reason not to say what it says.
+    // The stamp is reported even if it cannot be removed.
     match writable_roots::open() {
         Ok(roots) => failure_stamp::remove(&roots),
-        Err(error) => log::warn!("{error}: {} stays, and will be reported again", failure_stamp::PATH),
+        Err(error) => {
+            log::warn!("{error}: {} cannot be removed, and the next boot will report it again", failure_stamp::PATH)
+        }
     }
     let is_booted = is_booted?.unwrap_or(false);
     if is_booted {
-        log::info!("{} was left by a run that had put the update in place: it is removed", failure_stamp::PATH);
+        log::info!("removing {}: the update that it names is booted", failure_stamp::PATH);
         return Ok(Report::Nothing);
     }
     Ok(Report::Failed(text))
@@ -49,7 +51,7 @@ fn finish_soft_reboot() -> Result<(), Error> {
     match rustix::fs::renameat(&run, NEXT, &run, "ostree-booted") {
         Ok(()) => {
             log::info!("the soft reboot is complete");
-            // What an interrupted finalization kept was about the system before it.
+            // The record of an interrupted finalization is about the system before the soft reboot.
             if let Some(run) = RunDirectory::open(Path::new("/"))? {
                 run.end()?;
             }

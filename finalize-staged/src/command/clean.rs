@@ -1,9 +1,9 @@
-//! `--clean`: after a boot, removes the deployments that no entry names any more. Shutdown leaves those that an update has replaced
-//! where they are: to delete a tree takes longer than all the rest, and while the machine goes down somebody waits for it.
+//! `--clean`: after a boot, removes the deployments that no entry names any more. Shutdown leaves the replaced deployments on the
+//! disk, because removing a tree takes longer than the rest of a finalization.
 //!
-//! libostree's own clean-up removes the same directories, and it does not matter which of the two comes first. This one takes the
-//! lock of the sysroot for a second at a time, and looks anew each time, so that no `ostree` command waits for it, and killed at
-//! any point it leaves what the next one can go on with: the origin file goes last.
+//! libostree's clean-up removes the same directories, and the order of the two does not matter. This one holds the lock of the
+//! sysroot for a second at a time, and reads the disk again each time, so that no `ostree` command waits for it. If it is killed,
+//! the next run goes on: the origin file is removed last.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -23,17 +23,17 @@ use crate::execute::slices::remove_until;
 use crate::execute::writable_roots;
 use crate::read::run_directory::RunDirectory;
 
-/// For how long the lock is held.
+/// How long the lock is held.
 const SLICE: Duration = Duration::from_secs(1);
-/// For how long it is left to others.
+/// How long other programs can take it.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Who has it for longer than this is installing something, and cleans up at its end.
+/// A program that holds the lock longer than this is deploying, and cleans up when it ends.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Removes them all.
+/// Removes all of them.
 pub(crate) fn clean() -> Result<(), Error> {
     require_booted_and_root()?;
-    // Without `/boot`, which may be automounted, and stays as it is when there is nothing to do.
+    // Without `/boot`: if there is nothing to do, an automounted one need not be mounted.
     let sysroot = dir::open_root(Path::new("/sysroot")).context("open", "/sysroot")?;
     if !is_any_without_boot_link(&sysroot)? {
         return Ok(());
@@ -42,15 +42,15 @@ pub(crate) fn clean() -> Result<(), Error> {
     let mut failed = Vec::new();
     loop {
         let lock = match lock(&roots, PATIENCE, &|| {}) {
-            Err(error @ Error::Locked { .. }) => {
-                log::info!("{error}: it cleans up at its end");
+            Err(Error::Locked { holder, .. }) => {
+                log::info!("{holder} holds the sysroot lock, and cleans up when it ends");
                 return Ok(());
             }
             other => other?,
         };
         let paths = match old(&roots) {
             Err(error @ Error::Sysroot(SysrootError::UnknownLayout { .. })) => {
-                log::info!("{error}: cleaning up is left to ostree");
+                log::info!("{error}: ostree cleans up on this system");
                 return Ok(());
             }
             other => other?,
@@ -73,7 +73,7 @@ pub(crate) fn clean() -> Result<(), Error> {
     }
 }
 
-/// Whether there is a deployment without a boot link, as far as the physical root says: there are more of them than links.
+/// Whether a deployment has no boot link, by the numbers on the physical root: there are more deployments than links.
 fn is_any_without_boot_link(sysroot: &OwnedFd) -> Result<bool, SystemError> {
     let list = |path: &str| match dir::names(sysroot, path) {
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(Vec::new()),
@@ -83,7 +83,7 @@ fn is_any_without_boot_link(sysroot: &OwnedFd) -> Result<bool, SystemError> {
     for farm in ["ostree/boot.0", "ostree/boot.1"] {
         let stateroots = list(farm)?;
         if links > 0 && !stateroots.is_empty() {
-            // One of the two is a rest, and which is not said here.
+            // One of the two sets is unused; finding out which one needs `/boot`.
             return Ok(true);
         }
         for stateroot in stateroots {
@@ -93,7 +93,7 @@ fn is_any_without_boot_link(sysroot: &OwnedFd) -> Result<bool, SystemError> {
         }
     }
     for stateroot in list("ostree/deploy")? {
-        // Each with its origin file.
+        // Each deployment has an origin file.
         let is_origin = |name: &&String| name.ends_with(".origin");
         let names = list(&format!("ostree/deploy/{stateroot}/deploy"))?;
         let origins = names.iter().filter(is_origin).count();
@@ -105,13 +105,13 @@ fn is_any_without_boot_link(sysroot: &OwnedFd) -> Result<bool, SystemError> {
     Ok(deployments > links)
 }
 
-/// What goes, in the order in which it goes: paths relative to the physical root. Nothing of a deployment that is in the list, is
-/// staged, or is the root that a soft reboot goes to.
+/// The paths to remove, in this order, relative to the physical root. It contains nothing of a deployment that is in the list, that
+/// is staged, or that is the root of a prepared soft reboot.
 fn old(roots: &Roots) -> Result<Vec<String>, Error> {
     let sysroot = Sysroot::load(roots)?;
     if sysroot.is_incomplete {
         log::warn!(
-            "no deployment is removed: a boot loader entry leads nowhere, and its deployment may still be wanted"
+            "no deployment is removed: an entry leads to no known deployment, and what it boots may still be needed"
         );
         return Ok(Vec::new());
     }
@@ -120,7 +120,7 @@ fn old(roots: &Roots) -> Result<Vec<String>, Error> {
         Some(run) => run.deployments()?,
         None => Vec::new(),
     };
-    // Entries are in /boot, which may be another filesystem than it was; these are beside the deployments.
+    // The boot links, too: they are beside the deployments, while `/boot` with the entries may be another filesystem than before.
     kept.extend(boot_links::deployments(&roots.sysroot)?);
     Ok(cleanup::old_deployments(roots, &current, &kept)?)
 }

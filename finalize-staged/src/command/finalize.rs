@@ -1,4 +1,4 @@
-//! The story of a finalization, from top to bottom.
+//! A finalization, from the first step to the last.
 
 use std::path::Path;
 use std::time::Duration;
@@ -31,7 +31,7 @@ use crate::resume::{self, Resume};
 use crate::tell::journal;
 use crate::tell::progress::{Phase, Progress};
 
-/// Makes the staged deployment bootable, if there is one.
+/// Makes the staged deployment boot next, if there is one.
 pub(crate) fn finalize(lock_timeout: Duration) -> Result<(), Error> {
     require_booted_and_root()?;
     let mut progress = Progress::begin();
@@ -41,7 +41,7 @@ pub(crate) fn finalize(lock_timeout: Duration) -> Result<(), Error> {
     };
     if let Ok(found @ (StagedNow::Nothing | StagedNow::Empty | StagedNow::Locked)) = run.find() {
         if found == StagedNow::Nothing {
-            // What a run that was killed while it forgot has left.
+            // Leftovers of a run that was killed at its end.
             run.end()?;
         }
         log_nothing_to_do(&found);
@@ -61,7 +61,7 @@ fn finalize_in(
 ) -> Result<(), Error> {
     let _lock = lock(roots, lock_timeout, &|| progress.step())?;
     progress.enter(Phase::Plan);
-    // Whoever had the lock may have staged another one, or undeployed this one.
+    // The program that held the lock may have staged another deployment, or undeployed this one.
     let found = run.find()?;
     let (staged, used, record) = match found {
         StagedNow::Nothing | StagedNow::Empty | StagedNow::Locked => {
@@ -82,7 +82,7 @@ fn finalize_in(
     let is_interrupted = record.is_some();
     if let Some(record) = record {
         match resume::resume(roots, run, &sysroot, &staged, &record)? {
-            Resume::Again => log::info!("an earlier run was interrupted: beginning again"),
+            Resume::Again => log::info!("an earlier run was interrupted: starting again"),
             Resume::Swapped => return resume::finish_interrupted(roots, run, &sysroot, &record, progress),
             Resume::Void => {
                 log_nothing_to_do(&StagedNow::Nothing);
@@ -94,7 +94,7 @@ fn finalize_in(
     Finalize { roots, run, staged: &staged, progress }.run(sysroot, used)
 }
 
-/// Leaves it as `ostree` expects to find it. Returns the error of not having become `ostree`.
+/// Restores the staged deployment for `ostree`, and executes `ostree`. Returns only with an error.
 fn leave_to_ostree(
     roots: &Roots,
     run: &RunDirectory,
@@ -103,27 +103,27 @@ fn leave_to_ostree(
     is_interrupted: bool,
     reason: String,
 ) -> Result<Error, Error> {
-    // A run that failed has merged part of /etc; `ostree` begins with what was staged.
+    // A failed run has merged part of /etc; `ostree` needs the staged one.
     if used && !is_interrupted {
         resume::is_undone(roots, run, &staged.target.deployment, false)?;
     }
-    // `ostree` looks for the staged deployment where it was announced. Another one may have been staged since.
+    // `ostree` reads the announcement of the staged deployment, which an interrupted run has renamed.
     if is_interrupted {
         run.give_back()?;
     }
     Ok(handover::hand_over(reason))
 }
 
-/// What an earlier run has done.
+/// The effect of an earlier run.
 #[derive(Clone, Copy)]
 struct Used {
-    /// It has worked on the deployment's `/etc`.
+    /// It has changed the deployment's `/etc`.
     used: bool,
-    /// It did not come to an end.
+    /// It was killed.
     is_interrupted: bool,
 }
 
-/// A run that has nothing left to ask.
+/// A run after all checks of whether there is something to finalize.
 struct Finalize<'a> {
     roots: &'a Roots,
     run: &'a RunDirectory,
@@ -136,9 +136,9 @@ impl Finalize<'_> {
         let (roots, run) = (self.roots, self.run);
         let target = &self.staged.target.deployment;
         journal::finalizing(target);
-        // Before the name of the stamp comes into that directory.
+        // Before the stamp is created in that directory.
         xfs_directory::keep_out_of_its_inode(roots);
-        // Before the plan: whatever ends this program while it reads, the next boot reports it.
+        // Before the plan, so that the next boot reports it if this program is killed while it reads.
         let mut stamp = Stamp::write(roots, target, "planning");
         let used = used && !resume::is_undone(roots, run, target, is_interrupted)?;
         let options = SysrootOptions::of_environment();
@@ -164,11 +164,11 @@ impl Finalize<'_> {
             cleanup::clean(roots, &current, &before);
         }
         resume::forget(roots, run);
-        log::info!("/{target} is finalized in {}", self.progress.summary());
+        log::info!("finalized /{target} in {}", self.progress.summary());
         Ok(())
     }
 
-    /// Merges `/etc`, and swaps the new list in. After an error the deployment is staged as before.
+    /// Merges `/etc`, and swaps the new list in. After an error the deployment is still staged.
     fn carry_out(&mut self, ready: &Ready, beside: &Beside, stamp: &mut Stamp) -> Result<Swapped, SystemError> {
         let (roots, run) = (self.roots, self.run);
         let Ready { sysroot, plan, reserved } = ready;
@@ -184,7 +184,7 @@ impl Finalize<'_> {
         done.inspect_err(|_| self.begin_again_later(reserved))
     }
 
-    /// A second run begins with it again, and whoever asks for the staged deployment sees it.
+    /// Restores the announcement, so that a second run starts again, and other programs see the staged deployment.
     fn begin_again_later(&self, reserved: &Reserved) {
         reserved.give_up(self.roots);
         if let Err(error) = self.run.give_back() {

@@ -1,4 +1,4 @@
-//! `--plan`: what finalization would do now, for people and for machines. Changes nothing, and needs no root for what anybody may
+//! `--plan`: prints what finalization would do now, as text or as JSON. It changes nothing. Without root it prints what it can
 //! read.
 
 mod shown;
@@ -24,11 +24,11 @@ use crate::read::run_directory::{RunDirectory, StagedNow};
 use shown::Shown;
 use text::text;
 
-/// Prints it.
+/// Prints the plan.
 pub(crate) fn show(json: bool) -> Status {
     match look() {
         Ok(shown) => {
-            // A reader that went away has read what it wanted.
+            // A closed pipe is not an error.
             let _ = match json {
                 true => output::print_json(&(serde_json::to_string_pretty(&shown).unwrap_or_default() + "\n")),
                 false => output::print(&text(&shown)),
@@ -59,7 +59,7 @@ fn look() -> Result<Shown, Error> {
     look_at(&Roots::at(root)?, &Staging { staged: &staged, used, options, beside: &beside, lenient })
 }
 
-/// What would be done with what is staged.
+/// The plan for the staged deployment.
 fn look_at(roots: &Roots, staging: &Staging<'_>) -> Result<Shown, Error> {
     let StagedState { target, .. } = staging.staged;
     let mut shown = Shown { staged: Some(format!("/{}", target.deployment)), ..Shown::default() };
@@ -73,7 +73,7 @@ fn look_at(roots: &Roots, staging: &Staging<'_>) -> Result<Shown, Error> {
             return Ok(shown);
         }
         Err(Error::System(error)) if staging.lenient && error.reason == Errno::ACCESS => {
-            shown.warnings.push(format!("{error}: only root sees whether this is left to ostree"));
+            shown.warnings.push(format!("{error}: run as root to see whether ostree would finalize this"));
             Sysroot::load(roots)?
         }
         Err(error) => return Err(error),

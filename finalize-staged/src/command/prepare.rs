@@ -1,8 +1,8 @@
-//! `--prepare`: what can be done before shutdown, while somebody can still read the answer.
+//! `--prepare`: does what can be done before shutdown, while the administrator can still read the messages.
 //!
-//! Copies kernel and initramfs into a `/boot` of its own, under a name that nothing leads to, and checks what would stop
-//! finalization: conflicts in `/etc`, room, the boot loader, the kernel's checksum. Writes no entries and no links, removes
-//! nothing but what it made itself, and does not take the lock of the sysroot: finalization never waits for it.
+//! It copies kernel and initramfs to a `/boot` that is a filesystem of its own, under a name that nothing leads to. It checks for
+//! everything that would stop finalization: conflicts in `/etc`, room, the boot loader, the kernel's checksum. It writes no entries
+//! and no links, removes only its own files, and does not take the lock of the sysroot, so finalization never waits for it.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -30,10 +30,10 @@ use crate::read::options::SysrootOptions;
 use crate::read::run_directory::{RunDirectory, StagedNow};
 use crate::read::unit_drop_ins;
 
-/// What of `/boot` is left free while the system runs: for the stamp, and for other programs.
+/// Bytes of `/boot` that stay free while the system runs, for the stamp and for other programs.
 const LEFT_TO_OTHERS: u64 = 1 << 20;
 
-/// Prepares what is staged. An error is what finalization would fail with.
+/// Prepares the staged deployment. An error is one with which finalization would fail.
 pub(crate) fn prepare() -> Result<(), Error> {
     require_booted_and_root()?;
     let Some(run) = RunDirectory::open(Path::new("/"))? else {
@@ -41,9 +41,9 @@ pub(crate) fn prepare() -> Result<(), Error> {
         return Ok(());
     };
     match prepare_for(&run) {
-        // What is read while a finalization works may not fit together: nothing of it counts any more.
+        // While a finalization runs, the files that this command reads may contradict each other: the error does not matter.
         Err(error) if !run.is_announced()? => {
-            log::info!("the finalization of what was staged has begun, or it is staged no more: {error}");
+            log::info!("the staged deployment is being finalized or is no longer staged: {error}");
             Ok(())
         }
         other => other,
@@ -51,7 +51,7 @@ pub(crate) fn prepare() -> Result<(), Error> {
 }
 
 fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
-    // A second ago: the time of a change is that of the last tick of the clock.
+    // One second earlier, because the time of a change is that of the last clock tick.
     let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs().cast_signed() - 1);
     let (staged, used) = match run.find()? {
         StagedNow::Staged { state, used } => (state, used),
@@ -68,7 +68,7 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     let sysroot = match handover::sysroot_or_reason(&roots, &staged.target.deployment)? {
         Ok(sysroot) => sysroot,
         Err(reason) if handover::is_possible() => {
-            log::info!("{reason}: finalization will be left to ostree");
+            log::info!("{reason}: ostree will finalize this update at shutdown");
             return Ok(());
         }
         Err(reason) => return Err(handover::nobody(reason)),
@@ -92,7 +92,7 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     if roots.boot_is_separate && !put_all_beside(&roots, run, &plan)? {
         check_room_after_removing(&roots, &sysroot, &plan, options)?;
     }
-    // What the staged deployment consists of: the less of it there is to be written out at shutdown, the better.
+    // Writes the staged deployment to the disk now, so that the sync at shutdown is shorter.
     rustix::fs::syncfs(&roots.sysroot).context("write out", "the physical root")?;
     warn_of_damage(&roots, run, &sysroot, &plan, (began, 0))?;
     warn_of_what_stays_behind(&sysroot, &staged);
@@ -101,14 +101,14 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     Ok(())
 }
 
-/// Only a `/boot` of its own is prepared: elsewhere installing is a hard link. Whether there is room.
+/// Copies the kernel to a separate `/boot`; on the physical root, installing is only a hard link. Returns whether there is room.
 fn put_all_beside(roots: &Roots, run: &RunDirectory, plan: &Finalization) -> Result<bool, Error> {
     let (needed, free) = (plan.files.bytes(), free_space::of_boot(roots)?);
     if needed > free {
         return Ok(false);
     }
     if needed > free.saturating_sub(LEFT_TO_OTHERS) {
-        log::info!("/boot would be full with the new kernel: it is installed at shutdown");
+        log::info!("/boot has too little room to copy the new kernel now: shutdown will install it");
         return Ok(true);
     }
     for install in plan.files.installs.iter().filter(|install| install.deployment == plan.target) {
@@ -120,7 +120,7 @@ fn put_all_beside(roots: &Roots, run: &RunDirectory, plan: &Finalization) -> Res
     Ok(true)
 }
 
-/// Shutdown removes what the update replaces first, if that is enough.
+/// Checks whether there is room after shutdown has removed the replaced deployments.
 fn check_room_after_removing(
     roots: &Roots,
     sysroot: &Sysroot,
@@ -132,7 +132,7 @@ fn check_room_after_removing(
     if !count.may_fit_after_removing() || options.no_early_prune {
         return Err(does_not_fit(count, plan));
     }
-    log::info!("/boot has room for the new kernel only when an old one is gone: it is installed at shutdown");
+    log::info!("/boot has room for the new kernel only after an old one is removed: shutdown will install it");
     Ok(())
 }
 
@@ -143,15 +143,17 @@ fn put_beside(roots: &Roots, run: &RunDirectory, wanted: &Install) -> Result<(),
     let name = prepared(&wanted.directory);
     let shown = format!("/boot/ostree/{name}");
     if !xfs_directory::is_out_of_its_inode(roots)? {
-        // Whoever moves it there needs the lock of the sysroot: that is finalization, once.
-        log::info!("/boot/ostree is still kept in its inode: the kernel is installed at shutdown, this time");
+        // That change needs the lock of the sysroot, so finalization makes it, once.
+        log::info!(
+            "/boot is XFS, and /boot/ostree needs a one-time change: shutdown will make it and install the kernel"
+        );
         return Ok(());
     }
     let parent = install::boot_ostree(roots)?;
     if wanted.method == InstallMethod::NewDirectory {
         tree::remove(&parent, name.as_bytes()).context("remove", &shown)?;
         match install::make_directory(roots, &parent, wanted, &name, &mut || {}) {
-            // Shutdown has begun, and finalization was faster.
+            // Finalization has begun and has removed the directory.
             Err(error) if error.reason == Errno::NOENT => return Ok(()),
             other => other?,
         }
@@ -164,7 +166,7 @@ fn put_beside(roots: &Roots, run: &RunDirectory, wanted: &Install) -> Result<(),
     Ok(run.keep_compared(&compared)?)
 }
 
-/// Of deployments that were staged before this one.
+/// Removes the prepared kernels of deployments that were staged earlier.
 fn remove_what_was_prepared_for_others(
     roots: &Roots,
     sysroot: &Sysroot,
@@ -183,10 +185,10 @@ fn remove_what_was_prepared_for_others(
     Ok(())
 }
 
-/// The files must be those that the name promises: it is by this name that a boot link is found again. libostree has read them to
-/// make the name, before it wrote what is staged: if none has changed since, there is nothing to find out.
+/// The files must match the bootcsum, which names the kernel's directory and the boot link. libostree has read them to compute it,
+/// before it wrote the announcement. So they are read again only if one of them has changed since.
 fn check_kernel(roots: &Roots, run: &RunDirectory, target: &Deployment) -> Result<(), Error> {
-    // It has been read: without a kernel there is no plan.
+    // The plan has read it: a deployment without a kernel is an error there.
     let Some(kernel) = target.kernel() else { return Ok(()) };
     let source = kernel_layout::open_directory(&roots.sysroot, &target.path, kernel)?;
     let staged = run.staged_at()?;
@@ -200,8 +202,8 @@ fn check_kernel(roots: &Roots, run: &RunDirectory, target: &Deployment) -> Resul
     Ok(())
 }
 
-/// A damaged kernel of a deployment that one would go back to is found before one wants to. Those that go are not looked at, and what
-/// was found to be good in this boot is not read again, not at shutdown either.
+/// Warns of damaged kernels of the other deployments, before they are needed. It skips deployments that are removed. Files that
+/// were good earlier in this boot are not read again, not at shutdown either.
 fn warn_of_damage(
     roots: &Roots,
     run: &RunDirectory,
@@ -218,7 +220,7 @@ fn warn_of_damage(
         if is_installed_anew || directories.contains(&directory) {
             continue;
         }
-        // What was planned for the one that is staged was planned after its files had been compared.
+        // The plan has just compared the files of the staged deployment.
         let good_since = match index {
             0 => Ok(began),
             _ if deployment.path == sysroot.booted => booted::booted_at(roots),
@@ -226,15 +228,15 @@ fn warn_of_damage(
         };
         let checked = good_since.and_then(|time| check(roots, run, &mut compared, deployment, &directory, time));
         if let Err(error) = checked {
-            log::warn!("{error}: whether /{} would boot is not known", deployment.path);
+            log::warn!("{error}: /{} could not be checked", deployment.path);
         }
         directories.push(directory);
     }
     Ok(())
 }
 
-/// What in `/boot` has not changed since `good_since` is known to be good: the boot loader has read it, and it did boot, or it has just
-/// been compared.
+/// Compares the files of one deployment in `/boot`. Files that have not changed since `good_since` are good: they have booted, or
+/// the plan has just compared them.
 fn check(
     roots: &Roots,
     run: &RunDirectory,
@@ -244,11 +246,11 @@ fn check(
     good_since: (i64, i64),
 ) -> Result<(), SystemError> {
     let there = match dir::open(&roots.boot, format!("ostree/{directory}"), OFlags::RDONLY | OFlags::DIRECTORY) {
-        // It is installed at shutdown.
+        // Shutdown installs it.
         Err(Errno::NOENT) => return Ok(()),
         other => other.context("open", format_args!("/boot/ostree/{directory}"))?,
     };
-    // Of a damaged deployment there is nothing to compare with.
+    // A damaged deployment has no files to compare with.
     let Some(kernel) = deployment.kernel() else { return Ok(()) };
     let source = kernel_layout::open_directory(&roots.sysroot, &deployment.path, kernel)?;
     let mut good = Vec::new();
@@ -262,7 +264,8 @@ fn check(
             good.push(file.clone());
         } else {
             log::warn!(
-                "/boot/ostree/{directory}/{} is not what /{} has: that deployment may not boot",
+                "/boot/ostree/{directory}/{} differs from the file in /{}: that deployment may not boot; to repair it, stage \
+                 its commit again",
                 file.target,
                 deployment.path
             );
@@ -272,14 +275,14 @@ fn check(
     run.keep_compared(compared)
 }
 
-/// What the administrator added to the entry of the deployment whose `/etc` is carried over: a new entry does not get it.
+/// Warns of the `initrd` lines that the administrator added to the merge deployment's entry: a new entry does not have them.
 fn warn_of_what_stays_behind(sysroot: &Sysroot, staged: &StagedState) {
     let merge = staged.merge_deployment.as_ref().and_then(|path| sysroot.find(path));
     let initrds = merge.map(Deployment::initrds_of_the_administrator).unwrap_or_default();
     for path in initrds.0.iter().chain(&initrds.1) {
         log::warn!(
-            "the entry of /{} has the line \"initrd {path}\", which libostree did not write: the new entry will not have it. \
-             Stage the update with --overlay-initrd to load a file with every new kernel",
+            "the entry of /{} has the line \"initrd {path}\", which libostree did not write; the new entry will not have it. \
+             To load a file with every new kernel: `ostree admin deploy --stage --overlay-initrd=FILE`",
             staged.target.deployment
         );
     }

@@ -1,20 +1,20 @@
-//! The list of what the new `etc` had before the merge, in all the places that the merge changes: values.
+//! The state of the new `etc` before the merge, at all paths that the merge changes: values.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::path::EtcPath;
 
-/// What was at one path. What was saved has the number of its place in the list for a name.
+/// The earlier state of one path. The name of a saved copy is its index in the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Was {
-    /// Nothing.
+    /// It did not exist.
     Absent,
-    /// All of it is saved.
+    /// It is saved, with everything in it.
     Saved,
-    /// A directory, of which only the attributes change: those are saved, if there was room.
+    /// A directory of which only the attributes change: they are saved, if there was room.
     Directory,
-    /// There was no room to save it: what is shipped takes its place.
+    /// There was no room to save it: the shipped file replaces it.
     NotSaved,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Before {
     pub(super) path: EtcPath,
 }
 
-/// How many could not be saved.
+/// The number of paths that could not be saved.
 pub(crate) fn not_saved(list: &[Before]) -> usize {
     list.iter().filter(|before| before.was == Was::NotSaved).count()
 }
@@ -36,7 +36,7 @@ pub(crate) fn paths(list: &[Before]) -> impl Iterator<Item = &EtcPath> {
     list.iter().map(|before| &before.path)
 }
 
-/// The list as bytes: of each path a letter, and a zero at its end.
+/// The list as bytes: for each path a letter, the path, and a zero.
 pub(crate) fn to_bytes(list: &[Before]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for Before { was, path } in list {
@@ -52,7 +52,7 @@ pub(crate) fn to_bytes(list: &[Before]) -> Vec<u8> {
     bytes
 }
 
-/// The list again; `None`: it is none, or not all of one.
+/// Reads the bytes of a list; `None` if they are damaged or incomplete.
 pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Vec<Before>> {
     if bytes.is_empty() {
         return Some(Vec::new());

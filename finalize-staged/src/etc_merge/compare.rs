@@ -1,4 +1,4 @@
-//! Whether what has one name in two directories is the same. Reads.
+//! Compares files of the same name in two directories. Reads.
 
 use std::cmp::Ordering;
 use std::num::NonZeroU64;
@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use system::dir::Kind;
 use system::{tree, xattr};
 
-/// A directory of each tree, where it is there.
+/// A directory of each tree, if it exists there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub(crate) shipped: Option<BorrowedFd<'a>>,
@@ -17,7 +17,7 @@ pub(crate) struct Place<'a> {
     pub(crate) new: Option<BorrowedFd<'a>>,
 }
 
-/// One name in a directory of both trees.
+/// One name in a directory of the two trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Name {
     pub(crate) name: Vec<u8>,
@@ -43,18 +43,18 @@ pub(crate) fn side_by_side(shipped: Vec<(Vec<u8>, Kind)>, machine: Vec<(Vec<u8>,
     }
 }
 
-/// Compares what has one name in two directories.
+/// Compares files of the same name in two directories.
 #[derive(Debug, Default)]
 pub(crate) struct Comparer {
-    /// Of the two files that are being compared.
+    /// Buffers for the two files that are being compared.
     one: Vec<u8>,
     other: Vec<u8>,
 }
 
-/// What is known of a name before anything of its content is read.
+/// The result for a name before the content of files is read.
 enum Look {
     Same(bool),
-    /// Two files that differ in their content, if in anything.
+    /// Two files that are the same except possibly for content and extended attributes.
     Files {
         shipped: OwnedFd,
         machine: OwnedFd,
@@ -66,12 +66,12 @@ enum Look {
 const PIECE: usize = 64 << 10;
 
 impl Comparer {
-    /// Whether each name is the same in both. Most of the time goes into waiting, for the kernel or the disk: parts of a large
-    /// directory are compared side by side.
+    /// Whether each name is the same in both. Most of the time is waiting for the kernel or the disk, so parts of a large directory
+    /// are compared in parallel.
     pub(crate) fn all(&mut self, place: Place<'_>, names: &[Name]) -> Vec<Result<bool, Errno>> {
-        /// With fewer a thread costs more than it saves.
+        /// For fewer names a thread costs more than it saves.
         const WORTH_A_THREAD: usize = 64;
-        /// More than there are processors in small machines: with a cold cache it is the disk that is waited for.
+        /// More than the processors of small machines, because with a cold cache the threads wait for the disk.
         const MOST: usize = 4;
         let parts = (names.len() / WORTH_A_THREAD).clamp(1, MOST);
         let (mine, others) = names.split_at(names.len().div_ceil(parts));
@@ -86,7 +86,7 @@ impl Comparer {
             let others: Vec<_> = others.collect();
             let mut all = self.in_turn(place, mine);
             for (part, thread) in others {
-                // One that could not be started, or did not come to an end, leaves its part to this one.
+                // If a thread could not be started, or has panicked, this one does its part.
                 match thread.and_then(|thread| thread.join().ok()) {
                     Some(rest) => all.extend(rest),
                     None => all.extend(self.in_turn(place, part)),
@@ -96,10 +96,10 @@ impl Comparer {
         })
     }
 
-    /// Some at a time: the disk is asked for what is in all of them before the first is waited for. It then has many requests to
-    /// choose from; with one after the other it would be idle while each answer travels.
+    /// Compares some at a time: it requests the content of all of them from the disk before it waits for the first. So the disk has
+    /// many requests at once, and is not idle between two of them.
     fn in_turn(&mut self, place: Place<'_>, names: &[Name]) -> Vec<Result<bool, Errno>> {
-        /// Each is two open files: with all threads half of what a process may have open where nobody raised that (1,024).
+        /// Each has two open files: with all threads half of the default limit of open files (1,024).
         const AT_A_TIME: usize = 64;
         let mut all = Vec::with_capacity(names.len());
         for some in names.chunks(AT_A_TIME) {
@@ -124,7 +124,7 @@ impl Comparer {
                 return Ok(false);
             }
             if count == 0 {
-                // Both shorter than they were a moment ago.
+                // Both files have been truncated meanwhile.
                 return Ok(true);
             }
             left = left.saturating_sub(count as u64);
@@ -133,7 +133,7 @@ impl Comparer {
     }
 }
 
-/// Compares all but the content of files, for which the disk is asked without waiting.
+/// Compares everything but the content of files, which it requests from the disk without waiting.
 fn look_at(place: Place<'_>, name: &Name) -> Result<Look, Errno> {
     let (Some(kind), Some(shipped)) = (name.machine.filter(|_| name.shipped == name.machine), place.shipped) else {
         return Ok(Look::Same(false));
@@ -155,7 +155,7 @@ fn look_at(place: Place<'_>, name: &Name) -> Result<Look, Errno> {
         Kind::File => {
             let (shipped, machine) = (tree::open_file(shipped, name)?, tree::open_file(machine, name)?);
             for file in [&shipped, &machine] {
-                // Advice: where it is not taken, reading waits a little longer.
+                // Only advice: if the kernel ignores it, reading waits longer.
                 let _ = rustix::fs::fadvise(file, 0, NonZeroU64::new(PIECE as u64), Advice::WillNeed);
             }
             return Ok(Look::Files { shipped, machine, size: one.st_size.unsigned_abs() });
@@ -170,13 +170,13 @@ pub(crate) fn same_attributes(one: impl AsFd, other: impl AsFd) -> Result<bool, 
     Ok(same && same_extended_attributes(one, other)?)
 }
 
-/// What counts of a file besides its content: times do not.
+/// The attributes that are compared; times are not.
 fn attributes(stat: &Stat) -> (FileType, u32, u32, u32) {
     (FileType::from_raw_mode(stat.st_mode), stat.st_mode & 0o7777, stat.st_uid, stat.st_gid)
 }
 
-/// Whether the extended attributes that an administrator sets are the same. Labels of security modules are not among them: they
-/// differ between `usr/etc` and `etc` everywhere, and comparing them would keep every shipped file for ever.
+/// Whether the extended attributes that an administrator sets are the same. Labels of security modules are not compared: they
+/// differ between `usr/etc` and `etc` for every file, so every shipped file would count as changed.
 fn same_extended_attributes(one: impl AsFd, other: impl AsFd) -> Result<bool, Errno> {
     let (names, other_names) = (counting_names(&one)?, counting_names(&other)?);
     if names != other_names {

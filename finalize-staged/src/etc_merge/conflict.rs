@@ -1,4 +1,4 @@
-//! What no rule decides for a machine: values.
+//! Conflicts, which no rule decides: values.
 
 use std::fmt;
 
@@ -7,22 +7,22 @@ use system::dir::Kind;
 
 use super::path::EtcPath;
 
-/// Two things that cannot both be there, and no rule says which the machine needs.
+/// The machine and the new tree have different kinds of files at one path, and no rule says which one the machine needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Conflict {
     /// Where.
     pub(crate) path: EtcPath,
-    /// What the machine has there.
+    /// The kind of file on the machine.
     pub(crate) machine: &'static str,
-    /// What the new tree has there.
+    /// The kind of file in the new tree.
     pub(crate) new: &'static str,
-    /// What the machine has in a directory that would have to give way.
+    /// The machine's files in a directory that would be replaced.
     pub(crate) in_the_way: Vec<EtcPath>,
 }
 
 impl Conflict {
-    /// Whether libostree stops for it as well: a file or link of the machine's where the new tree has a directory.
+    /// Whether libostree stops, too: the machine has a file or link where the new tree has a directory.
     pub(crate) fn is_known_to_libostree(&self) -> bool {
         self.new == word(Kind::Directory)
     }
@@ -32,7 +32,7 @@ impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 10;
         let Self { path, machine, new, in_the_way } = self;
-        write!(f, "{path} is {machine} that was changed on this machine, and {new} in the new tree")?;
+        write!(f, "{path} is {machine} on this machine (changed) but {new} in the new tree")?;
         let Some((first, others)) = in_the_way.split_first() else { return Ok(()) };
         write!(f, "; this machine's files in it: {first}")?;
         others.iter().take(SHOWN - 1).try_for_each(|path| write!(f, ", {path}"))?;

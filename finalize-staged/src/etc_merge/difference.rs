@@ -4,25 +4,25 @@ use system::dir::Kind;
 
 use super::path::EtcPath;
 
-/// A name in `/etc` that is not as shipped, or a directory in which there is one. In a list of them a directory stands before what is in
-/// it, and nothing else stands in between; the first is `/etc` itself. A list and no tree: `/etc` can be deeper than a stack.
+/// A name in `/etc` that differs from the shipped tree, or a directory with such a name. A list of them begins with `/etc` itself.
+/// The content of a directory follows directly after it. It is a list and not a tree, because `/etc` can be too deep for recursion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
     /// Where.
     pub(crate) path: EtcPath,
-    /// The index of the directory that it is in; `None`: it is `/etc` itself.
+    /// The index of its directory; `None` for `/etc` itself.
     pub(crate) parent: Option<usize>,
-    /// What the merge deployment's tree has there.
+    /// Its kind in the merge deployment's tree.
     pub(crate) shipped: Option<Kind>,
-    /// What the machine has there now; `None`: it was removed. Never [`Kind::Other`].
+    /// Its kind on the machine now; `None`: it was removed. Never [`Kind::Other`].
     pub(crate) machine: Option<Kind>,
-    /// Whether it differs itself, and not only something in it.
+    /// Whether it differs itself, and not only its content.
     pub(crate) changed: bool,
-    /// What the new tree has there.
+    /// Its kind in the new tree.
     pub(crate) new: Option<Kind>,
 }
 
-/// Of each difference, whether something of the machine's is to be there in the end, and not only something to be absent.
+/// For each difference, whether the merge keeps a file of the machine there, and does not only remove files.
 pub(crate) fn kept(differences: &[Difference]) -> Vec<bool> {
     let itself = |difference: &Difference| match difference.machine {
         None => false,

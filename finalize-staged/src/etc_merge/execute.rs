@@ -1,7 +1,7 @@
-//! Does what the plan says, in the new deployment's `etc`.
+//! Executes the plan in the new deployment's `etc`.
 //!
-//! Services are still stopping while this runs: what has vanished since it was planned counts as removed, what is there again is
-//! carried over, what has changed is read again. Nothing is looked up through a link.
+//! Services are still stopping while this runs. A file that has vanished since the plan counts as removed, a file that exists again
+//! is copied, a file that changes is read again. No link is followed.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -14,9 +14,9 @@ use system::{Context, SystemError, tree};
 use super::path::EtcPath;
 use super::plan::{EtcMergePlan, Step};
 
-/// How often a file that changes while it is copied is begun anew; then what was read last is taken, as after a crash.
+/// How often a file that changes during the copy is copied again. Then the last copy is used, as after a crash.
 const ATTEMPTS: usize = 16;
-/// What an error says was being done; it names the file itself, however deep in a directory that is copied.
+/// The operation in an error. Its object is the file itself, also within a copied directory.
 const MERGE: &str = "merge";
 
 /// Applies `plan`: `machine` is the merge deployment's `etc`, `new` the new one's; `progress` is called after each step.
@@ -33,7 +33,7 @@ pub(crate) fn execute(
             Step::Remove(path) => merge.remove(path),
             Step::MakeWay(path) => merge.make_way(path).context(MERGE, path),
             Step::Directory(path) => match merge.directory(path) {
-                // The directory that it is in vanished before it could be made.
+                // Its parent vanished before it could be made.
                 Err(Errno::NOENT) => merge.replace(path),
                 other => other.context(MERGE, path),
             },
@@ -44,8 +44,8 @@ pub(crate) fn execute(
     Ok(())
 }
 
-/// Makes `etc` in `deployment`, which is `shown`, anew from what its tree ships, keeping the directory itself, which may be
-/// mounted somewhere.
+/// Makes `etc` in `deployment` again from the tree's `usr/etc`. Messages name the deployment `shown`. The directory itself stays,
+/// because it may be mounted somewhere.
 pub(crate) fn reset(deployment: impl AsFd, shown: &str) -> Result<(), SystemError> {
     let deployment = deployment.as_fd();
     let (shown_etc, shown_shipped) = (format!("{shown}/etc"), format!("{shown}/usr/etc"));
@@ -74,7 +74,7 @@ struct Merge<'a> {
 struct Places<'a> {
     machine: BorrowedFd<'a>,
     new: BorrowedFd<'a>,
-    /// The directories of the last step: the next one is often in the same.
+    /// The directories of the last step: the next step often uses the same.
     last: Option<(EtcPath, Directories)>,
 }
 
@@ -98,8 +98,8 @@ impl Places<'_> {
         self.last.as_ref().map(|(_, directories)| directories).ok_or(Errno::NOENT)
     }
 
-    /// Both directories, and what the machine has under a name in its one. What is not found is looked for again in the directory that
-    /// has that path now: it can be another one than a moment ago.
+    /// Both directories, and the kind of a name in the machine's one. If the name is not found, the directories are opened again,
+    /// because another program may have replaced the machine's directory.
     fn look(&mut self, path: &EtcPath, name: &[u8]) -> Result<(&Directories, Option<Kind>), Errno> {
         let look = |directories: &Directories| match &directories.machine {
             Some(machine) => tree::look_up(machine, name),
@@ -121,7 +121,7 @@ impl Merge<'_> {
         match self.places.look(&parent, name) {
             Ok((directories, None)) => tree::remove(&directories.new, name).context(MERGE, path),
             Ok((_, Some(_))) => self.replace(path),
-            // What it was in is gone already.
+            // Its directory is already gone.
             Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error).context(MERGE, path),
         }
@@ -146,7 +146,7 @@ impl Merge<'_> {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error),
         }
-        // One that has vanished stays empty, and goes below.
+        // The machine's directory has vanished: remove the empty new one.
         let Some(machine) = machine else {
             return match rustix::fs::unlinkat(&directories.new, name, AtFlags::REMOVEDIR) {
                 Err(Errno::NOTEMPTY) => Ok(()),
@@ -156,8 +156,8 @@ impl Merge<'_> {
         copy::directory_attributes(machine, tree::open(&directories.new, name)?)
     }
 
-    /// Copies what the machine has at `path` now. Where the new tree lacks the directory for it, which had vanished when it was to
-    /// be made, that directory is copied, if it is there again.
+    /// Copies the machine's current file at `path`. If the new tree lacks its directory, because that had vanished when it should
+    /// be made, the whole directory is copied if it exists again.
     fn replace(&mut self, path: &EtcPath) -> Result<(), SystemError> {
         let mut path = path.clone();
         while let Some((parent, name)) = path.split() {
@@ -183,16 +183,16 @@ impl Merge<'_> {
     }
 }
 
-/// What a copy has.
+/// How much was copied.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Copied {
-    /// All of it.
+    /// Everything.
     Whole,
-    /// It is an empty directory, and what belongs into it is yet to be copied.
+    /// An empty directory; its content must be copied next.
     DirectoryOnly,
 }
 
-/// Puts a copy of whatever `name`, which is `path`, is in `from` now into `to`.
+/// Copies the current file `name` from `from` to `to`; `path` is its path for messages.
 pub(super) fn copy_as_it_is_now(
     copier: &mut Copier,
     from: BorrowedFd<'_>,
@@ -202,7 +202,7 @@ pub(super) fn copy_as_it_is_now(
 ) -> Result<Copied, SystemError> {
     for attempt in 1.. {
         let kind = tree::look_up(from, name).context(MERGE, path)?;
-        // A socket by now: it is not carried over, as if it had never been there.
+        // It has become a special file: it is left out.
         if kind == Some(Kind::Other) && attempt == 1 {
             break;
         }
@@ -211,7 +211,7 @@ pub(super) fn copy_as_it_is_now(
             Some(Kind::File) => tree::open_file(from, name).and_then(|source| copier.file(source, to, name)),
             Some(Kind::Link) => copy::link(from, name, to, name).map(|with_attributes| {
                 if !with_attributes {
-                    log::warn!("{path} is without its extended attributes: /proc is not there");
+                    log::warn!("the extended attributes of {path} are not copied: /proc is not mounted");
                 }
                 true
             }),
@@ -223,7 +223,7 @@ pub(super) fn copy_as_it_is_now(
         };
         match result {
             Ok(true) => break,
-            // It changed while it was read, or between being looked at and being read.
+            // It has changed during the copy.
             Ok(false) if attempt < ATTEMPTS => {}
             Err(error) if attempt < ATTEMPTS && is_of_a_change(error) => {}
             Ok(false) => break,
@@ -233,12 +233,12 @@ pub(super) fn copy_as_it_is_now(
     Ok(Copied::Whole)
 }
 
-/// What is said of a file that is another one than a moment ago.
+/// Whether the error shows that another program has removed or replaced the file.
 fn is_of_a_change(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::LOOP | Errno::INVAL | Errno::NOTDIR | Errno::ISDIR)
 }
 
-/// Copies the attributes of the directories `left`, which are in both trees, and all that is in them.
+/// Copies the attributes and the content of the directories `left`, which exist in both trees.
 pub(super) fn copy_directories(
     copier: &mut Copier,
     from: BorrowedFd<'_>,
@@ -253,7 +253,7 @@ pub(super) fn copy_directories(
         let target = inside(to, &path).context(MERGE, &path)?;
         let source = inside(from, &path).and_then(|source| Ok((tree::entries(&source)?, source)));
         let (entries, source) = match source {
-            // It has vanished, or is another file by now.
+            // It has vanished, or has been replaced.
             Err(error) if is_of_a_change(error) && again < ATTEMPTS => {
                 again += 1;
                 if copied_again(copier, from, to, &path)? == Copied::DirectoryOnly {
@@ -277,7 +277,7 @@ pub(super) fn copy_directories(
     Ok(())
 }
 
-/// Copies what has the name of a directory that could not be read.
+/// Copies the current file at the path of a directory that could not be read.
 fn copied_again(
     copier: &mut Copier,
     from: BorrowedFd<'_>,

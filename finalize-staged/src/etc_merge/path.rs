@@ -1,4 +1,4 @@
-//! Paths below `/etc`: bytes, since names there need not be UTF-8.
+//! Paths below `/etc`: bytes, because names there need not be UTF-8.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -6,21 +6,20 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde::Serialize;
 
-/// A path relative to `/etc`, without a leading slash; empty is `/etc` itself. Prints as the absolute path, in a form that one
-/// line of a log can hold.
+/// A path relative to `/etc`, without a leading slash; empty is `/etc` itself. It prints as the absolute path, in one line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct EtcPath(Vec<u8>);
 
-/// What the kernel takes for a path in one call, without the zero at its end.
+/// The longest path of a system call, without the zero at its end.
 const LONGEST: usize = 4095;
 
 impl EtcPath {
-    /// Whether the kernel takes it in one call. What is deeper cannot be opened by its name, by any program.
+    /// Whether it is short enough for a system call. No program can open a longer path by its name.
     pub(crate) fn fits(&self) -> bool {
         self.0.len() <= LONGEST
     }
 
-    /// Its first and last bytes, and how many there are: for messages about a path that does not fit.
+    /// Its first and last bytes and its length, for messages about a path that is too long.
     pub(crate) fn shortened(&self) -> String {
         const SHOWN: usize = 60;
         let part = |bytes: Option<&[u8]>| Self(bytes.unwrap_or_default().to_vec()).to_string();
@@ -30,17 +29,17 @@ impl EtcPath {
         format!("{}...{end} ({levels} levels, {} bytes)", part(self.0.get(..SHOWN)), self.0.len())
     }
 
-    /// As libostree's messages name it: relative to `/etc`.
+    /// The path in libostree's messages: relative to `/etc`.
     pub(crate) fn below_etc(&self) -> String {
         self.to_string().trim_start_matches("/etc").trim_start_matches('/').to_owned()
     }
 
-    /// The path that this is to the kernel, from the directory `/etc`.
+    /// The path for system calls, relative to the directory `/etc`.
     pub(crate) fn relative(&self) -> &OsStr {
         OsStr::from_bytes(if self.0.is_empty() { b"." } else { &self.0 })
     }
 
-    /// The path that [`EtcPath::relative`] has returned; `None`: that it cannot have been.
+    /// The inverse of [`EtcPath::relative`]; `None` if the path is invalid.
     pub(crate) fn from_relative(path: &OsStr) -> Option<Self> {
         let bytes = path.as_bytes();
         if bytes == b"." {

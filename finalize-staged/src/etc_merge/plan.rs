@@ -1,4 +1,4 @@
-//! What the merge will do: pure.
+//! The plan of the merge: pure.
 
 use serde::Serialize;
 use system::dir::Kind;
@@ -7,32 +7,32 @@ use super::conflict::{Conflict, word};
 use super::difference::{Difference, kept};
 use super::path::EtcPath;
 
-/// One thing to be done in the new tree's `etc`.
+/// One step in the new tree's `etc`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Step {
-    /// The machine has removed it: what the new tree has there goes, with all that is in it.
+    /// The machine has removed it: remove the new tree's file, or directory with its content.
     Remove(EtcPath),
-    /// What the new tree has there goes, because a directory comes in its place.
+    /// Remove the new tree's file, because a directory replaces it.
     MakeWay(EtcPath),
-    /// A directory is there, with the owner, mode and attributes of the machine's.
+    /// Make the directory, with the owner, mode and attributes of the machine's directory.
     Directory(EtcPath),
-    /// The machine's file or link is there, in place of what was.
+    /// Replace the new tree's file by the machine's file or link.
     Replace(EtcPath),
 }
 
 /// The merge of `/etc`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub(crate) struct EtcMergePlan {
-    /// In the order in which they are done: a directory before what is in it.
+    /// In order of execution: a directory comes before its content.
     pub(crate) steps: Vec<Step>,
-    /// Not shipped, and there.
+    /// Not shipped, but on the machine.
     pub(crate) added: Vec<EtcPath>,
-    /// Shipped, and there in another form.
+    /// Shipped, but different on the machine.
     pub(crate) modified: Vec<EtcPath>,
-    /// Shipped, and not there.
+    /// Shipped, but not on the machine.
     pub(crate) removed: Vec<EtcPath>,
-    /// With any of these nothing is done.
+    /// If there is a conflict, no step is executed.
     pub(crate) conflicts: Vec<Conflict>,
 }
 
@@ -51,19 +51,19 @@ pub(crate) fn plan(differences: &[Difference]) -> EtcMergePlan {
     plan
 }
 
-/// What becomes of what differs in a directory.
+/// How the differences in a directory are treated.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Inside {
-    /// Each is a change that is counted.
+    /// Each one is counted as a change.
     Counted,
-    /// It was shipped as something else: what is in it is part of that one change, to libostree as well.
+    /// The directory was shipped as another kind of file: its content is part of that one change, as with libostree.
     Uncounted,
-    /// Nothing of it is carried over.
+    /// They are not merged.
     LeftOut,
 }
 
 impl EtcMergePlan {
-    /// `rest` follows in the list, beginning with what is in it.
+    /// `rest` is the rest of the list, which begins with the content of this directory.
     fn visit(&mut self, difference: &Difference, is_kept: bool, outer: Inside, rest: &[Difference]) -> Inside {
         if outer == Inside::Counted {
             self.count(difference);
@@ -92,11 +92,11 @@ impl EtcMergePlan {
         match difference.new {
             Some(Kind::Directory) if difference.changed => self.steps.push(Step::Directory(path.clone())),
             Some(Kind::Directory) => {}
-            // The new tree has dropped it: it comes back for what is the machine's own, and not with what was shipped in it.
+            // The new tree no longer has it: it is made for the machine's own files, without the files that were shipped in it.
             None if is_kept => self.steps.push(Step::Directory(path.clone())),
             None => {}
-            // Shipped as a directory once, and as something else now: the machine's changes have no place any more, and
-            // writing them through a link would put them into a place that the machine did not choose.
+            // The old tree had a directory here, the new one has another kind of file. So there is no place for the machine's
+            // changes, and writing them through a link would put them into a place that the administrator did not choose.
             Some(new) if difference.shipped == Some(Kind::Directory) => {
                 if is_kept {
                     let below = rest.iter().take_while(|inner| inner.path.is_below(path));
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_file_where_the_new_tree_has_a_directory_is_a_conflict() {
-        let text = "/etc/a is a file that was changed on this machine, and a directory in the new tree";
+        let text = "/etc/a is a file on this machine (changed) but a directory in the new tree";
         assert_eq!(conflict(vec![difference("a", FILE, FILE, DIRECTORY)]), text);
         assert_eq!(conflict(vec![difference("a", None, FILE, DIRECTORY)]), text);
     }
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn nothing_is_written_through_a_link_of_the_new_tree() {
         let inside = || vec![difference("x", FILE, FILE, None)];
-        let text = "/etc/d is a directory that was changed on this machine, and a link in the new tree; \
+        let text = "/etc/d is a directory on this machine (changed) but a link in the new tree; \
             this machine's files in it: /etc/d/x";
         assert_eq!(conflict(vec![unchanged_directory("d", LINK, inside())]), text);
         // Only removals in it: the link is what the machine gets.

@@ -1,4 +1,4 @@
-//! What was saved is put back before a merge is begun again.
+//! Restores the saved files before a merge starts again.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -12,7 +12,7 @@ use super::execute::{Copied, copy_as_it_is_now, copy_directories, inside};
 use super::path::EtcPath;
 use super::second_name::second_name;
 
-/// Makes `etc` what it was. Can be interrupted, and done again.
+/// Restores `etc` to its state before the merge. It can be interrupted and repeated.
 pub(crate) fn restore(
     list: &[Before],
     saved: Option<BorrowedFd<'_>>,
@@ -24,8 +24,8 @@ pub(crate) fn restore(
         let is_lost = before.was == Was::Saved && !is_saved(saved, number)?;
         if is_lost {
             log::warn!(
-                "what {} of the new deployment was before the earlier run is lost: ostree/repo/tmp was emptied. It gets what \
-                 the new tree ships",
+                "the saved copy of {} in the new deployment is lost (ostree/repo/tmp was emptied); \
+                 the new tree's file is used",
                 before.path
             );
         }
@@ -39,11 +39,11 @@ pub(crate) fn restore(
     Ok(())
 }
 
-/// Whether a copy is there still.
+/// Whether the saved copy still exists.
 fn is_saved(saved: Option<BorrowedFd<'_>>, number: usize) -> Result<bool, SystemError> {
     let Some(saved) = saved else { return Ok(false) };
     let kind = tree::look_up(saved, number.to_string().as_bytes());
-    Ok(kind.context("look at", "what was saved of the new deployment's etc")?.is_some())
+    Ok(kind.context("look at", "the saved copies of the new deployment's etc")?.is_some())
 }
 
 fn restore_one(
@@ -60,14 +60,14 @@ fn restore_one(
             other => other,
         };
         match source {
-            // No room for them, and none were shipped.
+            // They were not saved, and the directory was not shipped.
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
             other => copy::directory_attributes(other?, directory),
         }
     };
     let Some((parent, name)) = before.path.split() else { return attributes(etc) };
     let parent = match inside(etc, &parent) {
-        // What it was in is not there yet, as it was.
+        // Its directory did not exist before, and does not exist now.
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
         other => other?,
     };

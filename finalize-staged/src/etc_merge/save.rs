@@ -1,7 +1,7 @@
-//! What the new `etc` had before the merge, in all the places that the merge changes, is saved before it begins.
+//! Before the merge, saves the files of the new `etc` that the merge changes.
 //!
-//! Other programs write to a staged deployment's `etc` (OpenShift's machine-config-operator does). What they wrote is part of the
-//! update, and `usr/etc` does not have it.
+//! Other programs write to a staged deployment's `etc`, for example OpenShift's machine-config-operator. Their files are part of
+//! the update, and are not in `usr/etc`.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -15,17 +15,17 @@ use super::path::EtcPath;
 use super::plan::Step;
 use super::second_name::{make, second_name};
 
-/// Saves what `steps` will change in `etc` into the empty directory `saved`; without one there is no room for anything.
+/// Saves the files of `etc` that `steps` will change into the empty directory `saved`. `None` means that there is no room.
 pub(crate) fn save(steps: &[Step], etc: impl AsFd, saved: Option<BorrowedFd<'_>>) -> Result<Vec<Before>, SystemError> {
     let mut list: Vec<Before> = Vec::new();
-    // systemd's mark goes after the merge.
+    // systemd's mark is removed after the merge.
     let mark = EtcPath::default().join(b".updated");
     let all = steps.iter().map(|step| match step {
         Step::Remove(path) | Step::MakeWay(path) | Step::Replace(path) => (path, true),
         Step::Directory(path) => (path, false),
     });
     for (path, whole) in all.chain([(&mark, true)]) {
-        // A directory stands before what is in it.
+        // A directory comes before its content.
         let is_covered =
             |last: &Before| last.was != Was::Directory && (path == &last.path || path.is_below(&last.path));
         if list.last().is_some_and(is_covered) {

@@ -1,7 +1,6 @@
-//! Finds what the machine changed: reads three trees, side by side.
-
+//! Finds the machine's changes: reads three trees side by side.
 //!
-//! Other programs write to `/etc` meanwhile. That something is not there is never concluded from a listing, but asked for by its name.
+//! Other programs write to `/etc` meanwhile. A name counts as missing only if a lookup of it fails, not if a listing lacks it.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -15,25 +14,25 @@ use super::difference::Difference;
 use super::path::EtcPath;
 use crate::error::Error;
 
-/// The three directories that a merge begins with.
+/// The three directories of a merge.
 #[derive(Debug)]
 pub(crate) struct Trees {
-    /// `usr/etc` of the merge deployment; `None`: it has none, and all that the machine has is its own.
+    /// `usr/etc` of the merge deployment; `None`: it has none, and all files are the machine's own.
     pub(crate) shipped: Option<OwnedFd>,
     /// `etc` of the merge deployment.
     pub(crate) machine: OwnedFd,
-    /// What the new deployment's `etc` is before the merge.
+    /// The new deployment's `etc` before the merge, or its `usr/etc`.
     pub(crate) new: OwnedFd,
 }
 
-/// What was found.
+/// The result of a scan.
 #[derive(Debug)]
 pub(crate) struct Scanned {
-    /// `/etc` itself, and all that differs in it.
+    /// `/etc` itself, and all differences in it.
     pub(crate) differences: Vec<Difference>,
-    /// Devices, fifos and sockets: they are not carried over.
+    /// Devices, fifos and sockets: they are not copied.
     pub(crate) skipped: Vec<Skipped>,
-    /// What whoever only looks may not read; it counts as unchanged.
+    /// Files that `--plan` without root may not read; they count as unchanged.
     pub(crate) unreadable: Vec<EtcPath>,
 }
 
@@ -46,7 +45,7 @@ pub(crate) struct Skipped {
     pub(crate) shipped: bool,
 }
 
-/// Compares. With `lenient`, what cannot be read for want of permission is noted, and no error.
+/// Compares the trees. With `lenient`, a file without read permission is noted, and is not an error.
 pub(crate) fn scan(trees: &Trees, lenient: bool) -> Result<Scanned, Error> {
     let mut scanner =
         Scanner { trees, lenient, skipped: Vec::new(), unreadable: Vec::new(), comparer: Comparer::default() };
@@ -70,16 +69,16 @@ struct Scanner<'a> {
     comparer: Comparer,
 }
 
-/// How often a directory that comes and goes is looked at anew.
+/// How often a directory that appears and vanishes is read again.
 const ATTEMPTS: usize = 16;
 
-/// A directory that is in the list of differences, and what of it is not there yet.
+/// A directory in the list of differences, and its differences that are not in the list yet.
 struct Level {
     index: usize,
     left: std::vec::IntoIter<Difference>,
 }
 
-/// A directory of each tree, where it is there.
+/// A directory of each tree, if it exists there.
 struct Opened {
     shipped: Option<OwnedFd>,
     machine: OwnedFd,
@@ -87,8 +86,8 @@ struct Opened {
 }
 
 impl Scanner<'_> {
-    /// The list of differences that begins with the directory `root`. No directory stays open while those in it are looked at: there
-    /// can be more levels than there may be open files.
+    /// The list of differences that begins with the directory `root`. A directory is closed before its subdirectories are read,
+    /// because there can be more levels than a process may have open files.
     fn walk(&mut self, root: Difference) -> Result<Vec<Difference>, Error> {
         let mut differences = Vec::new();
         let mut levels: Vec<Level> = Vec::new();
@@ -111,7 +110,7 @@ impl Scanner<'_> {
                         differences.push(difference);
                         levels.push(Level { index, left: left.into_iter() });
                     }
-                    // It is no directory any more.
+                    // It is no longer a directory.
                     Content::Vanished => next = self.looked_at_again(difference)?,
                 }
                 continue;
@@ -129,7 +128,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// What may differ in a directory of the machine: each directory, and of other names those that do.
+    /// The possible differences in a directory of the machine: every subdirectory, and the other names that differ.
     fn content(&mut self, directory: &Difference) -> Result<Content, Error> {
         let path = &directory.path;
         if !path.fits() {
@@ -172,7 +171,7 @@ impl Scanner<'_> {
             (Some(tree), Some(Kind::Directory)) => below(tree, path).map(Some),
             _ => Ok(None),
         };
-        // First: that another one vanishes is an error.
+        // The machine's directory first: only this one may vanish.
         let machine = below(&self.trees.machine, path).context("open", path)?;
         let shipped = open(self.trees.shipped.as_ref(), directory.shipped);
         let shipped = not_vanished(shipped).context("open", format_args!("{path} as shipped"))?;
@@ -197,7 +196,7 @@ impl Scanner<'_> {
         let (machine, changed) = match same {
             _ if matches!(machine, None | Some(Kind::Other)) => (machine, true),
             Ok(same) => (machine, !same),
-            // Gone since the directory was listed, or another kind of file: changed, whatever it is when it is copied.
+            // Removed since the directory was listed, or another kind of file: it has changed.
             Err(error) if is_vanished(error) || error == Errno::INVAL => {
                 (tree::look_up(place.machine, &name).context("look at", &here)?, true)
             }
@@ -208,7 +207,7 @@ impl Scanner<'_> {
             Err(error) => return Err(error).context("compare", here),
         };
         if machine == Some(Kind::Other) {
-            // As if it had never been there: the shipped file, if there is one, is what the new tree has.
+            // It is ignored: the new tree's file stays, if there is one.
             self.skipped.push(Skipped { path: here, shipped: shipped.is_some() });
             return Ok(None);
         }
@@ -222,7 +221,7 @@ impl Scanner<'_> {
         Ok(Some(Difference { path: here, parent: None, shipped, machine, changed, new }))
     }
 
-    /// What has become of a directory that vanished.
+    /// The difference for a directory that vanished.
     fn looked_at_again(&self, was: Difference) -> Result<Option<Difference>, SystemError> {
         let machine = match was.path.split() {
             None => return Err(Errno::NOENT).context("open", &was.path),
@@ -239,24 +238,24 @@ impl Scanner<'_> {
     }
 }
 
-/// What is in a directory.
+/// The content of a directory.
 enum Content {
-    /// It is no directory.
+    /// It is not a directory.
     Nothing,
     /// It may not be read.
     Unknown,
-    /// It is not there any more.
+    /// It does not exist any more.
     Vanished,
-    /// What may differ.
+    /// The possible differences.
     Found(Vec<Difference>),
 }
 
-/// What is said of a name that is not there, or not what it was a moment ago.
+/// Whether the error shows that another program has removed or replaced the name.
 fn is_vanished(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
 }
 
-/// In a tree that no other program writes to, what vanishes is no absence.
+/// In a tree that no other program writes to, a vanished name is an error, not an absence.
 fn not_vanished<T>(opened: Result<T, Errno>) -> Result<T, Errno> {
     opened.map_err(|error| if is_vanished(error) { Errno::STALE } else { error })
 }

@@ -1,4 +1,4 @@
-//! Second names of files: they take no room, and the merge never writes into a file that is there.
+//! Second names (hard links) of files. They need no room, and stay unchanged, because the merge never writes into an existing file.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -14,7 +14,7 @@ pub(super) fn make(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno
     tree::open(parent, name)
 }
 
-/// Gives what `from_name` is, with all that is in it, another name; what can have none is copied.
+/// Gives the file or directory `from_name` a second name; a file that cannot have one is copied.
 pub(super) fn second_name(
     from: BorrowedFd<'_>,
     from_name: &[u8],

@@ -1,5 +1,6 @@
-//! Where it is kept what the new `etc` had before the merge: a list in `/run/ostree`, which counts for this boot, and second names of
-//! the files in the repository's directory for temporary files, from which libostree removes after a day what a power cut left there.
+//! Saves the files of the new `etc` before the merge: a list in `/run/ostree`, which is valid for this boot, and second names of
+//! the files in the repository's directory for temporary files. libostree empties that directory of files older than a day, so
+//! leftovers of a power cut do not stay.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -18,17 +19,17 @@ const PLACE: &str = "ostree/repo/tmp";
 const NAME: &str = "firstroot-etc-before";
 const SHOWN: &str = "/sysroot/ostree/repo/tmp/firstroot-etc-before";
 
-/// With less than this left nothing is saved: what has a second name does not make room for what takes its place.
+/// With less room than this no file is saved, because replacing a file that has a second name frees no room.
 const ROOM: u64 = 16 << 20;
 
-/// Saves what the merge of `plan` will change. Before the announcement of the deployment goes out of the way: a run that finds it there
-/// begins with this again.
+/// Saves the files that the merge of `plan` will change. It runs before the announcement of the deployment is renamed, because a
+/// run that finds the announcement starts with this step.
 pub(crate) fn save(roots: &Roots, run: &RunDirectory, plan: &Finalization) -> Result<(), SystemError> {
     run.forget_before()?;
     let place = place(roots)?;
     tree::remove(&place, NAME.as_bytes()).context("remove", SHOWN)?;
     if plan.reset_etc {
-        // It is made anew each time.
+        // It is made from usr/etc each time.
         return Ok(());
     }
     let stat = rustix::fs::fstatvfs(&place).context("look at", format_args!("/sysroot/{PLACE}"))?;
@@ -44,7 +45,7 @@ pub(crate) fn save(roots: &Roots, run: &RunDirectory, plan: &Finalization) -> Re
     let not_saved = before::not_saved(&list);
     if not_saved > 0 {
         log::warn!(
-            "the disk is nearly full: {not_saved} files of /{}/etc are not saved; if this run fails, the next one begins with the shipped ones",
+            "the disk is nearly full: {not_saved} files of /{}/etc are not saved; if this run fails, the next one starts from the shipped files",
             plan.target
         );
     }
@@ -53,7 +54,7 @@ pub(crate) fn save(roots: &Roots, run: &RunDirectory, plan: &Finalization) -> Re
     run.keep_before(&bytes)
 }
 
-/// Undoes what an interrupted or failed run has merged. `false`: it is not known what was there before.
+/// Undoes the merge of an interrupted or failed run. Returns `false` if there is no record of the earlier state.
 pub(crate) fn restore(roots: &Roots, run: &RunDirectory, target: &DeploymentPath) -> Result<bool, SystemError> {
     let Some(bytes) = run.before()? else { return Ok(false) };
     let etc = match open_etc(roots, target) {
@@ -61,11 +62,13 @@ pub(crate) fn restore(roots: &Roots, run: &RunDirectory, target: &DeploymentPath
         other => other?,
     };
     let Some(list) = bytes.strip_prefix(owner(target, &etc)?.as_slice()) else {
-        // A deployment that was made since then, with the same name: no run has worked on its etc.
+        // The deployment was made again since then, with the same name: no run has changed its etc.
         return Ok(true);
     };
     let Some(list) = before::from_bytes(list) else {
-        log::warn!("the list of what an earlier run changed in /{target}/etc is damaged: making it anew from usr/etc");
+        log::warn!(
+            "the record of an earlier run's changes in /{target}/etc is damaged: making /etc again from usr/etc"
+        );
         return Ok(false);
     };
     let saved = match tree::open(place(roots)?, NAME.as_bytes()) {
@@ -78,11 +81,11 @@ pub(crate) fn restore(roots: &Roots, run: &RunDirectory, target: &DeploymentPath
         other => Some(other.context("open", format_args!("/{target}/usr/etc"))?),
     };
     etc_restore::restore(&list, saved.as_ref().map(AsFd::as_fd), shipped.as_ref().map(AsFd::as_fd), etc)?;
-    log::info!("/{target}/etc is what it was before the earlier run");
+    log::info!("restored /{target}/etc to its state before the earlier run");
     Ok(true)
 }
 
-/// Removes what was saved: the update counts.
+/// Removes the saved files, after the update is active.
 pub(crate) fn forget(roots: &Roots) {
     let removed = place(roots).and_then(|place| tree::remove(place, NAME.as_bytes()).context("remove", SHOWN));
     if let Err(error) = removed {
@@ -101,7 +104,7 @@ fn open_etc(roots: &Roots, target: &DeploymentPath) -> Result<OwnedFd, SystemErr
         .and_then(|deployment| tree::open(deployment, b"etc").context("open", format_args!("/{target}/etc")))
 }
 
-/// Names the deployment and this very `etc`: a deployment can be removed, and made again under the same name.
+/// Identifies the deployment and its `etc`, because a deployment can be removed and made again with the same name.
 fn owner(target: &DeploymentPath, etc: &OwnedFd) -> Result<Vec<u8>, SystemError> {
     let flags = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
     let stat =

@@ -1,5 +1,5 @@
-//! The stamp in `/boot` that outlives a failure: written before anything is changed, removed right after the swap. Whoever finds
-//! it at the next boot knows that finalization was interrupted, and where.
+//! The failure stamp in `/boot`: written before anything is changed, removed right after the swap. If it exists at the next boot,
+//! finalization failed or was interrupted, and it names the phase.
 
 use std::os::fd::OwnedFd;
 
@@ -14,24 +14,24 @@ use system::{Context, SystemError, tree};
 
 /// Its name in `boot/ostree`, libostree's.
 const NAME: &str = "finalize-failure.stamp";
-/// As an administrator would type it.
+/// Its absolute path.
 pub(crate) const PATH: &str = "/boot/ostree/finalize-failure.stamp";
-/// Room for the words beside the deployment's path: the file's content changes from phase to phase, and is overwritten in place, so
-/// that no power cut leaves it empty.
+/// Bytes for the words beside the deployment's path. The text changes from phase to phase, and is overwritten in place, so that a
+/// power cut never leaves it empty.
 const WORDS: usize = 96;
-/// What somebody else may have written is not read without end.
+/// The limit for reading a stamp that another program may have written.
 const LIMIT: u64 = 1 << 16;
 
 /// The stamp of a run.
 #[derive(Debug)]
 pub(crate) struct Stamp {
-    /// Of `/boot/ostree`; `None`: nothing can be written there.
+    /// The open stamp; `None` if it could not be written.
     file: Option<OwnedFd>,
     target: DeploymentPath,
 }
 
 impl Stamp {
-    /// Writes it, durably. That this fails is a warning: whoever needs `/boot` will fail on it anyway.
+    /// Writes it durably. A failure is a warning: if `/boot` cannot be written, a later step reports the error.
     pub(crate) fn write(roots: &Roots, target: &DeploymentPath, phase: &str) -> Self {
         let mut stamp = Self { file: None, target: target.clone() };
         match write_durably(roots, &stamp.text(phase)) {
@@ -41,15 +41,15 @@ impl Stamp {
         stamp
     }
 
-    /// Names another phase. Not durable by itself: after a power cut an earlier one may be read, and after a kill this one.
+    /// Writes another phase, without a sync: after a power cut the stamp may name an earlier phase, after a kill it names this one.
     pub(crate) fn update(&mut self, phase: &str) {
         if let Some(file) = &self.file {
-            // It was there a moment ago; what it says then is less exact, and still true.
+            // After an error the stamp names an earlier phase, which is less exact but true.
             let _ = rustix::io::pwrite(file, &self.text(phase), 0);
         }
     }
 
-    /// The update counts.
+    /// Removes it, after the update is active.
     pub(crate) fn remove(&mut self, roots: &Roots) {
         self.file = None;
         remove(roots);
@@ -66,15 +66,15 @@ impl Stamp {
     }
 }
 
-/// Writes why finalization failed, durably.
+/// Writes the reason of a failure durably.
 pub(crate) fn write_failure(roots: &Roots, message: &str) {
     if let Err(error) = write_durably(roots, format!("{message}\n").as_bytes()) {
         log::warn!("{error}: the failure will not be reported at the next boot");
     }
 }
 
-/// One that is there is overwritten in place, which needs no room on a full disk; a new one has its name when it is whole. So
-/// none is ever empty.
+/// An existing stamp is overwritten in place, which needs no room on a full disk. A new one gets its name when it is complete. So a
+/// stamp is never empty.
 fn write_durably(roots: &Roots, text: &[u8]) -> Result<OwnedFd, SystemError> {
     let directory = install::boot_ostree(roots)?;
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -93,7 +93,7 @@ fn write_durably(roots: &Roots, text: &[u8]) -> Result<OwnedFd, SystemError> {
                 Ok(file)
             })
             .inspect_err(|_| {
-                // The error that is being returned says more than one about this.
+                // The returned error matters more than an error of this removal.
                 let _ = tree::remove(&directory, NEW.as_bytes());
             }),
         Err(error) => Err(error),
@@ -105,7 +105,7 @@ fn sync(file: &OwnedFd) -> Result<(), Errno> {
     if sabotage::is_on("no-sync") { Ok(()) } else { rustix::fs::fsync(file) }
 }
 
-/// Removes it, if it is there.
+/// Removes it, if it exists.
 pub(crate) fn remove(roots: &Roots) {
     let removed = match roots.boot_ostree() {
         Ok(Some(directory)) => dir::remove_file(directory, NAME).context("remove", PATH),
@@ -113,11 +113,11 @@ pub(crate) fn remove(roots: &Roots) {
         Err(error) => Err(error),
     };
     if let Err(error) = removed {
-        log::warn!("{error}: the next boot will report a failure that was none");
+        log::warn!("{error}: the next boot will report a failed finalization; ignore that report");
     }
 }
 
-/// What it says, if it is there.
+/// Its text, if it exists.
 pub(crate) fn read(roots: &Roots) -> Result<Option<String>, SystemError> {
     match dir::read_no_link(&roots.boot, format!("ostree/{NAME}"), LIMIT) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
@@ -126,7 +126,7 @@ pub(crate) fn read(roots: &Roots) -> Result<Option<String>, SystemError> {
     }
 }
 
-/// The deployment that a stamp of an interrupted run is about.
+/// The deployment in the stamp of an interrupted run.
 pub(crate) fn target(text: &str) -> Option<DeploymentPath> {
     text.rsplit_once("finalizing ")?.1.trim().parse().ok()
 }

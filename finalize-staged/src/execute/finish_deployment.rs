@@ -1,4 +1,4 @@
-//! What a deployment with its `/etc` still lacks to be booted: acts.
+//! The last changes in a deployment before it can boot: acts.
 
 use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::{Roots, Sysroot, deployment};
@@ -8,10 +8,10 @@ use system::{Context, SystemError, dir, tree};
 
 use crate::tell::journal;
 
-/// The rest of what makes it a deployment to boot.
+/// Removes systemd's marks, marks `/var` as labelled, makes the backing directory, and makes the deployment immutable.
 pub(crate) fn finish(roots: &Roots, sysroot: &Sysroot, target: &DeploymentPath) -> Result<(), SystemError> {
     let directory = deployment::open(roots, target)?;
-    // systemd's ConditionNeedsUpdate= is to see that /usr has changed.
+    // Without the marks, systemd's ConditionNeedsUpdate= is true at the next boot.
     tree::open(&directory, b"etc")
         .and_then(|etc| dir::remove_file(etc, ".updated"))
         .context("remove", format_args!("/{target}/etc/.updated"))?;
@@ -31,8 +31,8 @@ pub(crate) fn finish(roots: &Roots, sysroot: &Sysroot, target: &DeploymentPath) 
     tree::set_immutable(&directory, true).context("make immutable", format_args!("/{target}"))
 }
 
-/// libostree's mark of a stateroot whose `/var` has been labelled once. Trees with a policy are not ours, so there is nothing to
-/// label; without the mark libostree would label it all at its next deployment.
+/// Writes libostree's mark of a stateroot whose `/var` has been labelled. firstroot finalizes only trees without a policy, so there
+/// is nothing to label. Without the mark, libostree would label all of `/var` at its next deployment.
 fn mark_var(roots: &Roots, target: &DeploymentPath) -> Result<(), SystemError> {
     let path = format!("{}/.ostree-selabeled", target.stateroot_var());
     let var = match dir::open(&roots.sysroot, target.stateroot_var(), OFlags::RDONLY | OFlags::DIRECTORY) {
@@ -50,7 +50,7 @@ fn mark_var(roots: &Roots, target: &DeploymentPath) -> Result<(), SystemError> {
     }
 }
 
-/// Where a transient root of the deployment keeps its upper layer.
+/// Makes the directory for the upper layer of a transient root.
 fn make_backing(roots: &Roots, target: &DeploymentPath) -> Result<(), SystemError> {
     let root = format!("ostree/deploy/{}", target.stateroot);
     let stateroot = dir::open(&roots.sysroot, &root, OFlags::RDONLY | OFlags::DIRECTORY)

@@ -9,10 +9,10 @@ use system::{Context, dir};
 
 use crate::error::Error;
 
-/// How often somebody who has the lock is asked again.
+/// The time between two attempts.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Waits for whoever has the sysroot.
+/// Takes the lock, and waits if another program holds it.
 pub(crate) fn lock(roots: &Roots, timeout: Duration, waiting: &dyn Fn()) -> Result<Lock, Error> {
     const LOCK: &str = "/sysroot/ostree/lock";
     let ostree =
@@ -25,13 +25,13 @@ pub(crate) fn lock(roots: &Roots, timeout: Duration, waiting: &dyn Fn()) -> Resu
             Ok(lock) => return Ok(lock),
             Err(lockable) => lockable,
         };
-        let holder = || lockable.holder().map_or_else(|| "somebody".to_owned(), |holder| holder.to_string());
+        let holder = || lockable.holder().map_or_else(|| "another program".to_owned(), |holder| holder.to_string());
         if begin.elapsed() >= timeout {
             return Err(Error::Locked { seconds: timeout.as_secs(), holder: holder() });
         }
         if !told {
             told = true;
-            log::info!("waiting for the lock of the sysroot, which {} has", holder());
+            log::info!("waiting for the sysroot lock, which {} holds", holder());
         }
         waiting();
         std::thread::sleep(PATIENCE);

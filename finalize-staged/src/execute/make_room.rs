@@ -1,5 +1,5 @@
-//! Gets what the update puts into `/boot` in there: as it is, or after what nothing leads to has gone, or in two steps, of which the
-//! first writes the list without what the update replaces, and removes its files.
+//! Puts the update's files into `/boot`: directly, or after removing unused files, or in two steps. The first of the two steps
+//! writes the list without the replaced deployments, and removes their files.
 
 use boot_list::execute::room::{self, Count, Reserved};
 use boot_list::execute::transaction::{self, Swapped};
@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::finalization::{self, Finalization, Staging};
 use crate::tell::progress::Progress;
 
-/// What all of it is done with.
+/// The parts of the run that it needs.
 pub(crate) struct MakeRoom<'a> {
     pub(crate) roots: &'a Roots,
     pub(crate) staging: Staging<'a>,
@@ -35,7 +35,7 @@ pub(crate) struct Ready {
 }
 
 impl MakeRoom<'_> {
-    /// Tries them in that order. Where `/boot` is on the physical root, installing is a hard link, and there is nothing to do.
+    /// Tries the three ways in that order. If `/boot` is on the physical root, installing makes hard links, and needs no room.
     pub(crate) fn make_room(mut self, sysroot: Sysroot, mut plan: Finalization) -> Result<Ready, Error> {
         if !self.roots.boot_is_separate {
             return Ok(Ready { sysroot, plan, reserved: Reserved::default() });
@@ -56,9 +56,9 @@ impl MakeRoom<'_> {
         let going = names(&all, &staying);
         let now = Current::with(&sysroot, all);
         if room::count(self.roots, &plan.files, &now)?.freed > 0 {
-            log::info!("/boot is nearly full: removing what nothing leads to");
+            log::info!("/boot is nearly full: removing files that no entry names");
             cleanup::clean_boot(self.roots, &now);
-            // XFS frees in the background what was removed; to freeze it is to wait for that.
+            // XFS frees removed files in the background; freezing waits for that.
             durability::boot(self.roots)?;
             if let Some(reserved) = self.reserve(&mut plan, &now)? {
                 return Ok(self.ready(sysroot, plan, reserved));
@@ -70,7 +70,7 @@ impl MakeRoom<'_> {
         self.in_two_steps(sysroot, plan, staying, &going)
     }
 
-    /// Nothing: it does not fit, and what `plan` says of `/boot` is up to date.
+    /// Puts the files into `/boot`. Returns `None` if they do not fit; then `plan` has the current state of `/boot`.
     fn reserve(&mut self, plan: &mut Finalization, keeping: &Current) -> Result<Option<Reserved>, Error> {
         if !room::count(self.roots, &plan.files, keeping)?.may_fit() {
             return Ok(None);
@@ -99,7 +99,7 @@ impl MakeRoom<'_> {
         staying: Vec<ListedDeployment>,
         going: &[String],
     ) -> Result<Ready, Error> {
-        // libostree's words, by which others find it in the journal.
+        // libostree's words: other programs look for them in the journal.
         log::info!("Insufficient space left in bootfs; updating bootloader in two steps");
         log::info!("/boot is nearly full: removing {} first, which this update replaces", going.join(", "));
         let smaller = boot_plan::plan(&sysroot, self.staging.options.naming, staying);
@@ -116,14 +116,14 @@ impl MakeRoom<'_> {
         };
         journal::complete(&sysroot, &smaller);
         *self.stamp = Stamp::write(self.roots, &plan.target, "installing the kernel");
-        // Only there: the staged deployment is in no list yet, and must not be taken for one that nobody needs.
+        // Only in `/boot`: the staged deployment is in no list yet, and would be removed as unused.
         let done = Current::new(&sysroot, smaller.bootversion, smaller.subbootversion, smaller.list);
         if swapped == Swapped::NotYetDurably {
-            // Going on would write over what the disk may still call the old list.
+            // The next write overwrites files of the old list, which may still be active on the disk.
             durability::everything(self.roots)?;
         }
         cleanup::clean_boot(self.roots, &done);
-        // XFS frees in the background what was removed; to freeze it is to wait for that.
+        // XFS frees removed files in the background; freezing waits for that.
         durability::boot(self.roots)?;
         let sysroot = Sysroot::load(self.roots)?;
         self.staging.used = plan.reset_etc;
@@ -140,12 +140,12 @@ impl MakeRoom<'_> {
     }
 }
 
-/// That it does not fit.
+/// The error that the update does not fit.
 pub(crate) fn does_not_fit(count: Count, plan: &Finalization) -> Error {
     Error::BootFull { needed: count.needed, available: count.free, freed: count.freed, deployment: plan.target.clone() }
 }
 
-/// What goes before the new deployment comes: nothing of what stays.
+/// The paths of the deployments that are removed first.
 fn names(going: &[ListedDeployment], staying: &[ListedDeployment]) -> Vec<String> {
     let stays = |path| staying.iter().any(|listed| listed.deployment.path == path);
     going

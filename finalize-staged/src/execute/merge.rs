@@ -8,7 +8,7 @@ use crate::finalization::Finalization;
 use crate::tell::journal;
 use crate::tell::progress::{Phase, Progress};
 
-/// Makes it: anew from what was shipped where it must be, then with what the machine has changed.
+/// Makes it: from `usr/etc` if the plan requires it, then applies the machine's changes.
 pub(crate) fn merge(roots: &Roots, plan: &Finalization, progress: &mut Progress) -> Result<(), SystemError> {
     progress.enter(Phase::Merge);
     let directory = deployment::open(roots, &plan.target)?;

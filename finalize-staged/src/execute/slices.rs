@@ -1,4 +1,4 @@
-//! Removes a tree for as long as there is time, so that it can be gone on with later.
+//! Removes a tree for a limited time; a later call goes on.
 
 use std::os::fd::OwnedFd;
 use std::time::Instant;
@@ -8,10 +8,10 @@ use rustix::io::Errno;
 use system::dir::{self, Kind};
 use system::tree;
 
-/// Directories that are open at a time; what is deeper is removed without looking at the clock.
+/// The number of directories that are open at a time; a deeper directory is removed at once, whatever the time.
 const DEEPEST: usize = 64;
 
-/// Removes `path`, with all that is in it, until it is time to stop; whether it is gone.
+/// Removes `path`, with its content, until `end`. Returns whether it is removed completely.
 pub(crate) fn remove_until(root: &OwnedFd, path: &str, end: Instant) -> Result<bool, Errno> {
     let Some((parent, name)) = path.rsplit_once('/') else { return Ok(true) };
     let parent = dir::open(root, parent, OFlags::RDONLY | OFlags::DIRECTORY)?;
@@ -27,7 +27,7 @@ pub(crate) fn remove_until(root: &OwnedFd, path: &str, end: Instant) -> Result<b
 
 fn open(directory: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     use std::os::unix::ffi::OsStrExt;
-    // What is mounted there is an error, and stays.
+    // A mount there is an error, and its content stays.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
     dir::open_plainly(directory, std::ffi::OsStr::from_bytes(name), flags)
 }
@@ -36,7 +36,7 @@ fn open(directory: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
 struct Level {
     directory: OwnedFd,
     left: Vec<(Vec<u8>, Kind)>,
-    /// The directory in it that the next level is about.
+    /// The name of the subdirectory in the next level.
     inner: Option<Vec<u8>>,
 }
 
@@ -63,7 +63,7 @@ fn empty_until(directory: OwnedFd, end: Instant) -> Result<bool, Errno> {
             }
         };
         gone?;
-        // Only now: however slow it is to come here, each turn removes something.
+        // After the removal, so that each call removes something.
         if Instant::now() >= end {
             return Ok(false);
         }

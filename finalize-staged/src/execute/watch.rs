@@ -1,4 +1,4 @@
-//! A transaction's phases, told to the service manager and to the stamp in `/boot`.
+//! Reports a transaction's phases to the service manager, and writes them into the stamp in `/boot`.
 
 use boot_list::watcher::{self, Watcher};
 use ostree_sysroot::Roots;
@@ -6,7 +6,7 @@ use ostree_sysroot::Roots;
 use super::failure_stamp::Stamp;
 use crate::tell::progress::{Phase, Progress};
 
-/// Both of them.
+/// The two receivers.
 pub(crate) struct Watch<'a> {
     pub(crate) progress: &'a mut Progress,
     pub(crate) stamp: &'a mut Stamp,

@@ -1,18 +1,18 @@
-//! `$OSTREE_SYSROOT_OPTS`, libostree's variable for those who want something else of a sysroot than others.
+//! `$OSTREE_SYSROOT_OPTS`, libostree's variable with options for a sysroot.
 
 use boot_list::plan::entry::Naming;
 
-/// What it asks for.
+/// The supported options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct SysrootOptions {
-    /// `bootloader-naming-1`: new entries are named as before libostree 2024.5.
+    /// `bootloader-naming-1`: new entries have the names of libostree before 2024.5.
     pub(crate) naming: Naming,
-    /// `no-early-prune`: an update fails rather than to lose the deployment that it replaces.
+    /// `no-early-prune`: an update fails if the replaced deployment would have to be removed first.
     pub(crate) no_early_prune: bool,
 }
 
 impl SysrootOptions {
-    /// Those of this process.
+    /// The options of this process.
     pub(crate) fn of_environment() -> Self {
         Self::parse(&std::env::var("OSTREE_SYSROOT_OPTS").unwrap_or_default())
     }

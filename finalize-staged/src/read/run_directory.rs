@@ -1,7 +1,7 @@
-//! The staged deployment: the file that announces it, and what is kept of it while it is being finalized.
+//! The staged deployment: the file that announces it, and the files that exist while it is finalized.
 //!
-//! Whoever finds `/run/ostree/staged-deployment` takes the deployment for one that waits for shutdown. So the file goes out of
-//! the way before the merge begins. What a second run needs, should the first one be killed, is kept beside it.
+//! `/run/ostree/staged-deployment` tells other programs that the deployment waits for shutdown. So the file is renamed before the
+//! merge begins. The files that a second run needs, if the first one is killed, are beside it.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -19,40 +19,40 @@ use system::{Context, SystemError, dir};
 
 use crate::error::Error;
 
-/// Where libostree keeps what belongs to a boot.
+/// libostree's directory for data of the current boot.
 pub(crate) const RUN_OSTREE: &str = "/run/ostree";
-/// The announcement, as an administrator would type it.
+/// The absolute path of the announcement.
 pub(crate) const STAGED: &str = "/run/ostree/staged-deployment";
 const STAGED_NAME: &str = "staged-deployment";
 const LOCKED_NAME: &str = "staged-deployment-locked";
-/// The same bytes, while they are being acted upon.
+/// The same file during a finalization.
 const KEPT: &str = "/run/ostree/staged-deployment-finalizing";
 const KEPT_NAME: &str = "staged-deployment-finalizing";
-/// What the system was like when that began.
+/// The state of the system when the finalization began.
 const CIRCUMSTANCES_NAME: &str = "staged-deployment-finalizing.json";
-/// What its `etc` was like.
+/// The state of its `etc` before the merge.
 const BEFORE_NAME: &str = "staged-deployment-finalizing.etc";
-/// Files in `/boot` that were compared since the machine was booted.
+/// Files in `/boot` that were compared since the boot.
 const COMPARED_NAME: &str = "finalize-staged-compared.json";
 
-/// A staged deployment is described by a few lines; one with many kernel arguments by some more.
+/// An announcement is a few lines long, or some more with many kernel arguments.
 const LIMIT: u64 = 1 << 20;
-/// The list of what changes in `/etc` has as many lines as that has changes.
+/// The record of `etc` has one line for each change of the merge.
 const BEFORE_LIMIT: u64 = 1 << 28;
 
-/// What must still be so for a second run to go on where the first one was interrupted.
+/// The state of the system before and after a finalization. A second run compares it, to decide how to go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ResumeRecord {
     /// [`ostree_sysroot::Sysroot::fingerprint`] before the swap.
     pub(crate) before: String,
-    /// The deployments after it.
+    /// The deployments after the swap.
     pub(crate) after: Vec<String>,
-    /// What runs: another deployment after a soft reboot.
+    /// The booted deployment, which changes with a soft reboot.
     pub(crate) booted: String,
 }
 
 impl ResumeRecord {
-    /// That of a run that replaces the list of `sysroot` by that of `plan`.
+    /// The record of a run that replaces the list of `sysroot` by that of `plan`.
     pub(crate) fn of(sysroot: &Sysroot, plan: &BootPlan) -> Self {
         Self {
             before: sysroot.fingerprint(),
@@ -62,20 +62,20 @@ impl ResumeRecord {
     }
 }
 
-/// Where the staged deployment was found.
+/// The state of the staged deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StagedNow {
     /// Nothing is staged.
     Nothing,
-    /// Nothing is staged, and the file for it is there, empty: `touch` has made it, to have the service run.
+    /// Nothing is staged, and the file for it is empty: an administrator has made it with `touch`, to start the service.
     Empty,
-    /// It waits, and somebody wants it to wait on.
+    /// It is staged, but locked.
     Locked,
-    /// It waits. `used`: a run that failed has worked on its `/etc` already.
+    /// It is staged.
     Staged {
-        /// What is staged.
+        /// The content of the announcement.
         state: Box<StagedState>,
-        /// Whether its `etc` may be other than shipped.
+        /// Whether a failed run may have changed its `etc`.
         used: bool,
     },
     /// A run was interrupted.
@@ -87,7 +87,7 @@ pub(crate) enum StagedNow {
 pub(crate) struct RunDirectory(OwnedFd);
 
 impl RunDirectory {
-    /// That of the system whose root is the directory `root`. `None`: nothing was ever staged.
+    /// Opens that of the system whose root is the directory `root`. `None`: nothing was ever staged.
     pub(crate) fn open(root: &Path) -> Result<Option<Self>, SystemError> {
         let root = dir::open_root(root).context("open", root.display())?;
         match dir::open_directory(root, RUN_OSTREE.trim_start_matches('/')) {
@@ -97,7 +97,7 @@ impl RunDirectory {
         }
     }
 
-    /// Looks what there is. A newer staged file makes what was kept of an older one void.
+    /// Reads the state. A newer announcement overrides the files of an earlier finalization.
     pub(crate) fn find(&self) -> Result<StagedNow, Error> {
         let staged = self.read(STAGED_NAME)?;
         let is_empty = staged.as_ref().is_some_and(Vec::is_empty);
@@ -106,7 +106,7 @@ impl RunDirectory {
             if state.locked || self.has(LOCKED_NAME)? {
                 return Ok(StagedNow::Locked);
             }
-            // An earlier run may have been about another deployment. One that cannot be read is about this one, to be safe.
+            // An earlier run may have finalized another deployment. If its record cannot be read, this one is assumed.
             let target = state.target.deployment.to_string();
             let is_about_it = |bytes: Vec<u8>| match serde_json::from_slice::<ResumeRecord>(&bytes) {
                 Ok(resume_record) => resume_record.after.first() == Some(&target),
@@ -124,12 +124,12 @@ impl RunDirectory {
         })
     }
 
-    /// Takes the announcement out of the way, and keeps it; a run that was interrupted has done so already.
+    /// Renames the announcement; an interrupted run has already done so.
     pub(crate) fn begin(&self, resume_record: &ResumeRecord) -> Result<(), SystemError> {
         let text = serde_json::to_vec(resume_record).unwrap_or_default();
         let moved = dir::replace_volatile_file(&self.0, CIRCUMSTANCES_NAME, &text, 0o600).and_then(|()| {
             match dir::stat_name(&self.0, STAGED_NAME)? {
-                // It announces nothing, and must not take the place of what is kept.
+                // An empty one must not replace the file of an interrupted run.
                 Some(stat) if stat.size == 0 => dir::remove_file(&self.0, STAGED_NAME),
                 _ => rustix::fs::renameat(&self.0, STAGED_NAME, &self.0, KEPT_NAME),
             }
@@ -140,7 +140,7 @@ impl RunDirectory {
         }
     }
 
-    /// Puts the announcement back: nothing has come of it. That its `etc` has been worked on stays known.
+    /// Renames the announcement back after a failure. The record that its `etc` was changed stays.
     pub(crate) fn give_back(&self) -> Result<(), SystemError> {
         match rustix::fs::renameat(&self.0, KEPT_NAME, &self.0, STAGED_NAME) {
             Err(Errno::NOENT) => Ok(()),
@@ -148,38 +148,38 @@ impl RunDirectory {
         }
     }
 
-    /// Keeps what is to be known of its `etc` before that is changed.
+    /// Writes the record of its `etc`, before `etc` is changed.
     pub(crate) fn keep_before(&self, bytes: &[u8]) -> Result<(), SystemError> {
         dir::replace_volatile_file(&self.0, BEFORE_NAME, bytes, 0o600)
             .context("write", format_args!("{RUN_OSTREE}/{BEFORE_NAME}"))
     }
 
-    /// What was kept of its `etc`, if anything was.
+    /// The record of its `etc`, if there is one.
     pub(crate) fn before(&self) -> Result<Option<Vec<u8>>, SystemError> {
         self.read_at_most(BEFORE_NAME, BEFORE_LIMIT)
     }
 
-    /// Forgets what was kept of its `etc`.
+    /// Removes the record of its `etc`.
     pub(crate) fn forget_before(&self) -> Result<(), SystemError> {
         self.remove(&[BEFORE_NAME])
     }
 
-    /// Its `etc` is what it was when it was announced.
+    /// Removes the records, after its `etc` was restored.
     pub(crate) fn is_as_announced(&self) -> Result<(), SystemError> {
         self.remove(&[CIRCUMSTANCES_NAME, BEFORE_NAME])
     }
 
-    /// Forgets what was kept.
+    /// Removes all files of a finalization.
     pub(crate) fn end(&self) -> Result<(), SystemError> {
         self.remove(&[KEPT_NAME, CIRCUMSTANCES_NAME, BEFORE_NAME, COMPARED_NAME])
     }
 
-    /// Whether something is staged that no finalization has begun with.
+    /// Whether a deployment is staged, and no finalization of it has begun.
     pub(crate) fn is_announced(&self) -> Result<bool, SystemError> {
         self.has(STAGED_NAME)
     }
 
-    /// When what is staged was announced: seconds and nanoseconds. Zero when the announcement has gone, to a finalization.
+    /// The time of the announcement: seconds and nanoseconds. Zero if a finalization has renamed it.
     pub(crate) fn staged_at(&self) -> Result<(i64, i64), SystemError> {
         match rustix::fs::statat(&self.0, STAGED_NAME, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok((stat.st_mtime, stat.st_mtime_nsec as i64)),
@@ -213,7 +213,7 @@ impl RunDirectory {
         }
     }
 
-    /// What a plan for `/boot` needs of it.
+    /// The files that a plan for `/boot` needs.
     pub(crate) fn beside(&self) -> Result<Beside, SystemError> {
         Ok(Beside { compared: self.compared()?, overlays: self.staged_initrds()? })
     }
@@ -229,7 +229,7 @@ impl RunDirectory {
         }
     }
 
-    /// Keeps that list.
+    /// Writes that list.
     pub(crate) fn keep_compared(&self, compared: &ComparedFiles) -> Result<(), SystemError> {
         dir::replace_volatile_file(&self.0, COMPARED_NAME, &compared.to_json(), 0o600)
             .context("write", format_args!("{RUN_OSTREE}/{COMPARED_NAME}"))

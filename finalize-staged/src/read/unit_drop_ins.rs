@@ -1,5 +1,5 @@
-//! The drop-ins of libostree's units: ours puts this program into them, and another one may take it out again, or lose its own
-//! command to ours. systemd says nothing of that, so preparing does.
+//! The drop-ins of libostree's units. firstroot's drop-in makes the unit run this program. Another drop-in may reset that command,
+//! or firstroot's may reset the other one's. systemd does not report this, so `--prepare` does.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,14 +10,14 @@ use system::{Context, SystemError, dir};
 
 use crate::program::PROGRAM;
 
-/// Units, and the key whose commands our drop-in replaces.
+/// Units, and the key whose commands firstroot's drop-in replaces.
 pub(crate) const UNITS: [(&str, &str); 3] = [
     ("ostree-finalize-staged", "ExecStop"),
     ("ostree-finalize-staged-hold", "ExecStart"),
     ("ostree-boot-complete", "ExecStart"),
 ];
 
-/// Where systemd looks (systemd.unit(5)): of two files with one name the earlier directory's counts.
+/// systemd's directories (systemd.unit(5)). Of two files with the same name, systemd uses the one in the earlier directory.
 const DIRECTORIES: [&str; 12] = [
     "etc/systemd/system.control",
     "run/systemd/system.control",
@@ -33,10 +33,10 @@ const DIRECTORIES: [&str; 12] = [
     "run/systemd/generator.late",
 ];
 
-/// The name that ours had before it sorted before all others.
+/// The name of firstroot's drop-in in older versions; it sorted after some others.
 const FORMER_NAME: &str = "/10-firstroot.conf";
 
-/// More than any unit has; what is larger is not read.
+/// Larger than any unit; a larger file is an error.
 const LIMIT: u64 = 1 << 18;
 
 /// A unit file, or a drop-in.
@@ -46,27 +46,27 @@ pub(crate) struct UnitFile {
     pub(crate) text: String,
 }
 
-/// Warns of drop-ins that reset ours, and of those that ours resets.
+/// Warns of drop-ins that reset firstroot's, and of drop-ins that firstroot's resets.
 pub(crate) fn warn() {
     let root = match dir::open_root(Path::new("/")).context("open", "/") {
         Ok(root) => root,
-        Err(error) => return log::warn!("{error}: whether other drop-ins reset ours is not known"),
+        Err(error) => return log::warn!("{error}: cannot check the drop-ins of libostree's units"),
     };
     for (unit, key) in UNITS {
         match files(&root, unit) {
             Ok(files) => findings(unit, key, &files).iter().for_each(|finding| log::warn!("{finding}")),
-            Err(error) => log::warn!("{error}: whether another drop-in of {unit}.service resets ours is not known"),
+            Err(error) => log::warn!("{error}: cannot check the drop-ins of {unit}.service"),
         }
     }
 }
 
-/// The unit file, and its drop-ins in the order in which systemd reads them: by name, whatever the directory.
+/// The unit file, and its drop-ins in systemd's order: by name, regardless of the directory.
 fn files(root: &OwnedFd, unit: &str) -> Result<Vec<UnitFile>, SystemError> {
     let mut drop_ins: BTreeMap<String, String> = BTreeMap::new();
     let own = DIRECTORIES.iter().flat_map(|directory| {
         drop_in_directories(unit).into_iter().map(move |drop_ins| format!("{directory}/{drop_ins}"))
     });
-    // Those of all services count after every other directory.
+    // The drop-ins for all services come after every other directory.
     let of_all = DIRECTORIES.iter().map(|directory| format!("{directory}/service.d"));
     for directory in own.chain(of_all) {
         let names = match dir::names(root, &directory) {
@@ -91,7 +91,7 @@ fn files(root: &OwnedFd, unit: &str) -> Result<Vec<UnitFile>, SystemError> {
     Ok(files)
 }
 
-/// `a-b.service.d`, and `a-.service.d`, which is for all units whose names begin so.
+/// `a-b.service.d`, and `a-.service.d`, which applies to all units whose names begin with `a-`.
 fn drop_in_directories(unit: &str) -> Vec<String> {
     let prefixes = unit.match_indices('-').rev().filter_map(|(at, _)| unit.get(..=at));
     std::iter::once(unit).chain(prefixes).map(|name| format!("{name}.service.d")).collect()
@@ -108,10 +108,10 @@ fn read(root: impl AsFd, path: String) -> Result<Option<UnitFile>, SystemError> 
     Ok(Some(UnitFile { path: format!("/{path}"), text }))
 }
 
-/// What is wrong with the commands of a unit, in words.
+/// The problems with the commands of a unit, as messages.
 pub(crate) fn findings(unit: &str, key: &str, files: &[UnitFile]) -> Vec<String> {
     let mut effective: Vec<(&UnitFile, String)> = Vec::new();
-    // Of which file, what, and which file has reset it.
+    // The file of the command, the command, and the file that has reset it.
     let mut lost: Vec<(&UnitFile, String, &UnitFile)> = Vec::new();
     for file in files {
         for command in assignments(&file.text, key) {
@@ -127,17 +127,17 @@ pub(crate) fn findings(unit: &str, key: &str, files: &[UnitFile]) -> Vec<String>
     if !effective.iter().any(|(_, command)| runs(command)) {
         findings.push(match lost.iter().rev().find(|(_, command, _)| runs(command)) {
             Some((ours, _, by)) => format!(
-                "{} resets {key}= after {}: {unit}.service does not run {PROGRAM}; remove the empty {key}= there, or give \
-                 the file a name that sorts before 00-firstroot.conf",
+                "{} resets {key}= after {}, so {unit}.service does not run {PROGRAM}; remove the empty {key}= there, or rename \
+                 the file so that it sorts before 00-firstroot.conf",
                 by.path, ours.path
             ),
             None => format!(
-                "no drop-in puts {PROGRAM} into {unit}.service, so that it runs libostree's program; install \
+                "no drop-in makes {unit}.service run {PROGRAM}: it runs libostree's program; install \
                  {unit}.service.d/00-firstroot.conf"
             ),
         });
     }
-    // Found by the commands that are known by now: a file has any number of them, and a unit has few files.
+    // firstroot's files: those with a command that runs this program.
     let mut ours: Vec<&str> = Vec::new();
     let lost_ones = lost.iter().map(|(of, command, _)| (*of, command));
     for (file, command) in lost_ones.chain(effective.iter().map(|(of, command)| (*of, command))) {
@@ -147,17 +147,17 @@ pub(crate) fn findings(unit: &str, key: &str, files: &[UnitFile]) -> Vec<String>
     }
     let is_ours = |file: &UnitFile| ours.contains(&file.path.as_str());
     for (of, command, by) in lost.iter().filter(|(of, _, by)| is_ours(by) && !is_ours(of)) {
-        // What ours is there to replace.
+        // libostree's command, which firstroot's drop-in replaces.
         if program_of(command) == "ostree" {
             continue;
         }
         let cure = if by.path.ends_with(FORMER_NAME) {
-            format!("remove {}, which an older version of firstroot has left", by.path)
+            format!("remove {}, left by an older version of firstroot", by.path)
         } else {
             "put it into a drop-in with a name that sorts after 00-firstroot.conf".to_owned()
         };
         findings.push(format!(
-            "{} resets {key}=, so that {unit}.service does not run {command:?} of {}; {cure}",
+            "{} resets {key}=, so {unit}.service does not run {command:?} of {}; {cure}",
             by.path, of.path
         ));
     }
@@ -221,7 +221,7 @@ mod tests {
         for reset in ["[Service]\nExecStop=\n", "[Unit]\nA=b\n[Service]\n ExecStop = \\\n # no\n \nExecStop=/x\n"] {
             let found = of(&[("/00-firstroot.conf", OURS), ("/10-reset.conf", reset)]);
             assert_eq!(found.len(), 1, "{found:?}");
-            assert!(found[0].starts_with("/10-reset.conf resets ExecStop= after /00-firstroot.conf: "), "{found:?}");
+            assert!(found[0].starts_with("/10-reset.conf resets ExecStop= after /00-firstroot.conf, so ostree-finalize-staged.service does not run "), "{found:?}");
         }
         // One that puts ours back is as good.
         assert_eq!(of(&[("/00-firstroot.conf", OURS), ("/10-own.conf", OURS)]), [""; 0]);
@@ -241,10 +241,7 @@ mod tests {
             "{found:?}"
         );
         let found = of(&[("/00-firstroot.conf", OURS), ("/05-armada.conf", adds), ("/10-firstroot.conf", OURS)]);
-        assert!(
-            found[0].ends_with("remove /10-firstroot.conf, which an older version of firstroot has left"),
-            "{found:?}"
-        );
+        assert!(found[0].ends_with("remove /10-firstroot.conf, left by an older version of firstroot"), "{found:?}");
     }
 
     #[test]

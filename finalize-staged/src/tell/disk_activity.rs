@@ -1,4 +1,4 @@
-//! What this program and its disks are doing, from `/proc` and `/sys`. What cannot be read is no activity.
+//! The activity of this program and its disks, from `/proc` and `/sys`. A file that cannot be read counts as no activity.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -7,13 +7,13 @@ use system::dir;
 
 const LIMIT: u64 = 1 << 22;
 
-/// The statistics of the block devices that the physical root and `/boot` are on, as paths in `/sys`. An automounted `/boot` comes
+/// The statistics of the block devices of the physical root and `/boot`, as paths in `/sys`. An automounted `/boot` may be mounted
 /// late, so the mount table is read each time.
 fn statistics() -> Vec<String> {
     let mountinfo = read("/proc", "self/mountinfo");
     let mut statistics = Vec::new();
     for (numbers, source) in ["/sysroot", "/boot"].iter().filter_map(|place| mounted_at(&mountinfo, place)) {
-        // btrfs has a number of its own for what may be several devices.
+        // btrfs has a virtual number, because it may use several devices.
         let numbers = if numbers.starts_with("0:") { numbers_of(source) } else { Some(numbers.to_owned()) };
         let Some(numbers) = numbers else { continue };
         statistics.extend(siblings(&numbers).unwrap_or_else(|| vec![format!("dev/block/{numbers}/stat")]));
@@ -21,7 +21,7 @@ fn statistics() -> Vec<String> {
     statistics
 }
 
-/// The numbers (`8:1`) and the source of what is mounted at `place`, the last one.
+/// The numbers (`8:1`) and the source of the last mount at `place`.
 pub(crate) fn mounted_at<'a>(mountinfo: &'a str, place: &str) -> Option<(&'a str, &'a str)> {
     let line = mountinfo.lines().rev().find(|line| line.split(' ').nth(4) == Some(place))?;
     let source = line.split_once(" - ")?.1.split(' ').nth(1)?;
@@ -46,12 +46,12 @@ fn siblings(numbers: &str) -> Option<Vec<String>> {
     })
 }
 
-/// What has been done up to a moment.
+/// The activity up to a moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Sample {
-    /// Of this program.
+    /// Steps of this program.
     steps: u64,
-    /// Bytes that it has read from disks, or given to be written.
+    /// Bytes that it has read from disks or written.
     own: String,
     /// Whether it waits for a disk.
     is_waiting: bool,
@@ -60,25 +60,25 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Looks.
+    /// Reads the current activity.
     pub(crate) fn take(steps: u64) -> Self {
         let own = read("/proc", "self/io").lines().filter(|line| line.contains("_bytes: ")).collect();
         let disks = statistics().iter().map(|path| read("/sys", path)).collect();
         Self { steps, own, is_waiting: state(&read("/proc", "self/stat")) == Some('D'), disks }
     }
 
-    /// Whether this program itself has done something since `last`.
+    /// Whether this program was active since `last`.
     pub(crate) fn is_own_progress(&self, last: &Self) -> bool {
         self.steps != last.steps || self.own != last.own
     }
 
-    /// The same, or what it waits for has.
+    /// The same, or it waits for a disk that was active.
     pub(crate) fn is_progress(&self, last: &Self) -> bool {
         self.is_own_progress(last) || self.is_waiting && self.disks != last.disks
     }
 }
 
-/// The state of a process, behind its name, which may have any characters in it.
+/// The state of a process: it follows the name, which may contain any characters.
 fn state(stat: &str) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }

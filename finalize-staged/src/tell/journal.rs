@@ -1,7 +1,7 @@
-//! Messages to the journal in a form that programs read: libostree's, with its identifiers, fields and words.
+//! Messages to the journal that other programs read: libostree's, with its identifiers, fields and words.
 //!
-//! `rpm-ostree status` looks for two of them, by their `MESSAGE_ID` and by `SYSLOG_IDENTIFIER=ostree`. The field `FIRSTROOT` has our
-//! version: by it our messages can be told from libostree's.
+//! `rpm-ostree status` looks for two of them, by their `MESSAGE_ID` and by `SYSLOG_IDENTIFIER=ostree`. The field `FIRSTROOT`
+//! contains firstroot's version. It marks the messages that firstroot sent.
 
 use boot_list::execute::journal::send;
 use ostree_formats::deployment::DeploymentPath;
@@ -25,10 +25,10 @@ pub(crate) fn finalizing(target: &DeploymentPath) {
     );
 }
 
-/// What is carried over.
+/// The merge of `/etc` begins.
 pub(crate) fn merging(etc: &EtcMerge) {
     let plan = &etc.plan;
-    // libostree counts devices, fifos and sockets, too, which it does not carry over either.
+    // libostree also counts devices, fifos and sockets, although it does not copy them either.
     let skipped = |shipped: bool| etc.skipped.iter().filter(|skipped| skipped.shipped == shipped).count();
     let counts = [plan.modified.len() + skipped(true), plan.removed.len(), plan.added.len() + skipped(false)];
     let counts = counts.map(|count| count.to_string());

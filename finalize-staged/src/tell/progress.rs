@@ -1,10 +1,10 @@
-//! Which phase a run is in, how long each took, and that it goes on: the service manager gives it time as long as it does.
+//! The phases of a run, their times, and the progress that keeps the service manager from killing it.
 //!
-//! A slow disk can take longer than the unit's limit for what is at stake. As long as something happens, the limit is extended
-//! (`EXTEND_TIMEOUT_USEC`, sd_notify(3)); where nothing does, the limit holds. Something happens when this program has done a step,
-//! has read from a disk or given something to be written, or waits for a disk (state `D` in proc_pid_stat(5)) while one of those
-//! that the physical root and `/boot` are on is at work: `syncfs(2)` moves none of this program's own counters, since the kernel's
-//! threads write. Other disks, and a program that waits for something else, are no progress: see [`super::disk_activity`].
+//! A slow disk can need longer than the unit's limit. While there is progress, this program asks the service manager for more time
+//! (`EXTEND_TIMEOUT_USEC`, sd_notify(3)); without progress the limit holds. There is progress if this program has done a step, or
+//! has read from or written to a disk, or if it waits for a disk (state `D` in proc_pid_stat(5)) while a disk of the physical root
+//! or `/boot` is active. The disks are checked because during `syncfs(2)` the kernel's threads write, which changes none of this
+//! program's counters. Other disks, and waiting for anything else, are not progress: see [`super::disk_activity`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,12 +14,12 @@ use system::notify::Manager;
 
 use super::disk_activity::Sample;
 
-/// How often the service manager hears of progress. Shorter than any sensible limit.
+/// The time between two reports to the service manager. Shorter than any sensible limit.
 const TICK: Duration = Duration::from_secs(2);
-/// How much longer it is asked to wait each time.
+/// The additional time that each report asks for.
 const EXTENSION: Duration = Duration::from_secs(60);
 
-/// How long one step can take while the disks are at work: what waits for longer waits for what other programs write there.
+/// How long one step may wait for active disks. If it takes longer, other programs keep the disks busy.
 const LONGEST_STEP: Duration = Duration::from_secs(30 * 60);
 
 /// Part of a run.
@@ -35,11 +35,11 @@ pub(crate) enum Phase {
     Kernel,
     /// Boot links and boot loader entries.
     Entries,
-    /// Writing out.
+    /// The first sync.
     Sync,
-    /// The swap, and writing out again.
+    /// The swap, and the second sync.
     Swap,
-    /// What is not needed any more.
+    /// Removal of unused files.
     Clean,
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Begins, and tells the service manager from now on.
+    /// Begins the first phase, and starts the reports to the service manager.
     pub(crate) fn begin() -> Self {
         let now = Instant::now();
         let steps = Arc::new(AtomicU64::new(0));
@@ -78,13 +78,13 @@ impl Progress {
             // It ends with the process.
             let spawned = std::thread::Builder::new().spawn(move || tick(&manager, &steps));
             if let Err(error) = spawned {
-                log::warn!("cannot tell the service manager of progress: {error}");
+                log::warn!("cannot report progress to systemd: {error}");
             }
         }
         Self { begin: now, current: (Phase::Lock, now), times: Vec::new(), steps, manager: Manager::of_this_process() }
     }
 
-    /// The next phase.
+    /// Begins the next phase.
     pub(crate) fn enter(&mut self, phase: Phase) {
         self.end_phase();
         self.current.0 = phase;
@@ -94,7 +94,7 @@ impl Progress {
         }
     }
 
-    /// Something was done.
+    /// A step is done.
     pub(crate) fn step(&self) {
         self.steps.fetch_add(1, Ordering::Relaxed);
     }
@@ -102,7 +102,7 @@ impl Progress {
     /// The times of all phases, in one line.
     pub(crate) fn summary(&mut self) -> String {
         self.end_phase();
-        // No floats: to format one takes several kilobytes of program.
+        // No floats: formatting them makes the program several kilobytes larger.
         let milliseconds = |time: &Duration| format!("{}.{} ms", time.as_millis(), time.subsec_micros() / 100 % 10);
         let mut phases: Vec<(Phase, Duration)> = Vec::new();
         for (phase, time) in &self.times {

@@ -33,7 +33,7 @@ pub(crate) fn what_fits_when_an_old_kernel_has_gone_is_left_to_shutdown(guest: G
     let machine = the_usual().staged(guest)?.copy()?;
     let before = state(&machine)?;
     let prepared = machine.finalize_with(Contestant::Ours, &[], &["--prepare"])?;
-    let text = "/boot has room for the new kernel only when an old one is gone: it is installed at shutdown";
+    let text = "/boot has room for the new kernel only after an old one is removed: shutdown will install it";
     ensure!(prepared.outcome.code == Some(0) && prepared.outcome.stderr.contains(text), "{:?}", prepared.outcome);
     let found = compare(&state(&machine)?, &before);
     ensure!(found.is_empty(), "ours: after, peer: before\n{}", show(&found));
@@ -133,7 +133,7 @@ pub(crate) fn a_boot_that_is_not_mounted_is_called_that(guest: Guest) -> Result<
     let machine = separate_boot().staged(guest)?.copy()?;
     for arguments in ["--prepare", ""] {
         let outcome = machine.run(&format!("umount /boot; /usr/lib/ostree/ostree-finalize-staged {arguments}"))?;
-        let text = "nothing is mounted at /boot, and the directory there has no loader: mount the filesystem";
+        let text = "/boot is not mounted and has no loader: mount it (`mount /boot`)";
         ensure!(outcome.code == Some(1) && outcome.stderr.contains(text), "{arguments}: {outcome:?}");
     }
     // Each run has it mounted again.

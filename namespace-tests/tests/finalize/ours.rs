@@ -47,7 +47,7 @@ pub(crate) fn the_new_system_boots_with_the_machines_etc(guest: Guest) -> Result
     machine.check("echo mine >/etc/hostname")?;
     let said = ours(&machine, &[])?;
     for phase in [
-        "is finalized in ",
+        "finalized /ostree/deploy/os/deploy/",
         " ms: lock ",
         "plan ",
         "merge ",
@@ -260,7 +260,7 @@ pub(crate) fn what_is_not_ours_is_left_to_ostree(guest: Guest) -> Result<()> {
             ))?;
             let said = &outcome.stderr;
             ensure!(
-                outcome.code == Some(1) && said.contains(why) && said.contains("this is left to ostree"),
+                outcome.code == Some(1) && said.contains(why) && said.contains("ostree must finalize this update"),
                 "{outcome:?}"
             );
         }
@@ -269,10 +269,10 @@ pub(crate) fn what_is_not_ours_is_left_to_ostree(guest: Guest) -> Result<()> {
         let found = compare(&after, &before);
         ensure!(found.is_empty(), "{}", show(&found));
         let prepared = ours(&machine, &["--prepare"])?;
-        ensure!(prepared.contains("finalization will be left to ostree"), "{prepared}");
+        ensure!(prepared.contains("ostree will finalize this update at shutdown"), "{prepared}");
         let finalized = machine.finalize(Contestant::Ours)?;
         ensure!(
-            finalized.outcome.stderr.contains("leaving this to /usr/bin/ostree admin finalize-staged"),
+            finalized.outcome.stderr.contains("running /usr/bin/ostree admin finalize-staged instead"),
             "{:?}",
             finalized.outcome
         );
@@ -331,12 +331,12 @@ pub(crate) fn what_cannot_be_removed_is_removed_next_time(guest: Guest) -> Resul
         let finalized = failing(&machine, call, &[])?.outcome;
         ensure!(finalized.code == Some(0), "{call}: {finalized:?}");
         said = finalized.stderr;
-        if !said.is_empty() && said.contains("it will be removed by the next update") {
+        if !said.is_empty() && said.contains("the next update removes it") {
             break;
         }
         machine = disk.copy()?;
     }
-    ensure!(said.contains("it will be removed by the next update"), "{said}");
+    ensure!(said.contains("the next update removes it"), "{said}");
     boots_version(&machine, "3")?;
     // Immutable files in the oldest deployment are no obstacle.
     machine.check("d=$(ls -d /sysroot/ostree/deploy/os/deploy/*.0 | while read d; do test -e $d/usr/lib/modules && \

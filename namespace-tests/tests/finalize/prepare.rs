@@ -26,7 +26,7 @@ pub(crate) fn what_is_prepared_is_only_renamed(guest: Guest) -> Result<()> {
     let traced = machine.finalize_with(Contestant::Ours, &["-e", "trace=fdatasync"], &["--prepare"])?;
     ensure!(!traced.outcome.stderr.contains("fdatasync"), "{:?}", traced.outcome);
     let plan = ours(&machine, &["--plan"])?;
-    ensure!(plan.contains("prepared: /boot/ostree/os-") && plan.contains("bytes for /boot: 0\n"), "{plan}");
+    ensure!(plan.contains("prepared: /boot/ostree/os-") && plan.contains("needed in /boot: 0 bytes\n"), "{plan}");
     let json = plan_json(&machine, "")?;
     ensure!(json.pointer("/boot/installs/0/method").is_some_and(|method| method == "prepared"), "{json:#}");
     let traced = machine.strace(Contestant::Ours, &["-e", "trace=fdatasync,read"])?;

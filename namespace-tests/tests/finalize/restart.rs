@@ -161,11 +161,11 @@ pub(crate) fn what_an_interrupted_run_kept_is_void_when_something_else_happened(
     let gone = "mount -o remount,rw /sysroot; cd /sysroot/ostree/deploy/os/deploy; for d in *.0; do \
         test $(stat -c %i $d) = $(stat -c %i /) || { chattr -i $d; rm -r $d; }; done";
     for (happened, said, version) in [
-        ("ostree admin deploy --os=os os/other", "is out of date: it is dropped", "3"),
-        (gone, "is out of date: it is dropped", "1"),
-        ("ostree admin deploy --stage os/other", "is finalized in", "3"),
+        ("ostree admin deploy --os=os os/other", "the system changed since; stage it again", "3"),
+        (gone, "the system changed since; stage it again", "1"),
+        ("ostree admin deploy --stage os/other", "finalized /ostree/deploy/os/deploy/", "3"),
         // Nothing else: it is begun again.
-        ("true", "an earlier run was interrupted: beginning again", "2"),
+        ("true", "an earlier run was interrupted: starting again", "2"),
     ] {
         let machine = story.staged(guest)?.copy()?;
         let killed = machine.strace(Contestant::Ours, &["-e", "inject=syncfs:signal=KILL", "-o", "/dev/null"])?;

@@ -94,6 +94,6 @@ pub(crate) fn preparing_tells_of_a_drop_in_that_resets_another(guest: Guest) -> 
         ensure!(said.contains(words), "no {words:?} in {said}");
     }
     let said = ours(&machine, &["--prepare"])?;
-    ensure!(said.contains("no drop-in puts ostree-finalize-staged into ostree-boot-complete.service"), "{said}");
+    ensure!(said.contains("no drop-in makes ostree-boot-complete.service run ostree-finalize-staged"), "{said}");
     Ok(())
 }

@@ -49,6 +49,6 @@ pub(crate) fn the_reason_of_a_failure_is_a_line_of_its_own(guest: Guest) -> Resu
         /usr/lib/ostree/ostree-finalize-staged 2>/run/journal; cat /run/journal";
     let outcome = machine.run(script)?;
     let last = outcome.stdout.lines().last().unwrap_or_default();
-    ensure!(last.starts_with("<3>error: /boot/loader is not there"), "{outcome:?}");
+    ensure!(last.starts_with("<3>error: /boot/loader does not exist"), "{outcome:?}");
     Ok(())
 }

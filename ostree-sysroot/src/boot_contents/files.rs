@@ -1,4 +1,4 @@
-//! What has to be put into `/boot`: values.
+//! The files that must be put into `/boot`: values.
 
 use ostree_formats::deployment::{Checksum, DeploymentPath};
 use serde::Serialize;
@@ -6,21 +6,21 @@ use serde::Serialize;
 use crate::boot_names::{self, overlay_file};
 use crate::kernel_layout::layout::{BootFile, KernelLayout};
 
-/// What has to be done for one directory in `/boot/ostree`.
+/// What must be installed in one directory in `/boot/ostree`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Install {
     /// Its name.
     pub directory: String,
-    /// Whose files they are.
+    /// The deployment that the files belong to.
     pub deployment: DeploymentPath,
-    /// Where they are in it.
+    /// Where the files are in the deployment.
     #[serde(skip)]
     pub layout: KernelLayout,
-    /// Those that are not there, or not whole.
+    /// The files that are missing or differ.
     pub files: Vec<BootFile>,
-    /// How.
+    /// How they are installed.
     pub method: InstallMethod,
-    /// What that takes of a `/boot` of its own.
+    /// Bytes needed in a `/boot` that is a filesystem of its own.
     pub bytes: u64,
 }
 
@@ -28,11 +28,11 @@ pub struct Install {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InstallMethod {
-    /// All of them, in a directory that is renamed into place when it is whole.
+    /// All of them, in a directory that is renamed to its final name when it is complete.
     NewDirectory,
-    /// That directory has been made beforehand, and only has to be renamed.
+    /// `--prepare` has made that directory; it only has to be renamed.
     Prepared,
-    /// One by one, each replaced by a rename, in the directory that is there.
+    /// One by one, each replaced by a rename, in the existing directory.
     Repair,
 }
 
@@ -41,33 +41,33 @@ pub enum InstallMethod {
 pub struct Overlay {
     /// Its name in `/run/ostree/staged-initrds`.
     pub checksum: Checksum,
-    /// What it takes of `/boot`.
+    /// Bytes needed in `/boot`.
     pub bytes: u64,
 }
 
-/// All that has to be put into `/boot`.
+/// All files that must be put into `/boot`.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct BootFiles {
     /// Directories.
     pub installs: Vec<Install>,
     /// Overlay initrds.
     pub overlays: Vec<Overlay>,
-    /// They have been put there already, ahead of the transaction.
+    /// They were already installed, before the transaction.
     #[serde(skip)]
     pub are_installed: bool,
-    /// What was noticed on the way.
+    /// Warnings of the survey.
     #[serde(skip)]
     pub warnings: Vec<String>,
 }
 
 impl BootFiles {
-    /// What it takes of a `/boot` of its own.
+    /// Bytes needed in a `/boot` that is a filesystem of its own.
     pub fn bytes(&self) -> u64 {
         let installs = self.installs.iter().map(|install| install.bytes);
         installs.chain(self.overlays.iter().map(|overlay| overlay.bytes)).sum()
     }
 
-    /// What installing makes anew, as paths in `/boot`; of directories that were prepared, both names.
+    /// The new paths in `/boot`; for a prepared directory, both of its names.
     pub fn new_paths(&self) -> Vec<String> {
         let new = self.installs.iter().filter(|install| install.method != InstallMethod::Repair);
         let names = |install: &Install| match install.method {

@@ -9,7 +9,7 @@ use system::dir::{self, Kind};
 use super::layout::{BootFile, KernelLayout, checksum_in};
 
 const MODULES: &str = "usr/lib/modules";
-/// The older layouts; only the first of them that is there counts.
+/// The older layouts; only the first existing one is used.
 const OLDER: [&str; 2] = ["usr/lib/ostree-boot", "boot"];
 
 /// All kernels of a deployment.
@@ -28,8 +28,8 @@ impl Candidates {
         Ok(Self { modules: in_modules(deployment)?, older, older_names })
     }
 
-    /// Those that libostree could take: an older layout only where `usr/lib/modules` has no kernel, or one without an initramfs
-    /// while the older layout has one.
+    /// The kernels that libostree may choose. It uses an older layout only if `usr/lib/modules` has no kernel, or if it has one
+    /// without an initramfs and the older layout has an initramfs.
     pub(super) fn possible(&self) -> Vec<&KernelLayout> {
         let without_initramfs = self.modules.iter().any(|layout| layout.initramfs.is_none());
         let older: Vec<&KernelLayout> = self
@@ -43,7 +43,7 @@ impl Candidates {
         }
     }
 
-    /// A file that `layout`, an older one, lacks, while there is one with a checksum that no kernel has.
+    /// For an older `layout` that lacks a file: such a file with the checksum of no kernel.
     pub(super) fn mismatch(&self, layout: &KernelLayout) -> Option<&String> {
         checksum_in(&layout.kernel.source)?;
         let lacking = [("initramfs-", &layout.initramfs), ("devicetree-", &layout.devicetree)];
@@ -59,7 +59,7 @@ fn in_modules(deployment: BorrowedFd<'_>) -> Result<Vec<KernelLayout>, Errno> {
     let mut layouts = Vec::new();
     for version in names_if_there(deployment, MODULES)? {
         let directory = format!("{MODULES}/{version}");
-        // As libostree has it, a link to a directory of modules is none.
+        // As libostree: a link to a directory of modules is skipped.
         let opened = dir::open(deployment, &directory, OFlags::PATH | OFlags::NOFOLLOW).and_then(dir::stat_fd)?;
         if opened.kind != Kind::Directory {
             continue;
@@ -90,8 +90,8 @@ fn in_modules(deployment: BorrowedFd<'_>) -> Result<Vec<KernelLayout>, Errno> {
     Ok(layouts)
 }
 
-/// `vmlinuz-…-BOOTCSUM` and what has the same checksum, in the first of two directories that is there; and all names that end in
-/// a checksum.
+/// `vmlinuz-…-BOOTCSUM` and the files with the same checksum, in the first existing one of two directories; and all names that end
+/// in a checksum.
 fn older_layouts(deployment: BorrowedFd<'_>) -> Result<(Vec<KernelLayout>, Vec<String>), Errno> {
     for directory in OLDER {
         let mut names = match dir::names(deployment, directory) {
@@ -131,7 +131,7 @@ fn names_if_there(deployment: BorrowedFd<'_>, directory: &str) -> Result<Vec<Str
     }
 }
 
-/// What a path is, links followed inside the deployment.
+/// The kind of the file at a path; links are followed inside the deployment.
 fn kind_of(deployment: BorrowedFd<'_>, path: &str) -> Result<Option<Kind>, Errno> {
     match dir::open(deployment, path, OFlags::PATH).and_then(dir::stat_fd) {
         Ok(stat) => Ok(Some(stat.kind)),

@@ -1,19 +1,19 @@
-//! Why it is not known what a deployment boots with.
+//! Why the kernel of a deployment is unknown.
 
 use ostree_formats::bootlink::Bootcsum;
 use ostree_formats::deployment::DeploymentPath;
 use system::SystemError;
 
-/// Why it is not known what a deployment boots with.
+/// Why the kernel of a deployment is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KernelError {
     /// A system call failed.
     #[error(transparent)]
     System(#[from] SystemError),
-    /// Nothing to boot with.
+    /// The deployment has no kernel.
     #[error("/{0} has no kernel in usr/lib/modules, usr/lib/ostree-boot or boot")]
     Missing(DeploymentPath),
-    /// Older layouts carry the checksum in each name.
+    /// The names of an older layout have different checksums.
     #[error("/{deployment}: {one} and {other} have different checksums in their names")]
     Mismatch {
         /// Whose.
@@ -23,9 +23,9 @@ pub enum KernelError {
         /// Another one.
         other: String,
     },
-    /// libostree takes the one that its file system lists first, which may be another one on each machine.
+    /// Several kernels are possible. libostree takes the one that the filesystem lists first, which may differ between machines.
     #[error(
-        "/{deployment} has several kernels, and nothing on record says which one it boots with: {}; rebuild the tree with one of them",
+        "/{deployment} has several kernels, and no boot link or staged data says which one boots: {}; rebuild the tree with one kernel",
         .candidates.join(", ")
     )]
     Several {
@@ -34,9 +34,9 @@ pub enum KernelError {
         /// Their paths in the deployment.
         candidates: Vec<String>,
     },
-    /// The one that the deployment was deployed with is damaged, or gone.
+    /// The kernel that the deployment was deployed with is damaged or missing.
     #[error(
-        "/{deployment} has several kernels, and none of them has the checksum {wanted} of its boot links: {}; the disk is damaged: check it (ostree fsck) and deploy again",
+        "/{deployment} has several kernels, but none has the checksum {wanted} of its boot links: {}; the disk is damaged: check it (`ostree fsck`) and deploy again",
         .candidates.join(", ")
     )]
     NotOnRecord {
@@ -47,9 +47,9 @@ pub enum KernelError {
         /// Their paths in the deployment.
         candidates: Vec<String>,
     },
-    /// The files are not those that the name promises.
+    /// The files do not match the bootcsum.
     #[error(
-        "kernel and initramfs of /{deployment} have the checksum {found}, and {wanted} was staged: {}",
+        "kernel and initramfs of /{deployment} have the checksum {found}, but {wanted} was staged: {}",
         why_damaged(.absolute_link)
     )]
     Damaged {
@@ -65,12 +65,12 @@ pub enum KernelError {
 }
 
 fn why_damaged(absolute_link: &Option<Box<str>>) -> String {
-    const DAMAGED: &str = "the disk is damaged; check it (ostree fsck) and stage the update again";
+    const DAMAGED: &str = "the disk is damaged; check it (`ostree fsck`) and stage the update again";
     match absolute_link {
         None => DAMAGED.to_owned(),
         Some(link) => format!(
-            "{link} is an absolute link, which libostree looked up in the system that ran, and not in the deployment: rebuild the \
-             tree with relative links in dtb/. If the link is not the reason, {DAMAGED}"
+            "{link} is an absolute link, which libostree resolved in the running system instead of the deployment: rebuild the \
+             tree with relative links in dtb/. If the link is not the cause, {DAMAGED}"
         ),
     }
 }

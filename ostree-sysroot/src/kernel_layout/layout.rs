@@ -1,4 +1,4 @@
-//! What a deployment boots with: values.
+//! Kernel, initramfs and device trees of a deployment: values.
 
 use ostree_formats::deployment::Checksum;
 use serde::Serialize;
@@ -11,7 +11,7 @@ pub struct BootFile {
     pub source: String,
     /// Its name in `/boot/ostree/STATEROOT-BOOTCSUM`.
     pub target: String,
-    /// A directory with all that is in it.
+    /// Whether it is a directory with its content.
     pub is_directory: bool,
 }
 
@@ -21,31 +21,31 @@ impl BootFile {
     }
 }
 
-/// Kernel, initramfs and what belongs to them.
+/// Kernel, initramfs and their files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KernelLayout {
     /// Where they are in the tree.
     pub directory: String,
     /// The kernel.
     pub kernel: BootFile,
-    /// The initramfs, where there is one.
+    /// The initramfs, if there is one.
     pub initramfs: Option<BootFile>,
     /// One device tree, or a directory `dtb` of many.
     pub devicetree: Option<BootFile>,
-    /// The checksum file that a FIPS kernel wants beside it.
+    /// The checksum file that a FIPS kernel needs beside it.
     pub hmac: Option<BootFile>,
     /// The image of an Android boot loader.
     pub aboot: Option<BootFile>,
 }
 
 impl KernelLayout {
-    /// All that is installed.
+    /// All files that are installed.
     pub fn files(&self) -> impl Iterator<Item = &BootFile> {
         let optional = [&self.initramfs, &self.devicetree, &self.hmac, &self.aboot];
         std::iter::once(&self.kernel).chain(optional.into_iter().flatten())
     }
 
-    /// What the bootcsum is made of, in that order.
+    /// The files that the bootcsum is computed from, in that order.
     pub fn hashed(&self) -> impl Iterator<Item = &BootFile> {
         std::iter::once(&self.kernel).chain([&self.initramfs, &self.devicetree].into_iter().flatten())
     }

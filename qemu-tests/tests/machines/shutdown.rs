@@ -40,7 +40,7 @@ pub(crate) fn is_of_version(report: &Report, version: &str) -> Result<()> {
 }
 
 /// What is in the line that ours ends with.
-pub(crate) const DONE: &str = "is finalized in ";
+pub(crate) const DONE: &str = "finalized /ostree/deploy/default/deploy/";
 
 /// Staged by a stock `ostree`, prepared meanwhile, finalized at shutdown, booted with the edits; and back again. Then with a boot loader
 /// that needs a file of its own: `ostree` does it, and the journal says why.
@@ -68,7 +68,7 @@ pub(crate) fn an_update_is_staged_finalized_booted_rolled_back_and_left_to_ostre
             "test ! -e /etc/vendor; cat /etc/mine
              ostree admin undeploy 1; ostree admin deploy --os=default firstroot/2; ostree admin status
              version=3; ostree --repo=/sysroot/ostree/repo config set sysroot.bootloader uboot; touch /boot/loader/uEnv.txt
-             stage 3; prepared 'finalization will be left to ostree'",
+             stage 3; prepared 'ostree will finalize this update at shutdown'",
             "before ostree-finalize-staged.service; cat /etc/vendor; ls /boot/loader/",
         ],
     )?;
@@ -95,7 +95,7 @@ fn is_left_to_ostree(report: &Report, version: &str) -> Result<()> {
     let output = report.script_output()?;
     contains(
         &output,
-        "the boot loader is uboot (sysroot.bootloader), which needs a file of its own: leaving this to /usr/bin/ostree",
+        "the boot loader uboot (sysroot.bootloader) needs a configuration file of its own: running /usr/bin/ostree",
     )?;
     contains(&output, "uEnv.txt\n")?;
     ensure!(!output.contains(DONE), "{output}");
@@ -184,7 +184,7 @@ pub(crate) fn a_boot_that_is_nearly_full_makes_room(guest: Guest) -> Result<()> 
         &[
             "version=2; stage 2; prepared 'is prepared'",
             "version=3; room=$(df --output=avail --block-size=1 /boot | tail -1); fallocate --length $((room - 5000000)) /boot/filler
-             stage 3; prepared 'it is installed at shutdown'; ls /boot/ostree | wc -l",
+             stage 3; prepared 'shutdown will install it'; ls /boot/ostree | wc -l",
             "before ostree-finalize-staged.service; ls /boot/ostree | wc -l; ostree admin status
              deployments() { ls -d /sysroot/ostree/deploy/default/deploy/*.[0-9] | wc -l; }
              for n in $(seq 120); do if test $(deployments) = 2; then break; fi; sleep 1; done

@@ -1,4 +1,4 @@
-//! What is shown of a plan, for machines and for people.
+//! The part of a plan that is printed, as text or as JSON.
 
 use boot_list::plan::removals::{Current, removals};
 use boot_list::plan::swap::Swap;
@@ -14,7 +14,7 @@ use crate::etc_merge::conflict::Conflict;
 use crate::etc_merge::path::EtcPath;
 use crate::finalization::Finalization;
 
-/// The plan as it is self.
+/// The printed plan.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Shown {
@@ -45,7 +45,7 @@ pub(super) struct ShownEtc {
 }
 
 impl Shown {
-    /// Adds what `plan` says; for what goes, the disk is asked.
+    /// Adds `plan`. The deployments to remove are read from the disk.
     pub(super) fn fill(&mut self, roots: &Roots, sysroot: &Sysroot, plan: Finalization) -> Result<(), Error> {
         let Finalization { etc, boot, files, warnings, .. } = plan;
         self.warnings.extend(warnings);

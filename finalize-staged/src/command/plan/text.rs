@@ -8,7 +8,7 @@ use system::printable::printable;
 
 use super::shown::{Shown, ShownEtc};
 
-/// It, a line for each thing.
+/// The plan as lines.
 pub(super) fn text(shown: &Shown) -> String {
     let mut out = String::new();
     let mut line = |text: String| {
@@ -18,7 +18,7 @@ pub(super) fn text(shown: &Shown) -> String {
     let Some(staged) = &shown.staged else {
         line(
             if shown.locked {
-                "a deployment is staged, and locked: nothing is done"
+                "the staged deployment is locked: nothing would be done"
             } else {
                 "no deployment is staged"
             }
@@ -28,7 +28,7 @@ pub(super) fn text(shown: &Shown) -> String {
     };
     line(format!("staged: {staged}"));
     if let Some(reason) = &shown.left_to_ostree {
-        line(format!("left to ostree: {reason}"));
+        line(format!("ostree would finalize this: {reason}"));
     }
     for warning in &shown.warnings {
         line(format!("warning: {warning}"));
@@ -37,7 +37,7 @@ pub(super) fn text(shown: &Shown) -> String {
         etc_text(etc, &mut line);
     }
     match shown.swap {
-        Some(Swap::Loader) => line("boot loader entries: written anew".to_owned()),
+        Some(Swap::Loader) => line("boot loader entries: new ones are written".to_owned()),
         Some(Swap::Bootlinks) => line("boot loader entries: unchanged, only the boot links are swapped".to_owned()),
         None => {}
     }
@@ -45,7 +45,7 @@ pub(super) fn text(shown: &Shown) -> String {
         line(format!("  {}", entry.path));
         entry.content.lines().for_each(|text| line(format!("    {text}")));
     });
-    shown.dropped_entries.iter().for_each(|entry| line(format!("  dropped: {entry}")));
+    shown.dropped_entries.iter().for_each(|entry| line(format!("  removed entry: {entry}")));
     for install in &shown.boot.installs {
         let files: Vec<&str> = install.files.iter().map(|file| file.target.as_str()).collect();
         let method = match install.method {
@@ -55,9 +55,9 @@ pub(super) fn text(shown: &Shown) -> String {
         };
         line(format!("  {method}: /boot/ostree/{}: {}", install.directory, files.join(" ")));
     }
-    line(format!("bytes for /boot: {}", shown.boot_bytes));
+    line(format!("needed in /boot: {} bytes", shown.boot_bytes));
     shown.deployments.iter().for_each(|path| line(format!("deployment: {path}")));
-    shown.removed_deployments.iter().for_each(|path| line(format!("removed: {path}")));
+    shown.removed_deployments.iter().for_each(|path| line(format!("removed deployment: {path}")));
     out
 }
 
@@ -75,7 +75,7 @@ fn etc_text(etc: &ShownEtc, line: &mut impl FnMut(String)) {
         ("modified", &etc.modified),
         ("removed", &etc.removed),
         ("not carried over", &etc.not_carried_over),
-        ("not readable", &etc.unreadable),
+        ("unreadable", &etc.unreadable),
     ];
     for (word, paths) in lists {
         paths.iter().for_each(|path| line(format!("  {word}: {path}")));
