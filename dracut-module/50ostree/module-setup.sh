@@ -8,16 +8,16 @@
 # shellcheck disable=SC2154
 : "${initdir?}" "${moddir=}"
 
-# Where the tree has the program. In the initramfs it is in /usr/lib/ostree, whatever this says.
+# The path of the program in the tree. In the initramfs it is always in /usr/lib/ostree.
 _ostree_program=/usr/lib/ostree/ostree-prepare-root
 
-# Where the tree is that the initramfs is built from: empty, or the argument of --sysroot.
+# The tree that the initramfs is built from: empty, or the argument of --sysroot.
 _ostree_tree() {
     echo "${dracutsysrootdir-}"
 }
 
 check() {
-    # Needed only where somebody asks for it, and of no use without the program.
+    # Used only on request, and only if the program exists.
     [[ -x $(_ostree_tree)$_ostree_program ]] || return 1
     return 255
 }
@@ -29,7 +29,7 @@ depends() {
 
 installkernel() {
     # overlay: hotfixes of /usr, a transient /etc, composefs. erofs, loop: composefs.
-    # Wanted whatever machine the image is built on, so not only those that are in use here.
+    # The image may boot on another machine, so include them even if they are not in use here.
     hostonly='' instmods overlay erofs loop
 }
 
@@ -50,44 +50,44 @@ install() {
     if [[ -f $tree$key ]]; then
         _ostree_copy "$key"
     fi
-    _ostree_say_who_mounts_boot
+    _ostree_write_boot_mount
     _ostree_check_configuration
 
     if dracut_module_included systemd; then
-        # dracut 059 knows no directory of units when it works on another tree.
+        # dracut 059 does not set the directory of units if it works on another tree.
         units=${systemdsystemunitdir:-/usr/lib/systemd/system}
         _ostree_copy "$units/ostree-prepare-root.service"
-        # Reasons are for whoever changes the unit; every boot loads the image.
+        # The comments are for developers, and every boot loads the image.
         sed -i '/^#/d' "$initdir$units/ostree-prepare-root.service"
-        # Required, not wanted: where it fails the target must not be reached, or the switch to the physical root follows.
+        # Required, not wanted: if it fails, the target must not be reached, because then systemd would switch to the physical root.
         mkdir -p "$initdir$units/initrd-root-fs.target.requires"
         ln -sfn ../ostree-prepare-root.service \
             "$initdir$units/initrd-root-fs.target.requires/ostree-prepare-root.service"
     else
-        # First of the hooks between the mount of the root filesystem and the switch to it: the others want the
+        # First of the hooks between the mount of the root filesystem and the switch to it: the others need the
         # deployment's files.
         inst_hook pre-pivot 00 "$moddir/ostree-prepare-root.sh"
         inst_hook pre-mount 00 "$moddir/ostree-usable-root.sh"
     fi
 }
 
-# A file of the tree, to the same path of the image. dracut's own inst_simple looks for it outside of --sysroot (059, 106).
+# Copies a file of the tree to the same path in the image. dracut's inst_simple looks for it outside of --sysroot (059, 106).
 _ostree_copy() {
     local source target=$initdir$1 link=
     source=$(_ostree_tree)$1
     mkdir -p "${target%/*}"
     [[ -L $source ]] && link=$(readlink "$source")
     if [[ $link == /dev/null ]]; then
-        # A file that is switched off.
+        # A link to /dev/null switches a file off.
         ln -sfn /dev/null "$target"
         return
     fi
-    # An absolute link leads to a place of the tree.
+    # An absolute link leads to a file of the tree.
     [[ $link == /* ]] && source=$(_ostree_tree)$link
     cp --dereference --preserve=mode "$source" "$target" || _ostree_fail "cannot install $1"
 }
 
-# dracut goes on after an install() that failed, and the image would not boot: only leaving ends the build.
+# dracut continues after a failed install(), and the image would not boot. Only exit ends the build.
 _ostree_fail() {
     dfatal "ostree: $1"
     exit 1
@@ -105,7 +105,7 @@ _ostree_values() {
         }" "$3"
 }
 
-# [composefs] keypath of the file that counts, or the default.
+# [composefs] keypath of the main file, or the default.
 _ostree_key_file() {
     local tree file key
     tree=$(_ostree_tree)
@@ -116,10 +116,10 @@ _ostree_key_file() {
     echo "${key:-/etc/ostree/initramfs-root-binding.key}"
 }
 
-# libostree up to 2025.x leaves /boot to prepare-root; from 2026.1 its generator makes a boot.mount. The library has that
-# name in it or not, which can be seen without running a program that may be of another architecture. Where it cannot be
-# seen nothing is written, and /boot is mounted: one mount too many does no harm.
-_ostree_say_who_mounts_boot() {
+# Writes [boot] mount for the version of libostree: up to 2025.x prepare-root mounts /boot, from 2026.1 libostree's generator
+# makes a boot.mount. The library contains that name or not. Reading it works for other architectures, too. Without a library
+# nothing is written, and /boot is mounted: an additional mount does no harm.
+_ostree_write_boot_mount() {
     local tree library file mount
     tree=$(_ostree_tree)
     for library in "$tree"/usr/lib*/libostree-1.so.1 "$tree"/usr/lib/*/libostree-1.so.1; do
@@ -128,7 +128,7 @@ _ostree_say_who_mounts_boot() {
         grep -q 'boot\.mount' "$library" && mount=no
     done
     [[ -n ${mount-} ]] || return 0
-    # It speaks where nobody else does: a drop-in counts more than the main file.
+    # Written only if no other file has this key, because a drop-in overrides the main file.
     for file in "$initdir"/{usr/lib,etc}/ostree/prepare-root.conf "$initdir"/{usr/lib,etc}/ostree/prepare-root.conf.d/*.conf; do
         [[ -f $file ]] && _ostree_values boot mount "$file" | grep -q '' && return 0
     done
@@ -137,14 +137,14 @@ _ostree_say_who_mounts_boot() {
     printf '# Written by dracut, from the version of libostree.\n[boot]\nmount=%s\n' "$mount" > "$file"
 }
 
-# What would stop the boot stops the build.
+# An error in the configuration would stop the boot, so it stops the build.
 _ostree_check_configuration() {
     local program=$initdir/usr/lib/ostree/ostree-prepare-root status=0
     "$program" --check-config "$initdir" || status=$?
     case $status in
         0) ;;
-        # Not found or not executable: of another architecture.
-        126 | 127) dwarn "ostree: ostree-prepare-root does not run here, so its configuration is not checked" ;;
+        # Not found or not executable: another architecture.
+        126 | 127) dwarn "ostree: cannot run ostree-prepare-root here (other architecture?): the configuration is not checked" ;;
         *) _ostree_fail "the configuration of ostree-prepare-root is unusable, see above" ;;
     esac
 }

@@ -5,7 +5,7 @@
 # The file is sourced by dracut's init, which brings getarg, getargs and die.
 # shellcheck disable=SC2154
 
-# Any other system has this module in its initramfs and no such argument: it boots as ever.
+# Without these arguments this is not an OSTree system, and it boots as without this module.
 if getarg ostree= > /dev/null || getarg ostree > /dev/null || grep -qE '(^| )androidboot\.' /proc/cmdline; then
     /usr/lib/ostree/ostree-prepare-root --systemd=no "$NEWROOT" \
         || die "ostree-prepare-root failed: its report is above. The root filesystem is at $NEWROOT."

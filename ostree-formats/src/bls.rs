@@ -10,29 +10,29 @@ pub struct BlsEntry {
     fields: Vec<(String, String)>,
 }
 
-/// What makes bytes no entry.
+/// Why bytes are not an entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BlsError {
     /// Not text.
     #[error("not UTF-8 text")]
     NotUtf8,
-    /// A byte that no boot loader reads over.
+    /// A byte that boot loaders do not accept.
     #[error("line {0}: a NUL byte")]
     Nul(usize),
 }
 
-/// What can be no field of an entry: as a line it would read as another one, or as several.
+/// Why a key and a value cannot be a field of an entry: the line would be read as another field, or as several.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
     /// The key is empty, begins as a comment does, or has white space or a control character in it.
     #[error("{0:?} cannot be a key of a boot loader entry")]
     Key(String),
     /// The value has a line break in it.
-    #[error("the value of the key {0:?} has a line break in it")]
+    #[error("the value of the key {0:?} has a line break")]
     Value(String),
 }
 
-/// Whether a key and a value of another origin than an entry can be a field of one.
+/// Checks whether a key and a value from another source can be a field of an entry.
 ///
 /// # Errors
 /// See [`FieldError`].
@@ -43,7 +43,7 @@ pub fn check_field(key: &str, value: &str) -> Result<(), FieldError> {
     if value.contains(breaks_line) { Err(FieldError::Value(shorten(key))) } else { Ok(()) }
 }
 
-/// Of each key, where it stands for the last time.
+/// The last position of each key.
 pub(crate) fn last_of_each<'a>(keys: &mut dyn Iterator<Item = &'a str>) -> BTreeMap<&'a str, Option<usize>> {
     let mut last = BTreeMap::new();
     for (index, key) in keys.enumerate() {
@@ -56,12 +56,12 @@ fn is_no_key(c: char) -> bool {
     c.is_whitespace() || c.is_control()
 }
 
-/// Where a boot loader, or any reader of text, may begin a new line.
+/// Characters at which a boot loader, or any reader of text, may begin a new line.
 pub(crate) fn breaks_line(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\0' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// Keys that stand first, in the order in which libostree writes them.
+/// Keys that come first, in the order in which libostree writes them.
 const FIRST: [&str; 6] = ["title", "version", "options", "devicetree", "linux", "initrd"];
 
 impl BlsEntry {
@@ -86,28 +86,28 @@ impl BlsEntry {
         Ok(Self { fields })
     }
 
-    /// The value of a key; of one that stands twice the last, as in libostree. Of `initrd`, which may stand more than once, the
-    /// first. For `options` see [`BlsEntry::all_options`].
+    /// The value of a key. Of repeated keys the last one, as in libostree; of `initrd`, which may be repeated, the first one.
+    /// For `options` see [`BlsEntry::all_options`].
     pub fn get(&self, key: &str) -> Option<&str> {
         if key == "initrd" { self.values(key).next() } else { self.values(key).last() }
     }
 
-    /// All values of a key: `initrd` and `options` may stand more than once.
+    /// All values of a key: `initrd` and `options` may be repeated.
     pub fn values(&self, key: &str) -> impl Iterator<Item = &str> {
         self.fields.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    /// The kernel arguments. Of several lines `options` all count, one behind another, as boot loaders take them.
+    /// The kernel arguments. Boot loaders join several `options` lines in their order.
     pub fn all_options(&self) -> String {
         self.values("options").collect::<Vec<_>>().join(" ")
     }
 
-    /// Gives a key one value, in its place if it is there.
+    /// Gives a key one value, in its place if it exists.
     pub fn set(&mut self, key: &str, value: &str) {
         self.set_all(&[(key, value)]);
     }
 
-    /// Gives each of these keys one value, the last that is given: in its place if it is there, else at the end.
+    /// Gives each of these keys one value, the last one of the list: in its place if the key exists, otherwise at the end.
     pub fn set_all(&mut self, fields: &[(&str, &str)]) {
         let mut new = last_of_each(&mut fields.iter().map(|(key, _)| *key));
         self.fields.retain_mut(|(name, old)| {
@@ -145,13 +145,13 @@ impl BlsEntry {
 
     /// The text, as libostree writes it: some keys first, the others in their own order.
     ///
-    /// A field is one line, and the line of its own key, whatever is in it: line breaks in a value become spaces, and what
-    /// cannot be in a key becomes `_`.
+    /// A field is always one line: line breaks in a value become spaces, and characters that a key cannot have become
+    /// `_`.
     pub fn to_text(&self) -> String {
         let first = FIRST.iter().flat_map(|key| self.fields.iter().filter(move |(name, _)| name == key));
         let rest = self.fields.iter().filter(|(name, _)| !FIRST.contains(&name.as_str()));
         let line = |(key, value): &(String, String)| {
-            // Neither a comment, nor no key at all.
+            // Not a comment, and not empty.
             let mark = if key.is_empty() || key.starts_with('#') { "_" } else { "" };
             format!("{mark}{} {}\n", key.replace(is_no_key, "_"), value.replace(breaks_line, " "))
         };

@@ -1,7 +1,7 @@
-//! `/run/ostree-booted`: what the world is told of how this system was booted.
+//! `/run/ostree-booted`: how this system was booted, for other programs.
 //!
-//! A GVariant `a{sv}`, little-endian on the architectures this runs on, with the keys and their order of libostree
-//! 2026.4, so that the file is equal byte for byte where the facts are.
+//! A GVariant `a{sv}`, little-endian on the supported architectures. Keys and their order are those of libostree 2026.4, so for the
+//! same boot the file is equal byte for byte.
 
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ pub struct ComposefsState {
     pub signed_by: Option<String>,
 }
 
-/// What the file says.
+/// The content of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct BootedState {
@@ -28,7 +28,7 @@ pub struct BootedState {
     pub inode: u64,
     /// `/` has an upper layer that a reboot discards.
     pub root_transient: bool,
-    /// The same, and read-only for those who do not ask.
+    /// The same, but mounted read-only.
     pub root_transient_ro: bool,
     /// Only with composefs.
     pub composefs: Option<ComposefsState>,
@@ -61,21 +61,21 @@ impl BootedState {
     }
 }
 
-/// Why bytes are no `/run/ostree-booted`.
+/// Why bytes are not a `/run/ostree-booted`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BootedStateError {
-    /// Cut off, or of another type.
-    #[error("it is cut off, or no GVariant of type a{{sv}}")]
+    /// Incomplete, or of another type.
+    #[error("it is incomplete, or not a GVariant of type a{{sv}}")]
     NotADictionary,
-    /// A key that must be there is not, or has another type.
+    /// A required key is missing, or has another type.
     #[error("the key {0:?} is missing, or its value has another type")]
     Missing(&'static str),
 }
 
 impl BootedState {
-    /// Reads the bytes of the file, in whatever order libostree wrote the keys; keys that are not known are left out.
+    /// Reads the bytes of the file. Keys may have any order, and unknown keys are ignored.
     ///
-    /// `root.transient-ro` is younger than the others: without it, false.
+    /// `root.transient-ro` is newer than the other keys: false if it is missing.
     ///
     /// # Errors
     /// See [`BootedStateError`].

@@ -74,7 +74,7 @@ pub struct Bootlink {
     pub stateroot: Stateroot,
     /// Which kernel and initramfs it boots with.
     pub bootcsum: Bootcsum,
-    /// Tells apart deployments that share one bootcsum; counted anew with every list of deployments.
+    /// Distinguishes deployments with the same bootcsum. Every list of deployments has its own numbers.
     pub bootserial: u32,
 }
 

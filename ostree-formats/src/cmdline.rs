@@ -1,8 +1,7 @@
-//! The kernel command line: which deployment was asked for, and by which argument.
+//! The kernel command line: which deployment was requested, and by which argument.
 //!
-//! The kernel's rules hold (Documentation/admin-guide/kernel-parameters.rst): double quotes protect spaces, `-` and `_`
-//! are the same in a name, everything after ` -- ` belongs to init. Bytes that are no UTF-8 do no harm in an argument
-//! that is not ours.
+//! By the rules of the kernel (Documentation/admin-guide/kernel-parameters.rst): double quotes protect spaces, `-` and `_` are the
+//! same in a name, everything after ` -- ` belongs to init. Other arguments may have bytes that are not UTF-8.
 
 use std::fmt;
 
@@ -21,7 +20,7 @@ pub enum TargetSource {
     Android,
 }
 
-/// What the boot loader asked for.
+/// The path that the boot loader requested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BootTarget {
     /// Path of the link on the physical root, as given.
@@ -29,7 +28,7 @@ pub struct BootTarget {
     /// Which argument.
     #[serde(rename = "asked")]
     pub source: TargetSource,
-    /// That argument as it stands in the command line.
+    /// This argument as written in the command line.
     pub argument: String,
 }
 
@@ -39,7 +38,7 @@ impl fmt::Display for BootTarget {
     }
 }
 
-/// Why no target can be told from the command line.
+/// Why the command line has no usable target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// No argument names one.
@@ -48,11 +47,11 @@ pub enum TargetError {
     /// `ostree=` or `ostree` without a value.
     #[error("the kernel argument {0:?} has no value")]
     Empty(String),
-    /// Bytes in the value that are no UTF-8.
+    /// The value is not UTF-8.
     #[error("the kernel argument {0:?} is not UTF-8")]
     NotUtf8(String),
     /// `androidboot.slot_suffix` is neither `_a` nor `_b`.
-    #[error("the kernel argument {0:?} names neither slot _a nor slot _b")]
+    #[error("the kernel argument {0:?} must name slot _a or _b")]
     UnknownSlot(String),
 }
 
@@ -61,12 +60,12 @@ pub enum TargetError {
 pub struct KernelCommandLine(Vec<u8>);
 
 impl KernelCommandLine {
-    /// From the bytes of `/proc/cmdline`, or of an argument that stands for it.
+    /// From the bytes of `/proc/cmdline`, or of an argument that replaces it.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
     }
 
-    /// Which deployment was asked for.
+    /// The requested deployment.
     ///
     /// # Errors
     /// See [`TargetError`].
@@ -86,7 +85,7 @@ impl KernelCommandLine {
         self.ostree_target()
     }
 
-    /// Which deployment `ostree=` names, whatever Android's arguments say.
+    /// Which deployment `ostree=` names, even if there are Android's arguments.
     ///
     /// # Errors
     /// See [`TargetError`].
@@ -102,7 +101,7 @@ impl KernelCommandLine {
         }
     }
 
-    /// The value of `ostree.prepare-root.composefs=`, lossily where it is no UTF-8 (such a value is refused anyway).
+    /// The value of `ostree.prepare-root.composefs=`, lossy if it is not UTF-8 (such a value is refused anyway).
     pub fn composefs(&self) -> Option<String> {
         let find = self.find("ostree.prepare-root.composefs", |_, value| value.map(<[u8]>::to_vec));
         find.map(|(value, _)| String::from_utf8_lossy(&value).into_owned())
@@ -115,7 +114,7 @@ impl KernelCommandLine {
         last.value().map(|value| String::from_utf8_lossy(value).into_owned())
     }
 
-    /// Whether somebody asked for a shell in the initramfs (`rd.shell`, `rd.break`), and so sits at the machine.
+    /// Whether the user requested a shell in the initramfs (`rd.shell`, `rd.break`), and so is at the machine.
     pub fn wants_shell(&self) -> bool {
         let off = |value: Option<&[u8]>| matches!(value, Some(b"0" | b"no" | b"off" | b"false"));
         let shell = self.find("rd.shell", |_, value| Some(!off(value))).is_some_and(|(on, _)| on);
@@ -126,7 +125,7 @@ impl KernelCommandLine {
         self.find(key, |_, _| Some(())).is_some()
     }
 
-    /// The first argument of that name for which `take` gives something, and how it reads.
+    /// The first argument of that name for which `take` returns a value; and the argument as text.
     fn find<T>(&self, key: &str, take: impl Fn(&[u8], Option<&[u8]>) -> Option<T>) -> Option<(T, String)> {
         let same_name = |name: &[u8]| {
             let fold = |b: &u8| if *b == b'-' { b'_' } else { *b };

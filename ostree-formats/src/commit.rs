@@ -4,24 +4,24 @@ use crate::deployment::Checksum;
 use crate::variant::Damaged;
 use crate::variant::reader::{Array, Dictionary, Tuple, pair, text};
 
-/// Why bytes are no commit.
+/// Why bytes are not a commit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
-    /// Cut off, or something else: its two checksums are not there.
-    #[error("it is no commit object, or cut off")]
+    /// Incomplete, or something else: the two checksums are missing.
+    #[error("it is not a commit object, or incomplete")]
     NotACommit,
 }
 
-/// What is asked of a commit.
+/// The parts of a commit that are needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
-    /// `version` of its metadata, if it has one that is text: of another type it counts for nothing with libostree, too.
+    /// `version` of its metadata, if it is text. Like libostree, ignores a value of another type.
     pub version: Option<String>,
     /// The commit before it.
     pub parent: Option<Checksum>,
-    /// `ostree.composefs.digest.v0`: the fs-verity digest (32 bytes, SHA-256) of the image that is made of it.
+    /// `ostree.composefs.digest.v0`: the fs-verity digest (32 bytes, SHA-256) of its image.
     pub composefs_digest: Option<Vec<u8>>,
-    /// `ostree.container.image-config` is there: bootc made it of a container image, and its parent of the image's own commit.
+    /// `ostree.container.image-config` exists: bootc made this commit for a container image, and its parent is the commit in that image.
     pub of_container: bool,
 }
 
@@ -54,7 +54,7 @@ impl Commit {
     }
 }
 
-/// What is asked of a commit object, as it lies in the bytes.
+/// The same parts as slices of the object.
 struct Members<'a> {
     metadata: Dictionary<'a>,
     parent: &'a [u8],

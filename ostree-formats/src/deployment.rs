@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-/// Why a name is not what its place in the tree demands.
+/// Why a name is not valid at its place in the tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Not 64 lower-case hexadecimal digits.
@@ -33,7 +33,7 @@ impl Checksum {
         &self.0
     }
 
-    /// Of 32 bytes; of another number of them, none.
+    /// From 32 bytes; `None` for another number of bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         (bytes.len() == 32).then(|| Self(hexadecimal(bytes)))
     }
@@ -45,7 +45,7 @@ impl Checksum {
     }
 }
 
-/// As checksums and digests are shown.
+/// The form in which checksums and digests are shown.
 pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -102,7 +102,7 @@ impl fmt::Display for Stateroot {
 pub struct DeploymentId {
     /// The commit.
     pub commit: Checksum,
-    /// Tells apart deployments of one commit.
+    /// Distinguishes deployments of one commit.
     pub deployserial: u32,
 }
 

@@ -1,4 +1,4 @@
-//! File names of boot loader entries: `ostree-N.conf`, since GRUB sorts by them.
+//! File names of boot loader entries: `ostree-N.conf`, because GRUB sorts by them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,13 +19,13 @@ pub struct Tries {
 pub struct EntryName {
     /// Counts down from the number of deployments: the highest is the default.
     pub number: u32,
-    /// In names as before libostree 2024.5.
+    /// In names by libostree before 2024.5.
     pub stateroot: Option<String>,
-    /// Without boot counting, and for an entry that has proven itself: none.
+    /// `None` without boot counting, and for an entry that has booted successfully.
     pub tries: Option<Tries>,
 }
 
-/// Not the name of an entry of libostree's.
+/// Not the name of an entry that libostree writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not the name of an OSTree boot loader entry")]
 pub struct NotAnEntryName(pub String);

@@ -3,14 +3,14 @@
 
 use crate::variant::writer::{Container, text_bytes};
 
-/// What a header says of a regular file.
+/// The header of a regular file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileHeader {
     /// Owner.
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// With the bits that say that it is a file.
+    /// With the bits of the file type.
     pub mode: u32,
     /// Names and values, in any order.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
@@ -21,7 +21,7 @@ impl FileHeader {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut xattrs = self.xattrs.clone();
         xattrs.sort_unstable();
-        // A name is a C string there.
+        // The name is a C string in the header.
         xattrs.iter_mut().for_each(|(name, _)| name.push(0));
         let pair =
             |(name, value): &(Vec<u8>, Vec<u8>)| Container::default().variable(1, name).variable(1, value).tuple();

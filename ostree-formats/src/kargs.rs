@@ -1,19 +1,19 @@
-//! Kernel arguments as a boot loader entry has them in `options`.
+//! The kernel arguments in `options` of a boot loader entry.
 
 use std::fmt;
 
 use crate::bls::breaks_line;
 
-/// The arguments in their order. Double quotes protect spaces, and stay.
+/// The arguments in their order. Double quotes protect spaces and are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KernelArguments(Vec<String>);
 
 impl KernelArguments {
-    /// Takes a line apart.
+    /// Splits a line.
     pub fn parse(text: &str) -> Self {
         let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
         for character in text.chars() {
-            // What breaks a line is a space in the entry that is written.
+            // A line break becomes a space in the written entry.
             if (character.is_ascii_whitespace() || breaks_line(character)) && !quoted {
                 words.push(std::mem::take(&mut word));
             } else {
@@ -25,7 +25,7 @@ impl KernelArguments {
         Self::from_words(words)
     }
 
-    /// Arguments that are apart already; empty ones are none.
+    /// From separate arguments; empty ones are left out.
     pub fn from_words(words: impl IntoIterator<Item = String>) -> Self {
         Self(words.into_iter().filter(|word| !word.is_empty()).collect())
     }
@@ -40,9 +40,9 @@ impl KernelArguments {
         self.0.iter().find_map(|word| value_of(word, key))
     }
 
-    /// Gives a key one value: the first `key=…` is replaced in its place, others of that key go; where there is none it comes at
-    /// the end, but before a `--`, after which all is for init, and before a word whose quotes are never closed, of which the kernel
-    /// takes the rest for a part.
+    /// Gives a key one value: replaces the first `key=…` in its place and removes the others. If there is none, adds it at the end,
+    /// but before a `--`, because everything after it is for init, and before a word with an unclosed quote, because for the kernel
+    /// the rest of the line belongs to that word.
     pub fn set(&mut self, key: &str, value: &str) {
         let mut new = Some(format!("{key}={value}"));
         self.0.retain_mut(|word| {
@@ -61,7 +61,7 @@ impl KernelArguments {
         self.0.retain(|word| value_of(word, key).is_none());
     }
 
-    /// All but `ostree=…`, which changes with every list of deployments.
+    /// All except `ostree=…`, which changes with every list of deployments.
     pub fn without_ostree(&self) -> Vec<&str> {
         self.0.iter().map(String::as_str).filter(|word| value_of(word, "ostree").is_none()).collect()
     }

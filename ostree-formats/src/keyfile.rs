@@ -1,20 +1,20 @@
 //! GLib's key files, by GLib's rules.
 //!
-//! INI crates speak other dialects (quotes, inline comments, nesting); what `libostree` reads with `GKeyFile` must mean
-//! the same here. See "Key-value file parser" in GLib's reference.
+//! INI crates read other dialects (quotes, inline comments, nesting). A file that libostree reads with `GKeyFile` must mean the
+//! same here. See "Key-value file parser" in GLib's reference.
 //!
-//! A file is taken apart by its bytes; only what is asked for has to be UTF-8.
+//! A file is split as bytes. Only the values that are read must be UTF-8.
 //!
-//! A group may be opened more than once: GLib merges all of that name, and of a key that stands twice in a group the last
-//! one counts. Files that were extended with `>>` depend on that.
+//! A group may be repeated: GLib merges groups of the same name, and of a repeated key the last value counts. Files that were
+//! extended with `>>` depend on this.
 
-/// What makes a text no key file. `line` counts from 1.
+/// Why a text is not a key file. `line` counts from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyfileError {
     /// The bytes of a file, or of a value, are not UTF-8.
     #[error("{}not UTF-8 text", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
     NotUtf8 {
-        /// Where, if only a value was looked at.
+        /// The line, if only a value was checked.
         line: Option<usize>,
     },
     /// A NUL byte.
@@ -40,7 +40,7 @@ pub enum KeyfileError {
         name: String,
     },
     /// A key before the first group.
-    #[error("line {line}: key {key:?} stands before the first [group]")]
+    #[error("line {line}: key {key:?} comes before the first [group]")]
     KeyOutsideGroup {
         /// Where.
         line: usize,
@@ -49,7 +49,7 @@ pub enum KeyfileError {
     },
 }
 
-/// One `key=value`, with white space around both taken off and no escapes undone.
+/// One `key=value`, without the white space around both, with its escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry<'a> {
     /// The key.
@@ -77,7 +77,7 @@ pub struct Group<'a> {
     pub name: &'a [u8],
     /// Its line, from 1.
     pub line: usize,
-    /// What it holds.
+    /// The entries.
     pub entries: Vec<Entry<'a>>,
 }
 
@@ -124,14 +124,14 @@ impl<'a> Keyfile<'a> {
         Ok(Self { groups })
     }
 
-    /// The value of a key; where a key stands twice the last one counts, as in GLib.
+    /// The value of a key. Of repeated keys the last one, as in GLib.
     pub fn get(&self, group: &str, key: &str) -> Option<&Entry<'a>> {
         let entries = self.groups.iter().filter(|g| g.name == group.as_bytes()).flat_map(|g| &g.entries);
         entries.rev().find(|e| e.key == key.as_bytes())
     }
 }
 
-/// A GKeyFile boolean: `true`, `false`, `1`, `0`, with white space after it allowed. Nothing else is one.
+/// A GKeyFile boolean: `true`, `false`, `1`, `0`, with optional white space after it. Nothing else.
 pub fn boolean(value: &str) -> Option<bool> {
     match value.trim_end_matches(|c| u8::try_from(c).is_ok_and(is_space)) {
         "true" | "1" => Some(true),
@@ -141,7 +141,7 @@ pub fn boolean(value: &str) -> Option<bool> {
 }
 
 /// A list of strings with their escapes undone, as `g_key_file_get_string_list` reads it with its usual separator: a
-/// semicolon at the end ends the last string and begins none, `\;` is one within a string. `None`: an escape that is none.
+/// semicolon at the end ends the last string, `\;` is a semicolon in a string. `None`: an unknown escape.
 pub fn string_list(value: &str) -> Option<Vec<String>> {
     let (mut list, mut item, mut begun) = (Vec::new(), String::new(), false);
     let mut characters = value.chars();
@@ -213,7 +213,7 @@ fn shorten_bytes(text: &[u8]) -> String {
     shorten(&String::from_utf8_lossy(text))
 }
 
-/// The beginning of a text that is too long for a message.
+/// The beginning of a text, if it is too long for a message.
 pub(crate) fn shorten(text: &str) -> String {
     const LONGEST: usize = 60;
     if text.chars().count() <= LONGEST { text.to_owned() } else { text.chars().take(LONGEST).chain(['…']).collect() }

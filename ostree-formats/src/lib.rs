@@ -1,24 +1,24 @@
-//! The formats of an OSTree system: bytes and text to values, and back.
+//! The formats of an OSTree system: turns bytes and text into values, and back.
 //!
-//! Nothing here reads a file, asks the kernel, or knows where its input came from; that makes it the part that fuzzers
-//! and property tests eat. Whatever can be wrong on a disk has a type that only parsing can make.
+//! Nothing here reads a file or calls the kernel, so fuzzers and property tests can run all of it. Values that may be wrong on a
+//! disk have types that only parsing can make.
 //!
 //! | module | format |
 //! | --- | --- |
-//! | [`cmdline`] | kernel command line: which deployment was asked for |
+//! | [`cmdline`] | kernel command line: which deployment was requested |
 //! | [`keyfile`] | GLib's key files, by GLib's rules |
 //! | [`prepare_root_conf`] | `prepare-root.conf` and its drop-ins |
-//! | [`repo_config`] | what matters of a repository's `config` at boot and at shutdown |
+//! | [`repo_config`] | the part of a repository's `config` that boot and shutdown need |
 //! | [`bootlink`] | `ostree/boot.N/STATEROOT/BOOTCSUM/BOOTSERIAL` |
 //! | [`deployment`] | `ostree/deploy/STATEROOT/deploy/CHECKSUM.DEPLOYSERIAL` |
 //! | [`origin`] | where a deployment came from |
 //! | [`booted_state`] | `/run/ostree-booted`, a GVariant |
 //! | [`staged_state`] | `/run/ostree/staged-deployment`, a GVariant |
 //! | [`commit`] | commit objects, a GVariant: their version |
-//! | [`file_object`] | what the checksum of a file's object is of |
+//! | [`file_object`] | the header that is in the checksum of a file's object |
 //! | [`bls`], [`entry_name`], [`version_order`] | boot loader entries, their file names, their order |
 //! | [`kargs`] | the kernel arguments of an entry |
-//! | [`os_release`] | what a tree calls itself |
+//! | [`os_release`] | the name of a tree |
 //! | [`mountinfo`] | `/proc/self/mountinfo` |
 
 pub mod bls;

@@ -28,8 +28,8 @@ pub struct MountEntry {
     pub super_options: String,
 }
 
-/// All mounts that can be read from `bytes`, in their order; a line that does not have the form is left out, since a
-/// kernel that adds fields must not stop a boot.
+/// All mounts in `bytes`, in their order. A line of another form is skipped, because a kernel that adds fields must not stop a
+/// boot.
 pub fn parse(bytes: &[u8]) -> Vec<MountEntry> {
     bytes.split(|b| *b == b'\n').filter_map(parse_line).collect()
 }

@@ -2,9 +2,9 @@
 
 use crate::keyfile::{Keyfile, KeyfileError, boolean};
 
-/// What the deployment follows, for a human: the refspec, or a container image.
+/// The refspec or container image of the deployment, for messages.
 ///
-/// `None` when the file says neither, or is damaged: this is only ever shown, never acted upon.
+/// `None` if the file has neither, or is damaged: this text is only shown.
 pub fn followed(bytes: &[u8]) -> Option<String> {
     let keyfile = Keyfile::parse(bytes).ok()?;
     ["refspec", "baserefspec", "container-image-reference"]
@@ -13,10 +13,10 @@ pub fn followed(bytes: &[u8]) -> Option<String> {
         .map(|entry| String::from_utf8_lossy(entry.value).into_owned())
 }
 
-/// Whether `ostree admin pin` has marked the deployment: it is kept until that is taken back.
+/// Whether `ostree admin pin` has pinned the deployment: then it is kept.
 ///
 /// # Errors
-/// Of a file that cannot be read nobody knows.
+/// The file is damaged, so it is unknown.
 pub fn is_pinned(bytes: &[u8]) -> Result<bool, KeyfileError> {
     let keyfile = Keyfile::parse(bytes)?;
     let Some(pinned) = keyfile.get("libostree-transient", "pinned") else { return Ok(false) };

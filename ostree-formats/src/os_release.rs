@@ -1,4 +1,4 @@
-//! os-release(5): what a tree calls itself.
+//! os-release(5): the name of a tree.
 
 /// The two names that a boot menu can show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct OsRelease {
 }
 
 impl OsRelease {
-    /// Reads the file; a line that no shell would take as an assignment is passed over, and of two the last one counts.
+    /// Reads the file. Ignores a line that is not an assignment of a shell. Of two assignments the last one counts.
     pub fn parse(text: &str) -> Self {
         let mut found = Self::default();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -27,13 +27,13 @@ impl OsRelease {
         found
     }
 
-    /// What a menu shows.
+    /// The text in a boot menu.
     pub fn title(&self) -> Option<&str> {
         self.pretty_name.as_deref().or(self.id.as_deref())
     }
 }
 
-/// One word of a shell, its quotes taken off; `None`: a quote that is never closed.
+/// One word of a shell, without its quotes; `None`: a quote is never closed.
 fn unquoted(value: &str) -> Option<String> {
     let mut out = String::new();
     let mut characters = value.chars();

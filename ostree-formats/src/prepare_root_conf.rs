@@ -2,9 +2,9 @@
 //!
 //! The main file is libostree's (ostree-prepare-root(1)): `/etc/ostree/prepare-root.conf` if it exists, else
 //! `/usr/lib/ostree/prepare-root.conf`. The drop-ins (`prepare-root.conf.d/*.conf` beside both, ordered as the UAPI
-//! Group's Configuration Files Specification says) are ours, for keys that are ours alone: libostree reads none, and it
-//! takes the main file of the tree to decide how to seal an image and how to mount for a soft reboot, so a key of its own
-//! in a drop-in would bind one of us and not the other.
+//! Group's Configuration Files Specification says) are only for firstroot's own keys. libostree reads no drop-ins, and it reads
+//! the main file of the tree to decide how to seal an image and how to mount for a soft reboot. A libostree key in a drop-in
+//! would change firstroot and not libostree.
 
 mod conf;
 mod error;
@@ -28,18 +28,18 @@ pub struct ConfigFile {
     pub bytes: Vec<u8>,
 }
 
-/// What came out of all files together.
+/// The result of all files together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Parsed {
     /// The configuration, as far as it could be read.
     pub conf: PrepareRootConf,
-    /// What makes it unusable: boot stops, an initramfs with it is not built.
+    /// Errors: they stop the boot, and the build of an initramfs.
     pub errors: Vec<ConfError>,
-    /// What is probably a mistake and does no harm.
+    /// Probable mistakes that do no harm.
     pub warnings: Vec<String>,
 }
 
-/// Reads the main file, if there is one, and then the drop-ins, in the order in which they count.
+/// Reads the main file, if there is one, and then the drop-ins, in their order of precedence.
 pub fn parse(main: Option<&ConfigFile>, drop_ins: &[ConfigFile]) -> Parsed {
     let mut parsed = Parsed::default();
     if let Some(file) = main {
@@ -61,12 +61,12 @@ enum FileKind {
     DropIn,
 }
 
-/// So many unknown names of a file are warned about one by one; the console has room for no more.
+/// The number of unknown names in a file that get their own warning; the console has no room for more.
 const MOST_UNKNOWN: usize = 20;
 
-/// What one file says of one key.
+/// The lines of one file for one key.
 struct Given<'f, 't> {
-    /// The last line of the file with that key: what counts, as in GLib.
+    /// The last line of the file with that key: its value is used, as in GLib.
     counts: &'f Entry<'t>,
     /// The last line before it with another value.
     differs: Option<&'f Entry<'t>>,
@@ -85,7 +85,7 @@ impl<'f, 't> Given<'f, 't> {
 
 impl Parsed {
     fn apply(&mut self, file: &ConfigFile, kind: FileKind) {
-        // Everything in this file is for us, so all of it is to be text.
+        // Only firstroot and libostree read this file, so all of it must be text.
         let is_text = std::str::from_utf8(&file.bytes).map_err(|_| KeyfileError::NotUtf8 { line: None });
         let keyfile = match is_text.and_then(|_| Keyfile::parse(&file.bytes)) {
             Ok(keyfile) => keyfile,
@@ -128,8 +128,8 @@ impl Parsed {
             if let Some(earlier) = differs {
                 let (key, group) = (known.key, known.group);
                 let (later, before) = (shorten(text(counts.value)), shorten(text(earlier.value)));
-                let both = format!("{later:?}, and line {} says {before:?}", earlier.line);
-                self.warn(file, format!("line {}: [{group}] {key} = {both}; the later line counts", counts.line));
+                let both = format!("{later:?} overrides {before:?} of line {}", earlier.line);
+                self.warn(file, format!("line {}: [{group}] {key} = {both}", counts.line));
             }
             self.set(file, kind, known, text(counts.value), counts.line);
         }
@@ -160,7 +160,7 @@ impl Parsed {
     }
 }
 
-/// A part of a file that is UTF-8: it was split at characters of ASCII, and is text as well.
+/// A part of a UTF-8 file. It was split at ASCII characters, so it is UTF-8, too.
 fn text(part: &[u8]) -> &str {
     std::str::from_utf8(part).unwrap_or_default()
 }

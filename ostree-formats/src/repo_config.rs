@@ -1,23 +1,23 @@
-//! The repository's `config` (ostree.repo-config(5)): what matters at boot and at shutdown.
+//! The repository's `config` (ostree.repo-config(5)): the part that boot and shutdown need.
 
 use std::fmt;
 
 use crate::bls::{FieldError, check_field, last_of_each};
 use crate::keyfile::{Entry, Keyfile, KeyfileError, boolean, shorten, string_list};
 
-/// Legacy `[sysroot] readonly` of `ostree/repo/config`; new systems say it in `prepare-root.conf`.
+/// Legacy `[sysroot] readonly` of `ostree/repo/config`; new systems have it in `prepare-root.conf`.
 ///
 /// # Errors
-/// The file is damaged, or the value is no boolean. libostree takes both for "not said", and boots.
+/// The file is damaged, or the value is not a boolean. For libostree both mean "not set", and it boots.
 pub fn sysroot_readonly(bytes: &[u8]) -> Result<bool, RepoConfigError> {
     let keyfile = Keyfile::parse(bytes)?;
     let Some(entry) = keyfile.get("sysroot", "readonly") else { return Ok(false) };
     let value = entry.text()?;
-    let wanted = "it is true or false";
+    let wanted = "must be true or false";
     boolean(value).ok_or_else(|| RepoConfigError::Value { key: "readonly", value: shorten(value), wanted })
 }
 
-/// Whether objects are files with the owner, mode and attributes that their names are made from (`[core] mode`).
+/// Whether objects are files with the owner, mode and attributes that are in their checksums (`[core] mode`).
 ///
 /// # Errors
 /// The file is damaged.
@@ -28,7 +28,7 @@ pub fn is_bare(bytes: &[u8]) -> Result<bool, KeyfileError> {
 /// `sysroot.bootloader`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bootloader {
-    /// Whichever has a configuration in `/boot`.
+    /// The one that has a configuration in `/boot`.
     Auto,
     /// One that reads Boot Loader Specification entries itself.
     None,
@@ -70,27 +70,27 @@ pub struct RepoConfig {
     pub bootprefix: bool,
     /// Keys and values for the entries that are not the default.
     pub bls_append_except_default: Vec<(String, String)>,
-    /// With how many tries a new entry begins; 0: they are not counted.
+    /// The number of tries of a new entry; 0: no boot counting.
     pub boot_counting_tries: u32,
 }
 
-/// What makes the file one that libostree refuses.
+/// Why libostree refuses the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RepoConfigError {
     /// No key file.
     #[error(transparent)]
     Keyfile(#[from] KeyfileError),
-    /// A value that its key cannot have.
+    /// An invalid value.
     #[error("sysroot.{key}={value}: {wanted}")]
     Value {
         /// Which key.
         key: &'static str,
-        /// What it says.
+        /// The value in the file.
         value: String,
-        /// What it could.
+        /// The valid values.
         wanted: &'static str,
     },
-    /// A key or value for boot loader entries that none can have.
+    /// A key or value that a boot loader entry cannot have.
     #[error("sysroot.bls-append-except-default: {0}")]
     Field(#[from] FieldError),
 }
@@ -107,14 +107,15 @@ impl RepoConfig {
         let bootloader = get("bootloader")?.unwrap_or("auto");
         let known = BOOTLOADERS.iter().find(|(name, _)| *name == bootloader).map(|(_, bootloader)| *bootloader);
         let known = known.ok_or_else(|| {
-            wrong("bootloader", bootloader, "it is auto, none, grub2, syslinux, uboot, zipl or aboot")
+            wrong("bootloader", bootloader, "must be auto, none, grub2, syslinux, uboot, zipl or aboot")
         })?;
         let bootprefix = match get("bootprefix")? {
-            Some(value) => boolean(value).ok_or_else(|| wrong("bootprefix", value, "it is true or false"))?,
+            Some(value) => boolean(value).ok_or_else(|| wrong("bootprefix", value, "must be true or false"))?,
             None => false,
         };
         let list = get("bls-append-except-default")?.unwrap_or_default();
-        let no_list = || wrong("bls-append-except-default", list, "it is a list of key=value, separated by semicolons");
+        let no_list =
+            || wrong("bls-append-except-default", list, "must be a list of key=value, separated by semicolons");
         let list = string_list(list).ok_or_else(no_list)?;
         let mut fields = Vec::new();
         for pair in &list {
@@ -133,7 +134,7 @@ impl RepoConfig {
         let digits = Some(tries).filter(|tries| tries.bytes().all(|byte| byte.is_ascii_digit()));
         let boot_counting_tries = digits.and_then(|digits| digits.parse().ok()).filter(|tries| *tries <= 5);
         let boot_counting_tries =
-            boot_counting_tries.ok_or_else(|| wrong("boot-counting-tries", tries, "it is a number from 0 to 5"))?;
+            boot_counting_tries.ok_or_else(|| wrong("boot-counting-tries", tries, "must be a number from 0 to 5"))?;
         Ok(Self { bootloader: known, bootprefix, bls_append_except_default, boot_counting_tries })
     }
 }
@@ -165,19 +166,19 @@ mod tests {
         for (text, message) in [
             (
                 "[sysroot]\nbootloader=lilo\n",
-                "sysroot.bootloader=lilo: it is auto, none, grub2, syslinux, uboot, zipl or aboot",
+                "sysroot.bootloader=lilo: must be auto, none, grub2, syslinux, uboot, zipl or aboot",
             ),
-            ("[sysroot]\nbootprefix=yes\n", "sysroot.bootprefix=yes: it is true or false"),
-            ("[sysroot]\nboot-counting-tries=6\n", "sysroot.boot-counting-tries=6: it is a number from 0 to 5"),
-            ("[sysroot]\nboot-counting-tries=+3\n", "sysroot.boot-counting-tries=+3: it is a number from 0 to 5"),
-            ("[sysroot]\nboot-counting-tries=3 \n", "sysroot.boot-counting-tries=3 : it is a number from 0 to 5"),
+            ("[sysroot]\nbootprefix=yes\n", "sysroot.bootprefix=yes: must be true or false"),
+            ("[sysroot]\nboot-counting-tries=6\n", "sysroot.boot-counting-tries=6: must be a number from 0 to 5"),
+            ("[sysroot]\nboot-counting-tries=+3\n", "sysroot.boot-counting-tries=+3: must be a number from 0 to 5"),
+            ("[sysroot]\nboot-counting-tries=3 \n", "sysroot.boot-counting-tries=3 : must be a number from 0 to 5"),
             (
                 "[sysroot]\nbootloader=none \n",
-                "sysroot.bootloader=none : it is auto, none, grub2, syslinux, uboot, zipl or aboot",
+                "sysroot.bootloader=none : must be auto, none, grub2, syslinux, uboot, zipl or aboot",
             ),
             (
                 "[sysroot]\nbls-append-except-default=a=1;;b=2\n",
-                "sysroot.bls-append-except-default=a=1;;b=2: it is a list of key=value, separated by semicolons",
+                "sysroot.bls-append-except-default=a=1;;b=2: must be a list of key=value, separated by semicolons",
             ),
             (
                 "[sysroot]\nbls-append-except-default=a=1;options\\rx=init=/bin/sh\n",
@@ -185,7 +186,7 @@ mod tests {
             ),
             (
                 "[sysroot]\nbls-append-except-default=a=1\\noptions x\n",
-                r#"sysroot.bls-append-except-default: the value of the key "a" has a line break in it"#,
+                r#"sysroot.bls-append-except-default: the value of the key "a" has a line break"#,
             ),
             ("nonsense", "line 1: \"nonsense\" is neither a [group], nor a key=value, nor a comment"),
         ] {
@@ -220,7 +221,7 @@ mod tests {
             assert_eq!(sysroot_readonly(text.as_bytes()), Ok(false), "{text:?}");
         }
         for (text, message) in [
-            ("[sysroot]\nreadonly=yes\n", "sysroot.readonly=yes: it is true or false"),
+            ("[sysroot]\nreadonly=yes\n", "sysroot.readonly=yes: must be true or false"),
             ("garbage", "line 1: \"garbage\" is neither a [group], nor a key=value, nor a comment"),
         ] {
             assert_eq!(sysroot_readonly(text.as_bytes()), Err(message.to_owned()));

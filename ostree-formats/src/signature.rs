@@ -7,11 +7,11 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use crate::variant::Damaged;
 use crate::variant::reader::{Array, Dictionary};
 
-/// Where detached metadata has them: `aay`.
+/// The key of detached metadata that has them: `aay`.
 const KEY: &str = "ostree.sign.ed25519";
 
-/// More signatures than anybody makes: for each, and each key, the commit is hashed at boot, and whoever can write to the disk could add
-/// any number.
+/// More signatures than a commit needs. For each signature and each key the commit is hashed at boot, and an attacker who can write
+/// to the disk could add any number.
 const MOST: usize = 64;
 
 /// Why a file has no keys.
@@ -24,14 +24,14 @@ pub enum KeysError {
     #[error("line {0} is not base64")]
     Base64(usize),
     /// A line is base64 of something else.
-    #[error("line {line} has {bytes} bytes, and an Ed25519 public key has 32")]
+    #[error("line {line} has {bytes} bytes instead of the 32 of an Ed25519 public key")]
     Length {
         /// Counted from 1.
         line: usize,
         /// How many.
         bytes: usize,
     },
-    /// 32 bytes that are no key, or one that anybody can sign for.
+    /// 32 bytes that are not a key, or a key for which everybody can sign.
     #[error("line {0} is not an Ed25519 public key")]
     NotAKey(usize),
 }
@@ -40,16 +40,16 @@ pub enum KeysError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// The detached metadata is damaged.
-    #[error("it is no metadata of a commit, or cut off")]
+    #[error("it is not a commit's metadata, or incomplete")]
     Damaged,
     /// There is none.
     #[error("it has no Ed25519 signature (ostree.sign.ed25519)")]
     None,
-    /// Too many to be looked at.
-    #[error("it has {0} signatures, and at most {MOST} are looked at")]
+    /// Too many signatures.
+    #[error("it has {0} signatures, more than the maximum of {MOST}")]
     TooMany(usize),
-    /// None of them fits.
-    #[error("none of its {0} signatures is by a key that is trusted, over what the commit is now")]
+    /// None of them is valid.
+    #[error("none of its {0} signatures is valid for this commit and a trusted key")]
     NoneFits(usize),
 }
 
@@ -61,7 +61,7 @@ impl PublicKeys {
     /// Reads a file with one key a line, in base64. Lines may be empty, and may end in CRLF.
     ///
     /// # Errors
-    /// See [`KeysError`]. One bad line makes the file unusable: nobody knows which key was meant.
+    /// See [`KeysError`]. One bad line makes the file unusable, because the key in it is unknown.
     pub fn parse(bytes: &[u8]) -> Result<PublicKeys, KeysError> {
         let mut keys = Vec::new();
         for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
@@ -85,7 +85,7 @@ impl PublicKeys {
     /// See [`SignatureError`].
     pub fn verify(&self, commit: &[u8], detached_metadata: &[u8]) -> Result<(), SignatureError> {
         let signatures = signatures(detached_metadata)?;
-        // One of another length is another kind's, or damage: another one may fit.
+        // A signature of another length is of another kind, or damaged. Another one may be valid.
         let mut of_right_length = signatures.iter().filter_map(|bytes| Signature::from_slice(bytes).ok());
         if of_right_length.any(|signature| self.0.iter().any(|key| key.verify_strict(commit, &signature).is_ok())) {
             Ok(())

@@ -1,4 +1,4 @@
-//! `/run/ostree/staged-deployment`: what waits for shutdown. A GVariant `a{sv}`, written by `ostree`, `rpm-ostree` and `bootc`.
+//! `/run/ostree/staged-deployment`: the update that waits for shutdown. A GVariant `a{sv}`, written by `ostree`, `rpm-ostree` and `bootc`.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::deployment::{Checksum, DeploymentPath, NameError};
 use crate::variant::reader::{self, Dictionary};
 use crate::variant::{Damaged, writer};
 
-/// The deployment that is to become bootable.
+/// The deployment that will become bootable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagedTarget {
     /// Where it has been checked out.
@@ -17,12 +17,12 @@ pub struct StagedTarget {
     pub bootcsum: Bootcsum,
 }
 
-/// What the file says.
+/// The content of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagedState {
-    /// What was staged.
+    /// The staged deployment.
     pub target: StagedTarget,
-    /// Whose changes of `/etc` are carried over; `None`: nobody's.
+    /// The deployment whose changes of `/etc` are merged; `None`: no changes.
     pub merge_deployment: Option<DeploymentPath>,
     /// Kernel arguments; `None`: those of the merge deployment.
     pub kargs: Option<Vec<String>>,
@@ -34,13 +34,13 @@ pub struct StagedState {
     pub locked: bool,
 }
 
-/// Why bytes are no staged deployment.
+/// Why bytes are not a staged deployment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StagedStateError {
-    /// Cut off, or of another type.
-    #[error("it is cut off, or no GVariant of type a{{sv}}")]
+    /// Incomplete, or of another type.
+    #[error("it is incomplete, or not a GVariant of type a{{sv}}")]
     NotADictionary,
-    /// A key that must be there.
+    /// A required key is missing.
     #[error("the key {0:?} is missing")]
     Missing(&'static str),
     /// A key with a value of another type.
@@ -48,16 +48,16 @@ pub enum StagedStateError {
     Type {
         /// Which.
         key: &'static str,
-        /// What it should be.
+        /// The right type.
         wanted: &'static str,
     },
-    /// A value that is not in GVariant's normal form, and would read as something else than was written.
+    /// A value that is not in GVariant's normal form, so it would be read as another value than was written.
     #[error("the value of the key {0:?} is damaged")]
     Damaged(&'static str),
-    /// A key or value for the boot loader entry that none can have.
+    /// A key or value that a boot loader entry cannot have.
     #[error("the key \"bootconfig-extra\": {0}")]
     Field(FieldError),
-    /// A name that cannot be one.
+    /// An invalid name.
     #[error("the key {key:?}: {reason}")]
     Name {
         /// Where.
@@ -67,7 +67,7 @@ pub enum StagedStateError {
     },
 }
 
-/// The value of a key, read as what it has to be: `kind`.
+/// The value of a key, read as `kind`.
 fn value<'a, T>(
     of: Dictionary<'a>,
     key: &'static str,
@@ -91,7 +91,7 @@ fn deployment(of: Dictionary<'_>) -> Result<DeploymentPath, StagedStateError> {
 }
 
 impl StagedState {
-    /// Reads the bytes of the file. Keys that are not known are passed over.
+    /// Reads the bytes of the file. Unknown keys are ignored.
     ///
     /// # Errors
     /// See [`StagedStateError`].
@@ -149,7 +149,7 @@ impl StagedState {
     }
 }
 
-/// What a dictionary names a deployment by.
+/// The keys of a deployment in a dictionary.
 fn names(path: &DeploymentPath) -> (String, &str) {
     (path.id.to_string(), path.stateroot.as_str())
 }

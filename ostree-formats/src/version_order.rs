@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 pub fn strverscmp(one: &str, other: &str) -> Ordering {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     let same = one.iter().zip(other).take_while(|(a, b)| a == b).count();
-    // The run of digits in which they begin to differ starts where, in what they share?
+    // Where the run of digits begins in which the two differ.
     let shared = one.get(..same).unwrap_or_default();
     let start = shared.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |at| at + 1);
     let (run, other_run) = (digits(one, start), digits(other, start));
@@ -23,7 +23,7 @@ pub fn strverscmp(one: &str, other: &str) -> Ordering {
         (zeros, other_zeros) => {
             let all_zeros = (zeros == run.len(), other_zeros == other_run.len());
             match (zeros.cmp(&other_zeros), all_zeros) {
-                // What they share is nothing but zeros, and one goes on with them.
+                // The common part is only zeros, and one text has more of them.
                 (order @ (Ordering::Less | Ordering::Greater), _) => order.reverse(),
                 (Ordering::Equal, (true, false)) => Ordering::Greater,
                 (Ordering::Equal, (false, true)) => Ordering::Less,

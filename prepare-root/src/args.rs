@@ -13,15 +13,15 @@ use crate::verify::VerifyRequest;
 pub(crate) enum Command {
     /// Turn the physical root at `sysroot` into the root of a deployment.
     Prepare { sysroot: PathBuf, cmdline: Option<OsString>, systemd: SystemdMode },
-    /// Print what that would do, and do nothing.
+    /// Print what that would do, and change nothing.
     Plan { sysroot: PathBuf, cmdline: Option<OsString>, systemd: SystemdMode, json: bool },
-    /// Look at the configuration of an initramfs that is being built in `root`.
+    /// Check the configuration in `root`: a tree, or an initramfs that is being built.
     CheckConfig { root: PathBuf },
-    /// Find out whether deployments would boot verified.
+    /// Check whether deployments would boot verified.
     Verify(VerifyRequest),
-    /// As PID 1: `/` is the physical root; the arguments are those of the kernel for init.
+    /// As PID 1: `/` is the physical root, and the kernel has passed the arguments of init.
     Init { arguments: Vec<OsString> },
-    /// Print and leave.
+    /// Print this text.
     Print(&'static str),
 }
 
@@ -33,25 +33,25 @@ ostree-prepare-root --check-config ROOT
 ostree-prepare-root --verify [--keys FILE] SYSROOT [DEPLOYMENT]
 
   SYSROOT              where the physical root is mounted: /sysroot in an initramfs
-  KERNEL_CMDLINE       instead of /proc/cmdline
+  KERNEL_CMDLINE       kernel command line to use instead of /proc/cmdline
 
-  --plan               print what would be done, and do nothing
-  --json               with --plan: for machines
-  --systemd=auto|yes|no  whether systemd will mount /var and /boot; auto looks for /run/systemd/system
-  --check-config ROOT  check the configuration below ROOT, for whoever builds an initramfs
-  --verify             find out whether a deployment (CHECKSUM.SERIAL, its path, or a boot link), or each of them, would boot
-                       with its image, signature and objects as demanded; 0: yes, 1: no, 3: that cannot be told here
-  --keys FILE          with --verify: the trusted keys
+  --plan               print what a boot would do, and change nothing
+  --json               with --plan: print JSON
+  --systemd=auto|yes|no  whether systemd will mount /var and /boot; auto checks for /run/systemd/system
+  --check-config ROOT  check the configuration in ROOT: a tree, or an initramfs that is being built
+  --verify             check whether a deployment (CHECKSUM.SERIAL, its path, or a boot link) would boot with the demanded
+                       image, signature and objects; without DEPLOYMENT: all of them. Exit status 0: yes, 1: no, 3: unknown
+  --keys FILE          with --verify: the trusted keys (absolute path)
   --help, --version
 
-As PID 1, unless it begins with an option that only looks, / is the physical root, and all arguments are for the
-deployment's /sbin/init.
+As PID 1, / is the physical root, and all arguments go to the deployment's /sbin/init (except if the first one is
+--check-config, --plan, --verify, --help or --version).
 See ostree-prepare-root(8) and prepare-root.conf(5).
 ";
 
 const VERSION: &str = concat!("ostree-prepare-root (firstroot) ", env!("CARGO_PKG_VERSION"), "\n");
 
-/// Whether an option says that nothing shall be done. Such a run may be process 1 of a container; init has no such options.
+/// Whether an option makes the program change nothing. Such a run may be process 1 of a container; init has no such options.
 pub(crate) fn only_looks(option: &OsStr) -> bool {
     ["--check-config", "--plan", "--verify", "--help", "--version"].iter().any(|known| option == *known)
 }
@@ -82,18 +82,19 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
         }
     }
     if json && !plan {
-        return Err("--json goes with --plan".into());
+        return Err("--json can only be used with --plan".into());
     }
     if keys.is_some() && !verify {
-        return Err("--keys goes with --verify".into());
+        return Err("--keys can only be used with --verify".into());
     }
     if plan && verify {
-        return Err("--plan and --verify are two things".into());
+        return Err("--plan and --verify cannot be used together".into());
     }
     let mut positional = positional.into_iter();
-    let sysroot = PathBuf::from(positional.next().ok_or("SYSROOT is missing: where is the physical root mounted?")?);
+    let sysroot =
+        PathBuf::from(positional.next().ok_or("SYSROOT is missing: the directory where the physical root is mounted")?);
     if verify && systemd.is_some() {
-        return Err("--systemd says nothing to --verify".into());
+        return Err("--systemd cannot be used with --verify".into());
     }
     let systemd = systemd.unwrap_or_default();
     if verify {
@@ -109,7 +110,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
 }
 
 fn absolute(path: String) -> Result<String, lexopt::Error> {
-    if path.starts_with('/') { Ok(path) } else { Err(format!("--keys={path}: it is an absolute path").into()) }
+    if path.starts_with('/') { Ok(path) } else { Err(format!("--keys={path}: the path must be absolute").into()) }
 }
 
 fn systemd_mode(word: &str) -> Result<SystemdMode, lexopt::Error> {
@@ -117,7 +118,7 @@ fn systemd_mode(word: &str) -> Result<SystemdMode, lexopt::Error> {
         "auto" => Ok(SystemdMode::Auto),
         "yes" => Ok(SystemdMode::Yes),
         "no" => Ok(SystemdMode::No),
-        _ => Err(format!("--systemd={word}: it is auto, yes or no").into()),
+        _ => Err(format!("--systemd={word}: the value must be auto, yes or no").into()),
     }
 }
 
@@ -143,14 +144,14 @@ mod tests {
     #[test]
     fn a_wrong_call_says_what_is_wrong() {
         for (arguments, message) in [
-            (&[][..], "SYSROOT is missing: where is the physical root mounted?"),
-            (&["/sysroot", "--json"], "--json goes with --plan"),
-            (&["/sysroot", "--keys=/key"], "--keys goes with --verify"),
-            (&["--verify", "--systemd=no", "/sysroot"], "--systemd says nothing to --verify"),
-            (&["--verify", "--keys=key", "/sysroot"], "--keys=key: it is an absolute path"),
-            (&["--verify", "--plan", "/sysroot"], "--plan and --verify are two things"),
+            (&[][..], "SYSROOT is missing: the directory where the physical root is mounted"),
+            (&["/sysroot", "--json"], "--json can only be used with --plan"),
+            (&["/sysroot", "--keys=/key"], "--keys can only be used with --verify"),
+            (&["--verify", "--systemd=no", "/sysroot"], "--systemd cannot be used with --verify"),
+            (&["--verify", "--keys=key", "/sysroot"], "--keys=key: the path must be absolute"),
+            (&["--verify", "--plan", "/sysroot"], "--plan and --verify cannot be used together"),
             (&["/sysroot", "a", "b"], "unexpected argument \"b\""),
-            (&["--systemd=maybe", "/sysroot"], "--systemd=maybe: it is auto, yes or no"),
+            (&["--systemd=maybe", "/sysroot"], "--systemd=maybe: the value must be auto, yes or no"),
         ] {
             assert_eq!(parsed(arguments), Err(message.to_owned()), "{arguments:?}");
         }

@@ -1,4 +1,4 @@
-//! The story of a boot, from top to bottom.
+//! A boot from top to bottom.
 
 mod arguments;
 mod configuration;
@@ -32,7 +32,7 @@ use target::Target;
 
 pub(crate) use known::Known;
 
-/// What a boot is about.
+/// The physical root and the arguments of one boot.
 #[derive(Debug, Clone)]
 pub(crate) struct BootRequest {
     pub(crate) sysroot: PathBuf,
@@ -40,14 +40,14 @@ pub(crate) struct BootRequest {
     pub(crate) caller: Caller,
 }
 
-/// A plan, or the news that none is needed.
+/// A plan, or why none is needed.
 #[derive(Debug)]
 pub(crate) enum Planned {
-    /// With the physical root and the deployment that it is for.
+    /// With its physical root and deployment.
     Plan(Box<MountPlan>, PhysicalRoot, Deployment),
     /// `sysroot` is the root of a deployment already.
     PreparedAlready(PreparedFor),
-    /// This is no initramfs, but a system that runs; its root.
+    /// This is a running system and not an initramfs; its root.
     Running(String),
 }
 
@@ -55,7 +55,7 @@ pub(crate) enum Planned {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Boot,
-    /// A directory will do, as of an image that was unpacked.
+    /// A directory is enough, for example an unpacked image.
     Show,
 }
 
@@ -77,11 +77,11 @@ impl BootRequest {
         let (plan, physical, deployment) = match self.plan(known, Purpose::Boot)? {
             Planned::Plan(plan, physical, deployment) => (plan, physical, deployment),
             Planned::PreparedAlready(prepared) => {
-                log::info!("{} is prepared already, for {prepared}: nothing to do", self.sysroot.display());
+                log::info!("{} is already prepared for {prepared}: nothing to do", self.sysroot.display());
                 return Ok(());
             }
             Planned::Running(root) => {
-                log::info!("this system is booted already, from {root}: nothing to do");
+                log::info!("this system is already booted from {root}: nothing to do");
                 return Ok(());
             }
         };
@@ -96,13 +96,13 @@ impl BootRequest {
         Ok(())
     }
 
-    /// Says what that would do.
+    /// Finds out what [`BootRequest::prepare`] would do.
     pub(crate) fn show(&self, known: &mut Known) -> Result<Planned, Cause> {
         let request = BootRequest { sysroot: physical_root_of_running_system(&self.sysroot)?, ..self.clone() };
         request.plan(known, Purpose::Show)
     }
 
-    /// Everything up to the point where something would be done: only reads.
+    /// Everything before the first change: only reads.
     fn plan(&self, known: &mut Known, purpose: Purpose) -> Result<Planned, Cause> {
         let proc = Proc::open()?;
         let arguments = Arguments::read(&proc, self.cmdline.as_deref())?;
@@ -116,7 +116,7 @@ impl BootRequest {
         if let Some(nothing_to_do) = self.nothing_to_do(&physical, &arguments.asked_for, purpose)? {
             return Ok(nothing_to_do);
         }
-        // Where there is nothing to do, a faulty configuration is no reason to fail.
+        // If there is nothing to do, an error in the configuration does not matter.
         let early = early.map(|parsed| configuration::accept(parsed, known)).transpose()?;
         if purpose == Purpose::Boot && !pid1 && physical.at == Path::new("/") {
             return Err(Cause::SysrootIsRoot(self.sysroot.display().to_string()));
@@ -133,7 +133,7 @@ impl BootRequest {
         Ok(Planned::Plan(Box::new(plan), physical, deployment))
     }
 
-    /// Whether an earlier run has done it, or this is no initramfs.
+    /// Whether an earlier run has prepared the root, or this is not an initramfs.
     fn nothing_to_do(
         &self,
         physical: &PhysicalRoot,
@@ -176,7 +176,7 @@ impl BootRequest {
     }
 }
 
-/// The deployment that is asked for, or the one that a missing boot link must have meant.
+/// The requested deployment, or the one that a missing boot link must have meant.
 fn find_target(
     physical: &PhysicalRoot,
     arguments: &Arguments,
@@ -193,7 +193,7 @@ fn find_target(
     }
 }
 
-/// As PID 1: a recovery that was found in between is given up again if that configuration forbids it.
+/// The configuration in the deployment, as PID 1. If it forbids the recovery that found this deployment, the boot fails.
 fn configuration_of_deployment(
     target: &Target,
     arguments: &Arguments,
@@ -208,8 +208,8 @@ fn configuration_of_deployment(
     }
 }
 
-/// Scripts of embedded systems read this line of libostree's.
+/// Scripts of embedded systems read this line, which libostree prints, too.
 fn say_to_script(deployment: &Path) {
-    // A script that does not listen is no reason to stop the boot.
+    // The boot must not stop if the script does not read it.
     let _ = system::output::print(&format!("Resolved OSTree target to: {}\n", deployment.display()));
 }

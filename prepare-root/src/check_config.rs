@@ -1,4 +1,4 @@
-//! `--check-config ROOT`: what an initramfs would stumble over at boot, said while it is being built.
+//! `--check-config ROOT`: reports errors of a configuration before an initramfs with it boots.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -12,13 +12,13 @@ use crate::read::{commit_signature, config};
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
-    /// Boot would stop.
+    /// They would stop the boot.
     pub(crate) errors: Vec<String>,
-    /// Probably a mistake.
+    /// Probably mistakes.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Looks at the configuration below `root`.
+/// Checks the configuration below `root`.
 pub(crate) fn check(root: &Path) -> Result<Findings, SystemError> {
     let root_fd = dir::open_root(root).context("open", root.display())?;
     let parsed = config::load(&root_fd);
@@ -27,11 +27,13 @@ pub(crate) fn check(root: &Path) -> Result<Findings, SystemError> {
     if errors.is_empty() {
         let decision = composefs::decide(&parsed.conf, None);
         let possible = decision.and_then(|decision| composefs::require_possible(&parsed.conf, &decision));
-        // What the kernel command line may still switch on is no error.
+        // Not an error if the kernel command line may switch composefs on.
         let by_argument = parsed.conf.composefs_kernel_argument != KernelArgumentPolicy::Ignore;
         match possible {
             Err(error @ ComposefsError::TransientWithoutComposefs { .. }) if by_argument => {
-                warnings.push(format!("{error}: only ostree.prepare-root.composefs= on the command line can do that"));
+                warnings.push(format!(
+                    "{error}; such a system boots only with ostree.prepare-root.composefs= on the kernel command line"
+                ));
             }
             other => errors.extend(other.err().map(|error| error.to_string())),
         }
@@ -45,5 +47,5 @@ fn unusable_keys(root: impl AsFd, conf: &PrepareRootConf) -> Option<String> {
         return None;
     }
     let unusable = commit_signature::trusted_keys(root, &conf.composefs_keypath).err()?;
-    Some(format!("[composefs] enabled = signed, and {unusable}"))
+    Some(format!("[composefs] enabled = signed, but {unusable}"))
 }

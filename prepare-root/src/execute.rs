@@ -1,7 +1,7 @@
-//! Does what a plan says, and decides nothing.
+//! Executes the steps of a plan, and decides nothing.
 //!
-//! Everything is prepared as detached mounts and attached to a new root beside the physical root; if a step fails, the
-//! new root is taken away again and the physical root is where it was.
+//! Everything is prepared as detached mounts and attached to a new root beside the physical root. If a step fails, the new root
+//! is unmounted and the physical root is where it was.
 
 mod announcement;
 pub(crate) mod clean_up;
@@ -31,14 +31,14 @@ use stage::Stage;
 /// Executes all steps. As PID 1 it returns only to fail.
 ///
 /// # Errors
-/// What could not be done; the mounts are then as they were before, except as PID 1, where nothing comes after it.
+/// The step that failed. The mounts are then as before, except as PID 1, where nothing runs afterwards.
 pub(crate) fn execute(
     plan: &MountPlan,
     physical: &PhysicalRoot,
     deployment: &Deployment,
     init_arguments: &[OsString],
 ) -> Result<(), Cause> {
-    // The modes of what is made are those of the plan, whatever whoever started this has set.
+    // Files and directories get the modes of the plan, whatever umask this process has inherited.
     let for_init = ForInit { arguments: init_arguments, umask: rustix::process::umask(Mode::empty()) };
     let mut stage = Stage::new(physical, deployment, plan.caller)?;
     for step in &plan.steps {
@@ -49,7 +49,7 @@ pub(crate) fn execute(
     Ok(())
 }
 
-/// What init is executed with.
+/// Arguments and umask of init.
 struct ForInit<'a> {
     arguments: &'a [OsString],
     umask: Mode,
@@ -83,7 +83,7 @@ fn execute_step(stage: &mut Stage<'_>, step: &Step, plan: &MountPlan, for_init: 
             mounts::bind(stage, source, target, *access, *slave_and_shared)?;
         }
         Step::Overlay { target, lower, upper, access } => {
-            // On /usr it is a hotfix: that is what makes it differ from the tree.
+            // An overlay on /usr is a hotfix.
             mounts::overlay(stage, target, lower, upper.as_ref(), *access).map_err(|error| match *target {
                 "usr" => Cause::Hotfix { deployment: stage.deployment.path.clone(), error: Box::new(error) },
                 _ => Cause::System(error),

@@ -9,5 +9,5 @@ pub(crate) const SUCCESS: Status = 0;
 pub(crate) const FAILED: Status = 1;
 /// The program was called wrongly.
 pub(crate) const USAGE: Status = 2;
-/// Nobody here can tell whether a deployment is good.
+/// It is unknown whether a deployment is good.
 pub(crate) const UNKNOWN: Status = 3;

@@ -1,4 +1,4 @@
-//! What was found on the physical root: values only, so that a plan can be made, compared and printed without a disk.
+//! What was found on the physical root, as values: a plan can be made, compared and printed without a disk.
 
 mod caller;
 mod candidates;
@@ -33,21 +33,21 @@ pub(crate) struct DeploymentFacts {
     pub(crate) sysroot: PathKind,
     pub(crate) var: PathKind,
     pub(crate) boot: PathKind,
-    /// Only looked for when `/etc` is to be transient.
+    /// Only looked up if `/etc` will be transient.
     pub(crate) usr_etc: PathKind,
-    /// Only looked for as PID 1.
+    /// Only looked up as PID 1.
     pub(crate) dev: PathKind,
-    /// Only looked for as PID 1.
+    /// Only looked up as PID 1.
     pub(crate) run: PathKind,
-    /// `sbin/init`, links followed; only looked for as PID 1.
+    /// `sbin/init`, links followed; only looked up as PID 1.
     pub(crate) init: bool,
-    /// `.usr-ovl-work`: `ostree admin unlock --hotfix` was here.
+    /// `.usr-ovl-work`: `ostree admin unlock --hotfix` made it.
     pub(crate) hotfix_work: PathKind,
     /// `.usr-ovl-upper`.
     pub(crate) hotfix_upper: PathKind,
 }
 
-/// Everything that a plan depends on, beside configuration and kernel command line.
+/// Everything that a plan depends on, except configuration and kernel command line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "kebab-case")]
@@ -60,23 +60,23 @@ pub(crate) struct Facts {
     pub(crate) sysroot_read_only: bool,
     /// `boot/loader` on the physical root is a symbolic link: `/boot` is on the same filesystem.
     pub(crate) boot_loader_link: bool,
-    /// Legacy `[sysroot] readonly` in `ostree/repo/config`; only looked for when the configuration leaves it open.
+    /// Legacy `[sysroot] readonly` in `ostree/repo/config`; only read if the configuration does not decide it.
     pub(crate) repo_readonly: bool,
-    /// Why that file does not say it, if it is damaged.
+    /// What is wrong with that file, if it is damaged.
     pub(crate) repo_problem: Option<String>,
     /// `/run/ostree/initramfs-mount-var` exists.
     pub(crate) var_marker: bool,
-    /// With systemd `/var` is mounted after the switch: `/etc/fstab` says so, or libostree's generator finds the stateroot in what
-    /// was asked for. Of an Android slot it only reads the text of the link.
+    /// With systemd, `/var` is mounted after the switch of the root: by `/etc/fstab`, or by libostree's generator, which takes the
+    /// stateroot from the requested path. For an Android slot it only reads the text of the link.
     pub(crate) var_mounted_later: bool,
     /// The stateroot's `var`.
     pub(crate) stateroot_var: PathKind,
     /// As PID 1: the kernel mounted a devtmpfs on `/dev`.
     pub(crate) dev_mounted: bool,
-    /// The block device of the physical root, if it is on one; only asked for with an image.
+    /// The block device of the physical root, if any; only looked up with an image.
     pub(crate) disk: Option<u64>,
     pub(crate) image: ImageFacts,
-    /// Only where a signature is demanded.
+    /// Only if a signature is demanded.
     pub(crate) signature: Option<SignatureFacts>,
     pub(crate) deployment: DeploymentFacts,
 }

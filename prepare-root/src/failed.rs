@@ -1,4 +1,4 @@
-//! A boot that failed: why, what is on the disk, what is said of it, and what follows.
+//! A failed boot: the cause, what is on the disk, the report, and what happens next.
 
 pub(crate) mod cause;
 pub(crate) mod on_failure;

@@ -1,4 +1,4 @@
-//! What is true of this crate's parsers, whatever the bytes. Not in the shipped program.
+//! Properties of this crate's parsers that hold for any bytes. Not in the shipped program.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub fn fstab(bytes: &[u8]) {
     assert!(with(b"/dev/sda1 /var ext4"));
 }
 
-/// The first page of a program: an interpreter is one word, and a loader's path is no longer than a path can be.
+/// The first page of a program: an interpreter is one word, and the path of a loader has a valid length.
 pub fn program(bytes: &[u8]) {
     match needs(bytes.get(..PAGE).unwrap_or(bytes)) {
         Needs::Nothing => {}
@@ -30,7 +30,7 @@ pub fn program(bytes: &[u8]) {
     }
 }
 
-/// The attributes of a file in a composefs image: how long the metacopy is, metacopy, redirect.
+/// The attributes of a file in a composefs image: the length of the metacopy, metacopy, redirect.
 pub fn image_object(bytes: &[u8]) {
     let Some((length, rest)) = bytes.split_first() else { return };
     let (metacopy, redirect) = rest.split_at_checked(usize::from(*length)).unwrap_or((rest, &[]));
@@ -43,7 +43,7 @@ pub fn image_object(bytes: &[u8]) {
     }
 }
 
-/// A mount table: what interrupted runs have left. The deployment that `/` is, is one that is named there.
+/// A mount table: the leftovers of interrupted runs, and the deployment that is `/`, which must be in the table.
 pub fn mount_table(bytes: &[u8]) {
     let mounts = mountinfo::parse(bytes);
     let sysroot = Path::new("/sysroot");
@@ -53,7 +53,7 @@ pub fn mount_table(bytes: &[u8]) {
     }
 }
 
-/// The text of a link and where it is, apart by a NUL byte: where it leads has no `.` and no `..` left in it.
+/// The path and the text of a link, separated by a NUL byte: the resolved path has no `.` and no `..`.
 pub fn link(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (path, target) = text.split_once('\0').unwrap_or(("ostree/root.a", &text));

@@ -1,7 +1,8 @@
 //! `ostree-prepare-root`: turns a mounted physical root into the root of an OSTree deployment.
 //!
-//! One static binary for an initramfs with systemd, one with a script, and for PID 1 without an initramfs. See
-//! `docs/architecture.md` for the flow of data: [`read`] only reads, and finds [`facts`]; [`plan`] is pure; [`execute`] only does.
+//! The same static binary works in an initramfs with systemd, in an initramfs with a script, and as PID 1 without an initramfs.
+//! `docs/architecture.md` shows the flow of data: [`read`] only reads, and returns [`facts`]; [`plan`] is pure; [`execute`] decides
+//! nothing.
 
 mod args;
 mod boot;
@@ -32,7 +33,7 @@ use crate::read::caller::caller;
 
 pub use exit_status::Status;
 
-/// Stands before every message.
+/// The prefix of every message.
 const PROGRAM: &str = "ostree-prepare-root";
 
 /// The program, with its arguments after its own name.
@@ -42,7 +43,7 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
     match &command {
         Ok(Command::Init { .. }) => Sink::new(PROGRAM, Stderr::Console, pid1::open_console()),
         Ok(Command::Prepare { .. }) => Sink::of_this_process(PROGRAM),
-        // Whoever only looks does not write to the kernel's log.
+        // These commands change nothing, so they do not write to the kernel's log.
         _ => Sink::new(PROGRAM, Stderr::of_this_process(), None),
     }
     .install();
@@ -70,12 +71,12 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
     }
 }
 
-/// Who calls decides what is mounted, so nothing is done where that cannot be told.
+/// The caller decides what is mounted, so an unknown caller is an error.
 fn with_caller(systemd: SystemdMode, work: impl FnOnce(Caller) -> Status) -> Status {
     match caller(systemd) {
         Ok(caller) => work(caller),
         Err(error) => {
-            log::error!("{error}; --systemd=yes or --systemd=no says it");
+            log::error!("{error}; use --systemd=yes or --systemd=no");
             FAILED
         }
     }
@@ -92,7 +93,7 @@ fn prepare(request: &BootRequest, init_arguments: &[OsString]) -> Status {
         }
     }
     log::error!(target: system::log::LINES, "{}", report::report(&failure, &survey::survey(&failure.sysroot)));
-    let somebody_is_there = known.wants_shell || on_failure::runs_by_hand(request.caller);
-    on_failure::act(on_failure::decide(known.on_failure, somebody_is_there));
+    let user_is_present = known.wants_shell || on_failure::runs_by_hand(request.caller);
+    on_failure::act(on_failure::decide(known.on_failure, user_is_present));
     FAILED
 }

@@ -1,11 +1,11 @@
-//! Configuration, kernel command line and facts in; the list of steps out. Pure: nothing is looked up here.
+//! Makes the list of steps from configuration, kernel command line and facts. Pure: nothing is looked up here.
 //!
 //! The order of the steps, and what makes it safe to be killed between any two of them:
 //!
-//! 1. In `/run` only: the directories. Anything left there does no harm to a second run.
-//! 2. The new root is put together at a place of its own, beside the physical root, which stays where it is.
-//! 3. One exchange at the end: the physical root leaves, the new root comes. A second run that finds itself between these
-//!    two finds the physical root inside the new one ([`crate::read::mount_state`]).
+//! 1. Directories in `/run`. What is left of them does no harm to a second run.
+//! 2. The new root is built at a separate place. The physical root stays where it is.
+//! 3. At the end the new root replaces the physical root. A run that is killed between these two mounts leaves the physical
+//!    root inside the new one, where the next run finds it ([`crate::read::mount_state`]).
 
 pub(crate) mod composefs;
 mod error;
@@ -40,19 +40,19 @@ pub(crate) struct MountPlan {
     pub(crate) recovery: Option<Recovery>,
     pub(crate) warnings: Vec<String>,
     pub(crate) steps: Vec<Step>,
-    /// For the report, should the image turn out to be unusable.
+    /// For the report, if the image is unusable.
     #[serde(skip)]
     pub(crate) at_boot_menu: AtBootMenu,
 }
 
-/// What the boot loader asked for, and what that is.
+/// The deployment that the boot loader requested, and how it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Resolved {
     pub(crate) asked_for: BootTarget,
     pub(crate) recovery: Option<Recovery>,
     /// `init=`.
     pub(crate) init: Option<String>,
-    /// What should be said of the argument that decided.
+    /// A warning about the argument that decided.
     pub(crate) warning: Option<String>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn plan(
     facts: &Facts,
 ) -> Result<MountPlan, PlanError> {
     let (image, unsealed) = composefs::image_root(conf, &composefs, facts)?;
-    // Where seals are demanded, an image without them is less.
+    // If seals are demanded, a weaker mode is one without them.
     let enough = if composefs.verity { ComposefsMode::Yes } else { ComposefsMode::No };
     let at_boot_menu = composefs::at_boot_menu(conf, &composefs, enough);
     require_parts(&facts.deployment)?;
@@ -128,7 +128,7 @@ fn in_new_root(
     Ok(steps)
 }
 
-/// What libostree's programs want to know of the boot.
+/// What libostree's programs need to know about the boot.
 fn booted_state(
     conf: &PrepareRootConf,
     image: Option<ImageRoot>,
@@ -149,12 +149,12 @@ fn booted_state(
 fn repository_problem(facts: &Facts) -> Option<String> {
     let problem = facts.repo_problem.as_ref()?;
     Some(format!(
-        "/{REPO_CONFIG}: {problem}; /sysroot is writable, whatever [sysroot] readonly says there: correct the file"
+        "/{REPO_CONFIG}: {problem}; [sysroot] readonly in it is ignored and /sysroot is writable: correct the file"
     ))
 }
 
-/// ostree-prepare-root(1): said in the configuration, else true with composefs; and whenever that gives false without
-/// composefs, the old place on the disk is asked as well.
+/// As in ostree-prepare-root(1): the value of the configuration, else true with composefs. If this is false and composefs is
+/// off, the old setting in `ostree/repo/config` decides.
 fn sysroot_readonly(conf: &PrepareRootConf, composefs: ComposefsMode, facts: &Facts) -> bool {
     let with_composefs = composefs > ComposefsMode::Maybe;
     conf.sysroot_readonly.unwrap_or(with_composefs) || (!with_composefs && facts.repo_readonly)
@@ -171,15 +171,15 @@ fn announce(deployment: &DeploymentFacts) -> Step {
     Step::Announce { path: deployment.path.to_string(), device: deployment.device, inode: deployment.inode }
 }
 
-/// Nobody is to find out by losing something.
+/// Warns before anybody loses data.
 fn lost_at_reboot(conf: &PrepareRootConf) -> Option<String> {
     let what = match (conf.root_transient, conf.etc_transient) {
-        (true, true) => "to / and /etc",
-        (true, false) => "to /",
-        (false, true) => "to /etc",
+        (true, true) => "/ and /etc",
+        (true, false) => "/",
+        (false, true) => "/etc",
         (false, false) => return None,
     };
-    Some(format!("what is written {what} is lost at the next boot: prepare-root.conf makes that transient"))
+    Some(format!("changes in {what} are lost at the next boot (transient in prepare-root.conf)"))
 }
 
 #[cfg(test)]

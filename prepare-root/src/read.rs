@@ -1,4 +1,4 @@
-//! What there is: the configuration, the disk, the mounts. Only reads.
+//! Reads the configuration, the disk and the mounts. Changes nothing.
 
 pub(crate) mod boot_link;
 pub(crate) mod caller;

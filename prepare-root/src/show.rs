@@ -17,7 +17,7 @@ pub(crate) fn print(text: &str) -> Status {
     printed(output::print(text))
 }
 
-/// A reader that went away is no success, and needs no message.
+/// If the reader has closed the pipe, the status is a failure, but there is no message.
 fn printed(result: Result<(), Errno>) -> Status {
     match result {
         Ok(()) => SUCCESS,
@@ -26,16 +26,16 @@ fn printed(result: Result<(), Errno>) -> Status {
     }
 }
 
-/// `--plan`, and with `json` for machines.
+/// `--plan`, with `json` as JSON.
 pub(crate) fn plan(request: &BootRequest, json: bool) -> Status {
     match request.show(&mut Known::default()) {
         Ok(Planned::Plan(plan, ..)) if json => in_json(&plan),
         Ok(Planned::Plan(plan, ..)) => print(&in_words(&plan)),
         Ok(Planned::PreparedAlready(prepared)) if json => in_json(&Already::PreparedAlready(prepared)),
         Ok(Planned::Running(root)) if json => in_json(&Already::BootedAlready(root)),
-        Ok(Planned::Running(root)) => print_line(&format!("booted already, from {root}: nothing to do")),
+        Ok(Planned::Running(root)) => print_line(&format!("already booted from {root}: nothing to do")),
         Ok(Planned::PreparedAlready(prepared)) => {
-            print_line(&format!("prepared already, for {prepared}: nothing to do"))
+            print_line(&format!("already prepared for {prepared}: nothing to do"))
         }
         Err(cause) => failed(&cause),
     }
@@ -91,13 +91,13 @@ pub(crate) fn verdicts(request: &VerifyRequest) -> Status {
             UNKNOWN
         }
         Ok(()) if bad => FAILED,
-        // Who was not told of a verdict has none.
+        // A verdict that could not be printed counts as unknown.
         Ok(()) if unknown || !printed => UNKNOWN,
         Ok(()) => SUCCESS,
     }
 }
 
-/// One line, whatever the names are that a disk has in it.
+/// Prints one line, even if a name from the disk has a line break.
 fn print_line(text: &str) -> Status {
     print(&line(text))
 }

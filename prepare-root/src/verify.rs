@@ -1,6 +1,6 @@
-//! `--verify SYSROOT [DEPLOYMENT]`: whether deployments would boot verified, found out before it is tried.
+//! `--verify SYSROOT [DEPLOYMENT]`: checks whether deployments would boot verified.
 //!
-//! Only reads; an image is mounted where nobody else sees it.
+//! Only reads. An image is mounted detached, so no other process sees it.
 
 mod all_objects;
 mod content;
@@ -25,17 +25,17 @@ use demand::Demand;
 
 pub(crate) use finding::{Finding, Verdict};
 
-/// What is to be verified, and with what.
+/// What to verify, and with which keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VerifyRequest {
     pub(crate) sysroot: PathBuf,
-    /// As somebody types it; `None`: all.
+    /// As the user typed it; `None`: all.
     pub(crate) deployment: Option<String>,
-    /// Absolute path of a file of trusted keys, in place of the configured one.
+    /// Absolute path of a file of trusted keys that replaces the configured one.
     pub(crate) keys: Option<String>,
 }
 
-/// What stands in the way of any verdict.
+/// Why no deployment could be checked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoVerdict {
     #[error("there is no deployment on the physical root at {0}")]
@@ -47,10 +47,10 @@ pub(crate) enum NoVerdict {
 }
 
 impl VerifyRequest {
-    /// Judges one deployment after the other, and gives each verdict to `say`.
+    /// Checks one deployment after the other, and passes each verdict to `say`.
     ///
     /// # Errors
-    /// What stands in the way of any verdict.
+    /// Why no deployment could be checked.
     pub(crate) fn verify(&self, mut say: impl FnMut(&Verdict)) -> Result<(), NoVerdict> {
         let proc = Proc::open().map_err(Cause::from)?;
         let argument = KernelCommandLine::new(proc.command_line().map_err(Cause::from)?).composefs();

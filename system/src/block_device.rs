@@ -6,7 +6,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 
-/// `struct btrfs_ioctl_fs_info_args` of `<linux/btrfs.h>`: what stands behind these two is not asked for.
+/// `struct btrfs_ioctl_fs_info_args` of `<linux/btrfs.h>`: the fields after these two are not needed.
 #[repr(C)]
 struct FilesystemInfo {
     max_id: u64,
@@ -30,7 +30,7 @@ const BTRFS_IOC_DEV_INFO: Opcode = opcode::read_write::<DeviceInfo>(0x94, 30);
 /// The one block device that the filesystem of `directory` is on; `None` where it is on several, or on none.
 ///
 /// # Errors
-/// As `fstat(2)`, and as the ioctls of btrfs, which alone has to be asked: `st_dev` is no device there.
+/// As `fstat(2)`, and as the ioctls of btrfs: they are only needed there, because `st_dev` is not a device.
 pub fn of_filesystem(directory: impl AsFd) -> Result<Option<u64>, Errno> {
     let device = rustix::fs::fstat(&directory)?.st_dev;
     if rustix::fs::major(device) != 0 {
@@ -43,14 +43,14 @@ pub fn of_filesystem(directory: impl AsFd) -> Result<Option<u64>, Errno> {
     // SAFETY: the opcode has the number and the size of the kernel's struct; the kernel reads flags in it, which are zero, and
     // writes no more than the struct.
     match unsafe { ioctl(&directory, Updater::<BTRFS_IOC_FS_INFO, FilesystemInfo>::new(&mut info)) } {
-        // A tmpfs, say.
+        // For example a tmpfs.
         Err(Errno::NOTTY | Errno::OPNOTSUPP | Errno::INVAL) => return Ok(None),
         other => other?,
     }
     if info.num_devices != 1 {
         return Ok(None);
     }
-    // The largest number of the devices that are there: that of the only one.
+    // The largest device number, which is that of the only device.
     let mut device = DeviceInfo { id: info.max_id, uuid: [0; 16], numbers: [0; 2], unused: [0; 379], path: [0; 1024] };
     // SAFETY: as above; the kernel reads `id` and `uuid`, and writes the rest.
     unsafe { ioctl(&directory, Updater::<BTRFS_IOC_DEV_INFO, DeviceInfo>::new(&mut device))? };

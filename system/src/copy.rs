@@ -1,5 +1,5 @@
-//! Copies of files, links and directories' attributes, with everything that is kept of them: owner, mode, extended attributes
-//! (ACLs and capabilities among them), and the time of the last change.
+//! Copies files, links and the attributes of directories: owner, mode, extended attributes (including ACLs and capabilities), and
+//! the time of the last change.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -9,14 +9,14 @@ use rustix::io::Errno;
 use crate::dir::{Kind, write_all};
 use crate::xattr;
 
-/// What is never copied: libostree's own bookkeeping, and a seal over other attributes that only the kernel can make.
+/// Attributes that are never copied: libostree's own, and a seal over other attributes that only the kernel can make.
 const NOT_COPIED: [&[u8]; 2] = [b"user.ostreemeta", b"security.evm"];
-/// What a new file can have from its directory, and must not keep when what it is a copy of has it not.
+/// Attributes that a new file inherits from its directory. It must not keep them if the source does not have them.
 const INHERITED: [&[u8]; 2] = [b"system.posix_acl_access", b"system.posix_acl_default"];
 
 const PIECE: usize = 128 << 10;
 
-/// Copies one after the other, with one buffer.
+/// Copies files one after the other, with one buffer.
 #[derive(Debug)]
 pub struct Copier {
     buffer: Vec<u8>,
@@ -33,7 +33,7 @@ impl Copier {
     /// whether the source stayed the same while it was read.
     ///
     /// # Errors
-    /// As the system calls; part of the copy may be there then.
+    /// As the system calls; then a part of the copy may exist.
     pub fn file(&mut self, source: impl AsFd, directory: impl AsFd, name: &[u8]) -> Result<bool, Errno> {
         let source = source.as_fd();
         let before = rustix::fs::fstat(source)?;
@@ -61,7 +61,7 @@ impl Copier {
 
     fn content(&mut self, source: BorrowedFd<'_>, target: BorrowedFd<'_>, stat: &Stat) -> Result<(), Errno> {
         const LARGE: i64 = 1 << 20;
-        // Whatever it is that the filesystem does not clone for, a copy succeeds or has a reason of its own.
+        // If the filesystem cannot clone, the copy below succeeds or has its own error.
         let sparse = stat.st_blocks.saturating_mul(512) < stat.st_size;
         if stat.st_size >= LARGE && !sparse && rustix::fs::ioctl_ficlone(target, source).is_ok() {
             return Ok(());
@@ -76,7 +76,7 @@ impl Copier {
                 return Ok(());
             }
             write_all(target, self.buffer.get(..count).unwrap_or_default())?;
-            // A file that ends with its size needs no further call to learn it; one that grew is read again.
+            // At its expected size a file is complete without a further call. A file that grew is read again.
             if count < self.buffer.len() && count as u64 >= stat.st_size.unsigned_abs() && stat.st_size > 0 {
                 return Ok(());
             }
@@ -89,7 +89,7 @@ impl Copier {
         while at < size {
             let begin = match rustix::fs::seek(source, SeekFrom::Data(at)) {
                 Ok(begin) => begin,
-                // Nothing but a hole up to the end.
+                // Only a hole up to the end.
                 Err(Errno::NXIO) => break,
                 Err(error) => return Err(error),
             };
@@ -118,12 +118,12 @@ fn create(directory: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o600))
 }
 
-/// What changes with every change of a file.
+/// A value that changes with every change of a file.
 fn version(stat: &Stat) -> (i64, i64, i64, i64) {
     (stat.st_ctime, stat.st_mtime, stat.st_ctime_nsec as i64, stat.st_size)
 }
 
-/// Gives `target` the owner and mode that `stat` tells of.
+/// Gives `target` the owner and mode in `stat`.
 ///
 /// # Errors
 /// As `fchown(2)` and `fchmod(2)`.
@@ -177,7 +177,7 @@ pub fn directory_attributes(source: impl AsFd, target: impl AsFd) -> Result<(), 
 /// Makes `to` in `to_directory`, where nothing of that name is, a copy of the symbolic link `from`, with its owner.
 ///
 /// # Errors
-/// As the system calls; `EINVAL` when `from` is no link.
+/// As the system calls; `EINVAL` if `from` is not a link.
 pub fn plain_link(from_directory: impl AsFd, from: &[u8], to_directory: impl AsFd, to: &[u8]) -> Result<(), Errno> {
     let stat = rustix::fs::statat(&from_directory, from, AtFlags::SYMLINK_NOFOLLOW)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
@@ -189,7 +189,7 @@ pub fn plain_link(from_directory: impl AsFd, from: &[u8], to_directory: impl AsF
     rustix::fs::chownat(to_directory, to, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
 }
 
-/// The same with its extended attributes; `false`: without them, since `/proc` is not there.
+/// The same with its extended attributes; `false`: without them, because `/proc` is not mounted.
 ///
 /// # Errors
 /// As [`plain_link`].
@@ -199,11 +199,11 @@ pub fn link(from_directory: impl AsFd, from: &[u8], to_directory: impl AsFd, to:
     xattr::copy_of_link((from_directory, from), (to_directory, to), |name| !NOT_COPIED.contains(&name))
 }
 
-/// What is done with a file that cannot have a second name: the reason, its directory, its name, the directory for it.
+/// A callback for a file that cannot have a second name. Arguments: the reason, its directory, its name, the directory for it.
 pub type Unlinkable<'a> = dyn FnMut(Errno, BorrowedFd<'_>, &[u8], BorrowedFd<'_>) -> Result<(), Errno> + 'a;
 
 /// Gives everything in the open directory `from` a second name in the open directory `to`, which is empty. Directories and symbolic
-/// links are copied, and what cannot have a second name is given to `unlinkable`.
+/// links are copied, and files that cannot have a second name are passed to `unlinkable`.
 ///
 /// # Errors
 /// As `unlinkable`, [`crate::tree::directories`] and the system calls.

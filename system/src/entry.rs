@@ -1,9 +1,9 @@
-//! The way in: a C `main` instead of Rust's runtime.
+//! A C `main` instead of Rust's runtime.
 //!
-//! The kernel opens `/dev/console` for PID 1. Where the root filesystem has no `/dev` it cannot, and PID 1 starts with the
-//! descriptors 0, 1 and 2 closed; Rust's runtime then opens `/dev/null` before `main`, and aborts when there is none. Here
-//! something that needs no filesystem takes their places, and the console as soon as there is one. Leaving the runtime out
-//! also saves twenty system calls and 60 KB, for a handler of stack overflows.
+//! The kernel opens `/dev/console` for PID 1. If the root filesystem has no `/dev`, PID 1 starts with the descriptors 0, 1 and 2
+//! closed. Rust's runtime then opens `/dev/null` before `main`, and aborts if that does not exist. Here, the descriptors are filled
+//! with one that needs no filesystem, and with the console as soon as it exists. Without the runtime the program also saves twenty
+//! system calls and 60 KB, for a handler of stack overflows.
 
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::os::fd::AsFd;
@@ -28,7 +28,7 @@ macro_rules! entry_point {
 /// Whether a standard descriptor had to be filled in.
 static FILLED_IN: AtomicBool = AtomicBool::new(false);
 
-/// What a program needs before it does anything: its arguments without its name, and standard descriptors that are open.
+/// Prepares a program: opens the standard descriptors if they are closed, and returns the arguments without the name.
 ///
 /// # Safety
 /// `words` must point to at least `count` pointers to C strings that live as long as the process, as those of `main` do.
@@ -51,7 +51,7 @@ fn fill_in_standard_descriptors() {
     for descriptor in standard {
         if descriptor.revents & libc::POLLNVAL != 0 {
             // The lowest free number is this one, since all below it are open by now.
-            // SAFETY: the name is a constant that ends in NUL; the result is a new descriptor that nobody else owns, and it
+            // SAFETY: the name is a constant that ends in NUL; the result is a new descriptor without another owner, and it
             // stays open for the life of the process, as a standard descriptor should.
             unsafe { libc::memfd_create(c"no console".as_ptr(), 0) };
             FILLED_IN.store(true, Ordering::Relaxed);
@@ -59,19 +59,19 @@ fn fill_in_standard_descriptors() {
     }
 }
 
-/// To be called before anything is written to a standard descriptor, so that a reader that went away is an error of that
-/// write, and not the end of this process.
+/// Call this before writing to a standard descriptor. Then a closed pipe is an error of the write, and does not end this
+/// process.
 pub(crate) fn survive_broken_pipes() {
     set_broken_pipe_signal(libc::SIG_IGN);
 }
 
-/// What a write to a pipe without a reader does: the default again for a program that is executed.
+/// Sets the effect of a write to a closed pipe. An executed program gets the default again.
 pub(crate) fn set_broken_pipe_signal(action: libc::sighandler_t) {
-    // SAFETY: both actions that are ever given are constants of the C library; no handler of ours runs.
+    // SAFETY: both actions that are ever given are constants of the C library; no handler of this program runs.
     unsafe { libc::signal(libc::SIGPIPE, action) };
 }
 
-/// Puts `console` in the places that were filled in; does nothing where the kernel had opened one.
+/// Replaces the filled-in descriptors by `console`. Does nothing if the kernel had opened a console.
 ///
 /// # Errors
 /// As `dup2(2)`.

@@ -1,6 +1,6 @@
-//! Becoming another program.
+//! Executes another program.
 //!
-//! `std::process::Command` does this, too, and adds 20 KB of spawning that an initramfs has no use for.
+//! `std::process::Command` does this, too, and adds 20 KB for spawning that an initramfs does not need.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

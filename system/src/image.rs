@@ -1,7 +1,8 @@
 //! A composefs image as a root: an EROFS that has names, modes and small files, under an overlay that takes the content of the
 //! others from a directory of objects (Documentation/filesystems/{erofs,overlayfs}.rst).
 //!
-//! Needs data-only layers of overlayfs (Linux 6.5), and for objects that are checked when read `verity=require` (6.6). Whether something is there is learnt by trying, never from a version.
+//! Needs data-only layers of overlayfs (Linux 6.5), and for objects that are checked when read `verity=require` (6.6). Features are detected
+//! by trying them, never by a version.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
@@ -24,27 +25,27 @@ pub struct UpperLayer<'a> {
     pub work: &'a str,
 }
 
-/// What a root is made of besides the image.
+/// The layers of a root besides the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layers<'a> {
     /// Path of the directory of objects, at most 255 bytes long.
     pub objects: &'a str,
-    /// What can be written to; without it the root is read-only.
+    /// The writable layer; without it the root is read-only.
     pub upper: Option<UpperLayer<'a>>,
-    /// Objects without a seal, or with another one than the image says, cannot be read.
+    /// Objects without the seal that is in the image cannot be read.
     pub verity: bool,
-    /// The mount itself is read-only, whatever the layers are.
+    /// The mount itself is read-only, even with a writable layer.
     pub read_only: bool,
 }
 
-/// The root of an image. The kernel takes layers by path: the image is mounted at the directory `place` meanwhile. Nothing is
-/// left there, but when this process is killed. `path` is the image's where there is no `/proc` by which to find the open file.
+/// The root of an image. The kernel takes layers by path, so the image is mounted at the directory `place` for a moment. It only
+/// stays there if this process is killed. `path` is that of the image if there is no `/proc` by which to find the open file.
 ///
-/// The kernel mounts the file itself where it can (6.12 and later), else a loop device stands in; also where the file would count as
-/// a layer of its own, so that no other overlay could be mounted on top.
+/// The kernel mounts the file itself if it can (6.12 and later). Otherwise a loop device is used; also if the kernel counts the file
+/// as an extra layer, because then no other overlay could be mounted on top.
 ///
 /// # Errors
-/// What the kernel said of the image, or of the overlay.
+/// The error of the kernel for the image or the overlay.
 pub fn root(image: impl AsFd, path: Option<&str>, place: &str, layers: &Layers<'_>) -> Result<Detached, SystemError> {
     let image = image.as_fd();
     let file = path.map_or_else(|| format!("/proc/self/fd/{}", image.as_raw_fd()), str::to_owned);
@@ -53,7 +54,7 @@ pub fn root(image: impl AsFd, path: Option<&str>, place: &str, layers: &Layers<'
         Ok(root) => {
             let at = Path::new(place);
             mount::attach_at(&root, CWD, at).context("mount the root at", place)?;
-            // Attached as it is: whoever mounts it elsewhere moves it.
+            // It is attached here; the caller moves it.
             if can_be_stacked_on(place) {
                 return Ok(root);
             }
@@ -61,7 +62,7 @@ pub fn root(image: impl AsFd, path: Option<&str>, place: &str, layers: &Layers<'
                 Ok(device) => device,
                 Err(reason) => {
                     log::warn!(
-                        "no overlay can be mounted on this root: there is no loop device to mount the image by: {reason}"
+                        "no loop device is available, so no overlay can be mounted on this root (`ostree admin unlock` will fail); load the module loop: {reason}"
                     );
                     return Ok(root);
                 }
@@ -80,17 +81,17 @@ pub fn root(image: impl AsFd, path: Option<&str>, place: &str, layers: &Layers<'
 
 fn without_loop_device(refused: SystemError, reason: Errno) -> SystemError {
     let said = refused.kernel.map(|text| format!("{text}; ")).unwrap_or_default();
-    SystemError { kernel: Some(format!("{said}and no loop device: {reason}").into()), ..refused }
+    SystemError { kernel: Some(format!("{said}no loop device is available either: {reason}").into()), ..refused }
 }
 
-/// The tree that an image is, without the content of its files and mounted nowhere: where that is, and how it is sealed, is in
-/// attributes of each file (`trusted.overlay.redirect`, `trusted.overlay.metacopy`).
+/// The tree in an image, as a detached mount without the content of its files. Attributes of each file have the path of the content
+/// and its seal (`trusted.overlay.redirect`, `trusted.overlay.metacopy`).
 ///
 /// # Errors
-/// What the kernel said of the image; `EPERM` for whoever may mount nothing.
+/// The error of the kernel for the image; `EPERM` if the caller may not mount.
 pub fn tree(image: impl AsFd) -> Result<Detached, SystemError> {
     let image = image.as_fd();
-    // Only to be looked at.
+    // The tree is only read.
     let harmless =
         MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let refused = match erofs(&format!("/proc/self/fd/{}", image.as_raw_fd()), false, harmless) {
@@ -103,8 +104,8 @@ pub fn tree(image: impl AsFd) -> Result<Detached, SystemError> {
     }
 }
 
-/// Whether files in the image have access control lists: its header says so (composefs, `lcfs-erofs.h`). Without them the kernel
-/// need not look, and with them it must.
+/// Whether files in the image have access control lists, by its header (composefs, `lcfs-erofs.h`). Only then the kernel must check
+/// them.
 fn has_acls(image: BorrowedFd<'_>) -> Result<bool, Errno> {
     const MAGIC: u32 = 0xd078_629a;
     const HAS_ACL: u32 = 1;
@@ -112,7 +113,7 @@ fn has_acls(image: BorrowedFd<'_>) -> Result<bool, Errno> {
     let length = rustix::io::pread(image, &mut header, 0)?;
     let [magic, _version, flags] =
         [0, 4, 8].map(|at| header.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word)));
-    // One that says nothing is taken for one that has them: that is the safe side.
+    // With an unknown header assume that it has them, because this is safe.
     Ok(length < header.len() || magic != MAGIC || flags & HAS_ACL != 0)
 }
 
@@ -122,7 +123,7 @@ fn erofs(source: &str, acl: bool, further: MountAttrFlags) -> Result<Detached, S
     mount::filesystem("erofs", source, &options, MountAttrFlags::MOUNT_ATTR_RDONLY | further)
 }
 
-/// What was refused can be tried in another way. Not so with a mount that stays, which is the error around it.
+/// The inner error may be retried in another way. The outer one must not: a mount could not be removed.
 fn root_of(
     source: &str,
     acl: bool,
@@ -139,7 +140,7 @@ fn root_of(
     Ok(overlay)
 }
 
-/// The overlay over the image that is mounted at `image`; says which kernels can do it where this one cannot.
+/// The overlay over the image that is mounted at `image`. An error names the version of Linux that is needed.
 fn overlay(image: &str, layers: &Layers<'_>) -> Result<Detached, SystemError> {
     let Layers { objects, upper, verity, read_only } = *layers;
     let mut options = vec![FsOption::Text("metacopy", "on"), FsOption::Text("redirect_dir", "on")];
@@ -168,6 +169,6 @@ fn can_be_stacked_on(root: &str) -> bool {
     let [usr, etc] = ["usr", "etc"].map(|name| format!("{root}/{name}"));
     let layers = [FsOption::Text("lowerdir+", &usr), FsOption::Text("lowerdir+", &etc)];
     let trial = mount::filesystem("overlay", "overlay", &layers, MountAttrFlags::MOUNT_ATTR_RDONLY);
-    // Only that error is about it, and the kernel says no more: any other one is told when a real one is mounted.
+    // Only this error means "no". Any other error will be reported when a real overlay is mounted.
     !matches!(trial, Err(error) if error.reason == Errno::INVAL)
 }

@@ -11,14 +11,14 @@ use crate::patience::again;
 /// Opens the directory `name` in `directory` for reading; a link is not followed.
 ///
 /// # Errors
-/// As `open(2)`; `ENOTDIR` for what is no directory, a link included.
+/// As `open(2)`; `ENOTDIR` if it is not a directory, also for a link.
 pub fn open(directory: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(directory, name, flags, Mode::empty())
 }
 
-/// Opens the regular file `name` in `directory` for reading; a link is not followed, and a fifo is not waited for. A lease that another
-/// program has on the file is.
+/// Opens the regular file `name` in `directory` for reading. Does not follow a link or wait for a fifo, but waits for a lease of
+/// another program.
 ///
 /// # Errors
 /// As `open(2)`: `ELOOP` for a link.
@@ -28,7 +28,7 @@ pub fn open_file(directory: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     again(&mut || rustix::fs::openat(directory, name, flags, Mode::empty()))
 }
 
-/// What the inode of a name is, links not followed: a directory could say something else.
+/// The kind of a name by its inode, links not followed: the directory may have another type for it.
 ///
 /// # Errors
 /// As `statx(2)`.

@@ -8,12 +8,12 @@ use crate::printable::printable;
 
 const SOCKET: &str = "/run/systemd/journal/socket";
 
-/// A way to the journal.
+/// A socket to the journal.
 #[derive(Debug)]
 pub struct Journal(OwnedFd);
 
 impl Journal {
-    /// Nothing where there are no sockets, or no more of them: who could be told of that is the journal.
+    /// `None` if no socket can be opened. This cannot be reported, because the journal is unreachable.
     pub fn open() -> Option<Self> {
         let flags = SocketFlags::CLOEXEC;
         rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).ok().map(Self)
@@ -21,10 +21,10 @@ impl Journal {
 
     /// Sends one message of several fields.
     ///
-    /// Where no journal listens, as in a small initramfs, there is nobody to tell, and that is no error.
+    /// If no journal listens, as in a small initramfs, the message is dropped.
     pub fn send(&self, fields: &[(&str, String)]) {
         let Ok(address) = SocketAddrUnix::new(SOCKET) else { return };
-        // Lost when the journal is not there, or does not read: boot does not depend on it, and must not wait for it.
+        // Dropped if the journal does not run or does not read: the boot must not wait for it.
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         let _ = rustix::net::sendto(&self.0, &encode(fields), flags, &address);
     }
@@ -33,7 +33,7 @@ impl Journal {
 fn encode(fields: &[(&str, String)]) -> Vec<u8> {
     let mut datagram = Vec::new();
     for (name, value) in fields {
-        // What people read; the other fields are data.
+        // MESSAGE is for people; the other fields are data.
         let value = if *name == "MESSAGE" { printable(value) } else { value.into() };
         datagram.extend_from_slice(name.as_bytes());
         if value.contains('\n') {

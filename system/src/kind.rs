@@ -1,8 +1,8 @@
-//! What kinds of files are told apart.
+//! The kinds of files that are distinguished.
 
 use rustix::fs::FileType;
 
-/// What something is, without following a link at its end.
+/// The kind of a file. A link at the end of a path is not followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Regular file.
@@ -15,7 +15,7 @@ pub enum Kind {
     Other,
 }
 
-/// What a file type is, of those that are told apart here.
+/// From the file type of the kernel.
 pub fn kind(file_type: FileType) -> Kind {
     match file_type {
         FileType::RegularFile => Kind::File,

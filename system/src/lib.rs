@@ -1,8 +1,8 @@
-//! Effects: directories held by descriptor, trees and copies, locks, mounts, durability, the journal, the log, and text that is safe to
-//! print.
+//! System calls: directories held by descriptor, trees and copies, locks, mounts, durability, the journal, the log, and text that is
+//! safe to print.
 //!
-//! The only crate of the workspace in which `unsafe` may stand, each block with its reason; everything that the kernel
-//! offers and no library wraps is wrapped here. Decides nothing: what to do comes from a plan.
+//! The only crate of the workspace with `unsafe`, each block with its reason. Wraps the system calls that no library wraps. Decides
+//! nothing: a plan decides.
 
 pub mod block_device;
 pub mod copy;
@@ -38,7 +38,7 @@ use std::fmt::Display;
 
 use rustix::io::Errno;
 
-/// A system call that failed: what was being done, to what, and what the kernel said.
+/// A failed system call: operation, object, and the reason of the kernel.
 /// It is returned in many places, so it is small: what it owns has no room to grow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot {operation} {object}: {reason}{}", kernel_message(.kernel))]
@@ -49,7 +49,7 @@ pub struct SystemError {
     pub object: Box<str>,
     /// errno.
     pub reason: Errno,
-    /// What the filesystem itself said about a mount, where it did.
+    /// The message of the filesystem about a mount, if any.
     pub kernel: Option<Box<str>>,
 }
 
@@ -57,7 +57,7 @@ fn kernel_message(message: &Option<Box<str>>) -> String {
     message.as_ref().map(|text| format!(" (kernel: {text})")).unwrap_or_default()
 }
 
-/// Gives an errno its operation and object.
+/// Adds operation and object to an errno.
 pub trait Context<T> {
     /// `operation` is a verb, `object` the path it is about.
     ///
@@ -72,7 +72,7 @@ impl<T> Context<T> for Result<T, Errno> {
     }
 }
 
-/// One function for all calls: they are many, and each is on the way of a boot that goes well.
+/// One function for all calls, because there are many and the binary must stay small.
 #[cold]
 #[inline(never)]
 fn system_error(operation: &'static str, object: &dyn Display, reason: Errno) -> SystemError {

@@ -1,6 +1,6 @@
 //! Lists of directories that other programs write to.
 //!
-//! A single pass of `getdents64(2)` is no proof of absence. On btrfs, and on tmpfs since Linux 6.6, a name that is replaced by a
+//! A single pass of `getdents64(2)` does not prove that a name is absent. On btrfs, and on tmpfs since Linux 6.6, a name that is replaced by a
 //! rename gets a new place in its directory, and a pass that has begun before the rename does not see the new place.
 
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,15 +15,15 @@ const PASSES: usize = 12;
 /// One call of `getdents64(2)` is atomic towards renames: with this much room nearly every directory is one call.
 const BUFFER: usize = 64 << 10;
 
-/// A name of any bytes, and what it is.
+/// A name of any bytes, and its kind.
 pub type Entry = (Vec<u8>, Kind);
 
-/// What is in an open directory, sorted by name, without `.` and `..`. A name that is there during the whole call is not missed,
-/// even if it is replaced by renames all the time: the directory is listed until two passes agree and it did not change meanwhile.
-/// If it never stops to change, every name that any pass saw is looked up by itself.
+/// The content of an open directory, sorted by name, without `.` and `..`. A name that exists during the whole call is never missed,
+/// even if renames replace it all the time: the directory is listed until two passes agree and it did not change between them. If it
+/// never stops changing, every name that any pass saw is looked up.
 ///
-/// A name can vanish, or be another kind of file, as soon as this returns. And a single name has to be looked up before it is
-/// said to be absent: names that are added and renamed without a pause can escape every pass.
+/// A name can disappear, or become another kind of file, as soon as this returns. Before a single name is reported as absent, look
+/// it up: names that are added and renamed without a pause can be missed by every pass.
 ///
 /// # Errors
 /// As `getdents64(2)`, and `statx(2)` where the filesystem does not say what a name is, or where the directory keeps changing.
@@ -64,7 +64,7 @@ fn settled(
     Ok(there)
 }
 
-/// What a name is, links not followed; `None`: it is not there.
+/// The kind of a name, links not followed; `None`: it does not exist.
 ///
 /// # Errors
 /// As `statx(2)`, but for `ENOENT`.
@@ -76,14 +76,14 @@ pub fn look_up(directory: impl AsFd, name: &[u8]) -> Result<Option<Kind>, Errno>
     }
 }
 
-/// What changes with every change of a directory, as exactly as its filesystem measures time.
+/// A value that changes with every change of a directory, as exactly as its filesystem measures time.
 fn version(directory: BorrowedFd<'_>) -> Result<(i64, i64), Errno> {
     let stat: Stat = rustix::fs::fstat(directory)?;
     Ok((stat.st_ctime, stat.st_ctime_nsec as i64))
 }
 
-/// What one pass saw, in the directory's order: of each name its kind and the name, and a zero. Two passes over a directory that did not
-/// change are the same bytes, and only one of the two is taken apart.
+/// The result of one pass in the order of the directory: for each name its kind, the name and a zero byte. Two passes over an
+/// unchanged directory give the same bytes, and only one of them is parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Pass(Vec<u8>);
 
@@ -107,8 +107,8 @@ impl Pass {
     }
 }
 
-/// One pass, which can miss a name. The directory is opened anew for it: btrfs decides at that moment up to which place a pass
-/// looks.
+/// One pass, which can miss a name. Opens the directory again, because btrfs decides at this moment up to which position a pass
+/// reads.
 pub(crate) fn pass(directory: BorrowedFd<'_>) -> Result<Pass, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(directory, ".", flags, Mode::empty())?;

@@ -1,4 +1,4 @@
-//! Locks as libostree takes them: open file description locks on a whole file (fcntl_locking(2), `F_OFD_SETLK`).
+//! The same locks as libostree: open file description locks on a whole file (fcntl_locking(2), `F_OFD_SETLK`).
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -9,7 +9,7 @@ use crate::dir;
 
 /// A lock that is held until this is dropped or the process ends.
 ///
-/// Dropped, it takes the file with it, as libostree does: so a name can lead to another file than the one that was locked.
+/// Dropping it removes the file, as libostree does, so the name can lead to another file than the locked one.
 #[derive(Debug)]
 pub struct Lock(Lockable);
 
@@ -23,8 +23,8 @@ pub struct Lockable {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Before it is given up: whoever waits for it finds that the name leads elsewhere, and begins anew. A file that stays
-        // does no harm.
+        // Removed before the lock is released: a waiting process sees that the name leads to another file, and starts again.
+        // A file that stays does no harm.
         let _ = dir::remove_file(&self.0.directory, &self.0.name);
     }
 }
@@ -45,7 +45,7 @@ impl std::fmt::Display for Holder {
 }
 
 impl Lockable {
-    /// Opens the file `name` in `directory`, and makes it if it is not there.
+    /// Opens the file `name` in `directory`, and makes it if it does not exist.
     ///
     /// # Errors
     /// As `open(2)`.
@@ -54,10 +54,10 @@ impl Lockable {
         Ok(Self { directory, name: name.to_owned(), file })
     }
 
-    /// Takes the lock, for this process alone, if nobody has it.
+    /// Takes the exclusive lock if no other process holds it.
     ///
     /// # Errors
-    /// As `fcntl_locking(2)`, but for a lock that somebody has: then this comes back.
+    /// As `fcntl_locking(2)`. If another process holds the lock, this value is returned.
     pub fn try_lock(mut self) -> Result<Result<Lock, Self>, Errno> {
         loop {
             if !lock(&self.file)? {
@@ -68,13 +68,13 @@ impl Lockable {
             if there == Some((own.device, own.inode)) {
                 return Ok(Ok(Lock(self)));
             }
-            // Whoever had it has removed the file.
+            // The previous owner has removed the file.
             self.file = open_file(&self.directory, &self.name)?;
         }
     }
 
-    /// Who has a lock on it, as far as `/proc` tells: of these locks the kernel names no process, so whoever has the file open
-    /// and a lock on what is open. Only for a message: a process that may not be looked at, or has ended, is passed over.
+    /// The process that holds a lock on it, as far as `/proc` shows. The kernel names no process for these locks, so this is a
+    /// process that has the file open and a lock on an open file. Only for a message: skips processes that cannot be read.
     pub fn holder(&self) -> Option<Holder> {
         let own = dir::stat_fd(&self.file).ok()?;
         let proc = dir::open_root(std::path::Path::new("/proc")).ok()?;
@@ -101,7 +101,7 @@ fn open_file(directory: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o600))
 }
 
-/// Whether the lock was free, and is this descriptor's now.
+/// Tries to take the lock; whether it was free.
 fn lock(file: &OwnedFd) -> Result<bool, Errno> {
     // SAFETY: all zeros is a valid flock: the whole file, from its beginning.
     let mut region: libc::flock = unsafe { std::mem::zeroed() };

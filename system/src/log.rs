@@ -3,8 +3,8 @@
 //! Under systemd standard error goes to the journal, which takes a `<N>` before a line for its priority (sd-daemon(3)).
 //! Elsewhere standard error is the console, and the kernel log gets a copy, so that `dmesg` has it later.
 //!
-//! A message is one line, whatever the names are that it has in it, and [`printable`]. Only what is logged with the target
-//! [`LINES`] has line feeds of its own.
+//! A message is one [`printable`] line, even if a name in it has a line feed. Only messages with the target [`LINES`] have several
+//! lines.
 
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
@@ -18,7 +18,7 @@ use crate::printable::{printable, printable_lines};
 /// The target of a message of several lines, each of which went through [`printable`].
 pub const LINES: &str = "lines";
 
-/// Where standard error leads.
+/// Where standard error goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stderr {
     /// To the journal.
@@ -28,11 +28,11 @@ pub enum Stderr {
 }
 
 impl Stderr {
-    /// systemd tells its services which file leads to the journal (systemd.exec(5), `$JOURNAL_STREAM`); what they start may
-    /// have the variable still, and another standard error.
+    /// systemd passes device and inode of the journal's file to its services (systemd.exec(5), `$JOURNAL_STREAM`). A child of a
+    /// service may have the variable and another standard error.
     pub fn of_this_process() -> Self {
         let Some(stream) = std::env::var_os("JOURNAL_STREAM") else { return Self::Console };
-        // Fails only where standard error is closed, which leads nowhere.
+        // Fails only if standard error is closed.
         let is_stderr = rustix::fs::fstat(rustix::stdio::stderr())
             .is_ok_and(|stat| stream.to_str() == Some(&format!("{}:{}", stat.st_dev, stat.st_ino)));
         if is_stderr { Self::Journal } else { Self::Console }
@@ -49,19 +49,19 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// `program` stands before every message, if it is not empty; `kernel_log` is a `/dev/kmsg` open for writing; under the journal none is needed.
+    /// `program` is the prefix of every message, if it is not empty; `kernel_log` is a `/dev/kmsg` open for writing; under the journal it is not needed.
     pub fn new(program: &'static str, stderr: Stderr, kernel_log: Option<OwnedFd>) -> Self {
         Self { program, stderr, kernel_log: OnceLock::from(kernel_log) }
     }
 
-    /// For a process that somebody started: the kernel log gets a copy where standard error is a console.
+    /// For a process other than PID 1: the kernel log gets a copy if standard error is a console.
     pub fn of_this_process(program: &'static str) -> Self {
         Self { program, stderr: Stderr::of_this_process(), kernel_log: OnceLock::new() }
     }
 
     fn kernel_log(&self) -> Option<&OwnedFd> {
         let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
-        // A copy of what standard error gets: why there is none, nobody has to know.
+        // It is only a copy, so an error does not matter.
         let open =
             || (self.stderr == Stderr::Console).then(|| rustix::fs::open("/dev/kmsg", flags, Mode::empty()).ok());
         self.kernel_log.get_or_init(|| open().flatten()).as_ref()
@@ -83,11 +83,11 @@ impl Sink {
         };
         let whole: String = text.lines().flat_map(|line| [prefix, line, "\n"]).collect();
         crate::entry::survive_broken_pipes();
-        // Nobody is left to tell when standard error is closed.
+        // If standard error is closed, this cannot be reported.
         let _ = write_all(rustix::stdio::stderr(), whole.as_bytes());
         for record in records(text) {
-            // One write is one record; losing one is no reason to lose the next. The priority is "debug": the text is on the
-            // console already, and shall not be there twice.
+            // One write is one record. An error does not stop the next one. The priority is "debug", because the text is already on
+            // the console and must not appear twice.
             let _ = self.kernel_log().map(|kmsg| write_all(kmsg, format!("<7>{record}").as_bytes()));
         }
     }
@@ -107,7 +107,7 @@ impl Log for Sink {
     fn flush(&self) {}
 }
 
-/// What a record says.
+/// The text of a record.
 fn message(program: &str, record: &Record<'_>) -> String {
     let colon = if program.is_empty() { "" } else { ": " };
     let text = format!("{program}{colon}{}", record.args());
@@ -137,8 +137,8 @@ fn pieces(mut line: &str, longest: usize) -> Vec<&str> {
     pieces
 }
 
-/// Pieces of whole lines that fit into one record. The kernel cuts a record at about 1,000 bytes, and lets through ten of
-/// them in five seconds, so a line a record would lose most of a report.
+/// Pieces of whole lines that fit into one record. The kernel cuts a record at about 1,000 bytes and accepts ten of them in five
+/// seconds, so with one record per line most of a report would be lost.
 fn records(text: &str) -> Vec<String> {
     const LONGEST: usize = 900;
     let mut records: Vec<String> = Vec::new();

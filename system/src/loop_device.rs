@@ -1,4 +1,4 @@
-//! Loop devices (loop(4)): a file as a read-only block device that goes when it is no longer used.
+//! Loop devices (loop(4)): a file as a read-only block device that is removed after its last use.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -83,7 +83,7 @@ impl LoopDevice {
             // SAFETY: the opcode takes a pointer to this struct, which has the layout of the kernel's; the kernel only reads it.
             match unsafe { ioctl(&device, Setter::<LOOP_CONFIGURE, Config>::new(config)) } {
                 Ok(()) => return Ok(LoopDevice { path, _open: device }),
-                // Taken by somebody else since it was free.
+                // Another process has taken it.
                 Err(Errno::BUSY) => {}
                 Err(error) => return Err(error),
             }

@@ -1,8 +1,8 @@
 //! Mounts as owned descriptors, by the mount API of Linux 5.2 and later (fsopen(2), open_tree(2), move_mount(2)).
 //!
-//! A [`Detached`] mount is nowhere in the tree: dropped, or its process killed, it is gone. So everything is prepared
-//! detached, and attaching is one call. All calls used are in Linux 5.14, the oldest kernel that is supported, so there is no
-//! second way for older ones.
+//! A [`Detached`] mount is not attached to the tree: it disappears when it is dropped or its process is killed. So everything is
+//! prepared detached, and attaching is one call. All calls used are in Linux 5.14, the oldest kernel that is supported, so there is no
+//! fallback for older ones.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,7 +18,7 @@ use crate::SystemError;
 /// Whether a mount can be written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// As what it was made from.
+    /// As the mount that it was made from.
     Inherited,
     /// Read-only, this mount alone.
     ReadOnly,
@@ -26,7 +26,7 @@ pub enum Access {
     Writable,
 }
 
-/// A mount that is nowhere in the tree yet.
+/// A mount that is not attached to the tree yet.
 #[derive(Debug)]
 pub struct Detached(OwnedFd);
 
@@ -36,7 +36,7 @@ impl AsFd for Detached {
     }
 }
 
-/// A copy of the mount that `directory` is on, rooted there, without what is mounted below: a bind mount to be.
+/// A copy of the mount that `directory` is on, rooted there, without the mounts below it: a bind mount after it is attached.
 ///
 /// # Errors
 /// As `open_tree(2)`.
@@ -47,7 +47,7 @@ pub fn clone(directory: impl AsFd) -> Result<Detached, Errno> {
 /// The same of the directory `name` in `directory`; `name` is one component, or empty, and no link is followed.
 ///
 /// # Errors
-/// As `open_tree(2)`; `ENOTDIR` never: what is no directory is cloned, too.
+/// As `open_tree(2)`, but never `ENOTDIR`: a file is cloned, too.
 pub fn clone_at(directory: impl AsFd, name: &str) -> Result<Detached, Errno> {
     debug_assert!(!name.contains('/'), "a name is one path component");
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
@@ -90,7 +90,7 @@ pub fn make_all_private() -> Result<(), Errno> {
     setattr_at(libc::AT_FDCWD, c"/", Attr { propagation, ..Attr::default() }, libc::AT_RECURSIVE)
 }
 
-/// Gives this process a mount namespace of its own, in which no change comes from outside or reaches it.
+/// Moves this process to a new mount namespace. Mounts do not propagate into it or out of it.
 ///
 /// # Errors
 /// As `unshare(2)` and [`make_all_private`].
@@ -100,7 +100,7 @@ pub fn enter_private_namespace() -> Result<(), Errno> {
     make_all_private()
 }
 
-/// Mounts `mount` on the directory `target`; where it was attached already, moves it with all below it.
+/// Mounts `mount` on the directory `target`. If it is attached already, moves it with all mounts below it.
 ///
 /// # Errors
 /// As `move_mount(2)`.
@@ -108,8 +108,8 @@ pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<(), Errno> {
     attach_at(mount, target, "")
 }
 
-/// The same on `path` in `directory`. A link at its end is not followed; one on the way would be, so `path` is one component,
-/// or nobody else can have made it.
+/// The same on `path` in `directory`. A link at its end is not followed, other links in it are. So `path` must be one component, or
+/// made by this program.
 ///
 /// # Errors
 /// As `move_mount(2)`.
@@ -122,7 +122,7 @@ fn move_mount(mount: BorrowedFd<'_>, directory: BorrowedFd<'_>, path: &Path) -> 
     rustix::mount::move_mount(mount, "", directory, path, flags)
 }
 
-/// Takes what is mounted at `path` out of the tree, with all below it, even if it is in use.
+/// Detaches the mount at `path` from the tree, with all mounts below it, even if it is in use.
 ///
 /// # Errors
 /// As `umount2(2)`.
@@ -150,7 +150,7 @@ pub enum FsOption<'a> {
 /// A new filesystem without a device, with string options and mount attributes.
 ///
 /// # Errors
-/// Names the filesystem; `ENODEV` where the kernel does not have it, and what the kernel said otherwise.
+/// Names the filesystem; `ENODEV` if the kernel does not have it, otherwise with the message of the kernel.
 pub fn new_filesystem(
     fstype: &'static str,
     source: &str,
@@ -161,7 +161,7 @@ pub fn new_filesystem(
     filesystem(fstype, source, &options, attributes)
 }
 
-/// The same from a source that is one: a device or a file.
+/// The same with a source: a device or a file.
 ///
 /// # Errors
 /// As [`new_filesystem`].
@@ -210,7 +210,7 @@ pub fn is_read_only(fd: impl AsFd) -> Result<bool, Errno> {
     Ok(rustix::fs::fstatvfs(fd)?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
-/// What the filesystem said about the mount: messages wait in its context, one a read, like `e overlay: …`.
+/// The messages of the filesystem about the mount. Each read of its context returns one, like `e overlay: …`.
 fn kernel_log(context: &OwnedFd) -> Option<String> {
     let mut messages = Vec::new();
     let mut buffer = [0u8; 512];

@@ -1,11 +1,11 @@
-//! What the service manager is told of a service's progress (sd_notify(3)).
+//! Reports progress to the service manager (sd_notify(3)).
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
-/// A way to the service manager.
+/// A socket to the service manager.
 #[derive(Debug)]
 pub struct Manager {
     socket: OwnedFd,
@@ -21,13 +21,13 @@ impl Manager {
             Some((b'/', _)) => SocketAddrUnix::new(&path).ok()?,
             _ => return None,
         };
-        // Without one the manager hears nothing, whatever the reason, as from a program that knows nothing of it.
+        // Without a socket no progress is reported, which is allowed.
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
         Some(Self { socket, address })
     }
 
-    /// Sends assignments, one a line. A manager that does not listen is no reason to stop.
+    /// Sends assignments, one per line. The caller goes on if the manager does not listen.
     pub fn tell(&self, assignments: &str) {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         let _ = rustix::net::sendto(&self.socket, assignments.as_bytes(), flags, &self.address);

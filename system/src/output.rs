@@ -1,4 +1,4 @@
-//! Standard output, without a buffer: what is printed is one text.
+//! Standard output without a buffer: the programs print one text.
 
 use rustix::io::Errno;
 
@@ -10,12 +10,12 @@ use crate::printable::{printable_json, printable_lines};
 /// before they are put into a line.
 ///
 /// # Errors
-/// As `write(2)`: a reader that went away is `EPIPE`, and not the end of this process.
+/// As `write(2)`: `EPIPE` if the reader has closed the pipe; the process goes on.
 pub fn print(text: &str) -> Result<(), Errno> {
     write(&printable_lines(text))
 }
 
-/// Prints JSON, whose strings have escapes of their own for what a console would not show.
+/// Prints JSON. Its strings have JSON escapes for characters that a console would not show.
 ///
 /// # Errors
 /// As [`print`].

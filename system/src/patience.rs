@@ -1,20 +1,20 @@
-//! Opens what cannot be opened at once.
+//! Opens files that cannot be opened immediately.
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-/// A lookup that raced with a rename succeeds at once, nearly always.
+/// A lookup that raced with a rename nearly always succeeds immediately.
 const AT_ONCE: usize = 16;
 const PAUSE: Duration = Duration::from_millis(20);
 /// Longer than the 45 s after which the kernel takes a lease from a program that does not give it back
 /// (`/proc/sys/fs/lease-break-time`).
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Calls `open` again as long as it says `EAGAIN`. `openat2(2)` says so when a rename races with the lookup of `..`; an open with
-/// `O_NONBLOCK`, when another program has a lease on the file (fcntl(2)): a file server, for one. The first try has told that program
-/// to give it back.
+/// Calls `open` again while it returns `EAGAIN`. `openat2(2)` returns it if a rename races with the lookup of `..`. An open with
+/// `O_NONBLOCK` returns it if another program, such as a file server, has a lease on the file (fcntl(2)). The first attempt makes
+/// the kernel ask that program to release it.
 pub(crate) fn again(open: &mut dyn FnMut() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
     let mut begin = None;
     for attempt in 1.. {

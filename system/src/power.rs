@@ -1,9 +1,9 @@
-//! The end of a boot that failed.
+//! Reboots or powers off after a failed boot.
 
 use rustix::io::Errno;
 use rustix::system::RebootCommand;
 
-/// How.
+/// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Power {
     /// Start again.
@@ -12,7 +12,7 @@ pub enum Power {
     Off,
 }
 
-/// Writes out what is unwritten and leaves, at once and without asking anyone. Returns only when the kernel refuses.
+/// Syncs all filesystems and reboots or powers off immediately. Returns only if the kernel refuses.
 pub fn leave(power: Power) -> Errno {
     rustix::fs::sync();
     let command = match power {

@@ -1,4 +1,4 @@
-//! Text for a console: what a name on a disk has in it moves no cursor, begins no line, and turns no text around.
+//! Text for a console: a name on a disk must not move the cursor, begin a line, or change the direction of text.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -17,7 +17,7 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// The same for JSON, in its own way of escaping; its line feeds stay, which are none of a string's.
+/// The same for JSON, with JSON escapes. The line feeds between its values stay.
 pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
     escaped(json, |out, c| match c {
         '\n' => out.push(c),
@@ -41,7 +41,7 @@ fn escaped(text: &str, escape: impl Fn(&mut String, char)) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a console does something else with it than to show it.
+/// Whether a console would not show this character as itself.
 pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,

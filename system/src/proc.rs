@@ -1,6 +1,6 @@
 //! procfs, whether it is mounted or not.
 //!
-//! PID 1 without an initramfs finds no `/proc`, and may make no directory for it: a detached one serves.
+//! PID 1 without an initramfs has no `/proc` and cannot make a directory for it, so it uses a detached one.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use rustix::mount::MountAttrFlags;
 
 use crate::{Context, SystemError, dir, mount};
 
-/// Longer than any command line that a kernel takes, and than any mount table that was ever seen.
+/// Longer than any kernel command line, and than any known mount table.
 const LIMIT: u64 = 16 << 20;
 
 /// An open procfs.
@@ -18,10 +18,10 @@ const LIMIT: u64 = 16 << 20;
 pub struct Proc(OwnedFd);
 
 impl Proc {
-    /// The one at `/proc`, or a new one that is mounted nowhere.
+    /// The one at `/proc`, or a new detached one.
     ///
     /// # Errors
-    /// When it is there and cannot be opened, or is not there and cannot be mounted.
+    /// If it exists and cannot be opened, or does not exist and cannot be mounted.
     pub fn open() -> Result<Self, SystemError> {
         if let Some(fd) = dir::if_there(dir::open_root(Path::new("/proc"))).context("open", "/proc")?
             && is_procfs(&fd).context("look at", "/proc")?
@@ -30,7 +30,7 @@ impl Proc {
         }
         let detached = mount::new_filesystem("proc", "proc", &[], MountAttrFlags::empty())?;
         let fd = dir::open_directory(detached.as_fd(), ".").context("open", "a new procfs")?;
-        // The descriptor on a directory of it keeps the mount from going away.
+        // The descriptor of its root directory keeps the mount alive.
         Ok(Self(fd))
     }
 
@@ -50,7 +50,7 @@ impl Proc {
         dir::read(&self.0, "self/mountinfo", LIMIT).context("read", "/proc/self/mountinfo")
     }
 
-    /// Where an open file is, seen from this process's root.
+    /// The path of an open file, as seen from this process's root.
     ///
     /// # Errors
     /// As `readlink(2)`.

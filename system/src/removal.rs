@@ -13,15 +13,15 @@ use crate::listing;
 
 /// How many directories on the way down stay open. Those above are opened again on the way up.
 const OPEN: usize = 32;
-/// How often a directory is listed anew when it turns out not to be empty.
+/// How often a directory is listed again if it is not empty.
 const ROUNDS: usize = 64;
 
-/// Removes `name` from `directory`, with all that is in it, links not followed, immutable and append-only files included; that it
-/// is not there is no error. What is mounted below is an error, and stays.
+/// Removes `name` from `directory` with all its content, including immutable and append-only files. Follows no link. It is not an
+/// error if `name` does not exist. A mount below it is an error and stays.
 ///
 /// # Errors
-/// As the system calls; part of it may be gone then. `ENOTEMPTY` when another program fills a directory faster than it is
-/// emptied, `ESTALE` when a directory is moved elsewhere meanwhile.
+/// As the system calls; then a part may be removed already. `ENOTEMPTY` if another program fills a directory faster than it is
+/// emptied, `ESTALE` if a directory is moved during the removal.
 pub fn remove(directory: impl AsFd, name: &[u8]) -> Result<(), Errno> {
     remove_in(directory.as_fd(), name)
 }
@@ -49,7 +49,7 @@ struct Level {
     opened: Option<OwnedFd>,
     /// Device and inode, once it is closed.
     identity: (u64, u64),
-    /// What a pass saw in it, and was not removed yet.
+    /// Names that a pass saw and that are not removed yet.
     left: Vec<listing::Entry>,
     rounds: usize,
 }
@@ -94,7 +94,7 @@ impl Level {
         Ok(())
     }
 
-    /// The descriptor of this directory, by way of `below`, which is in it.
+    /// Opens this directory as the parent of `below`.
     fn open_above(&mut self, below: BorrowedFd<'_>) -> Result<&OwnedFd, Errno> {
         let opened = match self.opened.take() {
             Some(opened) => opened,
@@ -112,7 +112,7 @@ impl Level {
     }
 }
 
-/// Removes a name that is no directory. Of a directory: what is in it.
+/// Removes a name that is not a directory. For a directory: returns its content.
 fn unlink_or_enter(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Level>, Errno> {
     match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(None),
@@ -127,7 +127,7 @@ fn unlink_or_enter(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Leve
             }
             match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => return Ok(None),
-                // POSIX' word for a directory, where Linux says EISDIR.
+                // POSIX has this error for a directory; Linux has EISDIR.
                 Err(Errno::ISDIR | Errno::PERM) if kind == Some(Kind::Directory) => {}
                 Err(error) => return Err(error),
             }
@@ -143,7 +143,7 @@ fn unlink_or_enter(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Leve
     Ok(Some(Level { name: name.to_vec(), opened: Some(opened), identity: (0, 0), left, rounds: 0 }))
 }
 
-/// Whether anything was missed shows when the directory is removed.
+/// A pass may miss names; then removing the directory fails.
 fn pass(directory: BorrowedFd<'_>) -> Result<Vec<listing::Entry>, Errno> {
     match listing::pass(directory) {
         // Removed by another program.

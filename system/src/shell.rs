@@ -5,10 +5,10 @@ use std::fmt::Write;
 
 use crate::printable::is_hidden;
 
-/// A text as one word of a POSIX shell, whatever is in it: as it is where no shell sees anything in it, else in quotes. What
-/// a console would not show is spelled by `printf(1)`, so that the command is what it looks like.
+/// A text as one word of a POSIX shell: unchanged if it has no special characters, otherwise in quotes. Characters that a console
+/// would not show are written with `printf(1)`, so that the command is what it looks like.
 ///
-/// A shell cannot be given a word that ends in line feeds in this way: they are lost.
+/// Line feeds at the end of the text are lost.
 pub fn quoted(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -22,10 +22,10 @@ pub fn quoted(text: &str) -> Cow<'_, str> {
         match c {
             '%' => out.push_str("%%"),
             '\\' => out.push_str(r"\\"),
-            // No option of printf's.
+            // Not an option of printf.
             '-' if index == 0 => out.push_str(r"\055"),
             '\'' => out.push_str(r"\047"),
-            // Within double quotes an interactive shell would look it up in its history.
+            // In double quotes an interactive shell would expand it from its history.
             '!' => out.push_str(r"\041"),
             c if is_hidden(c) => {
                 for byte in c.encode_utf8(&mut [0; 4]).bytes() {

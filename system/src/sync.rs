@@ -1,4 +1,4 @@
-//! Durability: what is written is on the disk, and where a boot loader reads it without replaying a journal.
+//! Durability: written data is on the disk, and visible to a boot loader that does not replay a journal.
 //!
 //! `syncfs(2)` writes everything out, but on ext4 and XFS part of it only into the journal. GRUB and others do not replay
 //! journals. Freezing a filesystem (`FIFREEZE`) empties its journal, and thawing it makes it usable again.
@@ -17,7 +17,7 @@ const FITHAW: Opcode = rustix::ioctl::opcode::read_write::<libc::c_int>(b'X', 12
 pub enum Freeze {
     /// Its journal is empty.
     Done,
-    /// It has no such thing: `syncfs(2)` is all there is.
+    /// It cannot be frozen: only `syncfs(2)` was done.
     Unsupported,
 }
 
@@ -31,15 +31,15 @@ pub fn filesystem(fd: impl AsFd) -> Result<(), Errno> {
 
 /// Writes out the filesystem that `fd` is on, and empties its journal, by freezing and thawing it.
 ///
-/// A process of its own watches over this one, with a descriptor of its own: should this one die in between, it thaws. It is
-/// in a session of its own and ignores every signal that can be ignored. Until this returns nothing is logged and nothing else
-/// is done: whoever writes to a frozen filesystem waits.
+/// A child process with its own descriptor watches this one: if this process dies in between, the child thaws the filesystem. The
+/// child has its own session and ignores every signal that can be ignored. Until this returns nothing is logged and nothing else is
+/// done, because every write to a frozen filesystem blocks.
 ///
 /// # Errors
 /// As `syncfs(2)`, `fork(2)` and the ioctls; the filesystem is thawed then.
 pub fn through_the_journal(fd: impl AsFd) -> Result<Freeze, Errno> {
     let fd = fd.as_fd();
-    // Most of the writing is done while others can still write.
+    // Most of the data is written while other programs can still write.
     filesystem(fd)?;
     let watchdog = Watchdog::start(fd)?;
     let frozen = filesystem_ioctl(fd, FIFREEZE);
@@ -47,7 +47,7 @@ pub fn through_the_journal(fd: impl AsFd) -> Result<Freeze, Errno> {
         Ok(()) => thaw(fd),
         Err(_) => Ok(()),
     };
-    // One that could not be thawed is left to the watchdog, which goes on trying when it is not dismissed.
+    // If it could not be thawed, the watchdog is not dismissed and keeps trying.
     if thawed.is_ok() {
         watchdog.dismiss();
     } else {
@@ -56,13 +56,13 @@ pub fn through_the_journal(fd: impl AsFd) -> Result<Freeze, Errno> {
     match frozen.and(thawed) {
         Ok(()) => Ok(Freeze::Done),
         Err(Errno::OPNOTSUPP | Errno::NOTTY | Errno::PERM | Errno::NOSYS) => Ok(Freeze::Unsupported),
-        // Somebody else froze it, to take a snapshot, say: all that was written before is where it should be.
+        // Another program froze it, for example for a snapshot: everything written before is on the disk.
         Err(Errno::BUSY) => Ok(Freeze::Unsupported),
         Err(error) => Err(error),
     }
 }
 
-/// Undoes `FIFREEZE`; that somebody has done so is no error.
+/// Undoes `FIFREEZE`. It is not an error if another program has done so.
 fn thaw(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     match filesystem_ioctl(fd, FITHAW) {
         Err(Errno::INVAL) => Ok(()),
@@ -96,10 +96,10 @@ unsafe impl rustix::ioctl::Ioctl for NoArgument {
     }
 }
 
-/// A child process that thaws when its parent is gone.
+/// A child process that thaws the filesystem if its parent dies.
 struct Watchdog {
     process: libc::pid_t,
-    /// The child reads from the other end: a byte means that all is well, the end that this process is dead.
+    /// The child reads from the other end: a byte means success, end of file means that this process is dead.
     pipe: OwnedFd,
 }
 
@@ -118,14 +118,14 @@ impl Watchdog {
 
     /// The filesystem is thawed: the child ends.
     fn dismiss(self) {
-        // It is there, or it is not: nothing is left to be done either way.
+        // If the child is dead already, there is nothing left to do.
         let _ = rustix::io::write(&self.pipe, b"!");
-        // SAFETY: the process is a child of this one that nobody else waits for; a null pointer asks for no status.
+        // SAFETY: the process is a child of this one that nothing else waits for; a null pointer asks for no status.
         unsafe { libc::waitpid(self.process, std::ptr::null_mut(), 0) };
     }
 }
 
-/// The child: waits for its parent's word or end.
+/// The child: waits until its parent succeeds or dies.
 fn watch(fd: BorrowedFd<'_>, reader: &OwnedFd, writer: &OwnedFd) -> ! {
     // SAFETY: system calls with constants and descriptors of this process. The set of signals is initialised by sigfillset(3)
     // before it is read. `writer` is never used again here: the child's copy must be closed, or the pipe has no end.

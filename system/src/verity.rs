@@ -1,4 +1,4 @@
-//! fs-verity (Documentation/filesystems/fsverity.rst): a file that is sealed cannot be changed, and its digest stands for all of it.
+//! fs-verity (Documentation/filesystems/fsverity.rst): a sealed file cannot be changed, and its digest covers all of its content.
 
 use std::os::fd::AsFd;
 
@@ -8,7 +8,7 @@ use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 
 use crate::dir;
 
-/// What the kernel says of a file.
+/// The seal of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seal {
     /// Sealed, with this digest (SHA-256).
@@ -21,19 +21,19 @@ pub enum Seal {
     Unsupported,
 }
 
-/// What it is that has no fs-verity, where a file cannot be sealed.
+/// What has no fs-verity, if a file cannot be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lack {
-    /// The kernel was built without.
+    /// The kernel was built without it.
     Kernel,
-    /// The kernel has it, so it is the filesystem's type, or its features.
+    /// The kernel has it, but the filesystem does not, by its type or its features.
     Filesystem,
     /// One of them.
     Unknown,
 }
 
-/// Asks the drivers of filesystems what they were built with (Documentation/ABI/testing/sysfs-fs-ext4): the ioctl says the same for
-/// both.
+/// Reads how the drivers of filesystems were built (Documentation/ABI/testing/sysfs-fs-ext4), because the ioctl has the same error
+/// for both.
 pub fn lack() -> Lack {
     let mut lack = Lack::Unknown;
     for fstype in ["ext4", "btrfs", "f2fs"] {
@@ -64,16 +64,16 @@ struct Digest {
 /// `_IOWR('f', 134, struct fsverity_digest)`: the struct without its digest has four bytes.
 const FS_IOC_MEASURE_VERITY: Opcode = opcode::read_write::<[u16; 2]>(b'f', 134);
 
-/// The digest of an open file, as the kernel guards it: whatever is read of the file from now on fits to it.
+/// The digest of an open file. From now on the kernel only returns content that matches it.
 ///
 /// # Errors
-/// As the ioctl, other than those that say that there is no seal.
+/// As the ioctl, except those that mean that there is no seal.
 pub fn measure(file: impl AsFd) -> Result<Seal, Errno> {
     let mut digest = Digest { algorithm: 0, size: LONGEST as u16, digest: [0; LONGEST] };
     // SAFETY: the opcode is that of the kernel's header, and takes a pointer to this struct; the kernel writes at most `size`
     // bytes behind the two numbers, for which there is room.
     let measured = unsafe { ioctl(&file, Updater::<FS_IOC_MEASURE_VERITY, Digest>::new(&mut digest)) };
-    // A filesystem that only passes the question on, to a server say, guards nothing: its files do not have this attribute.
+    // A filesystem that forwards the ioctl, for example to a server, verifies nothing: its files do not have this attribute.
     let stat = rustix::fs::statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
     match measured {
         Ok(()) if !stat.stx_attributes.contains(StatxAttributes::VERITY) => Ok(Seal::Unsupported),

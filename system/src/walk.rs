@@ -1,6 +1,6 @@
 //! Walks trees, with one of their directories open at a time.
 //!
-//! Neither the stack nor the number of descriptors depends on what is on the disk: the way back up is a list of names.
+//! Stack and number of descriptors do not depend on the disk: the way back up is a list of names.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,11 +18,11 @@ use crate::listing::{Entry, entries};
 pub struct WalkEntry {
     /// Relative to the directory in which the walk began.
     pub path: Vec<u8>,
-    /// What it is; links are not followed.
+    /// The kind of file; links are not followed.
     pub kind: Kind,
 }
 
-/// The rest of a directory: its length as a path, and the names that are still to come, last first.
+/// The rest of a directory: the length of its path, and the remaining names in reverse order.
 #[derive(Debug)]
 struct Level {
     path_length: usize,
@@ -36,7 +36,7 @@ pub struct TreeWalk {
     root: OwnedFd,
     path: Vec<u8>,
     levels: Vec<Level>,
-    /// The directory that was returned last: it is listed when the next name is asked for.
+    /// The directory that was returned last: it is listed when the next name is requested.
     entered: bool,
 }
 
@@ -64,19 +64,19 @@ impl TreeWalk {
         Ok(next.map(|kind| WalkEntry { path: self.path.clone(), kind }))
     }
 
-    /// Opens the directory that was come to last.
+    /// Opens the directory that was returned last.
     fn open(&self) -> Result<OwnedFd, Errno> {
         let path: &[u8] = if self.path.is_empty() { b"." } else { &self.path };
         dir::open_plainly(&self.root, OsStr::from_bytes(path), OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
-    /// Goes on with what is in that directory.
+    /// Continues with the content of that directory.
     fn enter(&mut self, mut names: Vec<Entry>) {
         names.reverse();
         self.levels.push(Level { path_length: self.path.len(), names });
     }
 
-    /// Comes to the next name: the path is that then.
+    /// Moves on to the next name, and sets the path.
     fn next_name(&mut self) -> Option<Kind> {
         while let Some(level) = self.levels.last_mut() {
             self.path.truncate(level.path_length);
@@ -94,7 +94,7 @@ impl TreeWalk {
     }
 }
 
-/// What is done with one directory.
+/// The work on one directory.
 type Visit<'a> = dyn FnMut(&OsStr, BorrowedFd<'_>, &[Entry]) -> Result<(), Errno> + 'a;
 
 /// Calls `visit` for the open directory `root` and for each directory below it, a directory before those in it: with its path from

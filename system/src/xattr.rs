@@ -33,7 +33,7 @@ pub fn get(fd: impl AsFd, name: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
     }
 }
 
-/// The same where a filesystem that has no attributes is an error.
+/// The same, but a filesystem without attributes is an error.
 ///
 /// # Errors
 /// As `fgetxattr(2)`, but for `ENODATA`.
@@ -61,8 +61,8 @@ pub fn remove(fd: impl AsFd, name: &[u8]) -> Result<(), Errno> {
     rustix::fs::fremovexattr(fd, name)
 }
 
-/// Gives the symbolic link `to` in `to_directory` the attributes of the link `from` that `is_wanted` names: with SELinux the label is
-/// one. `false`: `/proc` is not there, without which there is no way to them.
+/// Copies the attributes that `is_wanted` selects, such as the SELinux label, from the link `from` to the symbolic link `to` in
+/// `to_directory`. `false`: not possible, because `/proc` is not mounted.
 ///
 /// # Errors
 /// As `lsetxattr(2)` and the like. A filesystem or kernel that does not have such attributes is none.
@@ -90,8 +90,8 @@ pub fn copy_of_link(
     Ok(true)
 }
 
-/// A path of a name in an open directory. Before Linux 6.13 no system call takes the two, and a descriptor on a link is none to those
-/// that take a descriptor.
+/// A path of a name in an open directory. Before Linux 6.13 no system call takes directory and name, and those that take a
+/// descriptor do not accept one of a link.
 fn path_of(directory: BorrowedFd<'_>, name: &[u8]) -> Result<CString, Errno> {
     let directory = format!("/proc/self/fd/{}/", directory.as_raw_fd());
     CString::new([directory.as_bytes(), name].concat()).map_err(|_| Errno::INVAL)

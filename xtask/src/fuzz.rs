@@ -58,7 +58,7 @@ pub(crate) fn fuzz(options: &Options) -> Result<()> {
     };
     let program = build()?;
     if let Some(input) = &options.input {
-        let [target] = chosen.as_slice() else { bail!("--input goes with a TARGET") };
+        let [target] = chosen.as_slice() else { bail!("--input needs a TARGET") };
         return one_input(&program, target, input);
     }
     if options.keep {
@@ -69,7 +69,7 @@ pub(crate) fn fuzz(options: &Options) -> Result<()> {
         finds.extend(run(&program, target, options.seconds.unwrap_or(SECONDS))?);
     }
     println!(
-        "\nnew inputs are in target/fuzz; `cargo xtask fuzz [TARGET] --keep` puts those that reach something new into fuzz/corpus"
+        "\nnew inputs are in target/fuzz; `cargo xtask fuzz [TARGET] --keep` adds those that reach new code to fuzz/corpus"
     );
     ensure!(finds.is_empty(), "{} finds:\n{}", finds.len(), finds.join("\n"));
     Ok(())

@@ -19,18 +19,18 @@ use lexopt::prelude::*;
 
 const HELP: &str = "\
 cargo xtask boot [--scenario NAME] [--interactive]   make a system, boot it, show what happened
-cargo xtask test [--fast | --all]                    what CI runs; --fast leaves out the whole machines, --all adds
-                                                    the machines near to another one, and every power cut
-                                                    and call in place of samples
-cargo xtask test [--all-power-cuts]                  every power cut in place of a sample
+cargo xtask test [--fast | --all]                    what CI runs; --fast leaves out the whole machines; --all adds
+                                                    the machines that differ little from another one, and every
+                                                    power cut and call instead of samples
+cargo xtask test [--all-power-cuts]                  every power cut instead of a sample
 cargo xtask bench [--only prepare-root|signed|verify|finalize|shutdown]
-                                                    figures, against the peer in the same run
+                                                    figures beside libostree's, in the same run
 cargo xtask fuzz [TARGET] [--seconds N]              libFuzzer over every parser, 60 s each; see fuzz/README.md
-cargo xtask build                                    the static binaries
-cargo xtask install DESTDIR [--dracut-module NAME]   everything where a distribution expects it
-cargo xtask house                                    how the shipped code is built: circles, rooms, lengths
-cargo xtask size                                     how large the binaries are, and that they stay below their limits
-cargo xtask reproduce                                that a build elsewhere gives the same binaries
+cargo xtask build                                    build the static binaries
+cargo xtask install DESTDIR [--dracut-module NAME]   install below DESTDIR, where a distribution expects everything
+cargo xtask house                                    check the shipped code: circles of imports, rooms, lengths
+cargo xtask size                                     print the sizes of the binaries; fail above the limits
+cargo xtask reproduce                                build in another folder; fail if the binaries differ
 ";
 
 fn main() -> Result<()> {
@@ -73,7 +73,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         "install" => {
-            let destdir = options.destdir.context("DESTDIR is missing: where shall it go?")?;
+            let destdir = options.destdir.context("DESTDIR is missing: the directory to install below")?;
             install::install(&destdir, options.dracut_module.as_deref())
         }
         "house" => house::check(),

@@ -44,7 +44,7 @@ pub(crate) fn check() -> Result<()> {
             .current_dir(directory.path())
             .env("TOOLCHAIN", directory.path().join("toolchain")))?;
     } else {
-        println!("skipped: a build by another user (needs root); it is by this one, in another folder");
+        println!("skipped: a build by another user (needs root); building as this user in another folder");
         run(Command::new("sh").args(["-euc", BUILD]).current_dir(&source).env("TOOLCHAIN", &toolchain))?;
     }
     for program in binary::PROGRAMS {
@@ -63,7 +63,7 @@ fn require_same(here: &Path, there: &Path) -> Result<()> {
     }
     let kept = here.with_extension("other");
     fs::copy(there, &kept).with_context(|| format!("keeping {}", kept.display()))?;
-    bail!("{} is another one when it is built elsewhere: compare with {}", here.display(), kept.display())
+    bail!("{} differs when it is built elsewhere: compare with {}", here.display(), kept.display())
 }
 
 /// Everything but what was built, and history.

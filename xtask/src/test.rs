@@ -35,10 +35,10 @@ pub(crate) fn test(how_much: HowMuch) -> Result<()> {
     let mut phases = Phases::begin();
     let (binaries, _) = std::thread::scope(|scope| {
         let binaries =
-            scope.spawn(|| timed("static binaries, and once more from another folder, beside these", Binaries::build));
-        let guests = scope.spawn(|| timed("guests, beside these", make_guests));
+            scope.spawn(|| timed("static binaries, and again from another folder, at the same time", Binaries::build));
+        let guests = scope.spawn(|| timed("guests, at the same time", make_guests));
         let checked = without_root(&mut phases);
-        println!("\n… until static binaries and guests are there");
+        println!("\nwaiting for static binaries and guests");
         let (binaries, guests) = (joined(binaries), joined(guests));
         checked?;
         Ok::<_, anyhow::Error>((phases.beside(binaries)?, phases.beside(guests)?))
@@ -65,7 +65,7 @@ fn without_root(phases: &mut Phases) -> Result<()> {
     phases.run("the house", house::check)?;
     phases.run("licences and sources of dependencies", deny)?;
     phases.run("manual pages", manual_pages::lint)?;
-    phases.run("what needs neither root nor QEMU", || run(cargo().args(["test", "--quiet", "--workspace"])))
+    phases.run("tests without root and QEMU", || run(cargo().args(["test", "--quiet", "--workspace"])))
 }
 
 type Handle<'scope, T> = std::thread::ScopedJoinHandle<'scope, Taken<T>>;

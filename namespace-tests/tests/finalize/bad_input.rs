@@ -62,8 +62,8 @@ pub(crate) fn a_staged_file_that_is_damaged(guest: Guest) -> Result<()> {
     let machine = staged(guest)?;
     let whole = fs::read(staged_file(&machine))?;
     for (bytes, text) in [
-        (whole.iter().copied().take(whole.len() - 3).collect(), "is damaged: it is cut off"),
-        (b"[target]\nname=x\n".to_vec(), "is damaged: it is cut off"),
+        (whole.iter().copied().take(whole.len() - 3).collect(), "is damaged: it is incomplete"),
+        (b"[target]\nname=x\n".to_vec(), "is damaged: it is incomplete"),
     ] {
         fs::write(staged_file(&machine), bytes)?;
         refused(&machine, text)?;

@@ -35,7 +35,7 @@ pub(crate) fn a_slot_whose_boot_link_is_missing_boots(initramfs: &mut Initramfs)
 
 pub(crate) fn without_a_link_of_the_slot_ostree_counts(initramfs: &mut Initramfs) -> Result<()> {
     let argument = initramfs.disk.argument();
-    let warning = format!("asks for /ostree/root.a, which is not there; booting what {argument} names");
+    let warning = format!("requests /ostree/root.a, which does not exist; booting the deployment of {argument}");
     let cmdline = format!("androidboot.bootdevice=x {argument}");
     initramfs.keep_disk()?;
     boots(initramfs, &cmdline, &warning)?;
@@ -58,7 +58,11 @@ pub(crate) fn a_slot_is_repaired_by_what_the_report_says(initramfs: &mut Initram
     let repair = format!("ln -sfn {target} /sysroot/ostree/root.a\n");
     let words = ["the boot link /ostree/root.a leads to ../ostree/boot.1/os/gone/0, which does not exist", &repair];
     let outcome = refused(initramfs, &["/sysroot", &cmdline], &words)?;
-    ensure!(!outcome.stderr.contains("edit this one") && !outcome.stderr.contains(" ostree=/"), "{}", outcome.stderr);
+    ensure!(
+        !outcome.stderr.contains("change this argument") && !outcome.stderr.contains(" ostree=/"),
+        "{}",
+        outcome.stderr
+    );
     disk.remove("ostree/root.a")?;
     disk.link("ostree/root.a", &target)?;
     let outcome = initramfs.run(["--systemd=yes", "/sysroot", &cmdline])?;

@@ -27,7 +27,7 @@ pub(crate) fn each_bad_command_line_is_a_clear_error(initramfs: &mut Initramfs) 
         ("quiet", &["the kernel command line has no ostree= argument", "boot links:", "choose another entry"][..]),
         ("ostree=", &["\"ostree=\" has no value"]),
         ("ostree", &["has no value"]),
-        ("androidboot.slot_suffix=_x", &["names neither slot _a nor slot _b"]),
+        ("androidboot.slot_suffix=_x", &["must name slot _a or _b"]),
         ("androidboot.serialno=1", &["there is no boot link /ostree/root.a", "androidboot.serialno=1"]),
         (&long, &["no ostree= argument"]),
     ] {
@@ -82,26 +82,22 @@ pub(crate) fn each_bad_link_is_a_clear_error(initramfs: &mut Initramfs) -> Resul
     for (path, words) in [
         ("/ostree/nothing", &["there is no boot link /ostree/nothing"][..]),
         ("/ostree/nothing/deeper", &["there is no boot link"]),
-        ("/ostree/repo/config", &["should be a symbolic link to a deployment, and is a file"]),
-        ("/ostree/repo", &["should be a symbolic link to a deployment, and is a directory"]),
-        ("/ostree/loop", &["leads into a loop of symbolic links"]),
-        ("/ostree/loop-on-the-way", &["leads into a loop of symbolic links"]),
+        ("/ostree/repo/config", &["must be a symbolic link to a deployment, but is a file"]),
+        ("/ostree/repo", &["must be a symbolic link to a deployment, but is a directory"]),
+        ("/ostree/loop", &["is part of a loop of symbolic links"]),
+        ("/ostree/loop-on-the-way", &["is part of a loop of symbolic links"]),
         ("/ostree/dangling", &["leads to deploy/os/deploy/gone, which does not exist"]),
         ("/ostree/to-a-file", &["leads to repo/config, which is not a directory"]),
         ("/ostree/to-the-root", &["which is not a deployment"]),
         ("/ostree/outwards", &["leads to ../../../../usr, which does not exist"]),
         ("/ostree/magic", &["leads to /proc/self/root, which does not exist"]),
-        ("/", &["should be a symbolic link"]),
+        ("/", &["must be a symbolic link"]),
     ] {
         refused(initramfs, &["/sysroot", &format!("ostree={path}")], words)?;
     }
     for end in ["", "/usr/..", "/."] {
         let directly = format!("ostree=/{}{end}", initramfs.disk.deployment);
-        refused(
-            initramfs,
-            &["/sysroot", &directly],
-            &["should be a symbolic link to a deployment, and is a directory"],
-        )?;
+        refused(initramfs, &["/sysroot", &directly], &["must be a symbolic link to a deployment, but is a directory"])?;
     }
     let long = format!("ostree=/{}", "x".repeat(5000));
     refused(initramfs, &["/sysroot", &long], &["cannot be looked up: File name too long"])?;
@@ -125,10 +121,10 @@ pub(crate) fn each_incomplete_deployment_is_a_clear_error(initramfs: &mut Initra
         std::fs::rename(disk.path(&path), disk.path(&aside))?;
         refused_boot(
             initramfs,
-            &[&format!("the deployment has no directory {name}: nothing is there"), &disk.deployment],
+            &[&format!("{} cannot be booted: the deployment has no directory {name}\n", disk.deployment)],
         )?;
         disk.link(&path, "aside")?;
-        refused_boot(initramfs, &[&format!("the deployment has no directory {name}: a symbolic link is there")])?;
+        refused_boot(initramfs, &[&format!("the deployment has no directory {name}, but a symbolic link")])?;
         disk.remove(&path)?;
         std::fs::rename(disk.path(&aside), disk.path(&path))?;
     }
@@ -139,8 +135,8 @@ pub(crate) fn each_incomplete_deployment_is_a_clear_error(initramfs: &mut Initra
 pub(crate) fn each_bad_configuration_is_a_clear_error(initramfs: &mut Initramfs) -> Result<()> {
     const FILE: &str = "/etc/ostree/prepare-root.conf";
     for (text, word) in [
-        (&b"[sysroot]\nreadonly=yes\n"[..], "[sysroot] readonly = \"yes\" is not one of true, false, 1, 0"),
-        (b"[root]\ntransient=true\ntransient-ro=true\n", "exclude each other"),
+        (&b"[sysroot]\nreadonly=yes\n"[..], "[sysroot] readonly = \"yes\": the value must be true, false, 1 or 0"),
+        (b"[root]\ntransient=true\ntransient-ro=true\n", "are both true; set only one"),
         (b"[etc]\ntransient=tr\0ue\n", "a NUL byte"),
         (b"[etc]\ntransient=\xff\n", "not UTF-8"),
         (b"nonsense\n", "is neither a [group], nor a key=value, nor a comment"),
@@ -161,24 +157,24 @@ pub(crate) fn each_bad_configuration_is_a_clear_error(initramfs: &mut Initramfs)
     refused_boot(initramfs, &[FILE, "cannot be read: Too many levels of symbolic links"])?;
     std::fs::remove_file(FILE)?;
     std::os::unix::fs::symlink("/usr/share/image.conf", FILE)?;
-    refused_boot(initramfs, &[FILE, "it is a link to /usr/share/image.conf, which is not there"])?;
+    refused_boot(initramfs, &[FILE, "it is a link to /usr/share/image.conf, which does not exist"])?;
     Ok(())
 }
 
 pub(crate) fn a_hotfix_without_its_upper_is_a_clear_error(initramfs: &mut Initramfs) -> Result<()> {
     let disk = &initramfs.disk;
     disk.directory(&format!("{}/.usr-ovl-work", disk.deployment))?;
-    refused_boot(initramfs, &["no directory .usr-ovl-upper", "to give up the hotfix: "])?;
+    refused_boot(initramfs, &["no directory .usr-ovl-upper", "to remove the hotfix: "])?;
     disk.remove(&format!("{}/.usr-ovl-work", disk.deployment))?;
     disk.link(&format!("{}/.usr-ovl-work", disk.deployment), "/tmp")?;
-    refused_boot(initramfs, &[".usr-ovl-work, which is not a directory"])?;
+    refused_boot(initramfs, &["the hotfix of /usr is damaged: .usr-ovl-work is not a directory"])?;
     Ok(())
 }
 
 pub(crate) fn without_var_there_is_a_warning_or_an_error(initramfs: &mut Initramfs) -> Result<()> {
     let disk = initramfs.disk.clone();
     disk.remove(&format!("{}/var", disk.deployment))?;
-    refused(initramfs, &["--systemd=no", "/sysroot", &disk.argument()], &["no directory var: nothing is there"])?;
+    refused(initramfs, &["--systemd=no", "/sysroot", &disk.argument()], &["the deployment has no directory var\n"])?;
     let plan = initramfs.run(["--plan", "--systemd=yes", "/sysroot", &disk.argument()])?;
     ensure!(plan.code == Some(0) && plan.stdout.contains("warning: the deployment has no directory var"), "{plan:?}");
     disk.directory(&format!("{}/var", disk.deployment))?;
@@ -212,7 +208,7 @@ pub(crate) fn a_disk_that_is_not_there_is_blamed_on_the_disk(initramfs: &mut Ini
 
 pub(crate) fn another_filesystem_is_blamed_on_the_disk(initramfs: &mut Initramfs) -> Result<()> {
     initramfs.disk.remove("ostree")?;
-    refused_boot(initramfs, &["has no directory /ostree", "the disk, not ostree", "in its root directory: boot"])?;
+    refused_boot(initramfs, &["has no directory /ostree", "the disk, not ostree", "its root directory has: boot"])?;
     Ok(())
 }
 
@@ -243,7 +239,7 @@ pub(crate) fn a_hotfix_on_a_kernel_without_overlay_is_given_up(initramfs: &mut I
     let before = initramfs.mounts()?;
     let outcome = initramfs.strace(&strace, arguments)?;
     let remove = format!("rm -rf /sysroot/{}/.usr-ovl-work", disk.deployment);
-    for words in ["the hotfix of /usr in the deployment", "add_drivers", "to give up the hotfix: ", &remove] {
+    for words in ["the hotfix of /usr in the deployment", "add_drivers", "to remove the hotfix: ", &remove] {
         ensure!(outcome.code == Some(1) && outcome.stderr.contains(words), "no {words:?}: {outcome:?}");
     }
     assert_eq!(initramfs.mounts()?, before);
@@ -258,7 +254,7 @@ pub(crate) fn composefs_that_is_demanded_stops(initramfs: &mut Initramfs) -> Res
     for (policy, told) in [("allow", true), ("strengthen", false), ("ignore", false)] {
         initramfs.configure(format!("[composefs]\nenabled=yes\nkernel-argument={policy}\n"))?;
         let outcome = refused_boot(initramfs, &["has no image .ostree.cfs"])?;
-        let cure = outcome.stderr.contains("ostree.prepare-root.composefs=0 at the boot menu");
+        let cure = outcome.stderr.contains("add in the boot menu: ostree.prepare-root.composefs=no");
         ensure!(cure == told, "{policy}: {outcome:?}");
     }
     for mode in ["yes", "verity"] {
@@ -272,7 +268,7 @@ pub(crate) fn composefs_that_is_demanded_stops(initramfs: &mut Initramfs) -> Res
     refused_boot(initramfs, &["cannot be verified", "/etc/ostree/initramfs-root-binding.key", "cannot be read"])?;
     initramfs.configure("")?;
     let line = format!("{argument} ostree.prepare-root.composefs=perhaps");
-    refused(initramfs, &["/sysroot", &line], &["composefs=perhaps is not one of"])?;
+    refused(initramfs, &["/sysroot", &line], &["composefs=perhaps must be no, maybe,"])?;
     initramfs.configure("[composefs]\nenabled=maybe\n")?;
     ensure!(initramfs.boot()?.code == Some(0), "maybe is no demand");
     Ok(())

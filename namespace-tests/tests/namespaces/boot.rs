@@ -54,7 +54,7 @@ pub(crate) fn a_second_run_says_that_it_is_prepared_already(initramfs: &mut Init
     // Nothing is to be done, so nothing of this counts.
     initramfs.configure("nonsense")?;
     let second = initramfs.boot()?;
-    ensure!(second.code == Some(0) && second.stderr.contains("is prepared already"), "{second:?}");
+    ensure!(second.code == Some(0) && second.stderr.contains("is already prepared for /"), "{second:?}");
     assert_eq!(initramfs.mounts()?, before);
     Ok(())
 }
@@ -66,7 +66,7 @@ pub(crate) fn a_run_for_another_deployment_is_no_success(initramfs: &mut Initram
     let before = initramfs.mounts()?;
     let argument = format!("{}1", initramfs.disk.argument().trim_end_matches('0'));
     let second = initramfs.run(["/sysroot", &argument])?;
-    let told = format!("is prepared for /{} already, and /{other} is asked for", initramfs.disk.deployment);
+    let told = format!("is already prepared for /{}, but /{other} was requested", initramfs.disk.deployment);
     ensure!(second.code == Some(1) && second.stderr.contains(&told), "{second:?}");
     assert_eq!(initramfs.mounts()?, before);
     Ok(())
@@ -87,7 +87,7 @@ pub(crate) fn a_system_that_runs_is_left_alone(initramfs: &mut Initramfs) -> Res
     let output = script.output()?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(
-        out == "status=0\n1\n" && err.contains("this system is booted already, from /ostree/deploy/os/"),
+        out == "status=0\n1\n" && err.contains("this system is already booted from /ostree/deploy/os/"),
         "{out}{err}"
     );
     Ok(())
@@ -192,7 +192,7 @@ pub(crate) fn etc_is_transient(initramfs: &mut Initramfs) -> Result<()> {
     let outcome = initramfs.run(["--systemd=yes", "/sysroot", &initramfs.disk.argument()])?;
     // One line tells that something will be lost.
     ensure!(outcome.code == Some(0) && outcome.stderr.lines().count() == 1, "{outcome:?}");
-    ensure!(outcome.stderr.contains("what is written to /etc is lost at the next boot"), "{outcome:?}");
+    ensure!(outcome.stderr.contains("changes in /etc are lost at the next boot"), "{outcome:?}");
     let table = mounts(initramfs)?;
     let etc = "/sysroot/etc overlay of / rw,relatime [] lowerdir=/run/ostree/.private/usr/etc \
                upperdir=/run/ostree/transient-etc.XXXXXX/upper workdir=/run/ostree/transient-etc.XXXXXX/work";
@@ -384,7 +384,10 @@ pub(crate) fn check_config_says_what_would_stop_a_boot(initramfs: &mut Initramfs
     }
     initramfs.configure("[root]\ntransient=true\n")?;
     let outcome = check()?;
-    ensure!(outcome.code == Some(0) && outcome.stderr.contains("only ostree.prepare-root.composefs="), "{outcome:?}");
+    ensure!(
+        outcome.code == Some(0) && outcome.stderr.contains("boots only with ostree.prepare-root.composefs="),
+        "{outcome:?}"
+    );
     // The key of RFC 8032's third test.
     let key = "/FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU=";
     initramfs.configure("[composefs]\nenabled=signed\nkeypath=/etc/keys\n")?;
@@ -403,7 +406,7 @@ pub(crate) fn check_config_says_what_would_stop_a_boot(initramfs: &mut Initramfs
     }
     initramfs.configure("[etc]\ntransient=no\n[sysroot]\n[etc]\ntransient=true\n")?;
     let outcome = check()?;
-    let warning = "line 5: [etc] transient = \"true\", and line 2 says \"no\"; the later line counts";
+    let warning = "line 5: [etc] transient = \"true\" overrides \"no\" of line 2";
     ensure!(outcome.code == Some(0) && outcome.stderr.contains(warning), "{outcome:?}");
     initramfs.configure("")?;
     initramfs.write("/etc/ostree/prepare-root.conf.d/10.conf", "[sysroot]\nreadonly=true\n")?;

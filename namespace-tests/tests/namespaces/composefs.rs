@@ -76,7 +76,7 @@ pub(crate) fn what_will_be_lost_is_told_in_one_line(initramfs: &mut Initramfs) -
     initramfs.configure(format!("{ENABLED}[root]\ntransient=true\n[etc]\ntransient=true\n"))?;
     let outcome = initramfs.boot()?;
     ensure!(outcome.stderr.lines().count() == 1, "{outcome:?}");
-    ensure!(outcome.stderr.contains("what is written to / and /etc is lost at the next boot"), "{outcome:?}");
+    ensure!(outcome.stderr.contains("changes in / and /etc are lost at the next boot"), "{outcome:?}");
     Ok(())
 }
 
@@ -84,12 +84,18 @@ pub(crate) fn a_second_run_says_that_an_image_is_prepared_already(initramfs: &mu
     boots(initramfs, ENABLED)?;
     let before = initramfs.mounts()?;
     let second = initramfs.boot()?;
-    ensure!(second.code == Some(0) && second.stderr.contains("is prepared already"), "{second:?}");
+    ensure!(
+        second.code == Some(0) && second.stderr.contains("is already prepared for a composefs image"),
+        "{second:?}"
+    );
     assert_eq!(initramfs.mounts()?, before);
     // Without its record nobody knows whose image that is.
     std::fs::remove_file("/run/ostree-booted")?;
     let third = initramfs.boot()?;
-    ensure!(third.code == Some(1) && third.stderr.contains("is prepared for a composefs image already"), "{third:?}");
+    ensure!(
+        third.code == Some(1) && third.stderr.contains("is already prepared for a composefs image, but"),
+        "{third:?}"
+    );
     Ok(())
 }
 
@@ -114,12 +120,12 @@ pub(crate) fn what_is_no_image_is_a_clear_error(initramfs: &mut Initramfs) -> Re
     let cut = whole.get(..2_000).unwrap_or_default();
     let spoil: [(&dyn Fn() -> Result<()>, &str); 7] = [
         (&|| Ok(()), "has no image .ostree.cfs"),
-        (&|| disk.file(&path, cut), "an image for one"),
-        (&|| disk.link(&path, "usr/bin/program"), "a symbolic link is there"),
-        (&|| disk.directory(&path), "a directory is there"),
+        (&|| disk.file(&path, cut), "the disk fails, or its content is damaged"),
+        (&|| disk.link(&path, "usr/bin/program"), "must be a file, but is a symbolic link"),
+        (&|| disk.directory(&path), "must be a file, but is a directory"),
         (
             &|| Ok(nix::unistd::mkfifo(&disk.path(&path), nix::sys::stat::Mode::S_IRUSR)?),
-            "a device, fifo or socket is there",
+            "must be a file, but is a device, fifo or socket",
         ),
         (&|| disk.file(&path, ""), "cannot be mounted"),
         (&|| disk.file(&path, whole.iter().map(|byte| byte ^ 0x55).collect::<Vec<_>>()), "cannot be mounted"),
@@ -299,7 +305,7 @@ pub(crate) fn without_an_initramfs_the_root_is_the_image_too() -> Result<()> {
 /// Program and keys are on the disk that they would vouch for.
 pub(crate) fn without_an_initramfs_a_signature_vouches_for_nothing() -> Result<()> {
     for (configuration, reason) in [
-        (SIGNED.to_owned(), "without an initramfs nobody vouches"),
+        (SIGNED.to_owned(), "without an initramfs it proves nothing"),
         (format!("{SIGNED}unverified-init=yes\n"), "the file of trusted keys"),
     ] {
         let (output, report) = booted_as_init(&configuration, "")?;

@@ -34,7 +34,7 @@ pub(crate) fn a_group_may_be_repeated() -> Result<()> {
     ] {
         std::fs::write(ostree.join("prepare-root.conf"), conf)?;
         assert_eq!(printed(directory.path(), "_ostree_key_file")?, format!("{key}\n"), "{conf}");
-        printed(directory.path(), "_ostree_say_who_mounts_boot")?;
+        printed(directory.path(), "_ostree_write_boot_mount")?;
         assert_eq!(drop_in.exists(), !says_mount, "{conf}");
         if drop_in.exists() {
             std::fs::remove_file(&drop_in)?;

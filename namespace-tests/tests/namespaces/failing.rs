@@ -199,8 +199,11 @@ pub(crate) fn the_report_says_what_there_is(initramfs: &mut Initramfs) -> Result
             "mounted:      disk on /sysroot, tmpfs, rw,relatime",
             &format!("boot links:   /{} -> ../../../deploy/os/deploy/", &disk.bootlink[1..]),
             &format!("deployments:  /{} (origin test:os/stable)", disk.deployment),
-            "likely cause: boot loader entries and boot links are out of step",
-            &format!("what to do:   at the boot menu choose another entry, or edit this one: ostree={}", disk.bootlink),
+            "likely cause: boot loader entries and boot links do not match",
+            &format!(
+                "what to do:   in the boot menu choose another entry, or change this argument: ostree={}",
+                disk.bootlink
+            ),
         ],
     )?;
     ensure!(outcome.stderr.lines().skip(1).all(|line| line.starts_with("  ")), "one block:\n{}", outcome.stderr);

@@ -22,7 +22,7 @@ pub(crate) fn a_root_without_any_init_stops(initramfs: &mut Initramfs) -> Result
     initramfs.keep_disk()?;
     initramfs.disk.remove(&init(initramfs))?;
     let (disk, argument) = (&initramfs.disk, initramfs.disk.argument());
-    let words = ["it has no init: none of the files /usr/lib/systemd/systemd, ", "deploy a tree that has"];
+    let words = ["it has no init: none of these files exists: /usr/lib/systemd/systemd, ", "deploy a tree that has"];
     refused(initramfs, &["--systemd=yes", "/sysroot", &argument], &words)?;
     // A script may execute something else, and a warning has to do.
     let outcome = initramfs.run(["--systemd=no", "/sysroot", &argument])?;
@@ -140,7 +140,7 @@ pub(crate) fn init_of_the_command_line_counts(initramfs: &mut Initramfs) -> Resu
         let outcome = with(named)?;
         let told = format!("init={named} cannot be read: {reason}");
         ensure!(outcome.code == Some(0) && outcome.stderr.contains(&told), "{outcome:?}");
-        ensure!(outcome.stderr.contains("correct it at the boot menu"), "{outcome:?}");
+        ensure!(outcome.stderr.contains("correct or remove init= in the boot menu"), "{outcome:?}");
         initramfs.start_over()?;
     }
     for named in ["/opt/init/ostree-prepare-root", "init"] {
@@ -151,7 +151,7 @@ pub(crate) fn init_of_the_command_line_counts(initramfs: &mut Initramfs) -> Resu
     disk.remove(&init(initramfs))?;
     for named in ["/opt/init", "/opt/missing"] {
         let own = format!("{argument} init={named}");
-        let words = [&format!("it has no init: none of the files {named}, /sbin/init, ")[..]];
+        let words = [&format!("it has no init: none of these files exists: {named}, /sbin/init, ")[..]];
         refused(initramfs, &["--systemd=yes", "/sysroot", &own], &words)?;
     }
     disk.file(&format!("{}/opt/script", disk.deployment), "#!/bin/script\n")?;
@@ -168,8 +168,8 @@ pub(crate) fn init_of_the_command_line_counts(initramfs: &mut Initramfs) -> Resu
 pub(crate) fn an_image_of_which_no_file_can_be_read_stops(initramfs: &mut Initramfs) -> Result<()> {
     initramfs.configure("[composefs]\nenabled=verity\n")?;
     let words = [
-        "would not boot: /sbin/init cannot be read: Input/output error",
-        "likely cause: fs-verity is demanded ([composefs] enabled)",
+        "cannot be booted: /sbin/init cannot be read: Input/output error",
+        "likely cause: fs-verity is required ([composefs] enabled)",
         "ex-integrity.fsverity=yes",
         "ostree.prepare-root.composefs=no",
         "--verify /sysroot",
@@ -178,9 +178,9 @@ pub(crate) fn an_image_of_which_no_file_can_be_read_stops(initramfs: &mut Initra
     // With a transient root an image is needed, and the argument would be refused.
     let argument = format!("{} ostree.prepare-root.composefs=no", initramfs.disk.argument());
     initramfs.configure("[root]\ntransient=true\n[composefs]\nenabled=verity\n")?;
-    let outcome = refused_boot(initramfs, &["likely cause: fs-verity is demanded"])?;
+    let outcome = refused_boot(initramfs, &["likely cause: fs-verity is required"])?;
     ensure!(!outcome.stderr.contains("composefs="), "{outcome:?}");
-    refused(initramfs, &["/sysroot", &argument], &["at the boot menu remove ostree.prepare-root.composefs="])?;
+    refused(initramfs, &["/sysroot", &argument], &["in the boot menu remove ostree.prepare-root.composefs="])?;
     initramfs.configure("[composefs]\nenabled=verity\n")?;
     let outcome = initramfs.run(["/sysroot", &argument])?;
     ensure!(outcome.code == Some(0), "with what the report says it boots: {outcome:?}");

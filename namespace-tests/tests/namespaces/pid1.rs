@@ -92,7 +92,7 @@ pub(crate) fn an_init_without_its_interpreter_is_told(initramfs: &mut Initramfs)
     std::fs::write(format!("/{}/sbin/init", initramfs.disk.deployment), "#!/bin/gone\n")?;
     let output = run(&mut Command::new(program(initramfs)))?;
     let told = String::from_utf8_lossy(&output.stderr);
-    let words = "would not boot: /bin/gone, which /sbin/init needs, cannot be read: No such file or directory";
+    let words = "cannot be booted: /bin/gone, which /sbin/init needs, cannot be read: No such file or directory";
     ensure!(!output.status.success() && told.contains(words), "{output:?}");
     ensure!(told.contains(&format!("boot links:   {}", initramfs.disk.bootlink)), "{told}");
     Ok(())
@@ -132,7 +132,7 @@ pub(crate) fn the_same_features_as_in_an_initramfs(initramfs: &mut Initramfs) ->
     let output = run(&mut Command::new(program(initramfs)))?;
     let told = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success() && told.lines().count() == 1, "{output:?}");
-    ensure!(told.contains("what is written to /etc is lost"), "{output:?}");
+    ensure!(told.contains("changes in /etc are lost"), "{output:?}");
     let report = report()?;
     for line in [
         "/etc rw,relatime overlay overlay",
@@ -163,7 +163,7 @@ pub(crate) fn a_failure_is_told_and_ends(initramfs: &mut Initramfs) -> Result<()
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.code() == Some(1), "{output:?}");
     ensure!(told.contains("cannot boot: there is no boot link /ostree/boot.0/os/nothing/0"), "{told}");
-    ensure!(told.contains(&format!("edit this one: ostree={}", initramfs.disk.bootlink)), "{told}");
+    ensure!(told.contains(&format!("change this argument: ostree={}", initramfs.disk.bootlink)), "{told}");
     ensure!(!told.contains("in this shell"), "there is no shell: {told}");
     Ok(())
 }

@@ -16,8 +16,16 @@ const ERRORS: [(&str, &str); 4] = [
 ];
 
 /// What is said of something that is not there.
-const ABSENCE: [&str; 6] =
-    ["there is no", "which does not exist", "nothing is", "is not the root", "boot links:   none", "has no"];
+const ABSENCE: [&str; 8] = [
+    "there is no",
+    "which does not exist",
+    "nothing is",
+    "is not the root",
+    "boot links:   none",
+    "no boot links",
+    "directory is empty",
+    "has no",
+];
 
 /// A story on a disk on which much is asked for: a missing file of it changes the mount table.
 fn again<T: Send>(story: impl FnOnce(&mut Initramfs) -> Result<T> + Send) -> Result<T> {

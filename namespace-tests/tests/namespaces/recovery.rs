@@ -16,11 +16,10 @@ pub(crate) fn links_out_of_step(initramfs: &Initramfs) -> Result<()> {
 
 fn booted(initramfs: &Initramfs, deployment: &str, outcome: &Outcome) -> Result<()> {
     ensure!(outcome.code == Some(0), "{outcome:?}");
-    let warning = format!("boot link {} is missing; booting /{deployment} instead", initramfs.disk.bootlink);
+    let warning = format!("the boot link {} is missing; booting /{deployment}, because ", initramfs.disk.bootlink);
     ensure!(outcome.stderr.contains(&warning), "{outcome:?}");
-    ensure!(
-        outcome.stderr.contains("ostree may not update until the links are repaired: mount -o remount,rw /sysroot")
-    );
+    let repair = "ostree may be unable to update before you repair the links: mount -o remount,rw /sysroot";
+    ensure!(outcome.stderr.contains(repair), "{outcome:?}");
     let table = initramfs.mounts()?;
     ensure!(table.contains(&format!("/sysroot tmpfs of /{deployment} ")), "{table}");
     let record = initramfs.read("/run/ostree/recovered-boot")?;
@@ -54,7 +53,7 @@ pub(crate) fn of_two_commits_none_is_guessed(initramfs: &mut Initramfs) -> Resul
     links_out_of_step(initramfs)?;
     let other = initramfs.disk.deploy('b', 0)?;
     let words =
-        ["several deployments have its kernel", &initramfs.disk.deployment, &other, "which deployment was meant"];
+        ["several deployments have this kernel", &initramfs.disk.deployment, &other, "which deployment was meant"];
     refused(initramfs, &["/sysroot", &initramfs.disk.argument()], &words)?;
     Ok(())
 }
@@ -66,8 +65,8 @@ pub(crate) fn a_candidate_that_cannot_be_read_is_not_passed_over(initramfs: &mut
     let kernel = format!("{other}/usr/lib/modules/6.1/vmlinuz");
     initramfs.disk.remove(&kernel)?;
     initramfs.disk.link(&kernel, "vmlinuz")?;
-    let words =
-        [&format!("whether the deployment /{other} was meant is not known: Too many levels of symbolic links")[..]];
+    let reason = "which might have been meant, cannot be checked: Too many levels of symbolic links";
+    let words = [&format!("the deployment /{other}, {reason}")[..]];
     refused(initramfs, &["/sysroot", &initramfs.disk.argument()], &words)?;
     Ok(())
 }
@@ -100,7 +99,11 @@ pub(crate) fn it_can_be_switched_off(initramfs: &mut Initramfs) -> Result<()> {
     let argument = initramfs.disk.argument();
     for configuration in ["[boot]\nrecover=no\n", "[composefs]\nenabled=signed\n"] {
         initramfs.configure(configuration)?;
-        refused(initramfs, &["/sysroot", &argument], &["there is no boot link /ostree/boot.1/", "out of step"])?;
+        refused(
+            initramfs,
+            &["/sysroot", &argument],
+            &["there is no boot link /ostree/boot.1/", "boot links do not match"],
+        )?;
     }
     initramfs.configure("")?;
     let signed = format!("{argument} ostree.prepare-root.composefs=signed");

@@ -16,7 +16,7 @@ use crate::composefs::{BRANCH, COMMIT, DEPLOY};
 pub(crate) const KEYS: &str = "/etc/ostree/initramfs-root-binding.key";
 pub(crate) const SIGNED: &str = "[composefs]\nenabled=signed\n";
 /// As far as a boot can get on a kernel without fs-verity: the signature is right.
-const VERIFIED: &str = "this kernel, or the filesystem, has no fs-verity";
+const VERIFIED: &str = "this kernel or the filesystem has no fs-verity";
 
 /// The paths of the deployment's commit and of its signatures.
 pub(crate) fn objects(initramfs: &Initramfs) -> Result<[String; 2]> {
@@ -43,7 +43,7 @@ pub(crate) fn a_signature_by_one_of_the_keys_is_needed(initramfs: &mut Initramfs
     std::fs::create_dir("/sys")?;
     nix::mount::mount(Some("sys"), "/sys", Some("sysfs"), nix::mount::MsFlags::empty(), None::<&str>)?;
     if !Path::new("/sys/fs/ext4/features/verity").exists() {
-        refused_boot(initramfs, &["and this kernel has no fs-verity", "whose kernel has it"])?;
+        refused_boot(initramfs, &["but this kernel has no fs-verity", "whose kernel has fs-verity"])?;
     }
     initramfs.unmount("/sys")?;
     // The same, asked for by the command line alone.
@@ -170,7 +170,7 @@ pub(crate) fn the_parent_of_a_containers_commit_may_be_the_signed_one() -> Resul
     inside_of(&machine_of_container()?, &binary, None, |initramfs| {
         initramfs.configure(SIGNED)?;
         initramfs.write(KEYS, Signer::number(1).key_file())?;
-        refused_boot(initramfs, &["cannot be verified", "neither it nor its parent"])?;
+        refused_boot(initramfs, &["cannot be verified", "neither this commit nor its parent"])?;
         Signer::number(2).sign(Path::new("/sysroot"), BRANCH)?;
         refused_boot(initramfs, &["cannot be verified", "none of its 1 signatures"])?;
         Signer::number(1).sign(Path::new("/sysroot"), BRANCH)?;

@@ -55,7 +55,7 @@ pub(crate) fn what_is_whole_is_good_and_nothing_is_touched(initramfs: &mut Initr
     initramfs.make_disk_read_only()?;
     let before = initramfs.mounts()?;
     let outcome = verify(initramfs)?;
-    let said = ["[composefs] enabled = yes is met", "nobody vouches for the names", "objects are not sealed"];
+    let said = ["[composefs] enabled = yes is met", "names and modes in it are not verified", "objects are not sealed"];
     says(&outcome, GOOD, &[&format!("/{}: good: ", initramfs.disk.deployment)])?;
     says(&outcome, GOOD, &said)?;
     ensure!(outcome.stderr.is_empty() && outcome.stdout.lines().count() == 1, "{outcome:?}");
@@ -96,16 +96,16 @@ pub(crate) fn an_object_that_is_not_what_it_was_is_named(initramfs: &mut Initram
         (&|| Ok(()), "it is missing"),
         (
             &|| disk.file(&object, &changed),
-            "its content, owner, mode or attributes are not those that it is named after",
+            "its content, owner, mode or attributes do not match the checksum in its name",
         ),
         // Content as it was, and another mode.
         (
             &|| disk.file(&object, &content),
-            "its content, owner, mode or attributes are not those that it is named after",
+            "its content, owner, mode or attributes do not match the checksum in its name",
         ),
-        (&|| disk.link(&object, "/etc/passwd"), "a symbolic link is there, or on the way to it"),
-        (&|| disk.directory(&object), "it is no file"),
-        (&|| Ok(nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR)?), "it is no file"),
+        (&|| disk.link(&object, "/etc/passwd"), "it is a symbolic link, or a directory of its path is one"),
+        (&|| disk.directory(&object), "it is not a file"),
+        (&|| Ok(nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR)?), "it is not a file"),
     ];
     for (spoil, reason) in spoil {
         disk.remove(&object)?;
@@ -129,8 +129,8 @@ pub(crate) fn what_is_no_image_is_bad(initramfs: &mut Initramfs) -> Result<()> {
     let half = whole.get(..whole.len() / 2).unwrap_or_default();
     let spoil: [(&dyn Fn() -> Result<()>, &str); 4] = [
         (&|| disk.file(&path, ""), "cannot be mounted"),
-        (&|| disk.link(&path, "usr/bin/program"), "a symbolic link is there"),
-        (&|| disk.directory(&path), "a directory is there"),
+        (&|| disk.link(&path, "usr/bin/program"), "must be a file, but is a symbolic link"),
+        (&|| disk.directory(&path), "must be a file, but is a directory"),
         (&|| disk.file(&path, half), "image .ostree.cfs"),
     ];
     for (spoil, reason) in spoil {
@@ -170,7 +170,7 @@ pub(crate) fn objects_are_looked_up_as_the_kernel_does(initramfs: &mut Initramfs
     let disk = &initramfs.disk;
     std::fs::rename(disk.path(directory), disk.path("elsewhere"))?;
     disk.link(directory, "../../../elsewhere")?;
-    says(&verify(initramfs)?, BAD, &["a symbolic link is there, or on the way to it"])?;
+    says(&verify(initramfs)?, BAD, &["it is a symbolic link, or a directory of its path is one"])?;
     disk.remove(directory)?;
     disk.directory(directory)?;
     let bind = nix::mount::MsFlags::MS_BIND;
@@ -200,7 +200,7 @@ pub(crate) fn nothing_makes_a_demand_weaker(initramfs: &mut Initramfs) -> Result
     initramfs.configure("[composefs]\nenabled=verity\n")?;
     for argument in ["yes", "no"] {
         initramfs.set_kernel_command_line(&format!("quiet ostree.prepare-root.composefs={argument}\n"))?;
-        says(&verify(initramfs)?, BAD, &["it was made without fs-verity"])?;
+        says(&verify(initramfs)?, BAD, &["the image was made without fs-verity"])?;
         initramfs.unmount("/proc/cmdline")?;
     }
     initramfs.configure(ENABLED)?;
@@ -239,7 +239,7 @@ pub(crate) fn a_signature_that_is_demanded_is_looked_for(initramfs: &mut Initram
 
 /// Nothing of the deployment is to blame.
 pub(crate) fn what_cannot_be_told_here_is_said(initramfs: &mut Initramfs) -> Result<()> {
-    says(&verify(initramfs)?, CANNOT_TELL, &["no image is demanded ([composefs] enabled = no)", "ostree fsck"])?;
+    says(&verify(initramfs)?, CANNOT_TELL, &["composefs is off ([composefs] enabled = no)", "ostree fsck"])?;
     initramfs.configure(ENABLED)?;
     let mut unprivileged = initramfs.host_program("setpriv");
     unprivileged.args(["--reuid=1000", "--regid=1000", "--clear-groups", "/usr/lib/ostree/ostree-prepare-root"]);
@@ -285,11 +285,11 @@ pub(crate) fn seals_that_cannot_be_seen_are_not_taken_for_broken_ones() -> Resul
     let machine = Story::named("image-with-digests").installed(install).staged(Guest::Forky)?.copy()?;
     inside_of(&machine, &binary, None, |initramfs| {
         initramfs.configure("[composefs]\nenabled=verity\n")?;
-        says(&verify(initramfs)?, BAD, &["it was made without fs-verity"])?;
+        says(&verify(initramfs)?, BAD, &["the image was made without fs-verity"])?;
         let (disk, path) = (&initramfs.disk, image(initramfs));
         disk.make_deployment_mutable()?;
         std::fs::copy(disk.path("with-digests"), disk.path(&path))?;
-        let unseen = "have the content that they are named after, and none is sealed: this kernel, or the filesystem";
+        let unseen = "objects matches their names, but none is sealed: this kernel or the filesystem";
         says(&verify(initramfs)?, CANNOT_TELL, &[unseen])?;
         initramfs.configure(ENABLED)?;
         says(&verify(initramfs)?, GOOD, &["objects are not sealed"])?;

@@ -63,7 +63,7 @@ fn lists_are_taken_apart_by_glibs_rules() {
 fn every_error_names_its_line() {
     for (text, message) in [
         ("[a]\nnonsense\n", r#"line 2: "nonsense" is neither a [group], nor a key=value, nor a comment"#),
-        ("k=v\n", r#"line 1: key "k" stands before the first [group]"#),
+        ("k=v\n", r#"line 1: key "k" comes before the first [group]"#),
         ("[a]\nk=\0\n", "line 2: a NUL byte"),
         ("[]\n", r#"line 1: "" cannot be the name of a group"#),
         ("[a]\n=v\n", r#"line 2: "=v" is neither a [group], nor a key=value, nor a comment"#),

@@ -13,9 +13,9 @@ pub enum ComposefsMode {
     Maybe,
     /// The image must be there.
     Yes,
-    /// And every object in it is checked by fs-verity.
+    /// As `Yes`, and every object is checked by fs-verity.
     Verity,
-    /// And a signature of the commit vouches for the image.
+    /// As `Verity`, and the commit with the digest of the image is signed.
     Signed,
 }
 
@@ -44,20 +44,20 @@ impl ComposefsMode {
     }
 }
 
-/// What `ostree.prepare-root.composefs=` may do to the configured mode.
+/// How `ostree.prepare-root.composefs=` may change the configured mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KernelArgumentPolicy {
-    /// It counts, as in libostree; weakening is warned about.
+    /// It is used, as in libostree, with a warning if it weakens the mode.
     #[default]
     Allow,
-    /// It counts when it does not weaken; else it is an error.
+    /// It is used if it does not weaken the mode, and an error otherwise.
     Strengthen,
-    /// It does not count.
+    /// It is ignored.
     Ignore,
 }
 
-/// What to do after a failed boot was reported.
+/// What to do after the report of a failed boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnFailure {
@@ -73,7 +73,7 @@ pub enum OnFailure {
 /// The whole configuration, defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PrepareRootConf {
-    /// `[sysroot] readonly`, if said.
+    /// `[sysroot] readonly`, if set.
     pub sysroot_readonly: Option<bool>,
     /// `[etc] transient`.
     pub etc_transient: bool,
@@ -85,15 +85,15 @@ pub struct PrepareRootConf {
     pub composefs: ComposefsMode,
     /// `[composefs] keypath`.
     pub composefs_keypath: String,
-    /// `[composefs] kernel-argument` (ours).
+    /// `[composefs] kernel-argument` (firstroot's).
     pub composefs_kernel_argument: KernelArgumentPolicy,
-    /// `[composefs] unverified-init` (ours).
+    /// `[composefs] unverified-init` (firstroot's).
     pub composefs_unverified_init: bool,
-    /// `[boot] mount` (ours), if said: whether `/boot` is bound here.
+    /// `[boot] mount` (firstroot's), if set: whether this program binds `/boot`.
     pub boot_mount: Option<bool>,
-    /// `[boot] recover` (ours): whether a boot link that is missing may be worked around.
+    /// `[boot] recover` (firstroot's): whether a deployment may be booted without its boot link.
     pub boot_recover: bool,
-    /// `[boot] on-failure` (ours).
+    /// `[boot] on-failure` (firstroot's).
     pub on_failure: OnFailure,
 }
 

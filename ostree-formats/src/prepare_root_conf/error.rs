@@ -13,11 +13,11 @@ pub struct ConfError {
 /// The reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// No key file at all.
+    /// Not a key file.
     #[error(transparent)]
     Syntax(KeyfileError),
-    /// A value that its key does not have.
-    #[error("line {line}: [{group}] {key} = {value:?} is not {expected}")]
+    /// An invalid value.
+    #[error("line {line}: [{group}] {key} = {value:?}: the value must be {expected}")]
     Value {
         /// From 1.
         line: usize,
@@ -25,14 +25,14 @@ pub enum Problem {
         group: &'static str,
         /// Key.
         key: &'static str,
-        /// What stands there.
+        /// The value in the file.
         value: String,
-        /// What may stand there.
+        /// The valid values.
         expected: &'static str,
     },
-    /// A key of libostree's where only we would read it.
+    /// A libostree key in a drop-in, which libostree does not read.
     #[error(
-        "line {line}: [{group}] {key} is a key of libostree's, which reads no drop-ins: set it in prepare-root.conf itself"
+        "line {line}: [{group}] {key} is a libostree key, and libostree reads no drop-ins: set it in prepare-root.conf"
     )]
     LibostreeKeyInDropIn {
         /// From 1.
@@ -43,9 +43,9 @@ pub enum Problem {
         key: &'static str,
     },
     /// Mutually exclusive keys.
-    #[error("[root] transient and [root] transient-ro are both true; they exclude each other")]
+    #[error("[root] transient and [root] transient-ro are both true; set only one")]
     BothTransient,
-    /// The file is there and cannot be read.
+    /// The file exists but cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(String),
 }

@@ -1,23 +1,23 @@
-//! The table of all keys: whose they are, what they may be, where they go.
+//! The table of all keys: their owners, valid values and fields.
 
 use super::conf::{ComposefsMode, KernelArgumentPolicy, OnFailure, PrepareRootConf};
 
 /// Who reads a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// libostree and we.
+    /// libostree and firstroot.
     Libostree,
-    /// We alone.
+    /// Only firstroot.
     Ours,
 }
 
-/// How a value gets into the configuration.
+/// How a value is stored in the configuration.
 pub(super) enum Setter {
     /// GKeyFile's four words.
     Boolean(fn(&mut PrepareRootConf, bool)),
-    /// Ours: `yes`, `no`, and GKeyFile's.
+    /// `yes`, `no`, and GKeyFile's words.
     YesNo(fn(&mut PrepareRootConf, bool)),
-    /// A word; `None` when it is not one of those that are expected.
+    /// A word; `None` if it is not a valid one.
     Word(fn(&mut PrepareRootConf, &str) -> Option<()>),
 }
 
@@ -37,8 +37,8 @@ impl Known {
     }
 }
 
-const BOOLEAN: &str = "one of true, false, 1, 0";
-const YES_NO: &str = "one of yes, no";
+const BOOLEAN: &str = "true, false, 1 or 0";
+const YES_NO: &str = "yes or no";
 
 const fn boolean(group: &'static str, key: &'static str, set: fn(&mut PrepareRootConf, bool)) -> Known {
     Known { group, key, owner: Owner::Libostree, expected: BOOLEAN, setter: Setter::Boolean(set) }
@@ -57,7 +57,7 @@ pub(super) const KNOWN: &[Known] = &[
         group: "composefs",
         key: "enabled",
         owner: Owner::Libostree,
-        expected: "one of no, maybe, yes, verity, signed",
+        expected: "no, maybe, yes, verity or signed",
         setter: Setter::Word(|conf, word| ComposefsMode::from_value(word).map(|mode| conf.composefs = mode)),
     },
     Known {
@@ -71,7 +71,7 @@ pub(super) const KNOWN: &[Known] = &[
         group: "composefs",
         key: "kernel-argument",
         owner: Owner::Ours,
-        expected: "one of allow, strengthen, ignore",
+        expected: "allow, strengthen or ignore",
         setter: Setter::Word(|conf, word| {
             conf.composefs_kernel_argument = match word {
                 "allow" => KernelArgumentPolicy::Allow,
@@ -89,7 +89,7 @@ pub(super) const KNOWN: &[Known] = &[
         group: "boot",
         key: "on-failure",
         owner: Owner::Ours,
-        expected: "one of emergency, reboot, poweroff",
+        expected: "emergency, reboot or poweroff",
         setter: Setter::Word(|conf, word| {
             conf.on_failure = match word {
                 "emergency" => OnFailure::Emergency,
@@ -110,9 +110,9 @@ pub(super) fn yes_no(value: &str) -> Option<bool> {
     }
 }
 
-/// The known name that a typing mistake most likely meant: at most two edits, and no more than half of the word.
+/// The known name that is nearest to a misspelled one: at most two edits, and at most half of the word.
 pub(super) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // So long is no known name, however it is mistyped; the comparison takes time for each character.
+    // No known name is this long, and the comparison takes time for each character.
     const LONGEST: usize = 100;
     if wrong.len() > LONGEST {
         return None;

@@ -20,8 +20,8 @@ pub struct DropIn {
     pub name: String,
 }
 
-/// Orders the names found in both places: `*.conf` only, sorted by name whatever the place, later ones winning over
-/// earlier ones; of two with one name the administrator's counts alone (so an empty file there switches one off).
+/// Orders the names in both places: only `*.conf`, sorted by name. A later file overrides an earlier one. If both places have
+/// the same name, only the administrator's file is read, so an empty file there switches one off.
 pub fn drop_in_order(found: impl IntoIterator<Item = (Layer, String)>) -> Vec<DropIn> {
     let is_drop_in = |name: &str| name.ends_with(".conf") && !name.starts_with('.');
     let mut layers: BTreeMap<String, Layer> = BTreeMap::new();

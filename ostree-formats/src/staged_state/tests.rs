@@ -143,7 +143,7 @@ fn a_key_of_the_entry_that_would_be_another_line_is_refused() {
             "init=/bin/sh",
             r#"the key "bootconfig-extra": "options\rx" cannot be a key of a boot loader entry"#,
         ),
-        ("x", "a\noptions b", r#"the key "bootconfig-extra": the value of the key "x" has a line break in it"#),
+        ("x", "a\noptions b", r#"the key "bootconfig-extra": the value of the key "x" has a line break"#),
     ] {
         let mut state = read(PLAIN);
         state.bootconfig_extra.insert(key.to_owned(), value.to_owned());

@@ -1,4 +1,4 @@
-//! Values as slices of the bytes that they were found in.
+//! Reads values as slices of the input.
 
 use super::{Damaged, offset_size};
 
@@ -12,7 +12,7 @@ struct Framed<'a> {
 }
 
 impl<'a> Framed<'a> {
-    /// `offsets`: how many there are. `None`: of an array, whose last one says where they begin.
+    /// `offsets`: their number. `None`: an array, in which the last offset is the position of the first.
     fn new(bytes: &'a [u8], offsets: Option<usize>) -> Result<Self, Damaged> {
         let size = offset_size(bytes.len(), 0);
         let body_end = match offsets {
@@ -22,7 +22,7 @@ impl<'a> Framed<'a> {
         let framed = Self { bytes, body_end: body_end.ok_or(Damaged)?, offset_size: size };
         let table = bytes.len().checked_sub(framed.body_end).ok_or(Damaged)?;
         let whole = table % size == 0 && (table > 0 || offsets == Some(0));
-        // A serializer takes the smallest size that does.
+        // A serializer uses the smallest size that is enough.
         if whole && offset_size(framed.body_end, table / size) == size { Ok(framed) } else { Err(Damaged) }
     }
 
@@ -30,7 +30,7 @@ impl<'a> Framed<'a> {
         (self.bytes.len() - self.body_end) / self.offset_size
     }
 
-    /// The offset that stands at place `index` of the table.
+    /// The offset at `index` of the table.
     fn offset(&self, index: usize) -> Option<usize> {
         let at = index.checked_mul(self.offset_size)?.checked_add(self.body_end)?;
         number(self.bytes.get(at..at.checked_add(self.offset_size)?)?)
@@ -59,7 +59,7 @@ pub(crate) struct Array<'a> {
 }
 
 impl<'a> Array<'a> {
-    /// Looks at where every child ends; at the children themselves it does not look.
+    /// Checks the ends of all children, not the children themselves.
     pub(crate) fn new(bytes: &'a [u8], alignment: usize) -> Result<Self, Damaged> {
         if bytes.is_empty() {
             return Ok(Self { framed: None, alignment });
@@ -94,7 +94,7 @@ impl<'a> Array<'a> {
 pub(crate) struct Tuple<'a> {
     framed: Framed<'a>,
     position: usize,
-    /// Members of variable size that are still to come, the last one not counted: their offsets stand in reverse.
+    /// Number of remaining members of variable size, without the last one. Their offsets are in reverse order.
     left: usize,
 }
 
@@ -170,7 +170,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Its bytes, if it is of that type. They are whatever was found.
+    /// Its bytes, if it has this type. They are not checked.
     pub(crate) fn of_type(&self, kind: &str) -> Option<&'a [u8]> {
         (self.kind == kind.as_bytes()).then_some(self.bytes)
     }
@@ -181,16 +181,16 @@ impl<'a> Value<'a> {
 pub(crate) struct Dictionary<'a>(Array<'a>);
 
 impl<'a> Dictionary<'a> {
-    /// Looks at every key, and at the type of every value.
+    /// Checks every key, and the type of every value.
     pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, Damaged> {
         let entries = Array::new(bytes, 8)?;
         entries.iter().try_for_each(|entry| Self::entry(entry).map(|_| ()))?;
         Ok(Self(entries))
     }
 
-    /// The value of a key; of one that stands twice the first, as with GLib.
+    /// The value of a key. Of repeated keys the first one, as with GLib.
     pub(crate) fn get(&self, key: &str) -> Option<Value<'a>> {
-        // Every entry was found to be in order.
+        // Every entry was checked before.
         let mut entries = self.0.iter().filter_map(|entry| Self::entry(entry).ok());
         entries.find(|(name, _)| *name == key).map(|(_, value)| value)
     }
@@ -211,7 +211,7 @@ pub(crate) fn text_pairs(bytes: &[u8]) -> Result<Vec<(&str, &str)>, Damaged> {
     all(Array::new(bytes, 1)?, |entry| pair(entry, 1).and_then(|(key, value)| Ok((text(key)?, text(value)?))))
 }
 
-/// Every child, read; room is made for them when all are known to be in order.
+/// Reads every child. Memory is allocated after all of them were checked.
 fn all<'a, T>(array: Array<'a>, read: impl Fn(&'a [u8]) -> Result<T, Damaged>) -> Result<Vec<T>, Damaged> {
     array.iter().try_for_each(|child| read(child).map(|_| ()))?;
     let mut read_children = Vec::with_capacity(array.len());

@@ -2,7 +2,7 @@
 
 use super::offset_size;
 
-/// An array or a structure that is being put together.
+/// An array or a structure that is being built.
 #[derive(Default)]
 pub(crate) struct Container {
     body: Vec<u8>,
@@ -29,7 +29,7 @@ impl Container {
         with_offsets(self.body, self.ends.iter(), size)
     }
 
-    /// The bytes of a structure whose last member is of variable size: where that ends needs no offset.
+    /// The bytes of a structure whose last member has variable size and needs no offset.
     pub(crate) fn tuple(mut self) -> Vec<u8> {
         self.ends.pop();
         let size = offset_size(self.body.len(), self.ends.len());

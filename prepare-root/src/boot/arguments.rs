@@ -1,4 +1,4 @@
-//! What the kernel command line says.
+//! The kernel arguments that this program uses.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -7,11 +7,11 @@ use ostree_formats::cmdline::{BootTarget, KernelCommandLine, TargetError};
 use system::SystemError;
 use system::proc::Proc;
 
-/// The arguments that count: those of the command line that was given, or else of the one that the kernel was booted with.
+/// The arguments: of the command line that was passed to the program, otherwise of the one that the kernel was booted with.
 #[derive(Debug)]
 pub(super) struct Arguments {
     pub(super) asked_for: Result<BootTarget, TargetError>,
-    /// What `ostree=` says, which counts where the Android slot that is asked for has no link.
+    /// The target in `ostree=`: used if the requested Android slot has no link.
     pub(super) otherwise: Option<BootTarget>,
     pub(super) composefs: Option<String>,
     pub(super) init: Option<String>,
@@ -19,7 +19,7 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// `given` stands in for the command line of the kernel.
+    /// `given` replaces the command line of the kernel.
     pub(super) fn read(proc: &Proc, given: Option<&OsStr>) -> Result<Self, SystemError> {
         let booted_with = KernelCommandLine::new(proc.command_line()?);
         let cmdline = match given {
@@ -28,12 +28,12 @@ impl Arguments {
         };
         Ok(Self {
             asked_for: cmdline.boot_target(),
-            // Where it has no value that could be one, that of Android's arguments is all there is.
+            // If it is unusable, only Android's argument remains.
             otherwise: cmdline.ostree_target().ok(),
-            // Somebody who boots another deployment by hand, and names only that, does not switch a signature off by it.
+            // A command line that only names another deployment must not switch off a signature.
             composefs: cmdline.composefs().or_else(|| booted_with.composefs()),
             init: cmdline.init().or_else(|| booted_with.init()),
-            // Somebody who boots by hand, with a command line of their own, sits there all the same.
+            // A user with a command line of their own is still at the machine.
             wants_shell: booted_with.wants_shell() || cmdline.wants_shell(),
         })
     }

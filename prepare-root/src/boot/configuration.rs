@@ -1,4 +1,4 @@
-//! The configuration that counts, and what a failure is followed by because of it.
+//! Reads the configuration, and remembers what it demands after a failure.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::known::Known;
 use crate::failed::cause::Cause;
 use crate::read::config;
 
-/// Reads it, for [`accept`]. What follows a failure counts from here on.
+/// Reads it, for [`accept`]. `[boot] on-failure` is in effect from here on.
 pub(super) fn read(root: &Path, known: &mut Known) -> Result<Parsed, Cause> {
     let root = dir::open_root(root).context("open", root.display())?;
     let parsed = config::load(&root);

@@ -1,4 +1,4 @@
-//! Whether the root is an image: what is decided, what is there, and who has signed for it.
+//! Whether the root is an image: the mode, the image that was found, and its signature.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::read::commit_signature::{self, VerifyError};
 use crate::read::deployment::Deployment;
 use crate::read::physical_root::PhysicalRoot;
 
-/// Which mode counts.
+/// Decides the mode of composefs.
 pub(super) fn decide(
     conf: &PrepareRootConf,
     argument: Option<&str>,
@@ -39,7 +39,7 @@ pub(super) fn signature_facts(
     }
     let path = &deployment.path;
     let verified = match caller {
-        // As PID 1 there is nothing but the deployment that keys could be in; the plan says whether that is accepted.
+        // As PID 1 only the deployment can have the keys. The plan decides whether this is accepted.
         Caller::Pid1 => commit_signature::verify(physical, path, deployment.directory.as_fd(), key_file),
         Caller::Systemd | Caller::Script => dir::open_root(Path::new("/"))
             .map_err(|reason| VerifyError::KeysUnreadable { path: key_file.to_owned(), reason })
@@ -48,7 +48,7 @@ pub(super) fn signature_facts(
     verified.map(Some).map_err(|error| Cause::Verify { deployment: path.clone(), error: Box::new(error) })
 }
 
-/// Opens the image where one may be wanted, and asks what guards it where that counts.
+/// Opens the image unless composefs is off, and measures its seal if fs-verity is demanded.
 pub(super) fn image_facts(deployment: &mut Deployment, composefs: &Decision) -> Result<ImageFacts, SystemError> {
     if composefs.mode == ComposefsMode::No {
         return Ok(ImageFacts::default());

@@ -1,9 +1,9 @@
-//! What was learnt on the way, for the report and for what follows it.
+//! What a boot has found out so far, for the report of a failure and what happens after it.
 
 use ostree_formats::cmdline::BootTarget;
 use ostree_formats::prepare_root_conf::OnFailure;
 
-/// As far as a boot came.
+/// What is known so far.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     pub(crate) asked_for: Option<BootTarget>,

@@ -1,4 +1,4 @@
-//! A root that is prepared already: whether it is the one that is asked for.
+//! Whether a root that is already prepared is the requested one.
 
 use ostree_formats::cmdline::BootTarget;
 use system::proc::Proc;
@@ -9,7 +9,7 @@ use crate::read::mount_state::PreparedFor;
 use crate::read::physical_root::PhysicalRoot;
 use crate::read::running_system::is_recorded;
 
-/// Who asks for another deployment than an earlier run prepared must not be told that all is well.
+/// An error if an earlier run has prepared another deployment: a second run must not succeed then.
 pub(super) fn require_same(
     physical: &PhysicalRoot,
     prepared: &PreparedFor,
@@ -19,7 +19,7 @@ pub(super) fn require_same(
     let asked = match boot_link::follow(&inside, &asked_for.path) {
         Ok(asked) => asked,
         Err(error @ LookupError::Other { .. }) => return Err(error.into()),
-        // The boot link is missing, or leads to nothing: the earlier run found another way.
+        // The boot link is missing or dangling: the earlier run has recovered from that.
         Err(_) => return Ok(()),
     };
     let is_same = match prepared {

@@ -1,4 +1,4 @@
-//! From what the boot loader asked for to the deployment that is booted.
+//! Finds the deployment that the boot loader requested.
 
 use ostree_formats::bootlink::Bootlink;
 use ostree_formats::cmdline::{BootTarget, TargetSource};
@@ -15,15 +15,15 @@ use crate::read::physical_root::PhysicalRoot;
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) deployment: Deployment,
-    /// The argument that led there.
+    /// The argument that names it.
     pub(crate) asked_for: BootTarget,
     /// The boot link is missing.
     pub(crate) recovery: Option<Recovery>,
-    /// It is not the argument that counts first.
+    /// Another argument came first, but names nothing.
     pub(crate) warning: Option<String>,
 }
 
-/// Finds what `asked_for` means. Where it names an Android slot that has no link, `otherwise` is what `ostree=` says.
+/// Finds the deployment of `asked_for`. If this is an Android slot without a link, `otherwise`, the value of `ostree=`, is used.
 pub(crate) fn find(
     physical: &PhysicalRoot,
     asked_for: BootTarget,
@@ -38,16 +38,16 @@ pub(crate) fn find(
     let Some(otherwise) = otherwise.filter(|_| no_link && asked_for.source != TargetSource::Ostree) else {
         return Err(error);
     };
-    // What is wrong with the slot is the error, whatever else is wrong.
+    // Report the error of the slot, even if ostree= is wrong, too.
     let Ok((deployment, recovery)) = find_one(physical, &otherwise, may_recover) else { return Err(error) };
     let warning = format!(
-        "{} asks for {}, which is not there; booting what {} names",
+        "{} requests {}, which does not exist; booting the deployment of {}",
         asked_for.argument, asked_for.path, otherwise.argument
     );
     Ok(Target { deployment, asked_for: otherwise, recovery, warning: Some(warning) })
 }
 
-/// Follows the link; where a boot link is missing, looks for what it must have meant.
+/// Follows the link. If a boot link is missing, looks for the deployment that it must have meant.
 fn find_one(
     physical: &PhysicalRoot,
     asked_for: &BootTarget,
@@ -79,7 +79,7 @@ fn find_one(
     }
 }
 
-/// The boot link that is missing: the one that was asked for, or the one that the link of a slot names.
+/// The missing boot link: the requested one, or the one that the link of a slot leads to.
 fn missing_boot_link(physical: &PhysicalRoot, asked_for: &BootTarget, error: &LookupError) -> Option<Bootlink> {
     match error {
         LookupError::Missing(_) => asked_for.path.parse().ok(),

@@ -1,4 +1,4 @@
-//! Tells the journal which deployment it is.
+//! Sends a message with the deployment to the journal.
 
 use system::dir;
 use system::journal::Journal;
@@ -6,7 +6,7 @@ use system::journal::Journal;
 /// The journal's id for "this deployment was chosen", libostree's as well.
 const DEPLOYMENT_CHOSEN: &str = "7170336a73ba4601bad31af888aa0df7";
 
-/// Where there is no journal yet, nobody is told.
+/// Does nothing if there is no journal yet.
 pub(super) fn announce(path: &str, device: u64, inode: u64) {
     if let Some(journal) = Journal::open() {
         journal.send(&fields(path, device, inode));

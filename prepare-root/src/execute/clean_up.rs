@@ -1,4 +1,4 @@
-//! What is left of a run that was killed.
+//! Cleans up after a run that was killed.
 
 use std::path::Path;
 
@@ -12,13 +12,13 @@ use crate::facts::Caller;
 use crate::plan::{LOWER, STAGING};
 use crate::read::mount_state::{self, Leftover};
 
-/// Puts back what a run that was killed has moved. The staging place is only ever mounted on by this program.
+/// Moves the physical root back and removes what a killed run has left. Only this program mounts at the staging place.
 pub(crate) fn clean_up_interrupted_run(sysroot: &Path, caller: Caller) -> Result<(), SystemError> {
     if caller == Caller::Pid1 {
         return Ok(());
     }
     if !is_mount(STAGING)? {
-        // An image that was to become a layer.
+        // An image that was mounted to become a layer.
         if is_mount(LOWER)? {
             mount::detach(Path::new(LOWER)).context("take away what an earlier run left at", LOWER)?;
         }
@@ -38,6 +38,6 @@ pub(crate) fn clean_up_interrupted_run(sysroot: &Path, caller: Caller) -> Result
     }
     mount::detach(Path::new(STAGING)).context("take away what an earlier run left at", STAGING)?;
     undo::remove_records()?;
-    log::warn!("an earlier run was interrupted: what it left is cleaned up");
+    log::warn!("an earlier run was interrupted; its leftovers are removed");
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! Whether the boot can go on in the new root: its init is read, and what that needs first.
+//! Whether the boot can continue in the new root: reads its init, and the interpreter or loader of it.
 //!
-//! A root that is mounted may be one of which no file can be read: with fs-verity demanded and not to be had, or on a disk that
-//! fails. Nothing would say so later: systemd is the first program that is read.
+//! A mounted root may have no readable file: fs-verity is demanded but missing, or the disk fails. Nothing would report that later,
+//! because systemd is the first program that is read.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,10 +16,10 @@ use super::program::{self, Needs, PAGE};
 use super::stage::Stage;
 use crate::failed::cause::InitError;
 
-/// The kernel goes on to no more interpreters of scripts than this.
+/// The kernel follows at most this many interpreters of scripts.
 const MOST_SCRIPTS: usize = 5;
 
-/// Reads what the boot will go on with. What does not stop the boot is warned of: where init is not `required`, only a disk that fails does.
+/// Reads the init of the new root. If init is not `required`, only a failing disk is an error, and anything else a warning.
 pub(super) fn require(
     stage: &Stage<'_>,
     named: Option<&str>,
@@ -38,8 +38,8 @@ pub(super) fn require(
     Ok(())
 }
 
-/// Reads the first program that can be executed in `root`, and what it needs first. Links are followed inside `root`. A program
-/// that is not there, or that lacks what it needs, is passed over, as systemd does; what should be said of that is returned.
+/// Reads the first program that can be executed in `root`, and its interpreter or loader. Follows links inside `root`. Like
+/// systemd, skips a program that does not exist or lacks its interpreter or loader. Returns the warnings about skipped programs.
 fn read_first(root: BorrowedFd<'_>, named: Option<&str>, others: &[&'static str]) -> Result<Vec<InitError>, InitError> {
     let mut passed_over = Vec::new();
     for path in named.into_iter().chain(others.iter().copied()) {
@@ -61,7 +61,7 @@ fn read_first(root: BorrowedFd<'_>, named: Option<&str>, others: &[&'static str]
     Err(unreadable.unwrap_or_else(|| InitError::Missing(candidates())))
 }
 
-/// Whether there is such a program.
+/// Whether the program exists. An error if it, or what it needs, cannot be read.
 fn require_program(root: BorrowedFd<'_>, path: &[u8]) -> Result<bool, InitError> {
     let program = open(root, path).map_err(|reason| unreadable(path, None, reason))?;
     program.map_or(Ok(false), |program| require_what_it_needs(root, path, program).map(|()| true))
@@ -93,13 +93,13 @@ fn unreadable(path: &[u8], needed_by: Option<&[u8]>, reason: Errno) -> InitError
     InitError::Unreadable { path: text(path), needed_by: needed_by.map(text), reason }
 }
 
-/// A file that could be opened, and its first page, which was read: where files are sealed, that is when the kernel looks.
+/// An open file and its first page. Reading this page makes the kernel check the seal.
 struct Program {
     file: OwnedFd,
     page: Vec<u8>,
 }
 
-/// `None`: there is no file of that name.
+/// `None`: there is no file with this name.
 fn open(root: BorrowedFd<'_>, path: &[u8]) -> Result<Option<Program>, Errno> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = match dir::open(root, OsStr::from_bytes(path), flags) {

@@ -57,12 +57,12 @@ pub(super) fn overlay(
     attach(stage, mount, target).context("mount an overlay on", format_args!("/{target}"))
 }
 
-/// PID 1: the kernel's devtmpfs, or where it mounted none, one of our own.
+/// PID 1: the kernel's devtmpfs, or a new one if the kernel mounted none.
 pub(super) fn dev(stage: &Stage<'_>, mounted: bool) -> Result<(), SystemError> {
     if mounted {
         attach(stage, dir::open_root(Path::new("/dev")).context("open", "/dev")?, "dev")
     } else {
-        // As systemd mounts it where it finds none.
+        // The attributes that systemd uses.
         let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
         attach(stage, mount::new_filesystem("devtmpfs", "devtmpfs", &[], attributes)?, "dev")
     }
@@ -75,10 +75,10 @@ pub(super) fn attach(stage: &Stage<'_>, mount: impl AsFd, name: &str) -> Result<
     mount::attach_at(mount.as_fd(), root, name)
 }
 
-/// Mounts something on the physical root that is mounted in the new one. What is on that is looked up inside of it, as its source is: a
-/// link there must not lead to what was verified.
+/// Mounts something on the physical root inside the new root. The target is looked up inside the physical root, like its source: a
+/// link there must not lead into the verified tree.
 fn attach_on_physical_root(stage: &Stage<'_>, mount: &Detached, path: &str) -> Result<(), Errno> {
-    // As PID 1 it is the physical root's own mount that moved there.
+    // As PID 1 the mount of the physical root itself has moved there.
     let physical = stage.sysroot.as_ref().map_or(stage.physical.as_fd(), AsFd::as_fd);
     let directory = dir::open_directory(physical, path)?;
     let result = mount::attach(mount, &directory);
@@ -89,7 +89,7 @@ fn attach_on_physical_root(stage: &Stage<'_>, mount: &Detached, path: &str) -> R
 /// A copy of the mount that a directory is on.
 fn clone(stage: &Stage<'_>, source: &MountSource) -> Result<Detached, Errno> {
     match source {
-        // On the physical root a link may stand for the directory, and leads to another place of the physical root.
+        // On the physical root the directory may be a link to another directory of the physical root.
         MountSource::Physical(path) if !path.is_empty() => {
             let directory = dir::open_directory(stage.physical, path)?;
             let mount = mount::clone(&directory);
@@ -98,12 +98,12 @@ fn clone(stage: &Stage<'_>, source: &MountSource) -> Result<Detached, Errno> {
         }
         MountSource::Physical(_) => mount::clone(stage.physical),
         MountSource::Deployment(name) => mount::clone_at(&stage.deployment.directory, name),
-        // Only ever a layer of an overlay.
+        // It is only a layer of an overlay.
         MountSource::TransientEtc(_) => Err(Errno::INVAL),
     }
 }
 
-/// Lower layers are separated by colons: one in a path has a backslash before it.
+/// Colons separate lower layers, so a colon in a path is escaped with a backslash.
 fn lower_layers(stage: &Stage<'_>, places: &[MountSource]) -> String {
     let escaped = |place| stage.path_of(place).replace('\\', "\\\\").replace(':', "\\:");
     places.iter().map(escaped).collect::<Vec<_>>().join(":")
@@ -117,7 +117,7 @@ fn to_access(access: Access) -> mount::Access {
     }
 }
 
-/// Whether something is mounted exactly at `path`, if that is there.
+/// Whether `path` exists and is a mount point.
 pub(super) fn is_mount(path: &str) -> Result<bool, SystemError> {
     let opened = dir::if_there(dir::open_root(Path::new(path))).context("open", path)?;
     let stat = opened.map(dir::stat_fd).transpose().context("look at", path)?;

@@ -1,6 +1,6 @@
-//! What PID 1 needs before anything else: somewhere to complain.
+//! Opens the console for PID 1, so that errors are visible.
 //!
-//! Where the root filesystem has no `/dev`, the kernel opened no console for it. A detached devtmpfs has one.
+//! If the root filesystem has no `/dev`, the kernel has opened no console. A detached devtmpfs has one.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -10,7 +10,7 @@ use system::{SystemError, dir, mount};
 
 use super::mounts::is_mount;
 
-/// Whether the physical root has gone to `/sysroot` already.
+/// Whether the physical root has already moved to `/sysroot`.
 ///
 /// # Errors
 /// As `open(2)` and `statx(2)`.
@@ -18,11 +18,11 @@ pub(crate) fn has_pivoted() -> Result<bool, SystemError> {
     is_mount("/sysroot")
 }
 
-/// Makes standard error lead to the console, and opens the kernel log. What cannot be had is done without: there is nobody
-/// to tell.
+/// Connects standard error to the console, and opens the kernel log. Errors are ignored: without a console they cannot be
+/// reported.
 pub(crate) fn open_console() -> Option<OwnedFd> {
     let devices = match dir::open_root(std::path::Path::new("/dev")) {
-        // Whatever is wrong with that one, another is tried.
+        // If this one is unusable, use another devtmpfs.
         Ok(dev) if dir::stat_fd(&dev).is_ok_and(|stat| stat.mount_root) => dev,
         _ => {
             let devtmpfs = mount::new_filesystem("devtmpfs", "devtmpfs", &[], MountAttrFlags::empty()).ok()?;

@@ -1,12 +1,12 @@
-//! What a program needs before it can run, by its first page: the interpreter of a script, or the dynamic loader of an ELF file.
+//! Finds the interpreter of a script or the dynamic loader of an ELF file, from the first page of the file.
 
-/// What is read of a program to tell that.
+/// The size of the first page.
 pub(crate) const PAGE: usize = 4096;
 
-/// What it needs first.
+/// What a program needs before it can run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Needs {
-    /// Nothing, or nothing that this page tells.
+    /// Nothing, as far as this page shows.
     Nothing,
     /// The interpreter that a script names; it may be a script again.
     Interpreter(Vec<u8>),
@@ -24,7 +24,7 @@ pub(crate) fn needs(page: &[u8]) -> Needs {
     loader(page).unwrap_or(Needs::Nothing)
 }
 
-/// The program header of type `PT_INTERP`; `None` for what is no ELF file, has no such header, or not in its first page.
+/// The program header of type `PT_INTERP`; `None` if this is not an ELF file, or if its first page has no such header.
 fn loader(page: &[u8]) -> Option<Needs> {
     const PT_INTERP: u64 = 3;
     const PATH_MAX: u64 = 4096;
@@ -36,7 +36,7 @@ fn loader(page: &[u8]) -> Option<Needs> {
         let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
         Some(if is_big_endian { bytes.fold(0, add) } else { bytes.rev().fold(0, add) })
     };
-    // Sizes and places of the fields, as elf(5) has them.
+    // Sizes and offsets of the fields, from elf(5).
     let (word, headers_at, size_at, count_at) = if is_64_bit { (8, 32, 54, 56) } else { (4, 28, 42, 44) };
     let (offset_at, length_at) = if is_64_bit { (8, 32) } else { (4, 16) };
     let headers = usize::try_from(number(headers_at, word)?).ok()?;

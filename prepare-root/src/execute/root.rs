@@ -29,17 +29,17 @@ fn put(stage: &mut Stage<'_>, root: Detached, at: &str) -> Result<(), Errno> {
     Ok(())
 }
 
-/// What an image is mounted with.
+/// The layers that an image is mounted with.
 pub(super) struct Layers<'a> {
-    /// Where the image is mounted meanwhile.
+    /// Where the image is mounted for a moment.
     pub(super) lower: &'a str,
-    /// The image by its path, where the open file has no name.
+    /// The path of the image, if the open file has none.
     pub(super) by_path: Option<&'a str>,
     /// Directory with `upper` and `work`.
     pub(super) transient: Option<&'a str>,
 }
 
-/// A root that is an image, mounted nowhere yet.
+/// A root that is an image, not attached yet.
 pub(super) fn image_root(
     stage: &mut Stage<'_>,
     layers: Layers<'_>,
@@ -47,7 +47,7 @@ pub(super) fn image_root(
     access: Access,
 ) -> Result<Detached, SystemError> {
     let image = stage.deployment.image.as_ref().ok_or(Errno::BADF).context("open", IMAGE)?;
-    // The kernel takes a path, and would follow links in it out of the physical root.
+    // The kernel takes a path and would follow links out of the physical root, so resolve them here.
     let objects = dir::open_directory(stage.physical, OBJECTS).and_then(|objects| stage.physical.path_inside(objects));
     let objects = stage.path_of(&MountSource::Physical(objects.context("look up", format_args!("/{OBJECTS}"))?));
     let transient = layers.transient.and_then(|directory| directory.strip_prefix("/run/"));
@@ -60,7 +60,7 @@ pub(super) fn image_root(
     image::root(image, layers.by_path, layers.lower, &of_image)
 }
 
-/// Mounts it: then it is no longer where it was meanwhile.
+/// Mounts the root at its place.
 pub(super) fn put_image_root(stage: &mut Stage<'_>, root: Detached, at: &str) -> Result<(), SystemError> {
     put(stage, root, at).context("mount the root on", at)?;
     stage.undo.lower = None;
@@ -76,7 +76,7 @@ pub(super) fn pivot(stage: &mut Stage<'_>) -> Result<(), SystemError> {
     Ok(())
 }
 
-/// The physical root leaves SYSROOT, the new root comes.
+/// Detaches the physical root from SYSROOT, and mounts the new root there.
 pub(super) fn move_into_place(stage: &mut Stage<'_>, sysroot: &Path, writable: bool) -> Result<(), SystemError> {
     let object = &sysroot.display();
     let Some(new_root) = &stage.new_root else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! What is made and written below `/run`.
+//! Directories and files below `/run`.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ pub(super) fn new_run(stage: &mut Stage<'_>) -> Result<(), SystemError> {
     Ok(())
 }
 
-/// PID 1: the tmpfs is mounted here until the new root is there.
+/// PID 1: the tmpfs is mounted here until the new root exists.
 pub(super) fn lend_run(stage: &mut Stage<'_>, at: &str) -> Result<(), SystemError> {
     if let Some(run) = &stage.new_run {
         mount::attach_at(run, CWD, at).context("mount a tmpfs on", at)?;
@@ -41,7 +41,7 @@ pub(super) fn attach_run(stage: &mut Stage<'_>) -> Result<(), SystemError> {
     attach(stage, run, "run").context("mount a tmpfs on", "/run")
 }
 
-/// A directory of its own for the transient `/etc`.
+/// A new directory for the transient `/etc`.
 pub(super) fn transient_etc(stage: &mut Stage<'_>) -> Result<(), SystemError> {
     let object = "a directory for the transient /etc in /run/ostree";
     let ostree = dir::open_directory(&stage.run, "ostree").context("open", "/run/ostree")?;
@@ -62,7 +62,7 @@ pub(super) fn volatile_root(stage: &mut Stage<'_>, device: u64) -> Result<(), Sy
     let target = format!("/dev/block/{major}:{minor}");
     let make = || rustix::fs::symlinkat(target.as_str(), &stage.run, VOLATILE_ROOT);
     match make() {
-        // Of an earlier run, perhaps for another disk.
+        // An earlier run made it, perhaps for another disk.
         Err(Errno::EXIST) => dir::remove_file(&stage.run, VOLATILE_ROOT).and_then(|()| make()),
         other => other,
     }
@@ -81,13 +81,13 @@ pub(super) fn booted_state(stage: &mut Stage<'_>, state: &BootedState) -> Result
         .context("write", "/run/ostree-booted")?;
     stage.undo.booted_state = true;
     if let Some(keys) = state.composefs.and_then(|composefs| composefs.signed_by) {
-        // libostree's words, which others look for.
+        // libostree's words: other programs look for them.
         log::info!("composefs+ostree: Validated commit signature using '{keys}'");
     }
     Ok(())
 }
 
-/// `/run/ostree/recovered-boot`: for later tools.
+/// `/run/ostree/recovered-boot`: the record of a recovery.
 pub(super) fn recovery_record(stage: &Stage<'_>, text: &str) -> Result<(), SystemError> {
     let ostree = dir::open_directory(&stage.run, "ostree").context("open", "/run/ostree")?;
     dir::replace_volatile_file(ostree, "recovered-boot", text.as_bytes(), 0o644)

@@ -1,4 +1,4 @@
-//! Where a new root is put together: what is open, what is mounted where by now, and what would have to be undone.
+//! The state between two steps: what is open, what is mounted where, and what must be undone after a failure.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(super) struct Stage<'a> {
     pub(super) new_root_at: PathBuf,
     /// `/run`, or what will become it.
     pub(super) run: OwnedFd,
-    /// The path by which the kernel finds that now.
+    /// The current path of `run`.
     pub(super) run_at: PathBuf,
     pub(super) new_run: Option<Detached>,
     pub(super) new_root: Option<Detached>,
@@ -30,11 +30,11 @@ pub(super) struct Stage<'a> {
     pub(super) sysroot: Option<Detached>,
     /// Name below `/run/ostree`.
     pub(super) transient_etc: Option<String>,
-    /// What would have to be undone.
+    /// What must be undone after a failure.
     pub(super) undo: Undo,
 }
 
-/// Unless all went well.
+/// Undoes the steps after a failure; after a success there is nothing to undo.
 impl Drop for Stage<'_> {
     fn drop(&mut self) {
         self.undo.undo(&self.run, &self.physical.at);
@@ -48,7 +48,7 @@ impl<'a> Stage<'a> {
         deployment: &'a Deployment,
         caller: Caller,
     ) -> Result<Self, SystemError> {
-        // PID 1 may find no /run: its first step makes one, and this stands in until then.
+        // As PID 1 there may be no /run: its first step makes one, and / is used until then.
         let run = if caller == Caller::Pid1 { "/" } else { "/run" };
         let run = dir::open_root(Path::new(run)).context("open", run)?;
         Ok(Self {
@@ -66,12 +66,12 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// The path under which the kernel finds a place now: an overlay takes its layers by path.
+    /// The current path of a place, because an overlay takes its layers by path.
     pub(super) fn path_of(&self, place: &MountSource) -> String {
         match place {
             MountSource::Physical(path) => self.physical_at.join(path).display().to_string(),
-            // Of the new root, where nothing covers it yet. The kernel takes no option that is longer than 255 bytes, and
-            // on the physical root the path of one deployment alone has more than a hundred.
+            // The path in the new root, which is not mounted over yet. It is short: the kernel limits an option to 255 bytes,
+            // and the path of a deployment on the physical root has more than 100.
             MountSource::Deployment(name) => self.new_root_at.join(name).display().to_string(),
             MountSource::TransientEtc(name) => {
                 let directory = self.transient_etc.as_deref().unwrap_or_default();

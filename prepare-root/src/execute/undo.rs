@@ -1,5 +1,5 @@
-//! What has to be undone when a step fails: the emergency shell shall find the physical root where it was, and a second run
-//! a clean place.
+//! Undoes the steps after a failure: the emergency shell must find the physical root where it was, and a second run must find no
+//! leftovers.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -9,34 +9,34 @@ use rustix::io::Errno;
 use system::mount::{self, Access};
 use system::{Context, SystemError, dir};
 
-/// Below `/run`: by it systemd finds the disk behind a root that is an overlay.
+/// Below `/run`: systemd finds the disk behind an overlay root with this link.
 pub(super) const VOLATILE_ROOT: &str = "systemd/volatile-root";
 
-/// What was done so far and would be in the way; after [`Undo::commit`] nothing of it is.
+/// What was done so far and must be undone after a failure; nothing after [`Undo::commit`].
 #[derive(Debug, Default)]
 pub(super) struct Undo {
     /// The new root is mounted at this path.
     pub(super) new_root: Option<String>,
     /// The image, or a root made of it, may be mounted at this path.
     pub(super) lower: Option<String>,
-    /// The physical root is nowhere but inside the new one; whether its mount was writable.
+    /// The physical root is mounted only inside the new root; whether its mount was writable.
     pub(super) physical_root_inside: Option<bool>,
-    /// The link to the disk behind an image is made, and would lie.
+    /// The link to the disk behind an image exists, and would be wrong.
     pub(super) volatile_root: bool,
-    /// `/run/ostree-booted` is written, and would lie.
+    /// `/run/ostree-booted` exists, and would be wrong.
     pub(super) booted_state: bool,
     /// The directory that `etc.transient` made, below `/run/ostree`.
     pub(super) transient_etc: Option<String>,
 }
 
 impl Undo {
-    /// All went well: from here on nothing is undone.
+    /// All steps succeeded: from here on nothing is undone.
     pub(super) fn commit(&mut self) {
         *self = Undo::default();
     }
 
-    /// Undoes it, each on its own: what cannot be undone is no reason to leave the rest, and the failure that led here is
-    /// what gets told.
+    /// Undoes each part. An error here does not stop the other parts, and is not reported: the first failure is what the
+    /// report is about.
     pub(super) fn undo(&mut self, run: &OwnedFd, physical_at: &Path) {
         if self.booted_state {
             let _ = dir::remove_file(run, "ostree-booted");
@@ -59,9 +59,9 @@ impl Undo {
     }
 }
 
-/// Removes the directories for a transient `/etc` that nothing was written to.
+/// Removes the unused directories of a transient `/etc`.
 fn remove_transient_etc(run: &OwnedFd, name: &str) -> Result<(), Errno> {
-    // The overlay leaves directories of its own in the work directory.
+    // The overlay leaves directories in the work directory.
     for inside in ["/work/work", "/work/index", "/work", "/upper", ""] {
         match rustix::fs::unlinkat(run, format!("ostree/{name}{inside}"), AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY) => {}
@@ -71,10 +71,10 @@ fn remove_transient_etc(run: &OwnedFd, name: &str) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Removes what a run that was killed has written below `/run`, as far as it is there.
+/// Removes the files that a killed run has written below `/run`.
 ///
 /// # Errors
-/// What cannot be removed: it would lie about the boot that follows.
+/// A file that cannot be removed: it would be wrong about this boot.
 pub(super) fn remove_records() -> Result<(), SystemError> {
     let run = dir::open_root(Path::new("/run")).context("open", "/run")?;
     for name in ["ostree-booted", VOLATILE_ROOT, "ostree/recovered-boot"] {
@@ -87,7 +87,7 @@ pub(super) fn remove_records() -> Result<(), SystemError> {
     Ok(())
 }
 
-/// Mounts the physical root, which is inside the new root and nowhere else, where it was.
+/// Moves the physical root, which is mounted only inside the new root, back to where it was.
 ///
 /// `writable` is whether its mount was: the one inside may have been made read-only.
 pub(super) fn bring_back_physical_root(new_root: &str, at: &Path, writable: bool) -> Result<(), Errno> {

@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-/// Who runs this program, which says what the rest of the boot does itself.
+/// Who runs this program. It decides what the rest of the boot mounts itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Caller {
     /// systemd in an initramfs: it switches root, and mounts `/var` and (with newer libostree) `/boot` later.
     Systemd,
-    /// A script in an initramfs, which switches root; nobody mounts anything later.
+    /// A script in an initramfs, which switches root. Nothing is mounted later.
     Script,
     /// PID 1 without an initramfs: the physical root is `/`.
     Pid1,
@@ -18,7 +18,7 @@ pub(crate) enum Caller {
 /// Whether systemd is there to mount `/var` and `/boot` later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum SystemdMode {
-    /// Told by `/run/systemd/system` (sd_booted(3)).
+    /// If `/run/systemd/system` exists (sd_booted(3)).
     #[default]
     Auto,
     Yes,

@@ -1,4 +1,4 @@
-//! A composefs image, and what vouches for it.
+//! A composefs image, its seal and its signature.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use super::path_kind::PathKind;
 /// The image in a deployment directory, as libostree names it.
 pub(crate) const IMAGE: &str = ".ostree.cfs";
 
-/// What guards a file.
+/// How a file is sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "kebab-case")]
@@ -19,18 +19,18 @@ pub(crate) enum Seal {
     /// It is not sealed.
     #[default]
     Missing,
-    /// It cannot be sealed: this has no fs-verity.
+    /// It cannot be sealed: the kernel or the filesystem has no fs-verity.
     Unsupported(Lack),
 }
 
-/// What it is that has no fs-verity.
+/// What has no fs-verity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Lack {
-    /// The kernel was built without.
+    /// The kernel was built without it.
     Kernel,
-    /// The kernel has it, and the filesystem not.
+    /// The kernel has it, the filesystem does not.
     Filesystem,
     /// One of them.
     Unknown,
@@ -41,20 +41,20 @@ impl Lack {
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Lack::Kernel => "this kernel has no fs-verity",
-            Lack::Filesystem => "the filesystem has no fs-verity (`tune2fs -O verity` gives an ext4 the feature)",
+            Lack::Filesystem => "the filesystem has no fs-verity (ext4: enable it with `tune2fs -O verity DEVICE`)",
             Lack::Unknown => {
-                "this kernel, or the filesystem, has no fs-verity (`tune2fs -O verity` gives an ext4 the feature)"
+                "this kernel or the filesystem has no fs-verity (ext4: enable it with `tune2fs -O verity DEVICE`)"
             }
         }
     }
 }
 
-/// The deployment's composefs image; only looked for when one may be wanted.
+/// The deployment's composefs image; only looked up if composefs is not off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub(crate) struct ImageFacts {
     pub(crate) found: PathKind,
-    /// Only asked for where it counts.
+    /// Only read where fs-verity is demanded.
     pub(crate) seal: Seal,
 }
 

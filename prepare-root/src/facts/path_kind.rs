@@ -1,4 +1,4 @@
-//! What is at a path, where nothing is a value, too.
+//! What is at a path; "nothing" is a value, too.
 
 use serde::Serialize;
 use system::dir::{Kind, Stat};

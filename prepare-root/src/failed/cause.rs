@@ -15,7 +15,7 @@ use crate::read::boot_link::LookupError;
 use crate::read::commit_signature::VerifyError;
 use crate::read::physical_root::PhysicalRootError;
 
-/// The one thing that stopped it.
+/// Why a boot failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Cause {
     #[error("{0}")]
@@ -24,19 +24,19 @@ pub(crate) enum Cause {
     Configuration(Vec<ConfError>),
     #[error("nothing is mounted at {0}, where the root filesystem should be")]
     NotMounted(String),
-    #[error("SYSROOT {0} leads to /, the root of this system, and no new root can be put there")]
+    #[error("SYSROOT {0} leads to /, the root of this system; a new root cannot be mounted there")]
     SysrootIsRoot(String),
     #[error("the filesystem at {0} is not the root of an OSTree system: it has no directory /ostree")]
     NotOstree(String),
     #[error("{0}")]
     Lookup(#[from] LookupError),
-    #[error("there is no boot link {missing}, and several deployments have its kernel: {}", paths(.candidates))]
+    #[error("there is no boot link {missing}, and several deployments have this kernel: {}", paths(.candidates))]
     Ambiguous { missing: String, candidates: Vec<DeploymentPath> },
     #[error(
-        "there is no boot link {missing}, and whether the deployment /{candidate} was meant is not known: {reason}"
+        "there is no boot link {missing}, and the deployment /{candidate}, which might have been meant, cannot be checked: {reason}"
     )]
     Unknown { missing: String, candidate: DeploymentPath, reason: Errno },
-    #[error("{sysroot} is prepared for {prepared} already, and /{asked} is asked for")]
+    #[error("{sysroot} is already prepared for {prepared}, but /{asked} was requested")]
     PreparedForAnother { sysroot: String, prepared: String, asked: String },
     #[error("the deployment {deployment} cannot be booted: {error}", deployment = format!("/{deployment}"))]
     Plan { deployment: DeploymentPath, error: PlanError },
@@ -46,7 +46,7 @@ pub(crate) enum Cause {
     Image { deployment: DeploymentPath, error: Box<SystemError>, at_boot_menu: AtBootMenu },
     #[error("the hotfix of /usr in the deployment {deployment} cannot be mounted: {error}", deployment = format!("/{deployment}"))]
     Hotfix { deployment: DeploymentPath, error: Box<SystemError> },
-    #[error("the deployment {deployment} would not boot: {error}", deployment = format!("/{deployment}"))]
+    #[error("the deployment {deployment} cannot be booted: {error}", deployment = format!("/{deployment}"))]
     Init {
         deployment: DeploymentPath,
         error: InitError,
@@ -69,19 +69,19 @@ impl From<PhysicalRootError> for Cause {
     }
 }
 
-/// Why the new root has nothing that the boot could go on with. Paths are those in the new root.
+/// Why the new root has no init that can be executed. Paths are those in the new root.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InitError {
-    #[error("it has no init: none of the files {} is there", .0.join(", "))]
+    #[error("it has no init: none of these files exists: {}", .0.join(", "))]
     Missing(Vec<String>),
-    #[error("init={path} cannot be read: {reason}; systemd refuses such an init=, so correct it at the boot menu")]
+    #[error("init={path} cannot be read: {reason}; correct or remove init= in the boot menu")]
     Named { path: String, reason: Errno },
     #[error("{path}{} cannot be read: {reason}", because_of(.needed_by))]
     Unreadable { path: String, needed_by: Option<String>, reason: Errno },
 }
 
 impl InitError {
-    /// Only a part of the tree is missing: another program may do.
+    /// Only a part of the tree is missing: another program may work.
     pub(crate) fn is_absence(&self) -> bool {
         !matches!(self, Self::Unreadable { reason, .. } if !matches!(*reason, Errno::NOENT | Errno::LOOP))
     }
@@ -104,12 +104,12 @@ fn join<T: ToString>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// A boot that failed, with what was known by then.
+/// A boot that failed, with what was known at that time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) cause: Cause,
     pub(crate) caller: Caller,
     pub(crate) sysroot: PathBuf,
-    /// `None` when the command line did not tell.
+    /// `None` if the command line requests no deployment.
     pub(crate) asked_for: Option<BootTarget>,
 }

@@ -1,4 +1,4 @@
-//! What follows the report of a failed boot.
+//! What happens after the report of a failed boot.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use system::proc::Proc;
 use crate::facts::Caller;
 use crate::read::running_system::root_of_running_system;
 
-/// How long the report stays on the console before the machine leaves.
+/// How long the report stays on the console before a reboot or power-off.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// What will happen. Somebody who asked for a shell, or runs the program by hand, sits at the machine; and without a
-/// configuration that could be read, nobody asked for anything else than the default.
-pub(crate) fn decide(configured: Option<OnFailure>, somebody_is_there: bool) -> OnFailure {
-    if somebody_is_there { OnFailure::Emergency } else { configured.unwrap_or_default() }
+/// What will happen. A user who requested a shell, or who runs the program by hand, is at the machine and gets a shell. A
+/// configuration that cannot be read means the default.
+pub(crate) fn decide(configured: Option<OnFailure>, user_is_present: bool) -> OnFailure {
+    if user_is_present { OnFailure::Emergency } else { configured.unwrap_or_default() }
 }
 
-/// Whether this is no boot, but somebody at a prompt: in a system that runs; or with systemd in the initramfs, whose unit has
-/// the journal as standard error, while a shell has a console. A script cannot be told from a person, and counts as a boot.
+/// Whether a user runs the program at a prompt: in a running system, or in an initramfs with systemd if standard error is a
+/// console (that of the unit is the journal). In an initramfs without systemd this cannot be known, so it counts as a boot.
 pub(crate) fn runs_by_hand(caller: Caller) -> bool {
     match caller {
         Caller::Systemd => Stderr::of_this_process() == Stderr::Console || a_system_runs(),
@@ -30,11 +30,11 @@ pub(crate) fn runs_by_hand(caller: Caller) -> bool {
 }
 
 fn a_system_runs() -> bool {
-    // Where that cannot be told, nothing is rebooted.
+    // If this is unknown, nothing is rebooted.
     !matches!(Proc::open().and_then(|proc| root_of_running_system(&proc)), Ok(None))
 }
 
-/// Does it. Returns for [`OnFailure::Emergency`], and when the kernel refuses to leave.
+/// Reboots or powers off. Returns for [`OnFailure::Emergency`], and if the kernel refuses.
 pub(crate) fn act(on_failure: OnFailure) {
     let (power, doing) = match on_failure {
         OnFailure::Emergency => return,
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_asked_for_a_shell_gets_one() {
+    fn a_user_who_requested_a_shell_gets_one() {
         assert_eq!(decide(Some(OnFailure::Reboot), false), OnFailure::Reboot);
         assert_eq!(decide(Some(OnFailure::Reboot), true), OnFailure::Emergency);
         assert_eq!(decide(None, false), OnFailure::Emergency);

@@ -1,4 +1,4 @@
-//! The report of a failed boot: everything an administrator at a serial console needs, in one block.
+//! The report of a failed boot: everything that an administrator at a serial console needs, in one block.
 
 mod advice;
 mod configuration;
@@ -32,7 +32,7 @@ pub(crate) fn report(failure: &Failure, survey: &Survey) -> String {
                 &format!("{} on the physical root, mounted at {}", target.path, failure.sysroot.display()),
             );
         }
-        None => line("asked for:", "no deployment: see the first line"),
+        None => line("asked for:", "unknown: see the first line"),
     }
     match &survey.mounted {
         Some(m) => {
@@ -41,16 +41,17 @@ pub(crate) fn report(failure: &Failure, survey: &Survey) -> String {
         None => line("mounted:", &format!("nothing at {}", failure.sysroot.display())),
     }
     for (n, path) in survey.other_names.iter().enumerate() {
-        line(if n == 0 { "other names:" } else { "" }, &format!("{path} is no deployment of libostree's"));
+        line(if n == 0 { "other names:" } else { "" }, &format!("{path} is not a deployment name of libostree"));
     }
     for (path, reason) in &survey.unread {
         line("unreadable:", &format!("{path}: {reason}"));
     }
     if survey.is_empty() {
-        line(
-            "on the disk:",
-            &format!("no boot links, no deployments; in its root directory: {}", survey.top_level.join(" ")),
-        );
+        let in_root = match survey.top_level.as_slice() {
+            [] => "is empty".to_owned(),
+            names => format!("has: {}", names.join(" ")),
+        };
+        line("on the disk:", &format!("no boot links and no deployments; its root directory {in_root}"));
     } else if !survey.boot_links.is_empty() || !survey.deployments.is_empty() {
         for (n, (link, target)) in survey.boot_links.iter().enumerate() {
             line(if n == 0 { "boot links:" } else { "" }, &format!("{link} -> {target}"));

@@ -1,4 +1,4 @@
-//! What there is on a disk that did not boot: looked up only then, and only to be shown.
+//! Lists what is on the disk after a failed boot, only for the report.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use system::{SystemError, dir};
 use crate::read::mount_state;
 use crate::read::physical_root::{PhysicalRoot, PhysicalRootError};
 
-/// More than this of anything is not shown.
+/// The report shows at most this many of anything.
 const MOST: usize = 16;
 /// Origin files are a few lines.
 const ORIGIN_LIMIT: u64 = 64 << 10;
@@ -33,16 +33,16 @@ pub(crate) struct Survey {
     pub(crate) top_level: Vec<String>,
     /// Boot links with their targets, sorted.
     pub(crate) boot_links: Vec<(String, String)>,
-    /// Deployments with what they follow, sorted.
+    /// Deployments with their origins, sorted.
     pub(crate) deployments: Vec<(DeploymentPath, Option<String>)>,
-    /// What is among the deployments and has no name of one.
+    /// Entries beside deployments whose names libostree does not make.
     pub(crate) other_names: Vec<String>,
     /// What could not be read.
     pub(crate) unread: Vec<Unread>,
 }
 
 impl Survey {
-    /// All was read, and there is nothing of an OSTree system.
+    /// Everything could be read, and nothing of an OSTree system was found.
     pub(crate) fn is_empty(&self) -> bool {
         let found = [self.boot_links.is_empty(), self.deployments.is_empty(), self.other_names.is_empty()];
         found == [true; 3] && self.unread.is_empty()
@@ -52,7 +52,7 @@ impl Survey {
 /// A path, and why it could not be read.
 pub(crate) type Unread = (String, Errno);
 
-/// Looks around. What cannot be read is told as such, and never as if it were not there.
+/// Lists what is there. What cannot be read is reported as unreadable, never as absent.
 pub(crate) fn survey(sysroot: &Path) -> Survey {
     let mut survey = Survey::default();
     if let Err(error) = look_around(sysroot, &mut survey) {
@@ -92,7 +92,7 @@ impl Look<'_> {
         self.survey.unread.truncate(MOST);
     }
 
-    /// What is in a directory, if it is one and is there.
+    /// The names in a directory; none if it does not exist.
     fn names(&mut self, path: &str) -> Vec<String> {
         let names = dir::if_there(dir::names(self.physical, path));
         self.or_unread(path, names).flatten().unwrap_or_default()

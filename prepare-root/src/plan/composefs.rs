@@ -1,4 +1,4 @@
-//! Whether the root is a composefs image, and what has to vouch for it: a decision.
+//! Decides whether the root is a composefs image, and which seals and signatures it must have.
 
 mod at_boot_menu;
 mod error;

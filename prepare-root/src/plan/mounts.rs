@@ -7,8 +7,9 @@ use super::error::{PlanError, require_directory};
 use super::step::{Access, BindTarget, MountSource, Step, Upper};
 use crate::facts::{Caller, Facts, PathKind};
 
-/// Made from the physical root before that becomes read-only below `/sysroot`, so it is writable when the disk is. Where nothing
-/// says which libostree the tree has, it is as the generator of newer ones would mount it, which finds it mounted: like `/sysroot`.
+/// `/boot`, bound from the physical root before `/sysroot` becomes read-only, so it is as writable as the disk. If the version of
+/// the tree's libostree is unknown, it is read-only with `/sysroot`: so mounts the generator of newer versions, and it skips a
+/// `/boot` that is mounted already.
 pub(super) fn boot(conf: &PrepareRootConf, sysroot_ro: bool, facts: &Facts) -> Option<Step> {
     let with_systemd = facts.caller == Caller::Systemd;
     let wanted = conf.boot_mount.unwrap_or(true) || !with_systemd;
@@ -18,7 +19,7 @@ pub(super) fn boot(conf: &PrepareRootConf, sysroot_ro: bool, facts: &Facts) -> O
     (wanted && possible).then(|| bind(physical("boot"), BindTarget::NewRoot("boot"), access))
 }
 
-/// Left alone where the whole root stays writable.
+/// `/etc`: needs no mount if the whole root stays writable.
 pub(super) fn etc(conf: &PrepareRootConf, root_ro: bool, facts: &Facts) -> Result<Vec<Step>, PlanError> {
     if conf.etc_transient {
         require_directory("usr/etc", facts.deployment.usr_etc)?;
@@ -34,12 +35,12 @@ pub(super) fn etc(conf: &PrepareRootConf, root_ro: bool, facts: &Facts) -> Resul
     Ok(root_ro.then(|| bind(MountSource::Deployment("etc"), BindTarget::NewRoot("etc"), access)).into_iter().collect())
 }
 
-/// A copy of the physical root's mount that is to be writable: nothing to do where that mount is.
+/// For a copy of the physical root's mount that must be writable: there is nothing to do if that mount is.
 fn writable(facts: &Facts, made_read_only: bool) -> Access {
     if facts.sysroot_read_only || made_read_only { Access::Writable } else { Access::Inherited }
 }
 
-/// With an image it is part of the root, and read-only as that is.
+/// `/usr`: with an image it is part of the read-only root.
 pub(super) fn usr(
     image: Option<&ImageRoot>,
     facts: &Facts,
@@ -51,10 +52,7 @@ pub(super) fn usr(
         return Ok(image.is_none().then(|| bind(usr, BindTarget::NewRoot("usr"), Access::ReadOnly)));
     }
     if image.is_some_and(|image| image.signed_by.is_some()) {
-        warnings.push(
-            "the deployment has .usr-ovl-work, a hotfix of /usr: it is not used, nobody has signed for what is in it"
-                .to_owned(),
-        );
+        warnings.push("the hotfix of /usr (.usr-ovl-work) is not used: the signature does not cover it".to_owned());
         return Ok(None);
     }
     match (deployment.hotfix_work, deployment.hotfix_upper) {
@@ -62,7 +60,7 @@ pub(super) fn usr(
         (PathKind::Directory, _) => return Err(PlanError::HotfixWithoutUpper),
         _ => return Err(PlanError::HotfixWork),
     }
-    // In an image there is nothing beside the tree.
+    // An image contains only the tree.
     let beside = |name| match image {
         Some(_) => physical(format!("{}/{name}", deployment.path)),
         None => MountSource::Deployment(name),
@@ -70,7 +68,7 @@ pub(super) fn usr(
     let (upper, work) = (beside(".usr-ovl-upper"), beside(".usr-ovl-work"));
     let target = "usr";
     Ok(Some(if facts.sysroot_read_only {
-        // The kernel refuses an upper layer on a read-only disk; the hotfix is still what the administrator wants to run.
+        // The kernel refuses an upper layer on a read-only disk. The administrator still wants to run the hotfix.
         Step::Overlay { target, lower: vec![upper, usr], upper: None, access: Access::ReadOnly }
     } else {
         Step::Overlay { target, lower: vec![usr], upper: Some(Upper { upper, work }), access: Access::Inherited }
@@ -87,8 +85,8 @@ pub(super) fn sysroot(pid1: bool, sysroot_ro: bool) -> Option<Step> {
     }
 }
 
-/// With a read-only `/sysroot` the stateroot's `var` is bound over itself, writable. `/var` itself is only mounted where
-/// nobody does it later.
+/// With a read-only `/sysroot` the stateroot's `var` is bound over itself, writable. `/var` itself is only mounted if no other
+/// program mounts it later.
 pub(super) fn var(
     mount_var: bool,
     sysroot_ro: bool,
@@ -100,9 +98,9 @@ pub(super) fn var(
         if mount_var || sysroot_ro {
             return Err(PlanError::NoStaterootVar(facts.stateroot_var.describe()));
         }
-        warnings.push(format!("/{source} is missing: /var of this system cannot be mounted"));
+        warnings.push(format!("/{source} is missing: /var cannot be mounted"));
     }
-    // As PID 1 it is the mount of the physical root itself that became read-only, elsewhere a copy of it.
+    // As PID 1 the mount of the physical root itself became read-only, otherwise a copy of it.
     let access = writable(facts, sysroot_ro && facts.caller == Caller::Pid1);
     let mut steps = Vec::new();
     if sysroot_ro {
@@ -117,7 +115,7 @@ pub(super) fn var(
         }),
         PathKind::Directory => {}
         found if mount_var => return Err(PlanError::Incomplete { name: "var", found: found.describe() }),
-        _ => warnings.push("the deployment has no directory var: /var of this system cannot be mounted".to_owned()),
+        _ => warnings.push("the deployment has no directory var: /var cannot be mounted".to_owned()),
     }
     Ok(steps)
 }

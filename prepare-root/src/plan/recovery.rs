@@ -1,8 +1,8 @@
-//! Boot links out of step: which deployment a boot loader entry meant, when its boot link is missing.
+//! Which deployment a boot loader entry meant, if its boot link is missing.
 //!
-//! The most reported way in which OSTree systems stop booting: every entry names `boot.1/…`, and only `boot.0/…` is there,
-//! or the other way round. The bootcsum in the entry still says which kernel and initramfs are running now, and a
-//! deployment that does not have them cannot be the one. Nothing is written to the disk.
+//! The most reported way in which OSTree systems stop booting: every entry names `boot.1/…`, but only `boot.0/…` exists,
+//! or the other way round. The bootcsum in the entry identifies the kernel and initramfs that are running now. Only a
+//! deployment that has them can be the right one. Nothing is written to the disk.
 
 use ostree_formats::bootlink::Bootlink;
 use ostree_formats::deployment::DeploymentPath;
@@ -14,7 +14,7 @@ use system::shell::quoted;
 
 use crate::facts::Candidates;
 
-/// A deployment that stands in for a missing boot link.
+/// A deployment that is booted in place of a missing boot link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Recovery {
     /// The link that is missing.
@@ -23,7 +23,7 @@ pub(crate) struct Recovery {
     pub(crate) deployment: DeploymentPath,
     /// Why this one.
     pub(crate) reason: String,
-    /// What repairs the links, as a shell command for the booted system.
+    /// A shell command that repairs the links in the booted system.
     pub(crate) repair: String,
 }
 
@@ -36,14 +36,14 @@ impl Recovery {
     }
 }
 
-/// Why none can stand in.
+/// Why no deployment was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NoRecovery {
     /// No deployment has that kernel.
     NoKernel,
-    /// Several have, and nothing tells which was meant.
+    /// Several have it, and it is unknown which one was meant.
     Ambiguous(Vec<DeploymentPath>),
-    /// Of one of them nobody knows.
+    /// One of them could not be checked.
     Unknown(DeploymentPath, Errno),
 }
 
@@ -62,19 +62,19 @@ pub(crate) fn by_text(path: &str, target: &str) -> String {
     names.join("/")
 }
 
-/// What the link of an Android slot has to say: libostree's generator takes the stateroot from this text.
+/// The text for the link of an Android slot: libostree's generator takes the stateroot from it.
 pub(crate) fn text_of_slot(deployment: &DeploymentPath) -> String {
     format!("deploy/{}/deploy/{}", deployment.stateroot, deployment.id)
 }
 
-/// Where a signature is demanded, it must not be worked around by choosing another deployment.
+/// A signature that is demanded must not be bypassed by booting another deployment.
 pub(crate) fn may_recover(conf: &PrepareRootConf, composefs_argument: Option<&str>) -> bool {
     let signed = conf.composefs == ComposefsMode::Signed || composefs_argument == Some("signed");
     conf.boot_recover && !signed
 }
 
-/// Decides. With several candidates the other bootversion's link is believed only if all are of one commit: bootserials
-/// are counted anew with every list of deployments, so the same number can mean another deployment there.
+/// Decides. With several candidates the link of the other bootversion decides only if all candidates have the same commit:
+/// each list of deployments has its own bootserials, so the same number can mean another deployment there.
 pub(crate) fn choose(candidates: &Candidates) -> Result<Recovery, NoRecovery> {
     let Candidates { link, with_that_kernel, under_other_bootversion, .. } = candidates;
     if let Some((deployment, reason)) = candidates.unknown.first() {
@@ -88,11 +88,13 @@ pub(crate) fn choose(candidates: &Candidates) -> Result<Recovery, NoRecovery> {
     };
     match (with_that_kernel.as_slice(), under_other_bootversion) {
         ([], _) => Err(NoRecovery::NoKernel),
-        ([only], _) => Ok(recovery(only, "it is the only deployment with the kernel that is running".to_owned())),
+        ([only], _) => Ok(recovery(only, "it is the only deployment with the running kernel".to_owned())),
         ([first, rest @ ..], Some(other)) if rest.iter().all(|d| d.id.commit == first.id.commit) => {
             let named = with_that_kernel.iter().find(|d| *d == other);
-            let reason =
-                format!("the link /{} names it, and all candidates are of one commit", link.under_other_bootversion());
+            let reason = format!(
+                "the link /{} leads to it, and all candidates have the same commit",
+                link.under_other_bootversion()
+            );
             named
                 .map(|deployment| recovery(deployment, reason))
                 .ok_or_else(|| NoRecovery::Ambiguous(with_that_kernel.clone()))
@@ -101,8 +103,8 @@ pub(crate) fn choose(candidates: &Candidates) -> Result<Recovery, NoRecovery> {
     }
 }
 
-/// Makes the missing set of links where all of it is missing, by copying the other set where there is one (all entries need
-/// theirs, not just the booted one), and then the link that was missing.
+/// Makes the missing link. If its whole set is missing, copies the other set first, if there is one: all entries need their
+/// links, not only the booted one.
 fn repair_command(candidates: &Candidates, deployment: &DeploymentPath) -> String {
     let link = &candidates.link;
     let (this, other) = (link.bootversion, link.bootversion.other());
@@ -124,8 +126,8 @@ fn repair_command(candidates: &Candidates, deployment: &DeploymentPath) -> Strin
     commands.join(" && ")
 }
 
-/// `/run/ostree/recovered-boot`: a key file for later tools. A value is one line, whatever the names are that are in it; the
-/// command is for a shell, and has no escapes of a key file.
+/// `/run/ostree/recovered-boot`: a key file for later tools. A value is one line even if a name in it has
+/// a line break. The command is for a shell and has no escapes of a key file.
 pub(crate) fn record(recovery: &Recovery) -> String {
     let Recovery { missing, deployment, reason, repair } = recovery;
     let (missing, deployment) = (format!("/{missing}"), format!("/{deployment}"));
@@ -138,8 +140,8 @@ pub(crate) fn record(recovery: &Recovery) -> String {
 pub(crate) fn warning(recovery: &Recovery) -> String {
     let Recovery { missing, deployment, reason, repair } = recovery;
     format!(
-        "boot link /{missing} is missing; booting /{deployment} instead, since {reason}. \
-         ostree may not update until the links are repaired: {repair}"
+        "the boot link /{missing} is missing; booting /{deployment}, because {reason}. \
+         ostree may be unable to update before you repair the links: {repair}"
     )
 }
 

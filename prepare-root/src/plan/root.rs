@@ -15,14 +15,14 @@ pub(super) fn new_root(facts: &Facts) -> Result<Vec<Step>, PlanError> {
     if facts.caller != Caller::Pid1 {
         return Ok(vec![Step::NewRoot { deployment: path, at: STAGING.to_owned() }]);
     }
-    // Nothing can be created on the disk, so the deployment's own directory is where its new root is put together.
+    // Nothing can be created on the disk, so the new root is built on the deployment directory itself.
     let at = format!("/{path}");
     let mut steps = vec![Step::NewRoot { deployment: path, at }];
     steps.extend(as_init(facts)?);
     Ok(steps)
 }
 
-/// PID 1: what else the initramfs would have brought, and that the new root is `/`.
+/// PID 1: what an initramfs would have mounted, and the switch to the new root.
 fn as_init(facts: &Facts) -> Result<[Step; 3], PlanError> {
     let deployment = &facts.deployment;
     require_directory("dev", deployment.dev)?;
@@ -33,12 +33,12 @@ fn as_init(facts: &Facts) -> Result<[Step; 3], PlanError> {
     Ok([Step::Dev { mounted: facts.dev_mounted }, Step::AttachRun, Step::PivotRoot])
 }
 
-/// A root that is an image, and what belongs to it.
+/// A root that is an image, with its directories.
 pub(super) fn image_root(conf: &PrepareRootConf, image: &ImageRoot, facts: &Facts) -> Result<Vec<Step>, PlanError> {
     let directory = |path: String, mode| Step::Directory { path, mode };
     let pid1 = facts.caller == Caller::Pid1;
     let deployment = &facts.deployment.path;
-    // As PID 1 nothing can be created on the disk: directories of the deployment stand in.
+    // As PID 1 nothing can be created on the disk, so directories of the deployment are used.
     let (at, lower) = if pid1 {
         (format!("/{deployment}"), format!("/{deployment}/sysroot"))
     } else {

@@ -1,4 +1,4 @@
-//! The steps of a plan: each one thing that will be done, as a value that prints.
+//! The steps of a plan, as values that can be printed.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub(crate) enum MountSource {
 pub(crate) enum BindTarget {
     /// A directory of the deployment.
     NewRoot(&'static str),
-    /// `/sysroot`: the mount stands for the physical root from then on.
+    /// `/sysroot`: from then on this mount is the physical root.
     Sysroot,
     /// On the physical root, at `/sysroot` by then.
     Physical(String),
@@ -67,7 +67,7 @@ pub(crate) struct Upper {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", tag = "do")]
 pub(crate) enum Step {
-    /// Tell the journal which deployment it is.
+    /// Send a message with the deployment to the journal.
     Announce {
         #[serde(serialize_with = "absolute")]
         path: String,
@@ -80,31 +80,31 @@ pub(crate) enum Step {
     Directory { path: String, mode: u16 },
     /// A directory of its own for the transient `/etc`.
     TransientEtcDirectory,
-    /// `/` and all below it private: a mount under a shared one cannot be moved.
+    /// `/` and all mounts below it private, because a mount below a shared one cannot be moved.
     MakePrivate,
-    /// Bind the deployment where the new root is put together.
+    /// Bind the deployment where the new root is built.
     NewRoot {
         #[serde(serialize_with = "absolute")]
         deployment: String,
         at: String,
     },
-    /// The overlay of the deployment's composefs image, mounted where the new root is put together.
+    /// The overlay of the deployment's composefs image, mounted where the new root is built.
     ImageRoot {
         #[serde(serialize_with = "absolute")]
         image: String,
         at: String,
-        /// Where the image is mounted meanwhile.
+        /// Where the image is mounted for a moment, because an overlay takes its layers by path.
         lower: String,
-        /// PID 1: the image, by its path: without `/proc` the open file has no name, and nobody else is there to exchange it.
+        /// PID 1: the path of the image. Without `/proc` the open file has no path, and no other process could replace the image.
         by_path: Option<String>,
-        /// Directory with `upper` and `work`: what is written is lost at the next boot.
+        /// Directory with `upper` and `work`: changes are lost at the next boot.
         transient: Option<&'static str>,
         verity: bool,
         access: Access,
     },
-    /// PID 1: the tmpfs for `/run` is mounted here until the new root is there, since it holds the upper layer of that.
+    /// PID 1: the tmpfs for `/run` is mounted here until the new root exists, because it has the upper layer of the new root.
     LendRun { at: String },
-    /// PID 1: the kernel's devtmpfs, or where it mounted none, one of our own.
+    /// PID 1: the kernel's devtmpfs, or a new one if the kernel mounted none.
     Dev { mounted: bool },
     /// PID 1: the new tmpfs becomes `/run`.
     AttachRun,
@@ -124,12 +124,12 @@ pub(crate) enum Step {
     SysrootReadOnly,
     /// So that systemd finds the disk behind an overlay root.
     VolatileRoot { device: u64 },
-    /// Read the first of these that is there, and what it needs first.
+    /// Read the first of these that exists, and its interpreter or loader.
     RequireInit {
-        /// What `init=` names, which counts before the others.
+        /// The value of `init=`, which comes before the others.
         named: Option<String>,
         others: Vec<&'static str>,
-        /// That none of them is there stops the boot. Else only a disk that fails does.
+        /// If none of them exists, the boot stops. Otherwise only a failing disk stops it.
         required: bool,
         /// Only files that are sealed with fs-verity can be read.
         sealed: bool,
@@ -138,13 +138,13 @@ pub(crate) enum Step {
     BootedState(BootedState),
     /// `/run/ostree/recovered-boot`: for later tools.
     RecoveryRecord { text: String },
-    /// The physical root leaves SYSROOT, the new root comes. `writable` is how it would have to come back.
+    /// Detach the physical root from SYSROOT and mount the new root there. `writable` is for undoing it.
     MoveIntoPlace { sysroot: String, writable: bool },
     /// PID 1: become the deployment's init.
     Exec { init: &'static str },
 }
 
-/// As in the lines for people: a path of a disk, or of the new root, begins with a slash.
+/// As in the readable plan: a path on a disk or in the new root begins with a slash.
 fn absolute<S: Serializer>(path: impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("/{path}"))
 }
@@ -172,7 +172,7 @@ impl fmt::Display for Access {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Announce { path, .. } => write!(f, "tell the journal that the target is /{path}"),
+            Self::Announce { path, .. } => write!(f, "send a message to the journal: the target is /{path}"),
             Self::NewRun => f.write_str("make a tmpfs for /run"),
             Self::Directory { path, mode } => write!(f, "make directory {path}, mode {mode:04o}"),
             Self::TransientEtcDirectory => {
@@ -183,14 +183,14 @@ impl fmt::Display for Step {
             Self::ImageRoot { image, at, lower: _, by_path: _, transient, verity, access } => {
                 write!(f, "mount the composefs image /{image} over /ostree/repo/objects on {at}, the new root")?;
                 if *verity {
-                    f.write_str(", objects must be sealed")?;
+                    f.write_str("; objects must be sealed")?;
                 }
                 if let Some(directory) = transient {
                     write!(f, ", with an upper layer in {directory}")?;
                 }
                 write!(f, "{access}")
             }
-            Self::LendRun { at } => write!(f, "mount the tmpfs on {at} meanwhile"),
+            Self::LendRun { at } => write!(f, "mount the tmpfs on {at} for now"),
             Self::Dev { mounted: true } => f.write_str("move /dev to the new /dev"),
             Self::Dev { mounted: false } => f.write_str("mount devtmpfs on /dev"),
             Self::AttachRun => f.write_str("mount the tmpfs on /run"),
@@ -213,7 +213,7 @@ impl fmt::Display for Step {
             Self::VolatileRoot { device } => write!(f, "link /run/systemd/volatile-root to device {device:#x}"),
             Self::RequireInit { named, others, .. } => {
                 let first = named.as_deref().or(others.first().copied()).unwrap_or("init");
-                write!(f, "read {first} and what it needs first")
+                write!(f, "read {first} and its interpreter or loader")
             }
             Self::BootedState(state) => write_booted_state(f, state),
             Self::RecoveryRecord { .. } => f.write_str("write /run/ostree/recovered-boot"),

@@ -1,4 +1,4 @@
-//! From the path that the boot loader asked for to a deployment, inside the physical root and never outside it.
+//! Follows the path that the boot loader requested to a deployment, and never leaves the physical root.
 
 use std::os::fd::OwnedFd;
 
@@ -14,11 +14,11 @@ use super::physical_root::PhysicalRoot;
 pub(crate) enum LookupError {
     #[error("there is no boot link {0}")]
     Missing(String),
-    #[error("{path} should be a symbolic link to a deployment, and is {found}")]
+    #[error("{path} must be a symbolic link to a deployment, but is {found}")]
     NotALink { path: String, found: &'static str },
     #[error("the boot link {path} leads to {target}, which does not exist")]
     Dangling { path: String, target: String },
-    #[error("the boot link {0} leads into a loop of symbolic links")]
+    #[error("the boot link {0} is part of a loop of symbolic links")]
     Loop(String),
     #[error("the boot link {path} leads to {target}, which is not a directory")]
     NotADirectory { path: String, target: String },
@@ -32,12 +32,12 @@ pub(crate) enum LookupError {
 
 /// Follows a boot link.
 pub(crate) fn follow(physical: &PhysicalRoot, path: &str) -> Result<Deployment, LookupError> {
-    // A slash at the end would follow the link that is to be looked at.
+    // With a slash at the end the kernel would follow the link itself.
     let path = Some(path.trim_end_matches('/')).filter(|path| !path.is_empty()).unwrap_or("/");
     let directory = dir::open_directory(physical, path).map_err(|reason| explain(physical, path, reason))?;
     let end =
         physical.path_inside(&directory).map_err(|reason| LookupError::Other { path: path.to_owned(), reason })?;
-    // What has another name at its end went through a link there.
+    // If the names at both ends differ, the last component was a link.
     let name = |path: &str| path.rsplit('/').next().map(str::to_owned);
     if name(&end) == name(path) || matches!(name(path).as_deref(), Some("." | "..")) {
         require_link(physical, path)?;

@@ -4,13 +4,13 @@ use system::{Context, SystemError, dir};
 
 use crate::facts::{Caller, SystemdMode};
 
-/// sd_booted(3)'s sign.
+/// sd_booted(3) checks for it.
 const SYSTEMD: &str = "/run/systemd/system";
 
-/// Whether systemd is there is told by its sign, unless somebody says it.
+/// Checks for systemd, unless an option decides.
 ///
 /// # Errors
-/// As `access(2)`: who else mounts `/var` is not guessed.
+/// As `access(2)`: it must be certain who mounts `/var`.
 pub(crate) fn caller(systemd: SystemdMode) -> Result<Caller, SystemError> {
     let there = match systemd {
         SystemdMode::Yes => true,

@@ -1,4 +1,4 @@
-//! What could stand in for a boot link that is missing.
+//! Finds the deployments that a missing boot link may have meant.
 
 use ostree_formats::bootlink::{Bootcsum, Bootlink};
 use ostree_formats::deployment::DeploymentPath;
@@ -11,10 +11,10 @@ use super::deployment::deployments_of;
 use super::physical_root::PhysicalRoot;
 use crate::facts::Candidates;
 
-/// What could stand in for a boot link that is missing.
+/// Finds them.
 ///
 /// # Errors
-/// [`LookupError::Other`]: what there is cannot be told.
+/// [`LookupError::Other`]: a directory cannot be read.
 pub(crate) fn candidates(physical: &PhysicalRoot, link: &Bootlink) -> Result<Candidates, LookupError> {
     let other = |path: &str, reason| LookupError::Other { path: format!("/{path}"), reason };
     let exists = |directory: String| {
@@ -46,9 +46,9 @@ pub(crate) fn candidates(physical: &PhysicalRoot, link: &Bootlink) -> Result<Can
     Ok(candidates)
 }
 
-/// Whether a deployment has that kernel and could be booted: one that is staged only has no `etc` yet.
+/// Whether a deployment has this kernel and can be booted. A staged deployment has no `etc` yet.
 fn could_be(physical: &PhysicalRoot, path: &DeploymentPath, bootcsum: &Bootcsum) -> Result<bool, Errno> {
-    // A file of such a name is none.
+    // A file with such a name is not a deployment.
     let Some(directory) = dir::if_there(dir::open_directory(physical, path.to_string()))? else { return Ok(false) };
     for part in ["usr", "etc", "sysroot"] {
         if dir::stat_name(&directory, part)?.is_none_or(|stat| stat.kind != Kind::Directory) {

@@ -1,8 +1,7 @@
-//! Verifies that somebody who is trusted has signed for a deployment's commit, and what that says of its image.
+//! Verifies that a trusted key has signed a deployment's commit, and reads the digest of the image from the commit.
 //!
-//! Nothing of the disk is believed before: the commit is what its checksum and a signature say, and only then its metadata is
-//! looked at; of what is not signed, only that a commit is one of a container, which says where a signature may be, and only its
-//! own can be found there.
+//! Nothing on the disk is trusted before: first the checksum and the signature of the commit are verified, then its metadata is
+//! read. From an unsigned commit only this is used: whether it is the commit of a container image. Then its parent must be signed.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -16,12 +15,12 @@ use system::dir;
 use super::physical_root::PhysicalRoot;
 use crate::facts::SignatureFacts;
 
-/// Some keys of 44 characters.
+/// A file has some keys of 44 characters.
 const KEYS_LIMIT: u64 = 1 << 20;
-/// The largest commits have a list of all packages, some hundred kilobytes; memory is short in an initramfs.
+/// The largest commits have a list of all packages, some hundred kilobytes. Memory is limited in an initramfs.
 const OBJECT_LIMIT: u64 = 16 << 20;
 
-/// Why nobody vouches for a deployment. Paths are as seen on the physical root, but for the file of the keys.
+/// Why a deployment is not verified. Paths are on the physical root, except that of the file of keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum VerifyError {
     #[error("the file of trusted keys {path} cannot be read: {reason}")]
@@ -37,7 +36,7 @@ pub(crate) enum VerifyError {
     #[error("the commit {commit} is not signed: there is no {path}")]
     NoMetadata { commit: Checksum, path: String },
     #[error(
-        "the commit {commit} is one that bootc made of a container, and neither it nor its parent {parent} is signed: there is \
+        "bootc made the commit {commit} for a container image, and neither this commit nor its parent {parent} is signed: there is \
          no {path}"
     )]
     NoMetadataOfParent { commit: Checksum, parent: Checksum, path: String },
@@ -46,11 +45,12 @@ pub(crate) enum VerifyError {
     #[error("the commit {commit} is not signed by a key of {keys}: {path}: {error}")]
     Signature { commit: Checksum, keys: String, path: String, error: SignatureError },
     #[error(
-        "the commit {commit} is signed, and names no image (ostree.composefs.digest.v0): it was made without composefs"
+        "the commit {commit} is signed, but contains no image digest (ostree.composefs.digest.v0): make it with `ostree commit \
+         --generate-composefs-metadata`"
     )]
     NoDigest { commit: Checksum },
     #[error(
-        "the commit {commit} is signed, and the digest of its image (ostree.composefs.digest.v0) has {bytes} bytes, not 32"
+        "the commit {commit} is signed, but its image digest (ostree.composefs.digest.v0) has {bytes} bytes instead of 32"
     )]
     DigestLength { commit: Checksum, bytes: usize },
 }
@@ -67,7 +67,7 @@ pub(crate) fn verify(
     let mut object = read_commit(physical, &checksum)?;
     let mut metadata = read_metadata(physical, &checksum)?;
     if metadata.is_none() {
-        // bootc puts a commit of its own on top of the one that whoever made the image has signed.
+        // bootc makes a new commit, whose parent is the commit that the vendor of the image has signed.
         let commit = parse(&checksum, &object)?;
         if let (true, Some(parent)) = (commit.of_container, commit.parent) {
             object = read_commit(physical, &parent)?;
@@ -96,7 +96,7 @@ pub(crate) fn verify(
     }
 }
 
-/// What a commit says: of an object that is what its name says, whoever made it.
+/// Reads a commit and compares its checksum. The commit may be unsigned.
 pub(crate) fn commit(physical: &PhysicalRoot, checksum: &Checksum) -> Result<Commit, VerifyError> {
     parse(checksum, &read_commit(physical, checksum)?)
 }
@@ -108,7 +108,7 @@ pub(crate) fn trusted_keys(root: impl AsFd, path: &str) -> Result<PublicKeys, Ve
     PublicKeys::parse(&bytes).map_err(|error| VerifyError::Keys { path: path.to_owned(), error })
 }
 
-/// The object, which is what its name says.
+/// The object, after comparing its checksum with its name.
 fn read_commit(physical: &PhysicalRoot, checksum: &Checksum) -> Result<Vec<u8>, VerifyError> {
     let path = checksum.object("commit");
     let shown = || format!("/{path}");

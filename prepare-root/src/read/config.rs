@@ -10,7 +10,7 @@ use system::dir;
 /// Far more than any configuration; a file of this size is a mistake, and memory is short in an initramfs.
 const LIMIT: u64 = 1 << 20;
 
-/// What a link that switches a file off leads to.
+/// The target of a link that switches a file off.
 const MASK: &str = "/dev/null";
 
 /// Main files, the one that counts first.
@@ -23,9 +23,9 @@ fn drop_in_directory(layer: Layer) -> &'static str {
     }
 }
 
-/// A file's content; nothing where there is no such name. A link to `/dev/null` is an empty file, whether there is a `/dev`
-/// yet or not: so the UAPI's configuration files are switched off. Any other link that leads nowhere is a mistake of whoever
-/// built the initramfs, and no reason to let another file stand in.
+/// A file's content; `None` if the name does not exist. A link to `/dev/null` is an empty file, even if there is no `/dev` yet:
+/// this is how the UAPI Group's specification switches a configuration file off. Any other dangling link is a mistake in the
+/// initramfs and must not make another file count.
 fn file(root: BorrowedFd<'_>, path: &str) -> Result<Option<Vec<u8>>, String> {
     match dir::read_no_link(root, path, LIMIT) {
         Ok(bytes) => return Ok(Some(bytes)),
@@ -40,14 +40,14 @@ fn file(root: BorrowedFd<'_>, path: &str) -> Result<Option<Vec<u8>>, String> {
     }
     match dir::read(root, path, LIMIT) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(Errno::NOENT) => Err(format!("it is a link to {target}, which is not there")),
+        Err(Errno::NOENT) => Err(format!("it is a link to {target}, which does not exist")),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// Reads what counts below `root`: the initramfs, or as PID 1 the deployment.
+/// Reads the configuration below `root`: the initramfs, or as PID 1 the deployment.
 ///
-/// A file that is there and cannot be read is an error of the configuration like any other.
+/// A file that exists but cannot be read is an error of the configuration like any other.
 pub(crate) fn load(root: impl AsFd) -> Parsed {
     let mut unreadable = Vec::new();
     let mut read = |path: String| match file(root.as_fd(), &path) {
@@ -58,7 +58,7 @@ pub(crate) fn load(root: impl AsFd) -> Parsed {
         }
     };
     let [etc, usr] = MAIN;
-    // The administrator's replaces the distribution's whole. Where it cannot be read the other one must not stand in.
+    // The administrator's file replaces the distribution's completely, even if it cannot be read.
     let main = read(etc.to_owned()).or_else(|| read(usr.to_owned()));
     let mut found = Vec::new();
     let mut unlistable = Vec::new();

@@ -16,14 +16,14 @@ use crate::facts::{IMAGE, Lack, PathKind, Seal};
 pub(crate) struct Deployment {
     pub(crate) path: DeploymentPath,
     pub(crate) directory: OwnedFd,
-    /// Its composefs image, if one may be wanted: what is looked at is what is mounted.
+    /// Its composefs image, if it was opened: the same file is checked and mounted.
     pub(crate) image: Option<OwnedFd>,
 }
 
 impl Deployment {
-    /// Opens the image; what is there.
+    /// Opens the image, and returns what is there.
     pub(crate) fn open_image(&mut self) -> Result<PathKind, Errno> {
-        // Whatever else is there, neither a fifo nor a terminal holds up the boot.
+        // A fifo or terminal in its place must not block the boot.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let image = match dir::open(&self.directory, IMAGE, flags) {
             Ok(image) => image,
@@ -38,7 +38,7 @@ impl Deployment {
         Ok(found)
     }
 
-    /// What guards the image that is open, if one is.
+    /// The seal of the open image, if there is one.
     pub(crate) fn seal_of_image(&self) -> Result<Seal, Errno> {
         let Some(image) = &self.image else { return Ok(Seal::Missing) };
         Ok(match verity::measure(image)? {
@@ -57,7 +57,7 @@ impl Deployment {
 /// The deployments of one stateroot that exist as directories, in the order of their names.
 ///
 /// # Errors
-/// As `open(2)` and `getdents64(2)`, but for those that say that there are none.
+/// As `open(2)` and `getdents64(2)`, except those that mean that there are none.
 pub(crate) fn deployments_of(physical: &PhysicalRoot, stateroot: &str) -> Result<Vec<DeploymentPath>, Errno> {
     let Ok(stateroot) = stateroot.parse::<Stateroot>() else { return Ok(Vec::new()) };
     let names = dir::if_there(dir::names(physical, format!("ostree/deploy/{stateroot}/deploy")))?.unwrap_or_default();
@@ -65,8 +65,8 @@ pub(crate) fn deployments_of(physical: &PhysicalRoot, stateroot: &str) -> Result
     Ok(ids.map(|id| DeploymentPath { stateroot: stateroot.clone(), id }).collect())
 }
 
-/// Those of all stateroots. One that cannot be listed is an error, since its deployments would be passed over; one in which nothing
-/// was deployed yet has no directory for it.
+/// Those of all stateroots. A stateroot that cannot be listed is an error, because its deployments would be skipped. A stateroot
+/// without deployments has no directory for them.
 ///
 /// # Errors
 /// As `open(2)` and `getdents64(2)`.
@@ -76,7 +76,7 @@ pub(crate) fn all_deployments(physical: &PhysicalRoot) -> Result<Vec<DeploymentP
         directory => directory.and_then(tree::entries).context("list", format_args!("/{path}")),
     };
     let mut deployments = Vec::new();
-    // As with libostree links are none.
+    // Like libostree, ignore links.
     for (name, _) in list("ostree/deploy")?.into_iter().filter(|(_, kind)| *kind == Kind::Directory) {
         let Some(stateroot) = String::from_utf8(name).ok().and_then(|name| name.parse::<Stateroot>().ok()) else {
             continue;

@@ -1,4 +1,4 @@
-//! The facts: everything that the plan depends on, looked up once each, before anything is mounted over it.
+//! Reads everything that the plan depends on, once, before anything is mounted over it.
 
 use std::os::fd::AsFd;
 
@@ -19,7 +19,7 @@ use crate::facts::{Caller, DeploymentFacts, Facts, ImageFacts, PathKind, REPO_CO
 /// A file that asks for `/var` to be mounted in the initramfs.
 const VAR_MARKER: &str = "/run/ostree/initramfs-mount-var";
 
-/// A repository's configuration is a few lines, and so is a table of filesystems.
+/// The configuration of a repository has a few lines, and so has `/etc/fstab`.
 pub(crate) const REPO_CONFIG_LIMIT: u64 = 1 << 20;
 
 /// Everything that the plan depends on, before anything is mounted over it.
@@ -33,9 +33,9 @@ pub(crate) fn facts(
     asked_for: &BootTarget,
 ) -> Result<Facts, SystemError> {
     let sysroot = physical.at.display().to_string();
-    // What is bound is the directory that a link stands for.
+    // If it is a link, its target is bound.
     let stateroot_var = kind_at_end(physical, &deployment.path.stateroot_var(), OFlags::empty())?;
-    // With an image it does not count, and nothing of a disk that is to be verified is read for nothing.
+    // With an image it is not used, so do not read it from a disk that must be verified first.
     let ask_repository = conf.sysroot_readonly != Some(true) && composefs <= ComposefsMode::Maybe;
     let repo = if ask_repository { repository_is_read_only(physical)? } else { RepoReadonly::default() };
     Ok(Facts {
@@ -58,8 +58,8 @@ pub(crate) fn facts(
     })
 }
 
-/// Whether libostree's generator will find the stateroot of this deployment. It knows only the kernel command line: where
-/// that chooses an Android slot it reads the slot's link, and wants `deploy/STATEROOT/…` in it.
+/// Whether libostree's generator will find the stateroot of this deployment. It only reads the kernel command line. If that
+/// chooses an Android slot, it reads the link of the slot and expects `deploy/STATEROOT/…` in it.
 fn generator_mounts_var(
     physical: &PhysicalRoot,
     asked_for: &BootTarget,
@@ -84,7 +84,7 @@ fn kind_at_end(physical: &PhysicalRoot, path: &str, flags: OFlags) -> Result<Pat
     Ok(stat.into())
 }
 
-/// The old place of `[sysroot] readonly`; a file that is not there says nothing.
+/// The old place of `[sysroot] readonly`; a missing file means "not set".
 fn repository_is_read_only(physical: &PhysicalRoot) -> Result<RepoReadonly, SystemError> {
     match dir::read(physical, REPO_CONFIG, REPO_CONFIG_LIMIT) {
         Ok(bytes) => Ok(match repo_config::sysroot_readonly(&bytes) {
@@ -98,11 +98,11 @@ fn repository_is_read_only(physical: &PhysicalRoot) -> Result<RepoReadonly, Syst
     }
 }
 
-/// What the repository's configuration says of `/sysroot`.
+/// `[sysroot] readonly` in the configuration of the repository.
 #[derive(Debug, Default)]
 struct RepoReadonly {
     on: bool,
-    /// Why that cannot be told.
+    /// Why it cannot be read.
     problem: Option<String>,
 }
 
@@ -160,14 +160,14 @@ fn stat_inside(root: impl AsFd, path: &str, flags: OFlags) -> Result<Option<Stat
     stat.map(Some)
 }
 
-/// The device of systemd's own choice, where it chose; else the one that the filesystem is on.
+/// The device that systemd chose, if it did; otherwise the device of the filesystem.
 fn disk(physical: &PhysicalRoot) -> Result<Option<u64>, SystemError> {
     const CHOSEN: &str = "/dev/gpt-auto-root";
     if let Some(device) = block_device::at(CHOSEN).context("look at", CHOSEN)? {
         return Ok(Some(device));
     }
     match block_device::of_filesystem(physical) {
-        // Whoever only looks may not ask btrfs, or the device has no name in this initramfs.
+        // The caller of --plan may have no permission to ask btrfs, or the device has no name in this initramfs.
         Err(Errno::PERM | Errno::ACCESS | Errno::NOENT) => Ok(None),
         other => other.context("find the device of", "the physical root"),
     }

@@ -1,6 +1,6 @@
-//! `fstab(5)`, as far as it says who mounts `/var`.
+//! Whether `fstab(5)` mounts `/var`.
 
-/// Whether a line mounts something on `/var`; systemd does that then, and libostree's generator leaves it alone.
+/// Whether a line mounts something on `/var`. Then systemd mounts it, and libostree's generator does not.
 pub(crate) fn mounts_var(fstab: &[u8]) -> bool {
     fstab.split(|byte| *byte == b'\n').any(|line| {
         let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());

@@ -1,4 +1,4 @@
-//! What the mount table tells of earlier runs: a root that is prepared already, or one that was killed half-way.
+//! Finds in the mount table what earlier runs did: a root that is already prepared, or the leftovers of a killed run.
 
 use std::fmt;
 use std::path::Path;
@@ -7,16 +7,16 @@ use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::mountinfo::MountEntry;
 use serde::Serialize;
 
-/// What a run that was killed has left mounted where it put the new root together.
+/// What a killed run has left mounted where it built the new root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leftover {
     /// Nothing.
     Nothing,
-    /// A new root, beside the physical root: it only has to go.
+    /// A new root beside the physical root: it must be unmounted.
     Beside,
-    /// The physical root is inside of it, and nowhere else: it has to come back first.
+    /// The physical root is only inside it: it must be moved back first.
     AroundPhysicalRoot {
-        /// Its filesystem can be written to, so the mount was writable before that run made it read-only.
+        /// The mount was writable before that run made it read-only.
         writable: bool,
     },
 }
@@ -25,9 +25,9 @@ pub(crate) enum Leftover {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum PreparedFor {
-    /// This deployment: it is its directory that is mounted.
+    /// This deployment: its directory is mounted.
     Deployment(DeploymentPath),
-    /// A composefs image: the mount table does not tell whose.
+    /// A composefs image: the mount table does not show of which deployment.
     Image,
 }
 
@@ -40,13 +40,13 @@ impl fmt::Display for PreparedFor {
     }
 }
 
-/// What was left at `staging`, where new roots are put together.
+/// What was left at `staging`, where new roots are built.
 pub(crate) fn leftover(mounts: &[MountEntry], staging: &Path, sysroot: &Path) -> Leftover {
     let Some(new_root) = top(mounts, staging) else { return Leftover::Nothing };
     match (top(mounts, sysroot), top(mounts, &staging.join("sysroot"))) {
         (None, Some(physical)) => {
-            // The new root is a copy of the physical root's mount that nothing has changed; an image's tells nothing, and there
-            // the filesystem does: a kernel that mounts its root read-only does so for all mounts of it.
+            // The new root is an unchanged copy of the physical root's mount, so its options show it. For an image, the options
+            // of the filesystem show it: a kernel that mounts its root read-only does so for all mounts of it.
             let options = if is_image(new_root) { &physical.super_options } else { &new_root.options };
             Leftover::AroundPhysicalRoot { writable: !options.split(',').any(|option| option == "ro") }
         }
@@ -54,14 +54,14 @@ pub(crate) fn leftover(mounts: &[MountEntry], staging: &Path, sysroot: &Path) ->
     }
 }
 
-/// What `sysroot` is prepared for: that is the topmost mount there, and the physical root is mounted below it.
+/// What `sysroot` is prepared for: the topmost mount there, if the physical root is mounted below it.
 pub(crate) fn prepared(mounts: &[MountEntry], sysroot: &Path) -> Option<PreparedFor> {
     let mount = top(mounts, sysroot)?;
     top(mounts, &sysroot.join("sysroot"))?;
     if is_image(mount) { Some(PreparedFor::Image) } else { deployment_of(mount).map(PreparedFor::Deployment) }
 }
 
-/// As libostree and this program name it.
+/// libostree and this program use this name for it.
 fn is_image(mount: &MountEntry) -> bool {
     mount.fstype == "overlay" && mount.source == "composefs"
 }
@@ -83,7 +83,7 @@ fn deployment_of(mount: &MountEntry) -> Option<DeploymentPath> {
     root.get(slash.checked_add(1)?..)?.parse().ok()
 }
 
-/// The mount that is seen at a path: of several there, the last that was mounted.
+/// The visible mount at a path: the last one that was mounted there.
 pub(crate) fn top<'a>(mounts: &'a [MountEntry], target: &Path) -> Option<&'a MountEntry> {
     mounts.iter().rfind(|mount| mount.target == target)
 }

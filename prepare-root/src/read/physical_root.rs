@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use system::proc::Proc;
 use system::{Context, SystemError, dir};
 
-/// Why there is none.
+/// Why it cannot be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PhysicalRootError {
     /// There is no such directory.
@@ -50,7 +50,7 @@ impl PhysicalRoot {
         Ok(dir::stat_fd(&self.directory).context("look at", self.at.display())?.mount_root)
     }
 
-    /// Whether something is mounted at the directory `sysroot` in it, as in a root that is prepared already.
+    /// Whether something is mounted at the directory `sysroot` in it, as in a prepared root.
     pub(crate) fn has_mount_at_sysroot(&self) -> Result<bool, SystemError> {
         self.is_mounted_on("sysroot")
     }
@@ -61,7 +61,7 @@ impl PhysicalRoot {
         Ok(stat.is_some_and(|stat| stat.mount_root))
     }
 
-    /// Whether it is one of an OSTree system at all.
+    /// Whether it is the root of an OSTree system.
     pub(crate) fn has_ostree(&self) -> Result<bool, SystemError> {
         let opened = dir::if_there(dir::open_directory(&self.directory, "ostree")).context("open", "/ostree")?;
         Ok(opened.is_some())

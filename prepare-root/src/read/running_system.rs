@@ -1,4 +1,4 @@
-//! Whether there is nothing to prepare: the root is prepared already, or a system runs.
+//! Whether there is nothing to prepare: the root is already prepared, or this is a running system.
 
 use std::path::{Path, PathBuf};
 
@@ -11,19 +11,19 @@ use super::deployment::Deployment;
 use super::mount_state::{self, PreparedFor};
 use super::physical_root::{PhysicalRoot, PhysicalRootError};
 
-/// What an earlier run, or libostree, has written about what was booted.
+/// The record of the booted deployment, by an earlier run or by libostree.
 const BOOTED: &str = "/run/ostree-booted";
 
-/// Of `/` in a system that runs the physical root is at `/sysroot`; else `sysroot` is it.
+/// If `sysroot` is a prepared root, such as `/` of a running system, the directory `sysroot` in it; otherwise `sysroot` itself.
 pub(crate) fn physical_root_of_running_system(sysroot: &Path) -> Result<PathBuf, PhysicalRootError> {
     let physical = PhysicalRoot::open(sysroot, Proc::open()?)?;
     let prepared = prepared_already(&physical)?;
     Ok(if prepared.is_some() { sysroot.join("sysroot") } else { sysroot.to_owned() })
 }
 
-/// What it is prepared for, if it is.
+/// What it is prepared for, if it is prepared.
 pub(crate) fn prepared_already(physical: &PhysicalRoot) -> Result<Option<PreparedFor>, SystemError> {
-    // The whole mount table is only read when one look says that it is worth it.
+    // Read the mount table only if this check succeeds.
     if !physical.has_mount_at_sysroot()? {
         return Ok(None);
     }
@@ -31,7 +31,7 @@ pub(crate) fn prepared_already(physical: &PhysicalRoot) -> Result<Option<Prepare
     Ok(mount_state::prepared(&mounts, &physical.at))
 }
 
-/// Whether the record of what was booted is about this deployment.
+/// Whether `/run/ostree-booted` is about this deployment.
 pub(crate) fn is_recorded(deployment: &Deployment) -> Result<bool, SystemError> {
     const LIMIT: u64 = 64 << 10;
     let record = dir::open_root(Path::new("/run")).and_then(|run| dir::read(run, "ostree-booted", LIMIT));
@@ -41,9 +41,9 @@ pub(crate) fn is_recorded(deployment: &Deployment) -> Result<bool, SystemError> 
     Ok((stat.device, stat.inode) == (booted.device, booted.inode))
 }
 
-/// What `/` is, if it is the root of a deployment: then this is a system that runs, and its `/sysroot` is in use.
+/// What `/` is, if it is the root of a deployment: then this is a running system, and its `/sysroot` is in use.
 pub(crate) fn root_of_running_system(proc: &Proc) -> Result<Option<String>, SystemError> {
-    // The mount table decides; this file says whether a look at it is worth it, and that an overlay is no initramfs'.
+    // The mount table decides. Without this file there is no need to read it, and an overlay root may be an initramfs.
     if !dir::exists(BOOTED).context("look for", BOOTED)? {
         return Ok(None);
     }

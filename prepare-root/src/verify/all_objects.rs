@@ -1,5 +1,5 @@
-//! Reads all objects of an image, one after the other; what comes next is asked for before the first is waited for, since a disk
-//! answers many requests faster than one at a time.
+//! Reads all objects of an image, one after the other. The next objects are requested in advance, because a disk answers many
+//! requests faster than one at a time.
 
 use std::collections::VecDeque;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -9,23 +9,23 @@ use super::content;
 use super::image_objects::ImageObject;
 use super::object::{self, ObjectFault, Proof, Rule};
 
-/// How often somebody who waits is told how far it is.
+/// The time between two progress messages.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 /// Far below the number of files that a process may have open.
 const ASKED_FOR: usize = 64;
 
-/// What was found of objects that are all right.
+/// The objects that were good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Checked {
     pub(crate) objects: usize,
-    /// Of them, those that are sealed with the digest in the image.
+    /// The number of them that are sealed with the digest in the image.
     pub(crate) sealed: usize,
     pub(crate) bytes: u64,
-    /// Whether they are sealed cannot be told here.
+    /// It is unknown whether they are sealed.
     pub(crate) without_verity: bool,
 }
 
-/// Reads them all, below `directory`, and tells how far it is. Ends at the first that is bad.
+/// Reads all of them below `directory`, and reports progress. Ends at the first bad one.
 pub(crate) fn check<'a>(
     directory: BorrowedFd<'_>,
     objects: &'a [ImageObject],

@@ -1,4 +1,4 @@
-//! Reading a file as it is on the disk now.
+//! Reads a file from the disk, not from the cache.
 
 use std::num::NonZero;
 use std::os::fd::AsFd;
@@ -8,24 +8,24 @@ use rustix::io::Errno;
 
 /// How much is read at a time.
 pub(crate) const PIECE: usize = 128 << 10;
-/// So much of a large file is asked for; while it is read the kernel goes on by itself.
+/// How much of a large file is requested in advance; the kernel reads ahead after that.
 const BEGINNING: NonZero<u64> = NonZero::<u64>::MIN.saturating_add((1 << 20) - 1);
 
-/// Lets the disk begin to read a file anew: what was read, and compared with its seal, earlier says nothing of what is there now. What
-/// a program has mapped stays in memory all the same.
+/// Drops a file from the cache and starts reading it again: pages that were verified earlier do not show what is on the disk now.
+/// Pages that a program has mapped stay in memory.
 pub(crate) fn ask_for(file: impl AsFd) {
-    // Only advice: whether it was of use shows when the file is read.
+    // This is only advice, so errors do not matter.
     let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
     let _ = rustix::fs::fadvise(&file, 0, Some(BEGINNING), Advice::WillNeed);
 }
 
-/// Reads a file that is not asked for yet to its end; how long it is.
+/// Requests a file and reads it to its end. Returns its length.
 pub(crate) fn read_from_disk(file: impl AsFd, buffer: &mut [u8], take: impl FnMut(&[u8])) -> Result<u64, Errno> {
     ask_for(&file);
     read(file, buffer, take)
 }
 
-/// Reads a file to its end; how long it is.
+/// Reads a file to its end. Returns its length.
 pub(crate) fn read(file: impl AsFd, buffer: &mut [u8], mut take: impl FnMut(&[u8])) -> Result<u64, Errno> {
     let mut bytes = 0;
     loop {
@@ -39,7 +39,7 @@ pub(crate) fn read(file: impl AsFd, buffer: &mut [u8], mut take: impl FnMut(&[u8
     }
 }
 
-/// Whether an error says that what is on the disk is bad, and not that too little can be seen from here.
+/// Whether an error means damage on the disk. Otherwise the file could not be checked.
 pub(crate) fn is_damage(reason: Errno) -> bool {
     matches!(reason, Errno::IO | Errno::BADMSG | Errno::UCLEAN)
 }

@@ -1,5 +1,5 @@
-//! What is demanded of a deployment: what the system here demands, what the deployment's own configuration does, of which its initramfs
-//! was made, and what the kernel was told; of each the stricter. Nothing makes it weaker: a boot may be told less, and the next one not.
+//! What is demanded of a deployment: the strictest of the configuration of this system, of the configuration in the deployment, which
+//! its initramfs has, and of the kernel argument. A kernel argument never makes it weaker: the next boot may not have it.
 
 use std::path::Path;
 
@@ -11,13 +11,13 @@ use crate::failed::cause::Cause;
 use crate::plan::composefs::{self, Decision};
 use crate::read::config;
 
-/// What the system here demands: in an initramfs what counts there, else what the next one is to be measured by.
+/// What this system demands.
 #[derive(Debug, Clone)]
 pub(crate) struct Demand {
     conf: PrepareRootConf,
-    /// What the kernel was told.
+    /// The kernel argument.
     argument: Option<String>,
-    /// Somebody named a file of keys, and so wants a signature.
+    /// A file of keys from the command line; it demands a signature.
     keys: Option<String>,
 }
 
@@ -29,12 +29,12 @@ impl Demand {
         if errors.is_empty() { Ok(Demand { conf, argument, keys }) } else { Err(Cause::Configuration(errors)) }
     }
 
-    /// The file of trusted keys: never one that a deployment names, which would vouch for itself.
+    /// The file of trusted keys: never one that a deployment names, because the deployment would verify itself.
     pub(crate) fn keys(&self) -> &str {
         self.keys.as_deref().unwrap_or(&self.conf.composefs_keypath)
     }
 
-    /// Adds what a deployment demands of itself.
+    /// Adds what the configuration in a deployment demands.
     pub(crate) fn and_of(&self, own: &Parsed) -> Result<Decision, Finding> {
         if let Some(error) = own.errors.first() {
             return Err(Finding::Configuration(error.clone()));

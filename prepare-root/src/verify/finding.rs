@@ -1,4 +1,4 @@
-//! What can be said against a deployment, and whether that is certain.
+//! What is wrong with a deployment, and whether that is certain.
 
 use ostree_formats::deployment::{DeploymentPath, hexadecimal};
 use ostree_formats::prepare_root_conf::ConfError;
@@ -18,7 +18,7 @@ use crate::read::commit_signature::VerifyError;
 pub(crate) enum Finding {
     #[error("{0}")]
     System(#[from] SystemError),
-    #[error("its configuration stops a boot: {0}")]
+    #[error("its configuration has an error: {0}")]
     Configuration(ConfError),
     #[error("{0}")]
     Demand(#[from] ComposefsError),
@@ -27,39 +27,39 @@ pub(crate) enum Finding {
     #[error("{0}")]
     Unverified(#[from] VerifyError),
     #[error(
-        "no image is demanded ([composefs] enabled = no), so the deployment directory is what boots, and nothing vouches for that: `ostree fsck` compares objects with their names"
+        "composefs is off ([composefs] enabled = no), so nothing can be verified; to compare objects with their checksums: `ostree fsck`"
     )]
     NotEnabled,
     #[error(
-        "there is no image, and none is demanded, so the deployment directory is what boots, and nothing vouches for that: `ostree fsck` compares objects with their names"
+        "the deployment has no image and none is demanded, so nothing can be verified; to compare objects with their checksums: `ostree fsck`"
     )]
     NoImage,
-    #[error("its image {IMAGE} is not that of its commit: the digest is {found}, the commit says {wanted}", found = hexadecimal(.found), wanted = hexadecimal(.wanted))]
+    #[error("its image {IMAGE} does not match its commit: the digest is {found}, the commit has {wanted}", found = hexadecimal(.found), wanted = hexadecimal(.wanted))]
     OtherImage { found: [u8; 32], wanted: Vec<u8> },
-    #[error("its image {IMAGE} has {0} bytes, which is more than ostree makes, and is not looked at")]
+    #[error("its image {IMAGE} has {0} bytes, more than ostree makes; it was not read")]
     ImageTooLarge(u64),
     #[error("its image {IMAGE} cannot be read: {0}")]
     ImageContent(Errno),
     #[error("its image {IMAGE} cannot be mounted: {error}")]
     Image {
         error: SystemError,
-        /// It is what it was made as.
+        /// Its digest is the right one.
         known: bool,
     },
-    #[error("a hotfix (.usr-ovl-upper) lies over its /usr, for which nobody vouches")]
+    #[error("a hotfix (.usr-ovl-upper) lies over its /usr; the hotfix cannot be verified")]
     Hotfix,
-    #[error("it was removed meanwhile")]
+    #[error("it was removed during the check")]
     Gone,
     #[error("its image {IMAGE} is damaged: {0}")]
     List(#[from] ListError),
     #[error("the object {object} (/{file}): {fault}")]
     Object { object: String, file: String, fault: ObjectFault },
-    #[error("all its {objects} objects have the content that they are named after, and none is sealed: {}", .lack.describe())]
+    #[error("the content of all its {objects} objects matches their names, but none is sealed: {}", .lack.describe())]
     NoVerity { objects: usize, lack: Lack },
 }
 
 impl Finding {
-    /// Whether it is the deployment that is bad, and not that too little is known of it here.
+    /// Whether the deployment is certainly bad. Otherwise it could not be checked completely.
     pub(crate) fn is_certain(&self) -> bool {
         match self {
             Finding::System(_) | Finding::NotEnabled | Finding::NoImage | Finding::Hotfix | Finding::Gone => false,
@@ -70,7 +70,7 @@ impl Finding {
             Finding::Plan(_) => true,
             Finding::Unverified(error) => is_certain_of(error),
             Finding::ImageContent(reason) => content::is_damage(*reason),
-            // A kernel without EROFS, without a way to mount it from a file, a caller who may not; or too old for a good image.
+            // Not certain: the kernel may lack EROFS or loop devices, the caller the permission, or the kernel is too old for this image.
             Finding::Image { error, known } => {
                 !known && (error.reason == Errno::INVAL || content::is_damage(error.reason))
             }
@@ -85,7 +85,7 @@ impl Finding {
 fn is_certain_of(error: &VerifyError) -> bool {
     match error {
         VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } => false,
-        // Of the disk, or in the way of whoever makes it as large.
+        // Damage, or a missing or wrong file in its place.
         VerifyError::CommitUnreadable { reason, .. } | VerifyError::MetadataUnreadable { reason, .. } => {
             content::is_damage(*reason)
                 || matches!(*reason, Errno::NOENT | Errno::FBIG | Errno::LOOP | Errno::INVAL | Errno::ISDIR)
@@ -94,7 +94,7 @@ fn is_certain_of(error: &VerifyError) -> bool {
     }
 }
 
-/// What is said of a deployment.
+/// The result for one deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) deployment: DeploymentPath,

@@ -1,4 +1,4 @@
-//! Which objects a composefs image takes the content of its files from: what the kernel will look for when they are read.
+//! Lists the objects that a composefs image needs: the kernel opens them when files are read.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -18,24 +18,24 @@ use crate::facts::PathKind;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageObject {
     pub(crate) name: Checksum,
-    /// The fs-verity digest that the image demands of it.
+    /// The fs-verity digest of it in the image.
     pub(crate) digest: Option<[u8; 32]>,
     /// In the tree of the image.
     pub(crate) file: PathBuf,
 }
 
-/// Why the list cannot be had.
+/// Why there is no list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ListError {
     #[error("/{path} in it cannot be read: {reason}", path = .0.display(), reason = .1)]
     Unreadable(PathBuf, Errno),
-    #[error("/{path} in it takes its content from {found}, which is no object", path = .0.display(), found = .1)]
+    #[error("the file /{path} in it refers to {found}, which is not an object", path = .0.display(), found = .1)]
     NoObject(PathBuf, String),
     #[error("/{path} in it has a digest that is not SHA-256", path = .0.display())]
     OtherDigest(PathBuf),
-    #[error("/{path} in it is {found}, and its directory says otherwise", path = .0.display(), found = .1.describe())]
+    #[error("/{path} in it is {found}, but its directory has another type for it", path = .0.display(), found = .1.describe())]
     OtherKind(PathBuf, PathKind),
-    #[error("there are more names in it than it has room for, or than any system has")]
+    #[error("it has more names than its size allows")]
     TooMany,
 }
 
@@ -44,12 +44,12 @@ const METACOPY_VERSION: u8 = 0;
 const METACOPY_FLAGS: u8 = 0;
 const METACOPY_SHA256: u8 = 1;
 
-/// A name in a directory takes at least that much of an image.
+/// A name in a directory takes at least this many bytes of an image.
 const BYTES_OF_NAME: u64 = 12;
 /// Ten times the largest systems, and no more than memory holds.
 const MOST_NAMES: u64 = 4_000_000;
 
-/// All objects, each once, by name. `size` is the image's, and bounds how much there can be in it.
+/// All objects, each once, by name. `size` is that of the image and limits the number of names.
 pub(crate) fn list(image: impl AsFd, size: u64) -> Result<Vec<ImageObject>, ListError> {
     let image = image.as_fd();
     let mut objects = BTreeMap::new();
@@ -69,7 +69,7 @@ pub(crate) fn list(image: impl AsFd, size: u64) -> Result<Vec<ImageObject>, List
                 return Err(ListError::TooMany);
             }
             let path = path.join(OsStr::from_bytes(&name));
-            // What counts when the system runs is what the inode says, and a device is not to be opened.
+            // The running system uses the type in the inode. A device must not be opened.
             let found = tree::kind_of(&directory, &name).map_err(unreadable(&path))?;
             if found != kind {
                 return Err(ListError::OtherKind(path, found.into()));
@@ -111,7 +111,7 @@ pub(crate) fn digest(path: &Path, metacopy: &[u8]) -> Result<Option<[u8; 32]>, L
         {
             Ok(digest.first_chunk().copied())
         }
-        // Without a digest, and the header all the same.
+        // A header without a digest.
         [METACOPY_VERSION, 4, METACOPY_FLAGS, 0] => Ok(None),
         _ => Err(ListError::OtherDigest(path.to_owned())),
     }
@@ -131,7 +131,7 @@ mod tests {
         for wrong in [format!("/{directory}/../{rest}.file"), "/etc/shadow".to_owned(), String::new(), name] {
             assert!(matches!(redirect(wrong), Err(ListError::NoObject(..))));
         }
-        assert!(object(path, None).unwrap_err().to_string().starts_with("/usr/bin/sh in it"));
+        assert!(object(path, None).unwrap_err().to_string().starts_with("the file /usr/bin/sh in it"));
     }
 
     #[test]

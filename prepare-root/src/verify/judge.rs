@@ -1,5 +1,5 @@
-//! Whether one deployment would boot verified, in the order of a boot: keys and signature of its commit, the plan that would be made,
-//! with all that it refuses, then the image, then the objects that it demands.
+//! Whether one deployment would boot verified. Checks in the order of a boot: keys and signature of the commit, the plan with all
+//! its conditions, the image, and the objects that the image needs.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -27,10 +27,10 @@ use super::finding::Finding;
 use super::image_objects;
 use super::object::{OBJECTS, Rule};
 
-/// Names and modes of a million files have some 200 MB. A sparse file can be of any size.
+/// Names and modes of a million files take about 200 MB. A sparse file can have any size.
 const LARGEST_IMAGE: u64 = 4 << 30;
 
-/// What is right about the deployment, or what is not.
+/// Why the deployment is good, or what is wrong.
 pub(crate) fn judge(physical: &PhysicalRoot, path: &DeploymentPath, demand: &Demand) -> Result<String, Finding> {
     let shown = format!("/{path}");
     let of_image = format!("{shown}/{IMAGE}");
@@ -70,19 +70,19 @@ pub(crate) fn judge(physical: &PhysicalRoot, path: &DeploymentPath, demand: &Dem
     let tree = image::tree(file).map_err(|error| Finding::Image { error, known: vouched.is_certain })?;
     let objects = image_objects::list(&tree, size)?;
     let checked = check_objects(physical, &shown, &objects, decision.verity).map_err(|finding| {
-        // What is cleaned up meanwhile is not damaged.
+        // A deployment that was removed during the check is not damaged.
         let is_gone = matches!(dir::open_directory(physical, path.to_string()), Err(Errno::NOENT));
         if is_gone { Finding::Gone } else { finding }
     })?;
     if checked.without_verity && decision.verity {
-        // Where the image can be sealed, the kernel can: objects are elsewhere.
+        // The image could be measured, so the kernel has fs-verity and the filesystem of the objects does not.
         let lack = if let Seal::Unsupported(lack) = seal { lack } else { Lack::Filesystem };
         return Err(Finding::NoVerity { objects: checked.objects, lack });
     }
     Ok(format!("{} is met: {}; {}", decision.source, vouched.words, of_objects(checked)))
 }
 
-/// Who has signed, where that is demanded.
+/// Verifies the signature if one is demanded.
 fn verified(
     physical: &PhysicalRoot,
     path: &DeploymentPath,
@@ -97,7 +97,7 @@ fn verified(
     Ok(Some(commit_signature::verify(physical, path, root.as_fd(), keys)?))
 }
 
-/// What the commit says of its image. A boot that demands no signature does not look at it, so it may be gone.
+/// The digest of the image in the commit. A boot without a demanded signature does not read the commit, so it may be absent.
 fn digest_of_commit(physical: &PhysicalRoot, path: &DeploymentPath) -> Result<Option<Vec<u8>>, Finding> {
     match commit_signature::commit(physical, &path.id.commit) {
         Ok(commit) => Ok(commit.composefs_digest),
@@ -106,7 +106,7 @@ fn digest_of_commit(physical: &PhysicalRoot, path: &DeploymentPath) -> Result<Op
     }
 }
 
-/// A deployment that is staged may have no `/etc` yet: finalization makes it of the tree's own.
+/// A staged deployment may have no `/etc` yet: finalization makes it from `usr/etc`.
 fn as_finalized(facts: Facts, deployment: &Deployment) -> Result<Facts, Errno> {
     let mut facts = facts;
     if facts.deployment.etc == PathKind::Nothing
@@ -117,30 +117,30 @@ fn as_finalized(facts: Facts, deployment: &Deployment) -> Result<Facts, Errno> {
     Ok(facts)
 }
 
-/// Who vouches for the image.
+/// What is known about the image.
 struct Vouched {
     words: String,
-    /// The image is what it was made as.
+    /// The digest of the image is the right one.
     is_certain: bool,
 }
 
 fn vouched(facts: &Facts, by_commit: Option<&[u8]>) -> Result<Vouched, Finding> {
     let certainly = |words: String| Ok(Vouched { words, is_certain: true });
-    // The plan has compared that.
+    // The plan has compared the digests.
     if let Some(SignatureFacts { key_file, .. }) = &facts.signature {
-        return certainly(format!("the image is sealed and is the one that was signed, by a key of {key_file}"));
+        return certainly(format!("the image is sealed and is the one signed by a key of {key_file}"));
     }
     let unknown = |words: &str| Ok(Vouched { words: words.to_owned(), is_certain: false });
     match (facts.image.seal, by_commit) {
         (Seal::Sha256(found), Some(wanted)) if found == *wanted => {
-            certainly("the image is sealed and is that of its commit".to_owned())
+            certainly("the image is sealed and matches its commit".to_owned())
         }
         (Seal::Sha256(found), Some(wanted)) => Err(Finding::OtherImage { found, wanted: wanted.to_vec() }),
         (Seal::Sha256(_) | Seal::Other(_), _) => {
-            unknown("the image is sealed, and its commit does not say which it is")
+            unknown("the image is sealed, but its commit has no image digest to compare with")
         }
         (Seal::Missing | Seal::Unsupported(_), _) => {
-            unknown("the image is not sealed: nobody vouches for the names and modes in it")
+            unknown("the image is not sealed, so names and modes in it are not verified")
         }
     }
 }
@@ -179,16 +179,14 @@ fn of_objects(checked: Checked) -> String {
     let Checked { objects, sealed, bytes, .. } = checked;
     let megabytes = bytes / 1_000_000;
     match (sealed, objects - sealed) {
-        (0, 0) => "it needs no objects".to_owned(),
+        (0, 0) => "it has no objects".to_owned(),
         (_, 0) => format!("its {objects} objects are sealed and unchanged ({megabytes} MB)"),
         (0, _) => {
-            format!(
-                "its {objects} objects are not sealed, and have the content that they are named after ({megabytes} MB)"
-            )
+            format!("its {objects} objects are not sealed, but their content matches their names ({megabytes} MB)")
         }
         (_, unsealed) => format!(
-            "of its objects {sealed} are sealed and unchanged, {unsealed} are not sealed and have the content that they are named \
-             after ({megabytes} MB)"
+            "{sealed} of its objects are sealed and unchanged; {unsealed} are not sealed, but their content matches their names \
+             ({megabytes} MB)"
         ),
     }
 }

@@ -1,7 +1,7 @@
 //! Whether one object is what an image needs.
 //!
-//! One that is sealed with the digest in the image is read to its end: the kernel compares each block. What is not sealed is compared
-//! with its name, the checksum of its header and content, which the image says, too.
+//! An object that is sealed with the digest in the image is read to its end, and the kernel compares each block. An object without
+//! a seal is compared with its name, which is the checksum of its header and content.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -25,37 +25,34 @@ pub(super) const OBJECTS: &str = "ostree/repo/objects/";
 pub(crate) enum ObjectFault {
     #[error("it is missing")]
     Missing,
-    #[error("it is no file")]
+    #[error("it is not a file")]
     NotAFile,
-    #[error("a symbolic link is there, or on the way to it")]
+    #[error("it is a symbolic link, or a directory of its path is one")]
     Link,
     #[error("it cannot be opened: {0}")]
     Closed(Errno),
     #[error("it cannot be read: {0}")]
     Unreadable(Errno),
-    #[error("it is sealed with fs-verity, and cannot be read: {0}; it was changed, or the disk fails")]
+    #[error("it is sealed with fs-verity but cannot be read: {0}; it was changed, or the disk fails")]
     Broken(Errno),
     #[error("it is not sealed with fs-verity")]
     NotSealed,
-    #[error("it is sealed with another digest ({found}) than the image says ({wanted})")]
+    #[error("its fs-verity digest is {found}, the image has {wanted}")]
     OtherSeal { found: String, wanted: String },
-    #[error("the image says no digest for it: it was made without fs-verity")]
+    #[error("the image has no digest for it: the image was made without fs-verity")]
     NoDigest,
-    #[error("its content, owner, mode or attributes are not those that it is named after")]
+    #[error("its content, owner, mode or attributes do not match the checksum in its name")]
     Changed,
     #[error(
-        "its content, owner, mode or attributes are not those that it is named after; or its SELinux label is one that this system \
-         does not know, and shows as another"
+        "its content, owner, mode or attributes do not match the checksum in its name, or this system does not know its SELinux label"
     )]
     ChangedOrLabelled,
-    #[error(
-        "it is not sealed, and the repository is not of the mode \"bare\", in which it can be compared with its name"
-    )]
+    #[error("it is not sealed, and it cannot be compared with its name: the mode of the repository is not \"bare\"")]
     NotBare,
 }
 
 impl ObjectFault {
-    /// Not the object's fault, but that of who looks.
+    /// The object may be good: this system cannot check it.
     pub(crate) fn is_doubt(&self) -> bool {
         match self {
             ObjectFault::NotBare | ObjectFault::ChangedOrLabelled => true,
@@ -67,30 +64,30 @@ impl ObjectFault {
     }
 }
 
-/// What is asked of each object.
+/// What each object must satisfy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rule {
-    /// Only what is sealed with the digest in the image will be read.
+    /// The kernel will only read objects that are sealed with the digest in the image.
     pub(crate) verity: bool,
-    /// Objects have the owner, mode and attributes that their names are made from.
+    /// The files of objects have the owner, mode and attributes that are in their checksums.
     pub(crate) bare: bool,
 }
 
-/// How an object that is right was recognised.
+/// How a good object was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Proof {
     Seal,
     Name,
-    /// By its name, since neither this kernel nor this filesystem can tell of a seal.
+    /// By its name; whether it is sealed is unknown, because this kernel or this filesystem has no fs-verity.
     NameWithoutVerity,
 }
 
-/// Opens an object, below the directory of objects, and lets the disk begin. As overlayfs does, it follows no link on the way, and
-/// crosses no mount.
+/// Opens an object below the directory of objects and starts reading ahead. Like overlayfs, it follows no link and crosses no
+/// mount.
 pub(crate) fn ask_for(objects: BorrowedFd<'_>, object: &ImageObject) -> Result<OwnedFd, ObjectFault> {
     let path = object.name.object("file");
     let path = path.strip_prefix(OBJECTS).unwrap_or(&path);
-    // What is in its place may be a fifo.
+    // A fifo may be in its place.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = dir::open_plainly(objects, path, flags).map_err(|reason| match reason {
         Errno::NOENT => ObjectFault::Missing,
@@ -124,7 +121,7 @@ pub(crate) fn check(
             return Err(ObjectFault::OtherSeal { found: hexadecimal(&found), wanted: hexadecimal(&wanted) });
         }
         (Some(wanted), Seal::Other(algorithm)) if rule.verity => {
-            let found = format!("of the hash algorithm number {algorithm}");
+            let found = format!("of hash algorithm {algorithm}");
             return Err(ObjectFault::OtherSeal { found, wanted: hexadecimal(&wanted) });
         }
         _ => {}
@@ -146,9 +143,9 @@ pub(crate) fn check(
     Ok((if seal == Seal::Unsupported { Proof::NameWithoutVerity } else { Proof::Name }, bytes))
 }
 
-/// A label that the policy of the system here does not know, as that of a newer tree has, is shown as another one.
+/// The kernel shows a label that the loaded policy does not know, for example one of a newer tree, as another label.
 fn shows_other_labels() -> bool {
-    // Where that cannot be told it may be so.
+    // If this is unknown, assume it.
     !matches!(dir::exists("/sys/fs/selinux/enforce"), Ok(false))
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn an_image_that_it_cannot_mount_is_refused_by_name(guest: Guest) -> 
     let console = report.console()?;
     for part in [
         "erofs: (device loop0): mounted with root inode",
-        "cannot mount an overlay with data-only layers (from Linux 6.5 on; this is 6.1.",
+        "cannot mount an overlay with data-only layers (needs Linux 6.5; this is 6.1.",
         "likely cause: the kernel is too old for composefs images",
     ] {
         contains(&console, part)?;

@@ -19,7 +19,7 @@ pub(crate) fn boot_is_not_mounted_when_told(guest: Guest) -> Result<()> {
     ensure!(table.at("/boot").is_none(), "{table}");
     ensure!(report.system_state()? == "running", "{}", report.failed_units()?);
     let by_hand = report.script_output()?;
-    let left_alone = "this system is booted already, from /ostree/deploy/default/deploy/";
+    let left_alone = "this system is already booted from /ostree/deploy/default/deploy/";
     ensure!(by_hand.contains(left_alone) && by_hand.ends_with("\nstatus=0\n"), "{by_hand}");
     Ok(())
 }
@@ -91,7 +91,7 @@ pub(crate) fn links_out_of_step_boot_and_can_be_repaired(guest: Guest) -> Result
         messages.iter().filter_map(|entry| entry.field("MESSAGE")).find(|text| text.contains("is missing; booting"));
     let warning = warning.unwrap_or_default();
     contains(warning, "boot link /ostree/boot.1/default/")?;
-    contains(warning, "ostree may not update until the links are repaired: mount -o remount,rw /sysroot")?;
+    contains(warning, "ostree may be unable to update before you repair the links: mount -o remount,rw /sysroot")?;
     ensure!(first.script_status()? == 0, "{}", first.script_output()?);
 
     is_well(&second)?;

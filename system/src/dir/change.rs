@@ -9,7 +9,7 @@ use super::lookup::open;
 use super::stat::{Stat, stat_fd};
 use crate::kind::Kind;
 
-/// Makes the directory `path` below `fd`, whose parents only this program makes; that it exists is no error.
+/// Makes the directory `path` below `fd`. Only this program makes its parents. It is not an error if it exists.
 ///
 /// # Errors
 /// As `mkdir(2)`; `ENOTDIR` when the name is taken by something else.
@@ -23,7 +23,7 @@ pub fn make(fd: impl AsFd, path: &str, mode: u16) -> Result<(), Errno> {
     }
 }
 
-/// Gives the file `name` in `fd` this content, by a rename, so that a reader sees the old or the new and no part of it.
+/// Gives the file `name` in `fd` this content, by a rename, so that a reader sees the old or the new content, never a part of it.
 /// For filesystems in memory: nothing is synced.
 ///
 /// # Errors
@@ -34,7 +34,7 @@ pub fn replace_volatile_file(fd: impl AsFd, name: &str, bytes: &[u8], mode: u16)
     let file = rustix::fs::openat(&fd, &temporary, flags, Mode::from_raw_mode(mode.into()))?;
     let result = write_all(&file, bytes).and_then(|()| rustix::fs::renameat(&fd, &temporary, &fd, name));
     if result.is_err() {
-        // The error that is being returned says more than one about the clean-up would.
+        // The first error is returned, not one of the clean-up.
         let _ = rustix::fs::unlinkat(&fd, &temporary, AtFlags::empty());
     }
     result
@@ -52,13 +52,13 @@ pub fn replace_file(fd: impl AsFd, name: &str, bytes: &[u8], mode: u16) -> Resul
         .and_then(|()| rustix::fs::fsync(&file))
         .and_then(|()| rustix::fs::renameat(&fd, &temporary, &fd, name))
         .inspect_err(|_| {
-            // The error that is being returned says more than one about the clean-up would.
+            // The first error is returned, not one of the clean-up.
             let _ = rustix::fs::unlinkat(&fd, &temporary, AtFlags::empty());
         })?;
     rustix::fs::fsync(&fd)
 }
 
-/// Removes the file `name` from `fd`; that there is none is no error.
+/// Removes the file `name` from `fd`. It is not an error if it does not exist.
 ///
 /// # Errors
 /// As `unlink(2)`.
@@ -69,7 +69,7 @@ pub fn remove_file(fd: impl AsFd, name: &str) -> Result<(), Errno> {
     }
 }
 
-/// Makes a directory with a name of its own, `prefix` and six random letters or digits; returns the name.
+/// Makes a directory with a unique name: `prefix` and six random letters or digits. Returns the name.
 ///
 /// # Errors
 /// As `mkdir(2)`.

@@ -35,7 +35,7 @@ fn open_with(root: BorrowedFd<'_>, path: &Path, flags: OFlags, resolve: ResolveF
     again(&mut || rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve))
 }
 
-/// Opens `path` below `root`, by no link, not even at its end, and on the same mount.
+/// Opens `path` below `root` without following any link, and on the same mount.
 ///
 /// # Errors
 /// As `openat2(2)`: `ELOOP` for a link, `EXDEV` where something is mounted on the way.
@@ -44,7 +44,7 @@ pub fn open_plainly(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags) -> R
     open_with(root.as_fd(), path.as_ref(), flags, resolve)
 }
 
-/// `None` where the name is not there, or a file stands in the way to it; any other error is one.
+/// `None` if the name does not exist, or a directory of its path is a file. Any other error is returned.
 ///
 /// # Errors
 /// Those of `result`, but for `ENOENT` and `ENOTDIR`.
@@ -59,7 +59,7 @@ pub fn if_there<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
 /// Whether something is at `path`, links followed.
 ///
 /// # Errors
-/// As `access(2)`, but for those that say that nothing is there.
+/// As `access(2)`, except those that mean that nothing is there.
 pub fn exists(path: impl AsRef<Path>) -> Result<bool, Errno> {
     let found = if_there(rustix::fs::access(path.as_ref(), rustix::fs::Access::EXISTS))?;
     Ok(found.is_some())
@@ -73,12 +73,12 @@ pub fn open_directory(root: impl AsFd, path: impl AsRef<Path>) -> Result<OwnedFd
     open(root, path, OFlags::PATH | OFlags::DIRECTORY)
 }
 
-/// Gives up what holds descriptors without closing them: for a process that is about to end or to execute another program, for which
-/// the kernel closes all that is open, in one go.
+/// Drops values without closing their descriptors: for a process that is about to end or to execute another program. Then the
+/// kernel closes all descriptors together.
 ///
-/// Only where it is counted: with each closed by a call of its own, `ostree-prepare-root` makes 109 system calls in place of 98, and 118
-/// in place of 103 with `sysroot.readonly`, which is more than the goal in docs/benchmarks.md (0.40 of libostree's). Of time it saves
-/// little: a call takes 0.16 µs, and 0.33 µs for a mount that is attached, of 500 µs.
+/// The reason is the number of system calls: with a close for each, `ostree-prepare-root` makes 109 instead of 98, and 118 instead of
+/// 103 with `sysroot.readonly`, which is more than the goal in docs/benchmarks.md (0.40 of libostree's). It saves little time: a call
+/// takes 0.16 µs, and 0.33 µs for an attached mount, of 500 µs.
 pub fn leave_open<T>(held: T) {
     std::mem::forget(held);
 }

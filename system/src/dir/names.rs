@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::lookup::open;
 use crate::listing;
 
-/// The names in a directory inside `root`, sorted, without `.` and `..`, and without those that are no UTF-8; see
+/// The names in a directory inside `root`, sorted, without `.` and `..`, and without those that are not UTF-8; see
 /// [`crate::tree::entries`].
 ///
 /// # Errors

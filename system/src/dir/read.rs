@@ -37,8 +37,8 @@ fn read_opened(file: OwnedFd, limit: u64) -> Result<Vec<u8>, Errno> {
         Kind::Directory => return Err(Errno::ISDIR),
         Kind::Link | Kind::Other => return Err(Errno::INVAL),
     }
-    // Files of procfs say that they are empty. Otherwise one byte more is asked for than there should be, so that all of
-    // the file, and no more, is its end as well.
+    // Files of procfs have size 0. Otherwise one byte more than the size is requested, so that a short read is the end of the
+    // file.
     let (expected, piece) = match usize::try_from(stat.size).unwrap_or(usize::MAX) {
         0 => (None, PAGE),
         size => (Some(size), size.saturating_add(1)),
@@ -59,5 +59,5 @@ fn read_opened(file: OwnedFd, limit: u64) -> Result<Vec<u8>, Errno> {
     }
 }
 
-/// What files without a size are read by.
+/// The piece by which files without a size are read.
 const PAGE: usize = 4096;

@@ -1,4 +1,4 @@
-//! What a file is, by `statx(2)`.
+//! The attributes of files, by `statx(2)`.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -7,10 +7,10 @@ use rustix::io::Errno;
 
 use crate::kind::{Kind, kind};
 
-/// What `statx` said.
+/// The result of `statx`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
-    /// What it is.
+    /// The kind of file.
     pub kind: Kind,
     /// Permission bits.
     pub mode: u16,
@@ -37,7 +37,7 @@ impl From<Statx> for Stat {
     }
 }
 
-/// What an open descriptor is.
+/// The attributes of an open descriptor.
 ///
 /// # Errors
 /// As `statx(2)`.
@@ -49,7 +49,7 @@ fn stat(fd: BorrowedFd<'_>, name: &str, flags: AtFlags) -> Result<Stat, Errno> {
     rustix::fs::statx(fd, name, flags, StatxFlags::BASIC_STATS).map(Stat::from)
 }
 
-/// What one name in the directory `fd` is; `name` has no `/`. A link is not followed. `None`: it is not there.
+/// The attributes of one name in the directory `fd`; `name` has no `/`. A link is not followed. `None`: it does not exist.
 ///
 /// # Errors
 /// As `statx(2)`, but for `ENOENT`.

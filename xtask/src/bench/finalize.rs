@@ -103,7 +103,7 @@ fn growth(system: &System, runs: usize, guest: Guest, finalizer: &Path) -> Resul
         unit: Unit::Seconds,
         ours,
         peer,
-        goal: Goal::Note(format!("a file: ours {:.1} µs, the peer's {:.1} µs", each(ours), each(peer))),
+        goal: Goal::Note(format!("a file: firstroot {:.1} µs, libostree {:.1} µs", each(ours), each(peer))),
     })
 }
 

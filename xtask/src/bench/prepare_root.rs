@@ -66,7 +66,7 @@ fn on_stage(stage: &Stage<'_>, configuration: Configuration) -> Result<Vec<Compa
         unit: Unit::Seconds,
         ours: floor,
         peer,
-        goal: Goal::Note(format!("ours is {above:.0} % of the way up to the peer")),
+        goal: Goal::Note(format!("firstroot needs {above:.0} % of libostree's time above the floor")),
     };
     Ok(vec![time, floor, memory, calls])
 }

@@ -37,8 +37,8 @@ struct Shutdown {
 pub(crate) fn figures(guest: Guest) -> Result<Section> {
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
-        ours.push(shutdown(guest, Provider::Ours).context("ours")?);
-        peer.push(shutdown(guest, Provider::Peer).context("the peer's")?);
+        ours.push(shutdown(guest, Provider::Ours).context("firstroot")?);
+        peer.push(shutdown(guest, Provider::Peer).context("libostree")?);
     }
     let comparison = |what: &str, figure: fn(&Shutdown) -> Duration| -> Result<Comparison> {
         let of = |runs: &[Shutdown]| median(runs.iter().map(figure).collect());
@@ -46,7 +46,7 @@ pub(crate) fn figures(guest: Guest) -> Result<Section> {
         Ok(Comparison { what: what.to_owned(), unit: Unit::Seconds, ours: of(&ours)?, peer: of(&peer)?, goal })
     };
     let comparisons = vec![
-        comparison("from asked for to finalized", |shutdown| shutdown.whole)?,
+        comparison("from request to finalized", |shutdown| shutdown.whole)?,
         comparison("  of that: the unit, from stopping to stopped", |shutdown| shutdown.unit)?,
     ];
     Ok(Section { title: format!("shutdown, {guest}"), comparisons })

@@ -53,13 +53,13 @@ pub(crate) fn figures(guest: Guest) -> Result<Section> {
     let beside =
         |what: &str, ours, peer, goal| Comparison { what: what.to_owned(), unit: Unit::Seconds, ours, peer, goal };
     let prepared = beside(
-        "signed; in place of the peer: ours with verity",
+        "signed, beside firstroot with verity",
         time(&output, "signed", RUNS)?,
         time(&output, "verity", RUNS)?,
         Goal::Note(String::new()),
     );
     let verified = beside(
-        "--verify; in place of the peer: reading all objects",
+        "--verify, beside reading all objects",
         time(&output, "verifying", LONG_RUNS)?,
         time(&output, "reading", LONG_RUNS)?,
         Goal::Reported(1.3),

@@ -186,8 +186,8 @@ impl Stage<'_> {
             tables.push(namespace_tests::mount_table(Path::new("/sysroot"))?);
         }
         let [ours, peer, floor] = tables.as_slice() else { return Ok(()) };
-        ensure!(ours == peer, "the mounts are not the same. Ours:\n{ours}\nThe peer's:\n{peer}");
-        ensure!(ours == floor, "the mounts are not the same. Ours:\n{ours}\nThe floor's:\n{floor}");
+        ensure!(ours == peer, "the mounts differ. firstroot:\n{ours}\nlibostree:\n{peer}");
+        ensure!(ours == floor, "the mounts differ. firstroot:\n{ours}\nfloor:\n{floor}");
         Ok(())
     }
 

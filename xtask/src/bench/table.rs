@@ -91,7 +91,7 @@ impl fmt::Display for Comparison {
 
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<50} {:>10} {:>10} {:>7}  {:>5}", self.title, "ours   ", "peer   ", "ratio", "goal")?;
+        writeln!(f, "{:<50} {:>10} {:>10} {:>7}  {:>5}", self.title, "firstroot", "libostree", "ratio", "goal")?;
         self.comparisons.iter().try_for_each(|comparison| writeln!(f, "{comparison}"))
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn figures(prepare_root: &Path) -> Result<Section> {
         reading.push(once(&machine, |root| read_all(&objects(root)?))?);
     }
     let comparison = Comparison {
-        what: "in place of the peer: reading all objects".to_owned(),
+        what: "beside: reading all objects".to_owned(),
         unit: Unit::Seconds,
         ours: median(ours)?,
         peer: median(reading)?,

@@ -1,4 +1,4 @@
-//! The report of a deployment that lacks something, or has more than this kernel can use: the cures that work.
+//! Advice for a deployment that lacks something, or that has something that this kernel cannot use.
 
 use ostree_formats::deployment::DeploymentPath;
 
@@ -7,36 +7,36 @@ use system::shell::quoted;
 use super::advice::REMOVE_ARGUMENT;
 use crate::plan::composefs::{AtBootMenu, ComposefsError};
 
-/// The command that gives a hotfix up: without this directory `/usr` is that of the tree again. `ostree admin unlock` has made the
-/// deployment mutable, and an initramfs has no `chattr`.
+/// The command that removes a hotfix: without this directory `/usr` is that of the tree again. An initramfs may have no `chattr`;
+/// `ostree admin unlock` has made the deployment mutable already.
 pub(super) fn give_up_hotfix(sysroot: &str, deployment: &DeploymentPath) -> String {
     let directory = format!("{sysroot}/{deployment}");
     format!(
-        "to give up the hotfix: mount -o remount,rw {} && {{ chattr -i {} 2>/dev/null; rm -rf {}; }}",
+        "to remove the hotfix: mount -o remount,rw {} && {{ chattr -i {} 2>/dev/null; rm -rf {}; }}",
         quoted(sysroot),
         quoted(&directory),
         quoted(&format!("{directory}/.usr-ovl-work"))
     )
 }
 
-/// For a deployment without a directory that each one has.
+/// For a deployment without a directory that every deployment has.
 pub(super) fn incomplete(name: &str) -> &'static str {
     match name {
         "etc" => {
-            "boot another entry, and stage the update again: /etc is made of usr/etc when it is finalized; if the tree has none, \
+            "boot another entry and stage the update again: finalization makes /etc from usr/etc. If the tree has no usr/etc, \
              rebuild the tree with usr/etc"
         }
-        "usr/etc" => "boot another entry; rebuild the tree with usr/etc, and deploy it",
-        _ => "boot another entry; rebuild the tree with that directory, and deploy it",
+        "usr/etc" => "boot another entry; rebuild the tree with usr/etc and deploy it",
+        _ => "boot another entry; rebuild the tree with that directory and deploy it",
     }
 }
 
-/// For an image that is demanded and not there.
+/// For a missing image that is demanded.
 pub(super) fn without_image(error: &ComposefsError) -> Option<&'static str> {
     let ComposefsError::NoImage { at_boot_menu, .. } = error else { return None };
     match at_boot_menu {
         AtBootMenu::SwitchOff => Some(
-            "to boot this entry without an image, with nothing verified: ostree.prepare-root.composefs=0 at the boot menu",
+            "to boot this entry without an image and without verification, add in the boot menu: ostree.prepare-root.composefs=no",
         ),
         AtBootMenu::RemoveArgument => Some(REMOVE_ARGUMENT),
         AtBootMenu::Nothing => None,
@@ -59,7 +59,7 @@ mod tests {
         std::fs::create_dir(&programs).unwrap();
         std::os::unix::fs::symlink("/bin/rm", programs.join("rm")).unwrap();
         let told = give_up_hotfix(&sysroot, &deployment);
-        let command = told.strip_prefix("to give up the hotfix: ").unwrap();
+        let command = told.strip_prefix("to remove the hotfix: ").unwrap();
         let mut shell = std::process::Command::new("/bin/sh");
         shell.args(["-c", &format!("mount() {{ :; }}; {command}")]).env("PATH", programs);
         let output = shell.output().unwrap();

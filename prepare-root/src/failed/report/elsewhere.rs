@@ -10,16 +10,17 @@ use crate::failed::cause::{Cause, Failure};
 use crate::failed::survey::Survey;
 use crate::plan::recovery;
 
-const RESCUE: &str = "at the boot menu choose another entry, or boot a rescue system and look at the disk";
+const RESCUE: &str = "choose another entry in the boot menu, or boot a rescue system and check the disk";
 
 /// What to do, one line each.
 pub(super) fn actions(failure: &Failure, survey: &Survey) -> Vec<String> {
     if matches!(failure.cause, Cause::Target(TargetError::UnknownSlot(_))) {
-        return vec!["correct androidboot.slot_suffix= in the boot loader: it is _a or _b".to_owned()];
+        return vec!["correct androidboot.slot_suffix= in the boot loader: it must be _a or _b".to_owned()];
     }
     if matches!(failure.cause, Cause::SysrootIsRoot(_)) {
         return vec![
-            "mount the physical root at another directory, and call the program with that".to_owned(),
+            "mount the physical root at another directory, and run the program with that directory as SYSROOT"
+                .to_owned(),
             "without an initramfs start the program as PID 1 (init=)".to_owned(),
         ];
     }
@@ -31,12 +32,12 @@ pub(super) fn actions(failure: &Failure, survey: &Survey) -> Vec<String> {
     let asked = failure.asked_for.as_ref();
     let path = asked.map(|target| target.path.as_str());
     let then = match failure.caller {
-        Caller::Systemd => Some("systemctl default"),
-        Caller::Script => Some("switch root"),
+        Caller::Systemd => Some("then: systemctl default"),
+        Caller::Script => Some("then switch to the new root"),
         Caller::Pid1 => None,
     };
     let program = format!("/usr/lib/ostree/ostree-prepare-root {sysroot}");
-    // With Android's arguments ostree= does not count.
+    // With Android's arguments ostree= is not used.
     if let Some(slot) = asked.filter(|target| target.source != TargetSource::Ostree) {
         let Some(deployment) = linked_deployment(survey) else { return vec![RESCUE.to_owned()] };
         // Without `sync`, which an initramfs does not have.
@@ -47,18 +48,21 @@ pub(super) fn actions(failure: &Failure, survey: &Survey) -> Vec<String> {
         );
         return match then {
             Some(then) => vec![
-                format!("in this shell give the slot a link to a deployment: {repair}"),
-                format!("then: {program}, then {then}"),
+                format!("in this shell link the slot to a deployment: {repair}"),
+                format!("then: {program}"),
+                then.to_owned(),
             ],
-            None => vec![format!("in a rescue system give the slot a link to a deployment: {repair}")],
+            None => vec![format!("in a rescue system link the slot to a deployment: {repair}")],
         };
     }
     let another = survey.boot_links.iter().map(|(link, _)| link).find(|link| Some(link.as_str()) != path);
     let Some(link) = another else { return vec![RESCUE.to_owned()] };
     let argument = format!("ostree={link}");
-    let mut actions = vec![format!("at the boot menu choose another entry, or edit this one: {argument}")];
+    let mut actions = vec![format!("in the boot menu choose another entry, or change this argument: {argument}")];
     let argument = quoted(&argument);
-    actions.extend(then.map(|then| format!("or in this shell: {program} {argument}, then {then}")));
+    if let Some(then) = then {
+        actions.extend([format!("or in this shell: {program} {argument}"), then.to_owned()]);
+    }
     actions
 }
 

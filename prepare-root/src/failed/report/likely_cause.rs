@@ -11,7 +11,7 @@ use crate::plan::composefs::ComposefsError;
 use crate::read::boot_link::LookupError;
 use crate::read::commit_signature::VerifyError;
 
-/// What it probably is.
+/// The likely cause, in one line.
 pub(super) fn likely_cause(failure: &Failure, survey: &Survey) -> String {
     let not_ostree = survey.is_empty();
     let cause = match &failure.cause {
@@ -22,28 +22,24 @@ pub(super) fn likely_cause(failure: &Failure, survey: &Survey) -> String {
         Cause::NotMounted(_) => {
             "the disk, not ostree: root= is missing or wrong, the disk is gone, or its driver is not in the initramfs"
         }
-        Cause::NotOstree(_) => "the disk, not ostree: root= (or rootflags=) names another filesystem than the system's",
-        Cause::SysrootIsRoot(_) => {
-            "the program was called with a wrong SYSROOT, or a link is in place of that directory"
-        }
+        Cause::NotOstree(_) => "the disk, not ostree: root= (or rootflags=) names the wrong filesystem",
+        Cause::SysrootIsRoot(_) => "SYSROOT is wrong, or a link has replaced that directory",
         Cause::Lookup(LookupError::NotADeployment { .. }) => {
-            "libostree did not make this deployment, or it was renamed: libostree names one CHECKSUM.SERIAL, by its commit"
+            "libostree did not make this deployment, or it was renamed: libostree's names are COMMIT.SERIAL"
         }
-        Cause::Lookup(_) if not_ostree => {
-            "the disk, not ostree: root= (or rootflags=) names another filesystem than the system's"
-        }
+        Cause::Lookup(_) if not_ostree => "the disk, not ostree: root= (or rootflags=) names the wrong filesystem",
         Cause::Lookup(LookupError::Missing(_)) if survey.boot_links.is_empty() && survey.unread.is_empty() => {
-            "the boot links were removed, or never reached the disk when power was lost"
+            "the boot links were removed, or were lost in a power cut"
         }
         Cause::Lookup(LookupError::Missing(_)) => {
-            "boot loader entries and boot links are out of step: an update was cut short, or one of them was restored alone"
+            "boot loader entries and boot links do not match: an update was interrupted, or only one of them was restored from a backup"
         }
         Cause::Lookup(LookupError::Other { reason, .. }) => because_of(*reason),
         Cause::Lookup(LookupError::Dangling { .. }) => "the deployment was removed, or the disk is damaged",
-        Cause::Lookup(_) => "the link was not made by ostree, or the disk is damaged",
-        Cause::PreparedForAnother { .. } => "an earlier run, for another boot link, succeeded",
+        Cause::Lookup(_) => "ostree did not make this link, or the disk is damaged",
+        Cause::PreparedForAnother { .. } => "an earlier run prepared another deployment",
         Cause::Ambiguous { .. } | Cause::Unknown { .. } => {
-            "boot loader entries and boot links are out of step, and which deployment was meant cannot be told"
+            "boot loader entries and boot links do not match, and it is not certain which deployment was meant"
         }
         Cause::Plan { error, .. } => of_plan(error),
         Cause::Hotfix { error, .. } if error.reason == Errno::NODEV => no_filesystem(failure.caller),
@@ -56,9 +52,9 @@ pub(super) fn likely_cause(failure: &Failure, survey: &Survey) -> String {
         Cause::Verify { error, .. } => of_signature(error),
         Cause::Image { error, .. } if error.reason == Errno::NODEV => no_filesystem(failure.caller),
         Cause::Image { error, .. } if error.reason == Errno::OPNOTSUPP => "the kernel is too old for composefs images",
-        Cause::Image { .. } => "the image is damaged, or the kernel cannot mount it; see what it said (dmesg)",
+        Cause::Image { .. } => "the image is damaged, or the kernel cannot mount it; the reason is in `dmesg`",
         Cause::Init { error, sealed, .. } => init::likely_cause(error, *sealed),
-        Cause::Exec { .. } => "the deployment's /sbin/init is damaged, or for another machine",
+        Cause::Exec { .. } => "the deployment's /sbin/init is damaged, or made for another architecture",
     };
     cause.to_owned()
 }
@@ -66,44 +62,40 @@ pub(super) fn likely_cause(failure: &Failure, survey: &Survey) -> String {
 fn of_plan(error: &PlanError) -> &'static str {
     match error {
         PlanError::Composefs(ComposefsError::NoImage { .. } | ComposefsError::TransientWithoutImage(_)) => {
-            "the deployment was made by an ostree without composefs, or before composefs was configured"
+            "ostree made the deployment without composefs, or before composefs was configured"
         }
         PlanError::Composefs(ComposefsError::WrongDigest { .. }) => {
-            "the image was changed or exchanged, or belongs to another deployment"
+            "the image was changed or replaced, or belongs to another deployment"
         }
         PlanError::Composefs(ComposefsError::NotSealed { .. }) => {
-            "the deployment was made before fs-verity was configured (ex-integrity.fsverity in ostree/repo/config)"
+            "the deployment was made before fs-verity was configured (ex-integrity.fsverity in /ostree/repo/config)"
         }
         PlanError::Composefs(ComposefsError::NoVerity { lack: Lack::Kernel, .. }) => {
-            "a kernel of another build than the system was made for"
+            "this kernel was built without fs-verity"
         }
-        PlanError::Composefs(ComposefsError::NoVerity { .. }) => {
-            "the filesystem was made without that feature, before a signature was demanded"
-        }
+        PlanError::Composefs(ComposefsError::NoVerity { .. }) => "the filesystem was made without fs-verity",
         PlanError::Composefs(ComposefsError::NotAFile { .. } | ComposefsError::OtherAlgorithm(_)) => {
             "the image was not made by ostree"
         }
         PlanError::Composefs(ComposefsError::TransientWithoutComposefs { by_argument: false, .. }) => {
-            "prepare-root.conf demands a transient root, and does not switch composefs on"
+            "prepare-root.conf has a transient root without composefs"
         }
         PlanError::Composefs(ComposefsError::SignedWithoutInitramfs { by_argument: false, .. }) => {
-            "prepare-root.conf demands what cannot be had without an initramfs"
+            "prepare-root.conf demands a signature, which needs an initramfs"
         }
         PlanError::Composefs(_) => "configuration and kernel command line contradict each other",
         PlanError::HotfixWithoutUpper | PlanError::HotfixWork => {
-            "`ostree admin unlock --hotfix` was cut short, or its directories were touched"
+            "`ostree admin unlock --hotfix` was interrupted, or its directories were changed"
         }
-        _ => "the deployment was damaged, or its tree is not one of an OSTree system",
+        _ => "the deployment is damaged, or its tree was not made for OSTree",
     }
 }
 
 fn of_signature(error: &VerifyError) -> &'static str {
     match error {
-        VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } => {
-            "the file of keys is not there, or it is damaged"
-        }
+        VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } => "the file of keys is missing or damaged",
         VerifyError::NoMetadata { .. } | VerifyError::NoMetadataOfParent { .. } | VerifyError::Signature { .. } => {
-            "the commit was not signed by a key that is trusted here, or the disk was changed"
+            "no trusted key has signed this commit, or the disk was changed"
         }
         VerifyError::NoDigest { .. } | VerifyError::DigestLength { .. } => {
             "the commit was made without `ostree commit --generate-composefs-metadata`"
@@ -119,11 +111,11 @@ fn no_filesystem(caller: Caller) -> &'static str {
     }
 }
 
-/// Of a call that failed for no reason of its own.
+/// The cause of a failed system call, by its errno alone.
 fn because_of(reason: Errno) -> &'static str {
     match reason {
-        Errno::IO => "the disk fails, or what is on it was cut off or changed, an image for one",
+        Errno::IO => "the disk fails, or its content is damaged",
         Errno::NOMEM | Errno::MFILE | Errno::NFILE => "the kernel has too little memory, or too many files are open",
-        _ => "the kernel refused; see what it said (dmesg)",
+        _ => "the kernel refused this; its reason is in `dmesg`",
     }
 }

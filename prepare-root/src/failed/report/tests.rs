@@ -49,9 +49,10 @@ fn links_out_of_step() {
           mounted:      /dev/vda2 on /sysroot, ext4, rw,relatime
           boot links:   /ostree/boot.0/os/c/0 -> ../../../deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0
           deployments:  /ostree/deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0 (origin debian:stable)
-          likely cause: boot loader entries and boot links are out of step: an update was cut short, or one of them was restored alone
-          what to do:   at the boot menu choose another entry, or edit this one: ostree=/ostree/boot.0/os/c/0
-                        or in this shell: /usr/lib/ostree/ostree-prepare-root /sysroot ostree=/ostree/boot.0/os/c/0, then systemctl default
+          likely cause: boot loader entries and boot links do not match: an update was interrupted, or only one of them was restored from a backup
+          what to do:   in the boot menu choose another entry, or change this argument: ostree=/ostree/boot.0/os/c/0
+                        or in this shell: /usr/lib/ostree/ostree-prepare-root /sysroot ostree=/ostree/boot.0/os/c/0
+                        then: systemctl default
     "#]]
     .assert_eq(&report(&failure(missing.into(), Caller::Systemd), &healthy_disk()));
 }
@@ -64,10 +65,10 @@ fn nothing_mounted() {
           asked for:    /ostree/boot.1/os/c/0 (kernel argument ostree=/ostree/boot.1/os/c/0)
           looked up:    /ostree/boot.1/os/c/0 on the physical root, mounted at /sysroot
           mounted:      nothing at /sysroot
-          on the disk:  no boot links, no deployments; in its root directory: 
+          on the disk:  no boot links and no deployments; its root directory is empty
           likely cause: the disk, not ostree: root= is missing or wrong, the disk is gone, or its driver is not in the initramfs
-          what to do:   compare root= in `cat /proc/cmdline` with `blkid`, or see `systemctl status sysroot.mount`
-                        at the boot menu choose another entry, or boot a rescue system and look at the disk
+          what to do:   compare root= with the disks: `cat /proc/cmdline`, `blkid`, `systemctl status sysroot.mount`
+                        choose another entry in the boot menu, or boot a rescue system and check the disk
     "#]]
     .assert_eq(&report(&failure(cause, Caller::Systemd), &Survey::default()));
 }
@@ -90,14 +91,14 @@ fn a_slot_is_repaired_by_its_link() {
         let slot = format!("ln -sfn {} /sysroot/ostree/root.a\n", &DEPLOYMENT[7..]);
         let command = format!("mount -o remount,rw /sysroot && {slot}");
         assert!(text.contains(&command) && !text.contains("ostree="), "{text}");
-        assert_eq!(text.contains("then: /usr/lib/ostree/ostree-prepare-root /sysroot, then "), shell, "{text}");
+        assert_eq!(text.contains("then: /usr/lib/ostree/ostree-prepare-root /sysroot\n"), shell, "{text}");
         survey.deployments.clear();
         let text = report(&failure, &survey);
         assert!(!text.contains("ln -s") && text.contains("boot a rescue system"), "{text}");
     }
     let unknown = failure(TargetError::UnknownSlot("androidboot.slot_suffix=_x".into()).into(), Caller::Systemd);
     let text = report(&unknown, &healthy_disk());
-    assert!(text.contains("it is _a or _b") && !text.contains("ostree="), "{text}");
+    assert!(text.contains("it must be _a or _b") && !text.contains("ostree="), "{text}");
 }
 
 /// What could not be read is not said to be missing.
@@ -130,7 +131,7 @@ fn what_a_deployment_lacks() {
         assert!(text.contains("rebuild the tree with usr/etc"), "{text}");
     }
     let no_image = |at_boot_menu| of(ComposefsError::NoImage { demanded: "x".into(), at_boot_menu }.into());
-    let switched_off = "ostree.prepare-root.composefs=0 at the boot menu";
+    let switched_off = "without verification, add in the boot menu: ostree.prepare-root.composefs=no";
     assert!(no_image(AtBootMenu::SwitchOff).contains(switched_off));
     assert!(!no_image(AtBootMenu::Nothing).contains("composefs="));
     assert!(no_image(AtBootMenu::RemoveArgument).contains("remove ostree.prepare-root.composefs="));
@@ -143,7 +144,10 @@ fn deployments_of_other_names() {
     let cause = LookupError::NotADeployment { path: "/ostree/boot.1/os/c/0".into(), end: end.clone() };
     let survey = Survey { boot_links: Vec::new(), deployments: Vec::new(), other_names: vec![end], ..healthy_disk() };
     let text = report(&failure(cause.into(), Caller::Systemd), &survey);
-    assert!(text.contains("other names:  /ostree/deploy/os/deploy/1234 is no deployment of libostree's"), "{text}");
+    assert!(
+        text.contains("other names:  /ostree/deploy/os/deploy/1234 is not a deployment name of libostree"),
+        "{text}"
+    );
     assert!(text.contains("libostree did not make this deployment") && !text.contains("disk,"), "{text}");
     assert!(!text.contains("disk is damaged"), "{text}");
 }
@@ -157,17 +161,20 @@ fn a_configuration_is_corrected_where_it_is() {
     for caller in [Caller::Systemd, Caller::Script] {
         let text = report(&failure(cause(), caller), &healthy_disk());
         assert!(text.contains(&format!("{path}: line 2: [sysroot] readonly = \"perhaps\"")), "{text}");
-        assert!(text.contains(&format!("correct {path} in the tree, and rebuild the initramfs")), "{text}");
+        assert!(text.contains(&format!("correct {path} in the tree and rebuild the initramfs")), "{text}");
         assert!(text.contains("`/usr/lib/ostree/ostree-prepare-root --check-config /`"), "{text}");
-        assert!(text.contains("an older entry at the boot menu: it has an initramfs of its own"), "{text}");
-        assert!(!text.contains("edit this one") && !text.contains("in this shell"), "{text}");
+        assert!(text.contains("an older entry in the boot menu: its initramfs has the older configuration"), "{text}");
+        assert!(!text.contains("change this argument") && !text.contains("in this shell"), "{text}");
     }
     // Without an initramfs it is that of the deployment.
     let text = report(&failure(cause(), Caller::Pid1), &healthy_disk());
-    assert!(text.contains("in this deployment's tree") && text.contains("edit this one: ostree="), "{text}");
+    assert!(text.contains("in this deployment's tree") && text.contains("change this argument: ostree="), "{text}");
     let plan = |error: ComposefsError| Cause::Plan { deployment: DEPLOYMENT.parse().unwrap(), error: error.into() };
     let text = report(&failure(plan(ComposefsError::BadArgument("x".into())), Caller::Systemd), &healthy_disk());
-    assert!(text.contains("correct ostree.prepare-root.composefs=") && !text.contains("edit this one"), "{text}");
+    assert!(
+        text.contains("correct or remove ostree.prepare-root.composefs=") && !text.contains("change this argument"),
+        "{text}"
+    );
 }
 
 /// Where the kernel argument stopped it, that is what to remove; without an initramfs none is spoken of.
@@ -181,7 +188,7 @@ fn an_argument_is_blamed_where_it_was_the_cause() {
         |by_argument| ComposefsError::TransientWithoutComposefs { key: "transient", off: "here".into(), by_argument };
     for caller in [Caller::Systemd, Caller::Pid1] {
         let text = of(transient(true), caller);
-        assert!(text.contains("at the boot menu remove ostree.prepare-root.composefs="), "{text}");
+        assert!(text.contains("in the boot menu remove ostree.prepare-root.composefs="), "{text}");
         assert!(!text.contains("prepare-root.conf") && !text.contains("initramfs"), "{text}");
     }
     assert!(of(transient(false), Caller::Systemd).contains("rebuild the initramfs"));
@@ -208,12 +215,12 @@ fn with_sealed_files_only_an_input_error_is_about_seals() {
         "{text}"
     );
     for (at_boot_menu, words) in [
-        (AtBootMenu::SwitchOff, Some("ostree.prepare-root.composefs=no at the boot menu")),
-        (AtBootMenu::RemoveArgument, Some("at the boot menu remove ostree.prepare-root.composefs=")),
+        (AtBootMenu::SwitchOff, Some("add in the boot menu: ostree.prepare-root.composefs=no")),
+        (AtBootMenu::RemoveArgument, Some("in the boot menu remove ostree.prepare-root.composefs=")),
         (AtBootMenu::Nothing, None),
     ] {
         let text = of(Errno::IO, at_boot_menu);
-        assert!(text.contains("fs-verity is demanded") && text.contains("--verify /sysroot"), "{text}");
+        assert!(text.contains("fs-verity is required") && text.contains("--verify /sysroot"), "{text}");
         assert!(words.map_or(!text.contains("composefs="), |words| text.contains(words)), "{text}");
     }
 }
@@ -222,12 +229,12 @@ fn with_sealed_files_only_an_input_error_is_about_seals() {
 fn no_argument_as_pid_1() {
     expect![[r#"
         cannot boot: the kernel command line has no ostree= argument
-          asked for:    no deployment: see the first line
+          asked for:    unknown: see the first line
           mounted:      /dev/vda2 on /sysroot, ext4, rw,relatime
           boot links:   /ostree/boot.0/os/c/0 -> ../../../deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0
           deployments:  /ostree/deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0 (origin debian:stable)
           likely cause: the boot loader entry was not written by ostree, or its options were changed
-          what to do:   at the boot menu choose another entry, or edit this one: ostree=/ostree/boot.0/os/c/0
+          what to do:   in the boot menu choose another entry, or change this argument: ostree=/ostree/boot.0/os/c/0
     "#]]
     .assert_eq(&report(&failure(TargetError::Missing.into(), Caller::Pid1), &healthy_disk()));
 }
@@ -245,7 +252,7 @@ fn every_cause_has_something_to_do() {
         kernel: Some("overlay: said so".into()),
     };
     let too_old = SystemError {
-        object: "an overlay with data-only layers (from Linux 6.5 on; this is 6.1)".into(),
+        object: "an overlay with data-only layers (needs Linux 6.5; this is 6.1)".into(),
         reason: Errno::OPNOTSUPP,
         ..overlay.clone()
     };
@@ -268,7 +275,7 @@ fn every_cause_has_something_to_do() {
         ),
         (
             plan(ComposefsError::WrongDigest { found: "aa".into(), signed: "bb".into() }.into()),
-            "is aa, the commit says bb",
+            "is aa, the commit has bb",
         ),
         (
             Cause::Verify {
@@ -278,7 +285,7 @@ fn every_cause_has_something_to_do() {
             "/x.commit is damaged: its checksum is cc",
         ),
         (image(overlay.clone()), DEPLOYMENT),
-        (image(too_old), "(from Linux 6.5 on; this is 6.1)"),
+        (image(too_old), "(needs Linux 6.5; this is 6.1)"),
         (Cause::Hotfix { deployment: deployment(), error: Box::new(overlay.clone()) }, "the hotfix of /usr"),
         (overlay.into(), "(kernel: overlay: said so)"),
         (

@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 use system::shell::quoted;
 
-use super::advice::{DEPLOY_AGAIN, OTHER_ENTRY, WITHOUT_IMAGE, with_drivers};
+use super::advice::{DEPLOY_AGAIN, OTHER_ENTRY, SEAL, WITHOUT_IMAGE, with_drivers};
 use super::{configuration, deployment, elsewhere, init};
 use crate::facts::{Caller, Lack};
 use crate::failed::cause::{Cause, Failure};
@@ -20,21 +20,23 @@ pub(super) fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
     if by_hand && is_about_an_image(&failure.cause) {
         let shown = failure.sysroot.display().to_string();
         let sysroot = quoted(&shown);
-        actions
-            .push(format!("see which deployments are whole: /usr/lib/ostree/ostree-prepare-root --verify {sysroot}"));
+        actions.push(format!(
+            "to see which deployments are intact: /usr/lib/ostree/ostree-prepare-root --verify {sysroot}"
+        ));
     }
     actions.extend(elsewhere::actions(failure, survey));
     actions
 }
 
-/// What ends that cause.
+/// How to remove that cause.
 fn about_cause(failure: &Failure) -> Vec<String> {
     let sysroot = failure.sysroot.display().to_string();
     let mut actions = Vec::new();
     match &failure.cause {
         Cause::NotMounted(_) | Cause::NotOstree(_) => {
             actions.push(
-                "compare root= in `cat /proc/cmdline` with `blkid`, or see `systemctl status sysroot.mount`".to_owned(),
+                "compare root= with the disks: `cat /proc/cmdline`, `blkid`, `systemctl status sysroot.mount`"
+                    .to_owned(),
             );
         }
         Cause::Configuration(errors) => actions.extend(configuration::correct(errors, failure.caller)),
@@ -64,9 +66,11 @@ fn about_cause(failure: &Failure) -> Vec<String> {
             actions.extend(init::what_to_do(error, *sealed, *at_boot_menu).into_iter().map(str::to_owned));
         }
         Cause::Lookup(LookupError::NotADeployment { .. }) => {
-            actions.push("boot another entry, and deploy the commit with `ostree admin deploy`".to_owned());
+            actions.push("boot another entry and deploy the commit with `ostree admin deploy`".to_owned());
         }
-        Cause::PreparedForAnother { .. } => actions.push("reboot, and choose that entry at the boot menu".to_owned()),
+        Cause::PreparedForAnother { .. } => {
+            actions.push("reboot and choose the entry of the requested deployment in the boot menu".to_owned())
+        }
         Cause::Image { error, .. } if error.reason == Errno::NODEV => {
             actions.push(with_drivers(failure.caller, "erofs overlay loop"));
         }
@@ -90,11 +94,10 @@ fn about_image(error: &ComposefsError) -> &'static str {
         | ComposefsError::Weaker { .. }
         | ComposefsError::SignedWithoutInitramfs { .. }
         | ComposefsError::TransientWithoutComposefs { .. } => OTHER_ENTRY,
-        ComposefsError::NoVerity { lack: Lack::Kernel, .. } => "boot an entry whose kernel has it (CONFIG_FS_VERITY)",
-        ComposefsError::NotSealed { .. } | ComposefsError::NoVerity { .. } => {
-            "boot an older entry, set ex-integrity.fsverity=yes in ostree/repo/config, on ext4 with the feature `verity`, run \
-             `ostree admin post-copy`, and deploy again"
+        ComposefsError::NoVerity { lack: Lack::Kernel, .. } => {
+            "boot an entry whose kernel has fs-verity (CONFIG_FS_VERITY)"
         }
+        ComposefsError::NotSealed { .. } | ComposefsError::NoVerity { .. } => SEAL,
         ComposefsError::NoImage { .. }
         | ComposefsError::TransientWithoutImage(_)
         | ComposefsError::NotAFile { .. }
@@ -107,27 +110,27 @@ fn about_image(error: &ComposefsError) -> &'static str {
 fn about_signature(error: &VerifyError, caller: Caller) -> &'static str {
     match error {
         VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } if caller == Caller::Pid1 => {
-            "boot an older entry and deploy a tree with the file of keys (/usr/lib/ostree/ostree-prepare-root --check-config)"
+            "boot an older entry and deploy a tree with the file of keys; to check: `/usr/lib/ostree/ostree-prepare-root --check-config TREE`"
         }
         VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } => {
-            "boot an older entry and rebuild this initramfs with the file of keys (/usr/lib/ostree/ostree-prepare-root --check-config)"
+            "boot an older entry and rebuild this initramfs with the file of keys; to check: `/usr/lib/ostree/ostree-prepare-root --check-config /`"
         }
-        VerifyError::NoMetadata { .. }
-        | VerifyError::NoMetadataOfParent { .. }
-        | VerifyError::Signature { .. }
-        | VerifyError::NoDigest { .. }
-        | VerifyError::DigestLength { .. } => {
-            "boot an older entry; whoever makes the commits has to sign this one, with a key that is trusted here"
+        VerifyError::NoMetadata { .. } | VerifyError::NoMetadataOfParent { .. } | VerifyError::Signature { .. } => {
+            "boot an older entry; this commit needs a signature by a trusted key: `ostree sign`, or ask the vendor of the image"
+        }
+        VerifyError::NoDigest { .. } | VerifyError::DigestLength { .. } => {
+            "boot an older entry; make this commit again with `ostree commit --generate-composefs-metadata` and sign it, or ask the \
+             vendor of the image"
         }
         _ => DEPLOY_AGAIN,
     }
 }
 
-/// Whether `--verify` could tell of another deployment that it boots.
+/// Whether `--verify` could find another deployment that boots.
 fn is_about_an_image(cause: &Cause) -> bool {
     match cause {
         Cause::Verify { .. } => true,
-        // What a kernel lacks, no deployment is to blame for.
+        // These come from the kernel, not from the deployment.
         Cause::Image { error, .. } => !matches!(error.reason, Errno::NODEV | Errno::OPNOTSUPP),
         Cause::Init { error, sealed, .. } => init::is_about_seals(error, *sealed),
         Cause::System(error) => error.reason == Errno::IO,

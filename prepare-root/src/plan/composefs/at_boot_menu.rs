@@ -1,11 +1,11 @@
-//! What can be done at the boot menu, where an image that is demanded stops the boot.
+//! What helps in the boot menu if a demanded image stops the boot.
 
 use ostree_formats::prepare_root_conf::{ComposefsMode, KernelArgumentPolicy, PrepareRootConf};
 
 use super::error::AtBootMenu;
 use super::mode::{Decision, transient};
 
-/// What can be done at the boot menu. Without the kernel argument the boot succeeds with a configuration of `enough` at most.
+/// What helps in the boot menu. Without the kernel argument the boot succeeds if the configured mode is at most `enough`.
 pub(crate) fn at_boot_menu(conf: &PrepareRootConf, decision: &Decision, enough: ComposefsMode) -> AtBootMenu {
     let transient = transient(conf).is_some();
     let is_enough = conf.composefs <= enough && !(transient && conf.composefs == ComposefsMode::No);

@@ -1,4 +1,4 @@
-//! Whether there is an image that can be the root, and whether what has to vouch for it does.
+//! Whether there is an image that can be the root, and whether its signature and seal are as demanded.
 
 use ostree_formats::deployment::{DeploymentPath, hexadecimal};
 use ostree_formats::prepare_root_conf::{ComposefsMode, PrepareRootConf};
@@ -17,7 +17,7 @@ pub(crate) struct ImageRoot {
     pub(crate) signed_by: Option<String>,
 }
 
-/// The image that will be the root, if one will be; what should be said about it.
+/// The image that will be the root, if any, and a warning about it.
 pub(crate) fn image_root(
     conf: &PrepareRootConf,
     decision: &Decision,
@@ -58,7 +58,7 @@ pub(crate) fn image_root(
     Ok((Some(ImageRoot { verity: decision.verity, signed_by }), warning))
 }
 
-/// Whether the image is the one that the signed commit says.
+/// Whether the image has the digest in the signed commit.
 fn require_signed(seal: Seal, signed: &[u8], demanded: impl Fn() -> String) -> Result<(), ComposefsError> {
     match seal {
         Seal::Sha256(digest) if digest == *signed => Ok(()),
@@ -71,17 +71,17 @@ fn require_signed(seal: Seal, signed: &[u8], demanded: impl Fn() -> String) -> R
     }
 }
 
-/// As with libostree it boots: to stop would break machines at the swap of a package.
+/// Only a warning, because libostree boots such an image: machines must not stop booting when firstroot replaces it.
 fn unsealed(seal: Seal, deployment: &DeploymentPath) -> Option<String> {
     let image = format!("/{deployment}/{IMAGE}");
     match seal {
         Seal::Sha256(_) | Seal::Other(_) => None,
         Seal::Missing => Some(format!(
-            "{image} is not sealed with fs-verity, so names and modes in it can be changed: set ex-integrity.fsverity=yes \
-             in ostree/repo/config, run `ostree admin post-copy`, and deploy again"
+            "{image} is not sealed with fs-verity, so an attacker can change names and modes in it: set \
+             ex-integrity.fsverity=yes in /ostree/repo/config, run `ostree admin post-copy`, and deploy again"
         )),
         Seal::Unsupported(lack) => Some(format!(
-            "{image} cannot be sealed, nor can objects, and with that demanded none can be read: {}",
+            "{image}: fs-verity is required, but {}: no file of this image would be readable",
             lack.describe()
         )),
     }

@@ -1,31 +1,31 @@
-//! Which mode counts, of configuration and kernel argument.
+//! Decides the mode of composefs from configuration and kernel argument.
 
 use ostree_formats::prepare_root_conf::{ComposefsMode, KernelArgumentPolicy, PrepareRootConf};
 
 use super::error::ComposefsError;
 use crate::facts::Caller;
 
-/// The mode that counts, of configuration and kernel argument.
+/// The mode, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Decision {
     pub(crate) mode: ComposefsMode,
-    /// Objects have to be sealed: a kernel argument that turns the check of the image off leaves that on.
+    /// Objects must be sealed. A kernel argument that switches off the check of the image does not change this.
     pub(crate) verity: bool,
-    /// Who demanded it, for messages.
+    /// Where the mode comes from, for messages.
     pub(crate) source: String,
-    /// The kernel argument did, and not the configuration.
+    /// It comes from the kernel argument, not from the configuration.
     pub(crate) by_argument: bool,
     pub(crate) warning: Option<String>,
 }
 
 impl Decision {
-    /// Without the kernel argument it would be another one.
+    /// Whether the mode would be another one without the kernel argument.
     pub(super) fn differs_from(&self, conf: &PrepareRootConf) -> bool {
         self.by_argument && self.mode != conf.composefs
     }
 }
 
-/// Which mode counts.
+/// Decides the mode.
 pub(crate) fn decide(conf: &PrepareRootConf, argument: Option<&str>) -> Result<Decision, ComposefsError> {
     let configured = conf.composefs;
     let as_configured = |warning| Decision {
@@ -55,7 +55,7 @@ pub(crate) fn decide(conf: &PrepareRootConf, argument: Option<&str>) -> Result<D
     }
 }
 
-/// What a configuration demands that cannot be had at all, whatever is on the disk.
+/// An error if no disk can satisfy the configuration.
 pub(crate) fn require_possible(conf: &PrepareRootConf, decision: &Decision) -> Result<(), ComposefsError> {
     match transient(conf) {
         Some(key) if decision.mode == ComposefsMode::No => {
@@ -66,7 +66,7 @@ pub(crate) fn require_possible(conf: &PrepareRootConf, decision: &Decision) -> R
     }
 }
 
-/// Whether a signature that is demanded is worth looking for.
+/// An error if a demanded signature would prove nothing.
 pub(crate) fn require_trust(conf: &PrepareRootConf, decision: &Decision, caller: Caller) -> Result<(), ComposefsError> {
     let signed_as_init = decision.mode == ComposefsMode::Signed && caller == Caller::Pid1;
     if signed_as_init && !conf.composefs_unverified_init {
@@ -76,7 +76,7 @@ pub(crate) fn require_trust(conf: &PrepareRootConf, decision: &Decision, caller:
     Ok(())
 }
 
-/// The key that demands a transient root, which only an image can be.
+/// The key that demands a transient root, which needs an image.
 pub(super) fn transient(conf: &PrepareRootConf) -> Option<&'static str> {
     let transient = conf.root_transient.then_some("transient");
     transient.or_else(|| conf.root_transient_ro.then_some("transient-ro"))
