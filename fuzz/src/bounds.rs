@@ -12,6 +12,8 @@ use crate::targets::Target;
 const TIME_PER_BYTE: Duration = Duration::from_nanos(953);
 /// For an input of any size. A clock that ticks is not exact, and a thread that was away finds its caches cold.
 const TIME_AT_LEAST: Duration = Duration::from_millis(20);
+/// How often a run that took too long is repeated.
+const REPEATED: usize = 4;
 /// For each byte. A field of an entry may be one byte, and takes two strings.
 const MEMORY_PER_BYTE: usize = 80;
 /// For an input of any size.
@@ -52,17 +54,27 @@ pub trait Bounded {
 
 impl Bounded for Target {
     fn run_bounded(&self, bytes: &[u8]) -> Result<Taken, TooMuch> {
-        let begin = time_of_thread();
-        let memory = memory::peak(|| (self.run)(bytes));
-        let taken = Taken { time: time_of_thread().saturating_sub(begin), memory };
+        let mut taken = run_once(self, bytes);
         let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let time = TIME_AT_LEAST + TIME_PER_BYTE * size;
+        // On a busy machine a run can take half as much again, also of the processor. The fastest one says what the input takes.
+        for _ in 0..REPEATED {
+            if taken.time > time {
+                taken.time = taken.time.min(run_once(self, bytes).time);
+            }
+        }
         if taken.time <= time && taken.memory <= MEMORY_AT_LEAST + MEMORY_PER_BYTE * bytes.len() {
             Ok(taken)
         } else {
             Err(TooMuch { target: self.name, bytes: bytes.len(), taken })
         }
     }
+}
+
+fn run_once(target: &Target, bytes: &[u8]) -> Taken {
+    let begin = time_of_thread();
+    let memory = memory::peak(|| (target.run)(bytes));
+    Taken { time: time_of_thread().saturating_sub(begin), memory }
 }
 
 fn time_of_thread() -> Duration {
