@@ -22,6 +22,9 @@ const MEMORY: u64 = 1024;
 /// After so many seconds of one input something hangs. What is only slow the target itself finds.
 const TIMEOUT: u64 = 10;
 
+/// The package with libFuzzer in it.
+const MANIFEST: &str = "fuzz/libfuzzer/Cargo.toml";
+
 /// A line for each run.
 const RUNS: &str = "target/fuzz/runs.tsv";
 
@@ -85,11 +88,22 @@ fn targets() -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
+/// Checks that the fuzzer, which is outside of the workspace, has a lock file that fits the workspace as it is.
+pub(crate) fn check_lock_file() -> Result<()> {
+    let mut command = cargo();
+    command.args(["metadata", "--quiet", "--locked", "--format-version", "1", "--manifest-path", MANIFEST]);
+    workspace::run(command.stdout(Stdio::null())).with_context(|| {
+        format!(
+            "the lock file beside {MANIFEST} is out of date; type: cargo metadata --manifest-path {MANIFEST} >/dev/null"
+        )
+    })
+}
+
 fn build() -> Result<PathBuf> {
     let host = host()?;
     let target_directory = workspace::root().join("target/fuzz/build");
     let mut command = cargo();
-    command.args(["build", "--quiet", "--locked", "--release", "--manifest-path", "fuzz/libfuzzer/Cargo.toml"]);
+    command.args(["build", "--quiet", "--locked", "--release", "--manifest-path", MANIFEST]);
     // With --target the flags are not for build scripts.
     command.args(["--target", &host]).arg("--target-dir").arg(&target_directory);
     command.env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join("\x1f"));

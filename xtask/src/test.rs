@@ -12,6 +12,7 @@ use qemu_tests::guest::Guest;
 use qemu_tests::rootfs::{self, Rootfs};
 
 use crate::binary;
+use crate::fuzz;
 use crate::house;
 use crate::install;
 use crate::manual_pages;
@@ -65,6 +66,7 @@ fn without_root(phases: &mut Phases) -> Result<()> {
     phases.run("the house", house::check)?;
     phases.run("licences and sources of dependencies", deny)?;
     phases.run("manual pages", manual_pages::lint)?;
+    phases.run("lock file of the fuzzer", fuzz::check_lock_file)?;
     phases.run("tests without root and QEMU", || run(cargo().args(["test", "--quiet", "--workspace"])))
 }
 
