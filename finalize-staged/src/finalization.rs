@@ -115,7 +115,7 @@ fn is_there(directory: &OwnedFd, path: &str, deployment: &DeploymentPath) -> Res
     match dir::open(directory, path, OFlags::PATH | OFlags::NOFOLLOW) {
         Ok(_) => Ok(true),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
-        Err(error) => Err(error).context("look at", format_args!("/{deployment}/{path}"))?,
+        Err(error) => Err(error).context("read the attributes of", format_args!("/{deployment}/{path}"))?,
     }
 }
 

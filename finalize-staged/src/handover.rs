@@ -74,7 +74,7 @@ fn is_there(boot: &OwnedFd, path: &str, flags: OFlags) -> Result<bool, SystemErr
     match dir::open(boot, path, OFlags::PATH | flags) {
         Ok(_) => Ok(true),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
-        Err(error) => Err(error).context("look at", format_args!("/boot/{path}")),
+        Err(error) => Err(error).context("read the attributes of", format_args!("/boot/{path}")),
     }
 }
 

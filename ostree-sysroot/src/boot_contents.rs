@@ -76,11 +76,11 @@ fn overlay(
     match dir::open(&roots.boot, &path, OFlags::PATH) {
         Ok(_) => return Ok(None),
         Err(Errno::NOENT) => {}
-        Err(error) => return Err(error).context("look at", format_args!("/boot/{path}"))?,
+        Err(error) => return Err(error).context("read the attributes of", format_args!("/boot/{path}"))?,
     }
     let stat = match staged {
         Some(staged) => dir::stat_name(staged, checksum.as_str())
-            .context("look at", format_args!("/run/ostree/staged-initrds/{checksum}"))?,
+            .context("read the attributes of", format_args!("/run/ostree/staged-initrds/{checksum}"))?,
         None => None,
     };
     let stat = stat.filter(|stat| stat.kind == Kind::File);
@@ -142,7 +142,9 @@ impl Survey<'_> {
         let mut lacking = Vec::new();
         for file in self.layout.files() {
             let shown = format_args!("/boot/ostree/{directory}/{}", file.target);
-            if self.thorough && self.compared.has(directory, source, there, file).context("look at", shown)? {
+            if self.thorough
+                && self.compared.has(directory, source, there, file).context("read the attributes of", shown)?
+            {
                 continue;
             }
             let is_same = if self.thorough { same(source, there, file) } else { same_size(source, there, file) };
@@ -173,7 +175,7 @@ impl Survey<'_> {
         }
         for file in files {
             let is_known = self.compared.has(&name, &self.source, &there, file);
-            let is_whole = match is_known.context("look at", shown)? {
+            let is_whole = match is_known.context("read the attributes of", shown)? {
                 true => true,
                 // `--plan` without root may not read it, and does not install it.
                 false => match same(&self.source, &there, file) {
@@ -201,7 +203,7 @@ impl Survey<'_> {
         }
         let bytes_of = |file: &BootFile| {
             let shown = format_args!("/{}/{}/{}", self.deployment.path, self.layout.directory, file.source);
-            size(&self.source, &file.source, self.block).context("look at", shown)
+            size(&self.source, &file.source, self.block).context("read the attributes of", shown)
         };
         let sizes = files.iter().map(bytes_of).collect::<Result<Vec<u64>, SystemError>>()?;
         Ok(match method {
@@ -216,7 +218,7 @@ impl Survey<'_> {
 
 /// The block size of `/boot`.
 fn block_size(roots: &Roots) -> Result<u64, SystemError> {
-    Ok(rustix::fs::fstatvfs(&roots.boot).context("look at", "/boot")?.f_frsize.max(1))
+    Ok(rustix::fs::fstatvfs(&roots.boot).context("read the attributes of", "/boot")?.f_frsize.max(1))
 }
 
 fn size(directory: impl AsFd, name: &str, block: u64) -> Result<u64, Errno> {

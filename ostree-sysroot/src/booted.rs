@@ -31,7 +31,7 @@ pub fn is_booted(root: &Path) -> Result<bool, SystemError> {
     match dir::open(root, BOOTED, OFlags::PATH) {
         Ok(_) => Ok(true),
         Err(Errno::NOENT) => Ok(false),
-        Err(error) => Err(error).context("look at", format_args!("/{BOOTED}")),
+        Err(error) => Err(error).context("read the attributes of", format_args!("/{BOOTED}")),
     }
 }
 
@@ -40,8 +40,8 @@ pub fn is_booted(root: &Path) -> Result<bool, SystemError> {
 /// # Errors
 /// `/run/ostree-booted` cannot be looked up.
 pub fn booted_at(roots: &Roots) -> Result<(i64, i64), SystemError> {
-    let stat =
-        rustix::fs::statat(&roots.system, BOOTED, AtFlags::empty()).context("look at", format_args!("/{BOOTED}"))?;
+    let stat = rustix::fs::statat(&roots.system, BOOTED, AtFlags::empty())
+        .context("read the attributes of", format_args!("/{BOOTED}"))?;
     Ok((stat.st_mtime, stat.st_mtime_nsec as i64))
 }
 
@@ -54,7 +54,7 @@ pub fn booted_identity(roots: &Roots) -> Result<Identity, SysrootError> {
         Some(Ok(state)) => Ok((state.device, state.inode)),
         // Older versions of libostree left the file empty, and mounted the deployment itself at `/`.
         Some(Err(_)) => {
-            let stat = dir::stat_fd(&roots.system).context("look at", "/")?;
+            let stat = dir::stat_fd(&roots.system).context("read the attributes of", "/")?;
             Ok((stat.device, stat.inode))
         }
         None => Err(SysrootError::NotBooted),

@@ -177,7 +177,7 @@ pub fn open(roots: &Roots, path: &DeploymentPath) -> Result<OwnedFd, SystemError
 pub fn identity(roots: &Roots, path: &DeploymentPath) -> Result<Option<(u64, u64)>, SystemError> {
     let stat = match dir::open_directory(&roots.sysroot, path.to_string()) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-        other => other.and_then(dir::stat_fd).context("look at", format_args!("/{path}"))?,
+        other => other.and_then(dir::stat_fd).context("read the attributes of", format_args!("/{path}"))?,
     };
     Ok(Some((stat.device, stat.inode)))
 }

@@ -14,7 +14,7 @@ use crate::roots::Roots;
 /// # Errors
 /// As fstatvfs(2).
 pub fn of_boot(roots: &Roots) -> Result<u64, SystemError> {
-    let stat = rustix::fs::fstatvfs(&roots.boot).context("look at", "/boot")?;
+    let stat = rustix::fs::fstatvfs(&roots.boot).context("read the attributes of", "/boot")?;
     Ok(stat.f_bfree.saturating_mul(stat.f_frsize))
 }
 

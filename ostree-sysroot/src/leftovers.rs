@@ -61,7 +61,7 @@ pub fn find(roots: &Roots, unreadable: Unreadable) -> Result<Leftovers, SystemEr
             Ok(stat) if stat.kind == Kind::Link => current.push(link),
             // A file beside the stateroots is not ostree's.
             Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
-            Err(error) => return Err(error).context("look at", format_args!("/sysroot/{link}")),
+            Err(error) => return Err(error).context("read the attributes of", format_args!("/sysroot/{link}")),
         }
         for (place, list) in [("deploy", &mut deployments), ("backing", &mut backing)] {
             let path = format!("ostree/deploy/{stateroot}/{place}");

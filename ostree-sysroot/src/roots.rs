@@ -42,8 +42,8 @@ impl Roots {
         let sysroot = open(&system, "sysroot")?;
         let boot = open(&system, "boot")?;
         let mounted_boot = open(&system, "boot")?;
-        let device = dir::stat_fd(&sysroot).context("look at", "/sysroot")?.device;
-        let boot_is_separate = dir::stat_fd(&boot).context("look at", "/boot")?.device != device;
+        let device = dir::stat_fd(&sysroot).context("read the attributes of", "/sysroot")?.device;
+        let boot_is_separate = dir::stat_fd(&boot).context("read the attributes of", "/boot")?.device != device;
         let boot = if boot_is_separate { boot } else { boot_of_the_physical_root(&sysroot)? };
         Ok(Self { system, sysroot, boot, boot_is_separate, mounted_boot, outer_boot: None })
     }
@@ -65,10 +65,11 @@ impl Roots {
     /// # Errors
     /// The attributes of a file cannot be read.
     pub fn boot_is_a_bare_mount_point(&self) -> Result<bool, SystemError> {
-        let is_mounted = dir::stat_fd(&self.mounted_boot).context("look at", "/boot")?.mount_root;
+        let is_mounted = dir::stat_fd(&self.mounted_boot).context("read the attributes of", "/boot")?.mount_root;
         let mut is_bare = !(self.boot_is_separate && is_mounted);
         for name in ["loader", "loader.0", "loader.1"] {
-            let stat = dir::stat_name(&self.boot, name).context("look at", format_args!("/boot/{name}"))?;
+            let stat =
+                dir::stat_name(&self.boot, name).context("read the attributes of", format_args!("/boot/{name}"))?;
             is_bare &= stat.is_none();
         }
         Ok(is_bare)
@@ -79,7 +80,7 @@ impl Roots {
     /// # Errors
     /// As fstatfs(2).
     pub fn boot_is_fat(&self) -> Result<bool, SystemError> {
-        Ok(rustix::fs::fstatfs(&self.boot).context("look at", "/boot")?.f_type == FAT)
+        Ok(rustix::fs::fstatfs(&self.boot).context("read the attributes of", "/boot")?.f_type == FAT)
     }
 }
 

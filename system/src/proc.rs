@@ -24,7 +24,7 @@ impl Proc {
     /// If it exists and cannot be opened, or does not exist and cannot be mounted.
     pub fn open() -> Result<Self, SystemError> {
         if let Some(fd) = dir::if_there(dir::open_root(Path::new("/proc"))).context("open", "/proc")?
-            && is_procfs(&fd).context("look at", "/proc")?
+            && is_procfs(&fd).context("read the attributes of", "/proc")?
         {
             return Ok(Self(fd));
         }

@@ -27,7 +27,7 @@ pub fn physical_root(roots: &Roots) -> Result<(), SystemError> {
         return Ok(());
     }
     let begin = Instant::now();
-    sync::filesystem(&roots.sysroot).context("write out", "the physical root")?;
+    sync::filesystem(&roots.sysroot).context("sync", "the physical root")?;
     journal::synced(begin.elapsed());
     Ok(())
 }
@@ -41,9 +41,9 @@ pub fn boot(roots: &Roots) -> Result<Option<Freeze>, SystemError> {
         return Ok(None);
     }
     if sabotage::is_on("no-freeze") {
-        return sync::filesystem(&roots.boot).map(|()| None).context("write out", "/boot");
+        return sync::filesystem(&roots.boot).map(|()| None).context("sync", "/boot");
     }
-    let freeze = sync::through_the_journal(roots.boot.as_fd()).context("write out", "/boot")?;
+    let freeze = sync::through_the_journal(roots.boot.as_fd()).context("sync", "/boot")?;
     if freeze == Freeze::Unsupported {
         log::warn!("/boot cannot be frozen; after a power cut GRUB may not see this update");
     }
@@ -60,5 +60,5 @@ pub fn boot_ostree(roots: &Roots) -> Result<(), SystemError> {
     }
     // Without the directory there is nothing to remove from.
     let Some(directory) = roots.boot_ostree()? else { return Ok(()) };
-    rustix::fs::fsync(directory).context("write out", "/boot/ostree")
+    rustix::fs::fsync(directory).context("sync", "/boot/ostree")
 }

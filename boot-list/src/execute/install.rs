@@ -245,7 +245,7 @@ fn sync_directory(directory: &OwnedFd) -> Result<(), Errno> {
 }
 
 fn sync(directory: &OwnedFd, name: &str) -> Result<(), SystemError> {
-    sync_directory(directory).context("write out", shown(name))
+    sync_directory(directory).context("sync", shown(name))
 }
 
 fn shown(name: &str) -> String {

@@ -30,7 +30,7 @@ pub fn keep(roots: &Roots, new: &OwnedFd, kept: &[Kept]) -> Result<(), SystemErr
         let kind = match tree::kind_of(&old, from.name()) {
             // Removed since the plan was made.
             Err(Errno::NOENT) => continue,
-            other => other.context("look at", from)?,
+            other => other.context("read the attributes of", from)?,
         };
         match file {
             // The new list needs this entry, so a failure is an error.
@@ -59,7 +59,7 @@ pub fn move_the_rest(roots: &Roots, old: &str, kept: &[Kept]) {
     let moved = |from: &LoaderPath, to: &LoaderPath| -> Result<(), SystemError> {
         let open = |name: &str| dir::open(&roots.boot, name, OFlags::RDONLY | OFlags::DIRECTORY).context("open", name);
         let (source, target) = (directory(&open(old)?, from)?, directory(&open("loader")?, to)?);
-        if tree::look_up(&target, to.name()).context("look at", to)?.is_some() {
+        if tree::look_up(&target, to.name()).context("read the attributes of", to)?.is_some() {
             return Ok(());
         }
         match rustix::fs::renameat(&source, from.name(), &target, to.name()) {

@@ -47,8 +47,9 @@ impl Count {
 /// The attributes of a file cannot be read.
 pub fn count(roots: &Roots, files: &BootFiles, keeping: &Current) -> Result<Count, SystemError> {
     let going = removals(&leftovers::find(roots, Unreadable::IsAnError)?, keeping).boot;
-    let freed =
-        going.iter().map(|path| free_space::blocks(&roots.boot, path).context("look at", format_args!("/boot/{path}")));
+    let freed = going.iter().map(|path| {
+        free_space::blocks(&roots.boot, path).context("read the attributes of", format_args!("/boot/{path}"))
+    });
     Ok(Count {
         needed: files.bytes(),
         free: free_space::of_boot(roots)?,

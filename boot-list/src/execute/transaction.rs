@@ -112,13 +112,13 @@ fn write(
 /// # Errors
 /// A link cannot be checked, or a filesystem cannot be synced.
 pub fn settle(roots: &Roots, plan: &BootPlan) -> Result<(), SystemError> {
-    let in_boot = dir::stat_name(&roots.boot, "loader.tmp").context("look at", "/boot/loader.tmp")?;
+    let in_boot = dir::stat_name(&roots.boot, "loader.tmp").context("read the attributes of", "/boot/loader.tmp")?;
     let in_ostree = match plan.swaps.last().filter(|link| link.directory == LinkDirectory::Ostree) {
         Some(link) => {
             let path = format!("ostree/{}", link.temporary());
             match dir::open(&roots.sysroot, &path, OFlags::PATH | OFlags::NOFOLLOW) {
                 Err(Errno::NOENT) => false,
-                other => other.map(|_| true).context("look at", format_args!("/sysroot/{path}"))?,
+                other => other.map(|_| true).context("read the attributes of", format_args!("/sysroot/{path}"))?,
             }
         }
         None => false,

@@ -32,12 +32,12 @@ fn names() -> [String; 2] {
 /// # Errors
 /// The attributes of the directory cannot be read.
 pub fn is_out_of_its_inode(roots: &Roots) -> Result<bool, SystemError> {
-    if rustix::fs::fstatfs(&roots.boot).context("look at", "/boot")?.f_type != XFS {
+    if rustix::fs::fstatfs(&roots.boot).context("read the attributes of", "/boot")?.f_type != XFS {
         return Ok(true);
     }
     let Some(ostree) = roots.boot_ostree()? else { return Ok(false) };
     for name in names() {
-        if dir::stat_name(&ostree, &name).context("look at", "/boot/ostree")?.is_none() {
+        if dir::stat_name(&ostree, &name).context("read the attributes of", "/boot/ostree")?.is_none() {
             return Ok(false);
         }
     }
@@ -60,8 +60,8 @@ fn keep(roots: &Roots) -> Result<(), SystemError> {
         return Ok(());
     }
     let ostree = install::boot_ostree(roots)?;
-    let stat = rustix::fs::fstat(&ostree).context("look at", "/boot/ostree")?;
-    let name = dir::stat_name(&roots.boot, "ostree").context("look at", "/boot/ostree")?;
+    let stat = rustix::fs::fstat(&ostree).context("read the attributes of", "/boot/ostree")?;
+    let name = dir::stat_name(&roots.boot, "ostree").context("read the attributes of", "/boot/ostree")?;
     let is_link = name.is_some_and(|name| name.kind == Kind::Link);
     // A link is followed: exchanging it with a directory would change the layout.
     if stat.st_blocks != 0 || is_link {

@@ -93,7 +93,7 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
         check_room_after_removing(&roots, &sysroot, &plan, options)?;
     }
     // Writes the staged deployment to the disk now, so that the sync at shutdown is shorter.
-    rustix::fs::syncfs(&roots.sysroot).context("write out", "the physical root")?;
+    rustix::fs::syncfs(&roots.sysroot).context("sync", "the physical root")?;
     warn_of_damage(&roots, run, &sysroot, &plan, (began, 0))?;
     warn_of_what_stays_behind(&sysroot, &staged);
     refuse_conflicts(&plan)?;
@@ -157,12 +157,12 @@ fn put_beside(roots: &Roots, run: &RunDirectory, wanted: &Install) -> Result<(),
             Err(error) if error.reason == Errno::NOENT => return Ok(()),
             other => other?,
         }
-        rustix::fs::fsync(&parent).context("write out", "/boot/ostree")?;
+        rustix::fs::fsync(&parent).context("sync", "/boot/ostree")?;
     }
     let source = kernel_layout::open_directory(&roots.sysroot, &wanted.deployment, &wanted.layout)?;
     let there = tree::open(&parent, name.as_bytes()).context("open", &shown)?;
     let mut compared = run.compared()?;
-    compared.add(&name, &source, &there, &wanted.files).context("look at", shown)?;
+    compared.add(&name, &source, &there, &wanted.files).context("read the attributes of", shown)?;
     Ok(run.keep_compared(&compared)?)
 }
 
@@ -194,7 +194,7 @@ fn check_kernel(roots: &Roots, run: &RunDirectory, target: &Deployment) -> Resul
     let staged = run.staged_at()?;
     let hashed = kernel.hashed().map(|file| (file.source.as_str(), file.is_directory));
     let shown = format_args!("/{}/{}", target.path, kernel.directory);
-    if are_unchanged_since(staged, &source, hashed).context("look at the kernel in", shown)? {
+    if are_unchanged_since(staged, &source, hashed).context("read the kernel in", shown)? {
         return Ok(());
     }
     let directory = deployment::open(roots, &target.path)?;
@@ -257,8 +257,8 @@ fn check(
     for file in kernel.files() {
         let name = std::iter::once((file.target.as_str(), file.is_directory));
         let shown = format_args!("/boot/ostree/{directory}/{}", file.target);
-        let is_known = compared.has(directory, &source, &there, file).context("look at", shown)?
-            || are_unchanged_since(good_since, &there, name).context("look at", shown)?;
+        let is_known = compared.has(directory, &source, &there, file).context("read the attributes of", shown)?
+            || are_unchanged_since(good_since, &there, name).context("read the attributes of", shown)?;
         let is_good = is_known || same_files::same(&source, &there, file).context("compare", shown)?;
         if is_good {
             good.push(file.clone());
@@ -271,7 +271,9 @@ fn check(
             );
         }
     }
-    compared.add(directory, &source, &there, &good).context("look at", format_args!("/boot/ostree/{directory}"))?;
+    compared
+        .add(directory, &source, &there, &good)
+        .context("read the attributes of", format_args!("/boot/ostree/{directory}"))?;
     run.keep_compared(compared)
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn restore(
 fn is_saved(saved: Option<BorrowedFd<'_>>, number: usize) -> Result<bool, SystemError> {
     let Some(saved) = saved else { return Ok(false) };
     let kind = tree::look_up(saved, number.to_string().as_bytes());
-    Ok(kind.context("look at", "the saved copies of the new deployment's etc")?.is_some())
+    Ok(kind.context("read the attributes of", "the saved copies of the new deployment's etc")?.is_some())
 }
 
 fn restore_one(

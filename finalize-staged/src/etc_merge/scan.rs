@@ -155,7 +155,8 @@ impl Scanner<'_> {
         };
         let mut names = side_by_side(shipped, machine);
         for name in names.iter_mut().filter(|name| name.machine.is_none()) {
-            name.machine = tree::look_up(&opened.machine, &name.name).context("look at", path.join(&name.name))?;
+            name.machine =
+                tree::look_up(&opened.machine, &name.name).context("read the attributes of", path.join(&name.name))?;
         }
         let same = self.comparer.all(place, &names);
         let mut found = Vec::new();
@@ -198,7 +199,7 @@ impl Scanner<'_> {
             Ok(same) => (machine, !same),
             // Removed since the directory was listed, or another kind of file: it has changed.
             Err(error) if is_vanished(error) || error == Errno::INVAL => {
-                (tree::look_up(place.machine, &name).context("look at", &here)?, true)
+                (tree::look_up(place.machine, &name).context("read the attributes of", &here)?, true)
             }
             Err(Errno::ACCESS | Errno::PERM) if self.lenient => {
                 self.unreadable.push(here);
@@ -215,7 +216,9 @@ impl Scanner<'_> {
             return Ok(None);
         }
         let new = match place.new {
-            Some(new) => tree::look_up(new, &name).context("look at", format_args!("{here} in the new tree"))?,
+            Some(new) => {
+                tree::look_up(new, &name).context("read the attributes of", format_args!("{here} in the new tree"))?
+            }
             None => None,
         };
         Ok(Some(Difference { path: here, parent: None, shipped, machine, changed, new }))
@@ -226,7 +229,7 @@ impl Scanner<'_> {
         let machine = match was.path.split() {
             None => return Err(Errno::NOENT).context("open", &was.path),
             Some((parent, name)) => match below(&self.trees.machine, &parent) {
-                Ok(parent) => tree::look_up(parent, name).context("look at", &was.path)?,
+                Ok(parent) => tree::look_up(parent, name).context("read the attributes of", &was.path)?,
                 Err(error) if is_vanished(error) => None,
                 Err(error) => return Err(error).context("open", parent),
             },

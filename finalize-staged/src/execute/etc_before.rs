@@ -32,7 +32,7 @@ pub(crate) fn save(roots: &Roots, run: &RunDirectory, plan: &Finalization) -> Re
         // It is made from usr/etc each time.
         return Ok(());
     }
-    let stat = rustix::fs::fstatvfs(&place).context("look at", format_args!("/sysroot/{PLACE}"))?;
+    let stat = rustix::fs::fstatvfs(&place).context("read the attributes of", format_args!("/sysroot/{PLACE}"))?;
     let is_full = stat.f_bfree.saturating_mul(stat.f_frsize) < ROOM;
     let saved = match rustix::fs::mkdirat(&place, NAME, Mode::from_raw_mode(0o700)) {
         Err(Errno::NOSPC | Errno::DQUOT) => None,
@@ -107,8 +107,8 @@ fn open_etc(roots: &Roots, target: &DeploymentPath) -> Result<OwnedFd, SystemErr
 /// Identifies the deployment and its `etc`, because a deployment can be removed and made again with the same name.
 fn owner(target: &DeploymentPath, etc: &OwnedFd) -> Result<Vec<u8>, SystemError> {
     let flags = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-    let stat =
-        rustix::fs::statx(etc, "", AtFlags::EMPTY_PATH, flags).context("look at", format_args!("/{target}/etc"))?;
+    let stat = rustix::fs::statx(etc, "", AtFlags::EMPTY_PATH, flags)
+        .context("read the attributes of", format_args!("/{target}/etc"))?;
     let birth = stat.stx_btime;
     Ok(format!("{target} {} {}.{}\0", stat.stx_ino, birth.tv_sec, birth.tv_nsec).into_bytes())
 }

@@ -55,7 +55,9 @@ fn make_backing(roots: &Roots, target: &DeploymentPath) -> Result<(), SystemErro
     let root = format!("ostree/deploy/{}", target.stateroot);
     let stateroot = dir::open(&roots.sysroot, &root, OFlags::RDONLY | OFlags::DIRECTORY)
         .context("open", format_args!("/{root}"))?;
-    let mode = dir::stat_fd(deployment::open(roots, target)?).context("look at", format_args!("/{target}"))?.mode;
+    let mode = dir::stat_fd(deployment::open(roots, target)?)
+        .context("read the attributes of", format_args!("/{target}"))?
+        .mode;
     let backing = format!("backing/{}", target.id);
     let transient = format!("{backing}/root-transient");
     let directories = [

@@ -35,11 +35,11 @@ fn open_with(writable: &[&str]) -> Result<Roots, SystemError> {
 /// Makes the mount at `path` writable, and its filesystem if necessary.
 fn make_writable(path: &str) -> Result<(), SystemError> {
     let directory = open_directory(path)?;
-    let read_only = |directory: &OwnedFd| mount::is_read_only(directory).context("look at", path);
+    let read_only = |directory: &OwnedFd| mount::is_read_only(directory).context("read the attributes of", path);
     if !read_only(&directory)? {
         return Ok(());
     }
-    if dir::stat_fd(&directory).context("look at", path)?.mount_root {
+    if dir::stat_fd(&directory).context("read the attributes of", path)?.mount_root {
         mount::set_access(directory.as_fd(), mount::Access::Writable).context("make writable", path)?;
     }
     // The mount is writable now, but the filesystem may still be read-only.

@@ -184,7 +184,7 @@ impl RunDirectory {
         match rustix::fs::statat(&self.0, STAGED_NAME, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok((stat.st_mtime, stat.st_mtime_nsec as i64)),
             Err(Errno::NOENT) => Ok((0, 0)),
-            Err(error) => Err(error).context("look at", STAGED),
+            Err(error) => Err(error).context("read the attributes of", STAGED),
         }
     }
 
@@ -247,7 +247,9 @@ impl RunDirectory {
     }
 
     fn has(&self, name: &str) -> Result<bool, SystemError> {
-        dir::stat_name(&self.0, name).map(|stat| stat.is_some()).context("look at", format_args!("{RUN_OSTREE}/{name}"))
+        dir::stat_name(&self.0, name)
+            .map(|stat| stat.is_some())
+            .context("read the attributes of", format_args!("{RUN_OSTREE}/{name}"))
     }
 }
 

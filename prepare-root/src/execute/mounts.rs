@@ -120,6 +120,6 @@ fn to_access(access: Access) -> mount::Access {
 /// Whether `path` exists and is a mount point.
 pub(super) fn is_mount(path: &str) -> Result<bool, SystemError> {
     let opened = dir::if_there(dir::open_root(Path::new(path))).context("open", path)?;
-    let stat = opened.map(dir::stat_fd).transpose().context("look at", path)?;
+    let stat = opened.map(dir::stat_fd).transpose().context("read the attributes of", path)?;
     Ok(stat.is_some_and(|stat| stat.mount_root))
 }

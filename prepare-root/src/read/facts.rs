@@ -40,7 +40,7 @@ pub(crate) fn facts(
     let repo = if ask_repository { repository_is_read_only(physical)? } else { RepoReadonly::default() };
     Ok(Facts {
         caller,
-        sysroot_read_only: mount::is_read_only(physical).context("look at", &sysroot)?,
+        sysroot_read_only: mount::is_read_only(physical).context("read the attributes of", &sysroot)?,
         boot_loader_link: kind_at(physical, "boot/loader")? == PathKind::Link,
         repo_readonly: repo.on,
         repo_problem: repo.problem,
@@ -53,7 +53,7 @@ pub(crate) fn facts(
         image,
         signature,
         deployment: deployment_facts(caller, deployment, conf.etc_transient)
-            .context("look at", format_args!("/{}", deployment.path))?,
+            .context("read the attributes of", format_args!("/{}", deployment.path))?,
         sysroot,
     })
 }
@@ -80,7 +80,7 @@ fn kind_at(physical: &PhysicalRoot, path: &str) -> Result<PathKind, SystemError>
 }
 
 fn kind_at_end(physical: &PhysicalRoot, path: &str, flags: OFlags) -> Result<PathKind, SystemError> {
-    let stat = stat_inside(physical, path, flags).context("look at", format_args!("/{path}"))?;
+    let stat = stat_inside(physical, path, flags).context("read the attributes of", format_args!("/{path}"))?;
     Ok(stat.into())
 }
 
@@ -163,7 +163,7 @@ fn stat_inside(root: impl AsFd, path: &str, flags: OFlags) -> Result<Option<Stat
 /// The device that systemd chose, if it did; otherwise the device of the filesystem.
 fn disk(physical: &PhysicalRoot) -> Result<Option<u64>, SystemError> {
     const CHOSEN: &str = "/dev/gpt-auto-root";
-    if let Some(device) = block_device::at(CHOSEN).context("look at", CHOSEN)? {
+    if let Some(device) = block_device::at(CHOSEN).context("read the attributes of", CHOSEN)? {
         return Ok(Some(device));
     }
     match block_device::of_filesystem(physical) {

@@ -47,7 +47,7 @@ impl PhysicalRoot {
 
     /// Whether something is mounted exactly there.
     pub(crate) fn is_mounted(&self) -> Result<bool, SystemError> {
-        Ok(dir::stat_fd(&self.directory).context("look at", self.at.display())?.mount_root)
+        Ok(dir::stat_fd(&self.directory).context("read the attributes of", self.at.display())?.mount_root)
     }
 
     /// Whether something is mounted at the directory `sysroot` in it, as in a prepared root.
@@ -57,7 +57,8 @@ impl PhysicalRoot {
 
     /// Whether something is mounted at a name in it.
     pub(crate) fn is_mounted_on(&self, name: &str) -> Result<bool, SystemError> {
-        let stat = dir::stat_name(&self.directory, name).context("look at", self.at.join(name).display())?;
+        let stat =
+            dir::stat_name(&self.directory, name).context("read the attributes of", self.at.join(name).display())?;
         Ok(stat.is_some_and(|stat| stat.mount_root))
     }
 

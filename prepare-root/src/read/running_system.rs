@@ -37,7 +37,8 @@ pub(crate) fn is_recorded(deployment: &Deployment) -> Result<bool, SystemError> 
     let record = dir::open_root(Path::new("/run")).and_then(|run| dir::read(run, "ostree-booted", LIMIT));
     let Some(record) = dir::if_there(record).context("read", BOOTED)? else { return Ok(false) };
     let Ok(booted) = BootedState::from_bytes(&record) else { return Ok(false) };
-    let stat = dir::stat_fd(&deployment.directory).context("look at", format_args!("/{}", deployment.path))?;
+    let stat =
+        dir::stat_fd(&deployment.directory).context("read the attributes of", format_args!("/{}", deployment.path))?;
     Ok((stat.device, stat.inode) == (booted.device, booted.inode))
 }
 

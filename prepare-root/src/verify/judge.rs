@@ -53,7 +53,7 @@ pub(crate) fn judge(physical: &PhysicalRoot, path: &DeploymentPath, demand: &Dem
     let asked_for = BootTarget { path: shown.clone(), source: TargetSource::Ostree, argument: String::new() };
     let root = (image, signature);
     let facts = facts(physical, Caller::Systemd, &deployment, &own.conf, decision.mode, root, &asked_for)?;
-    let facts = as_finalized(facts, &deployment).context("look at", format_args!("{shown}/usr/etc"))?;
+    let facts = as_finalized(facts, &deployment).context("read the attributes of", format_args!("{shown}/usr/etc"))?;
     let resolved = Resolved { asked_for, recovery: None, init: None, warning: None };
     plan::plan(&own.conf, decision.clone(), resolved, &facts)?;
     if facts.deployment.hotfix_work != PathKind::Nothing && facts.signature.is_none() {
@@ -62,7 +62,7 @@ pub(crate) fn judge(physical: &PhysicalRoot, path: &DeploymentPath, demand: &Dem
     let vouched = vouched(&facts, by_commit.as_deref())?;
     let Some(file) = &deployment.image else { return Err(Finding::NoImage) };
 
-    let size = dir::stat_fd(file).context("look at", &of_image)?.size;
+    let size = dir::stat_fd(file).context("read the attributes of", &of_image)?.size;
     if size > LARGEST_IMAGE {
         return Err(Finding::ImageTooLarge(size));
     }
