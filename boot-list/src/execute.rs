@@ -5,6 +5,7 @@ pub mod durability;
 pub mod install;
 pub mod journal;
 pub mod kept_files;
+pub mod labels;
 pub mod room;
 pub mod sabotage;
 pub mod transaction;

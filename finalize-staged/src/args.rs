@@ -20,6 +20,10 @@ pub(crate) enum Command {
     BootComplete,
     /// Remove old deployments, after a boot.
     Clean,
+    /// Build the policy of a deployment: the outer process of [`crate::policy::sandbox`].
+    RebuildPolicy { deployment: OsString, work: OsString },
+    /// The inner process.
+    RebuildPolicyInside { deployment: OsString, work: OsString },
     /// Print and leave.
     Print(&'static str),
 }
@@ -63,6 +67,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             Long("lock-timeout") => {
                 lock_timeout = Some(Duration::from_secs(parser.value()?.parse()?));
                 continue;
+            }
+            // Only this program gives itself these two.
+            Long("rebuild-policy") => Command::RebuildPolicy { deployment: parser.value()?, work: parser.value()? },
+            Long("rebuild-policy-inside") => {
+                Command::RebuildPolicyInside { deployment: parser.value()?, work: parser.value()? }
             }
             Long("prepare") => Command::Prepare,
             Long("plan") => Command::Plan { json: false },

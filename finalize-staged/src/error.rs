@@ -47,6 +47,11 @@ pub(crate) enum Error {
     /// FAT has no symbolic links.
     #[error("/boot is a FAT filesystem, which has no symbolic links; move /boot to ext4 or XFS (the ESP can stay FAT)")]
     BootOnFat,
+    /// The SELinux policy cannot be built, and the configuration says that this is an error.
+    #[error(
+        "{0}; [selinux] on-refresh-failure=fail forbids to go on without it: mend or remove the module, or set it to warn"
+    )]
+    Policy(String),
     /// There is not enough room, even after unused files are removed.
     #[error(
         "No space left on device: /boot has {available} bytes free, this update frees {freed}, but the kernel and initramfs of /{deployment} need {needed}; remove your own files from /boot, or an old deployment: `ostree admin undeploy INDEX`"

@@ -7,5 +7,6 @@ pub(crate) mod lock;
 pub(crate) mod make_room;
 pub(crate) mod merge;
 pub(crate) mod slices;
+pub(crate) mod var_labels;
 pub(crate) mod watch;
 pub(crate) mod writable_roots;

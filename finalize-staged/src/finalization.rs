@@ -19,6 +19,8 @@ use crate::error::Error;
 use crate::etc_merge::path::EtcPath;
 use crate::etc_merge::plan::{self as etc_plan, EtcMergePlan};
 use crate::etc_merge::scan::{self, Skipped, Trees};
+use crate::policy::changes::PolicyPlan;
+use crate::policy::which;
 use crate::read::options::SysrootOptions;
 
 /// Keys of a boot loader entry that libostree and firstroot write.
@@ -32,6 +34,8 @@ pub(crate) struct EtcMerge {
     pub(crate) from: DeploymentPath,
     /// The steps.
     pub(crate) plan: EtcMergePlan,
+    /// The SELinux policy of the new `/etc`, which is not merged file by file.
+    pub(crate) policy: Option<PolicyPlan>,
     /// Devices, fifos, sockets.
     pub(crate) skipped: Vec<Skipped>,
     /// Files that could not be read.
@@ -163,10 +167,7 @@ fn etc_merge(
     let new = if reset { "usr/etc" } else { "etc" };
     let trees = Trees { shipped, machine: open(format!("{}/etc", merge.path))?, new: open(format!("{target}/{new}"))? };
     let scanned = scan::scan(&trees, lenient)?;
-    Ok(EtcMerge {
-        from: merge.path.clone(),
-        plan: etc_plan::plan(&scanned.differences),
-        skipped: scanned.skipped,
-        unreadable: scanned.unreadable,
-    })
+    let mut plan = etc_plan::plan(&scanned.differences);
+    let policy = which::take_out(&trees, &mut plan);
+    Ok(EtcMerge { from: merge.path.clone(), plan, policy, skipped: scanned.skipped, unreadable: scanned.unreadable })
 }

@@ -16,6 +16,7 @@ use system::dir::Kind;
 use crate::etc_merge::before;
 use crate::execute::failure_stamp;
 use crate::handover;
+use crate::policy::modules;
 use crate::program::PROGRAM;
 use crate::read::run_directory::ResumeRecord;
 use crate::read::unit_drop_ins::{self, UnitFile};
@@ -61,10 +62,15 @@ pub fn stamp(bytes: &[u8]) {
 pub fn boot_and_policy(bytes: &[u8]) {
     let _ = handover::says_static_configs(bytes);
     let text = String::from_utf8_lossy(bytes);
-    for key in ["SELINUX", "SELINUXTYPE"] {
-        if let Some(value) = handover::selinux_setting(&text, key) {
-            assert!(value.trim() == value && text.contains(value));
-        }
+    let config = selinux_policy::Config::parse(&text);
+    if let Some(name) = config.policy {
+        assert!(name.trim() == name && text.contains(name));
+    }
+    if let Some(name) = config.directory() {
+        assert!(name != ".." && !name.contains('/'));
+    }
+    for name in modules::named_in(&text) {
+        assert!(text.contains(&name) && !name.contains(['/', '\n']));
     }
 }
 

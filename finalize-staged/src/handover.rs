@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 
-use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::repo_config::{Bootloader, RepoConfig};
 use ostree_sysroot::{Roots, Sysroot, SysrootError, sysroot};
 use rustix::fs::OFlags;
@@ -20,12 +19,9 @@ const LIMIT: u64 = 1 << 20;
 /// The sysroot, or the reason why firstroot does not finalize it.
 ///
 /// A file that cannot be read is an error, and not treated as missing.
-pub(crate) fn sysroot_or_reason(roots: &Roots, target: &DeploymentPath) -> Result<Result<Sysroot, String>, Error> {
+pub(crate) fn sysroot_or_reason(roots: &Roots) -> Result<Result<Sysroot, String>, Error> {
     let config = sysroot::repo_config(roots)?;
     if let Some(reason) = boot_loader(roots, &config)? {
-        return Ok(Err(reason));
-    }
-    if let Some(reason) = selinux(roots, target)? {
         return Ok(Err(reason));
     }
     match Sysroot::load(roots) {
@@ -101,42 +97,6 @@ fn bootupd_has_static_configs(boot: &OwnedFd) -> Result<bool, SystemError> {
 pub(crate) fn says_static_configs(state: &[u8]) -> bool {
     let state = serde_json::from_slice::<serde_json::Value>(state).unwrap_or_default();
     state.get("static-configs").is_some_and(|value| !value.is_null())
-}
-
-/// The reason, if the tree has an SELinux policy: the new files need labels of that policy.
-fn selinux(roots: &Roots, target: &DeploymentPath) -> Result<Option<String>, SystemError> {
-    let deployment = match dir::open_directory(&roots.sysroot, target.to_string()) {
-        // The plan reports that it does not exist.
-        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-        other => other.context("open", format_args!("/{target}"))?,
-    };
-    for etc in ["etc", "usr/etc"] {
-        let path = format!("{etc}/selinux/config");
-        let config = match dir::read(&deployment, &path, LIMIT) {
-            Err(Errno::NOENT | Errno::NOTDIR) => continue,
-            Err(Errno::FBIG) => return Ok(Some(format!("/{target}/{path} is larger than 1 MiB"))),
-            other => other.context("read", format_args!("/{target}/{path}"))?,
-        };
-        let config = String::from_utf8_lossy(&config);
-        if selinux_setting(&config, "SELINUX") == Some("disabled") {
-            return Ok(None);
-        }
-        let Some(policy) = selinux_setting(&config, "SELINUXTYPE") else { continue };
-        for etc in ["etc", "usr/etc"] {
-            let path = format!("{etc}/selinux/{policy}/policy");
-            let files = names_if_there(&deployment, &path, &format!("/{target}/{path}"))?;
-            if files.iter().any(|name| name.starts_with("policy.")) {
-                return Ok(Some(format!("the staged deployment has the SELinux policy {policy:?}")));
-            }
-        }
-        return Ok(None);
-    }
-    Ok(None)
-}
-
-/// The value of a key in `/etc/selinux/config`.
-pub(crate) fn selinux_setting<'a>(config: &'a str, key: &str) -> Option<&'a str> {
-    config.lines().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('=')).map(str::trim)
 }
 
 /// Whether `ostree` is installed.

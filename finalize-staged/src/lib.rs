@@ -15,6 +15,7 @@ mod finalization;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod handover;
+mod policy;
 mod program;
 mod read;
 mod resume;
@@ -27,6 +28,7 @@ use system::log::{Sink, Stderr};
 use crate::args::Command;
 use crate::command::boot_complete::{self, Report};
 use crate::command::{clean, finalize, hold, plan, prepare};
+use crate::policy::sandbox;
 pub use crate::program::Status;
 use crate::program::{FAILED, PROGRAM, SUCCESS, USAGE};
 
@@ -51,6 +53,8 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
         Command::Finalize { lock_timeout } => finalize::finalize(lock_timeout),
         Command::Prepare => prepare::prepare(),
         Command::Plan { json } => return plan::show(json),
+        Command::RebuildPolicy { deployment, work } => return sandbox::outer(&deployment, &work),
+        Command::RebuildPolicyInside { deployment, work } => return sandbox::inner(&deployment, &work),
         Command::Hold => hold::hold().map_err(Into::into),
         Command::Clean => clean::clean(),
         Command::BootComplete => match boot_complete::boot_complete() {

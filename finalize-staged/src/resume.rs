@@ -12,6 +12,7 @@ use system::SystemError;
 
 use crate::error::Error;
 use crate::execute::{etc_before, failure_stamp};
+use crate::policy;
 use crate::read::run_directory::{ResumeRecord, RunDirectory};
 use crate::tell::progress::{Phase, Progress};
 
@@ -91,6 +92,7 @@ pub(crate) fn finish_interrupted(
 /// Removes the data of an interrupted run.
 pub(crate) fn forget(roots: &Roots, run: &RunDirectory) {
     etc_before::forget(roots);
+    policy::apply::forget(roots);
     if let Err(error) = run.end() {
         log::warn!("{error}");
     }

@@ -20,6 +20,7 @@ pub mod log;
 mod loop_device;
 pub mod mount;
 mod mount_compat;
+pub mod namespaces;
 pub mod notify;
 pub mod output;
 mod patience;

@@ -90,6 +90,27 @@ pub fn copy_of_link(
     Ok(true)
 }
 
+/// Sets an attribute of the symbolic link `name`.
+///
+/// # Errors
+/// As `lsetxattr(2)`; `ENOENT` also if `/proc` is not mounted.
+pub fn set_of_link(directory: BorrowedFd<'_>, name: &[u8], attribute: &[u8], value: &[u8]) -> Result<(), Errno> {
+    rustix::fs::lsetxattr(path_of(directory, name)?.as_c_str(), attribute, value, XattrFlags::empty())
+}
+
+/// An attribute of the symbolic link `name`; `None`: it has none, or its filesystem has no attributes.
+///
+/// # Errors
+/// As `lgetxattr(2)`; `ENOENT` also if `/proc` is not mounted.
+pub fn get_of_link(directory: BorrowedFd<'_>, name: &[u8], attribute: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
+    let path = path_of(directory, name)?;
+    match grow(&mut |buffer| rustix::fs::lgetxattr(path.as_c_str(), attribute, buffer)) {
+        Ok(value) => Ok(Some(value)),
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// A path of a name in an open directory. Before Linux 6.13 no system call takes directory and name, and those that take a
 /// descriptor do not accept one of a link.
 fn path_of(directory: BorrowedFd<'_>, name: &[u8]) -> Result<CString, Errno> {

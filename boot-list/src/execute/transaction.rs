@@ -19,10 +19,11 @@ use ostree_sysroot::boot_contents::{BootFiles, InstallMethod};
 use ostree_sysroot::boot_names::overlay_file;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use selinux_policy::Labels;
 use system::{Context, SystemError, dir, tree};
 
 use super::durability;
-use super::install;
+use super::{install, labels};
 use crate::loader::BootLoader;
 use crate::plan::BootPlan;
 use crate::plan::swap::{LinkDirectory, Swap};
@@ -37,6 +38,15 @@ pub enum Swapped {
     NotYetDurably,
 }
 
+/// What the new files are made from, besides the trees.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// The directory of overlay initrds that are not in `/boot` yet.
+    pub overlays: Option<&'a OwnedFd>,
+    /// The labels of the new files.
+    pub labels: &'a Labels,
+}
+
 /// Writes the new list and swaps it in.
 ///
 /// # Errors
@@ -44,12 +54,12 @@ pub enum Swapped {
 pub fn run(
     roots: &Roots,
     loader: &dyn BootLoader,
-    overlays: Option<&OwnedFd>,
+    sources: Sources<'_>,
     plan: &BootPlan,
     files: &BootFiles,
     watcher: &mut dyn Watcher,
 ) -> Result<Swapped, SystemError> {
-    write(roots, loader, overlays, plan, files, watcher)
+    write(roots, loader, sources, plan, files, watcher)
         .and_then(|()| {
             watcher.enter(Phase::Swap);
             loader.swap(roots, plan)
@@ -83,16 +93,17 @@ pub fn run(
 fn write(
     roots: &Roots,
     loader: &dyn BootLoader,
-    overlays: Option<&OwnedFd>,
+    sources: Sources<'_>,
     plan: &BootPlan,
     files: &BootFiles,
     watcher: &mut dyn Watcher,
 ) -> Result<(), SystemError> {
     settle(roots, plan)?;
     watcher.enter(Phase::Kernel);
-    install::install(roots, overlays, files, &mut || watcher.step())?;
+    install::install(roots, sources.overlays, files, &mut || watcher.step())?;
     watcher.enter(Phase::Entries);
     loader.write(roots, plan)?;
+    labels::label(roots, sources.labels, plan, files);
     watcher.enter(Phase::Sync);
     match plan.swap {
         Swap::Loader => durability::everything(roots).map(drop),

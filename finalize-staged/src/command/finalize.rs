@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use boot_list::execute::room::Reserved;
-use boot_list::execute::transaction::{self, Swapped};
+use boot_list::execute::transaction::{self, Sources, Swapped};
 use boot_list::execute::{cleanup, journal as boot_journal, xfs_directory};
 use boot_list::loader::links::Links;
 use boot_list::plan::removals::Current;
@@ -12,7 +12,7 @@ use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::staged_state::StagedState;
 use ostree_sysroot::boot_contents::Beside;
 use ostree_sysroot::{Roots, Sysroot};
-use system::SystemError;
+use selinux_policy::Labels;
 
 use crate::checks::{log_nothing_to_do, refuse_conflicts, report_skipped, require_booted_and_root};
 use crate::error::Error;
@@ -22,8 +22,9 @@ use crate::execute::make_room::{MakeRoom, Ready};
 use crate::execute::merge::merge;
 use crate::execute::watch::Watch;
 use crate::execute::{etc_before, finish_deployment, writable_roots};
-use crate::finalization::{self, Staging};
+use crate::finalization::{self, Finalization, Staging};
 use crate::handover;
+use crate::policy;
 use crate::program::PROGRAM;
 use crate::read::options::SysrootOptions;
 use crate::read::run_directory::{ResumeRecord, RunDirectory, StagedNow};
@@ -74,7 +75,7 @@ fn finalize_in(
     if roots.boot_is_fat()? {
         return Err(Error::BootOnFat);
     }
-    let sysroot = match handover::sysroot_or_reason(roots, &staged.target.deployment)? {
+    let sysroot = match handover::sysroot_or_reason(roots)? {
         Ok(sysroot) => sysroot,
         Err(reason) => return Err(leave_to_ostree(roots, run, &staged, used, record.is_some(), reason)?),
     };
@@ -169,19 +170,31 @@ impl Finalize<'_> {
     }
 
     /// Merges `/etc`, and swaps the new list in. After an error the deployment is still staged.
-    fn carry_out(&mut self, ready: &Ready, beside: &Beside, stamp: &mut Stamp) -> Result<Swapped, SystemError> {
+    fn carry_out(&mut self, ready: &Ready, beside: &Beside, stamp: &mut Stamp) -> Result<Swapped, Error> {
         let (roots, run) = (self.roots, self.run);
         let Ready { sysroot, plan, reserved } = ready;
         etc_before::save(roots, run, plan)
             .and_then(|()| run.begin(&ResumeRecord::of(sysroot, &plan.boot)))
             .inspect_err(|_| reserved.give_up(roots))?;
-        let done = merge(roots, plan, self.progress)
-            .and_then(|()| finish_deployment::finish(roots, sysroot, &plan.target))
-            .and_then(|()| {
-                let mut watch = Watch { progress: self.progress, stamp };
-                transaction::run(roots, &Links, beside.overlays.as_ref(), &plan.boot, &plan.files, &mut watch)
-            });
+        let done = self.new_etc(plan).and_then(|labels| {
+            finish_deployment::finish(roots, sysroot, &plan.target, &labels, self.progress)?;
+            let mut watch = Watch { progress: self.progress, stamp };
+            let sources = Sources { overlays: beside.overlays.as_ref(), labels: &labels };
+            Ok(transaction::run(roots, &Links, sources, &plan.boot, &plan.files, &mut watch)?)
+        });
         done.inspect_err(|_| self.begin_again_later(reserved))
+    }
+
+    /// Makes the new deployment's `/etc` with its policy. Returns the labels of that policy.
+    fn new_etc(&mut self, plan: &Finalization) -> Result<Labels, Error> {
+        merge(self.roots, plan, self.progress)?;
+        let mut warnings = Vec::new();
+        let progress = &mut *self.progress;
+        policy::apply::apply(self.roots, plan, &mut warnings, &mut || progress.step())?;
+        warnings.iter().for_each(|warning| log::warn!("{warning}"));
+        let labels = policy::labels(self.roots, plan)?;
+        policy::apply::label(self.roots, plan, &labels)?;
+        Ok(labels)
     }
 
     /// Restores the announcement, so that a second run starts again, and other programs see the staged deployment.

@@ -1,6 +1,7 @@
 //! `--plan`: prints what finalization would do now, as text or as JSON. It changes nothing. Without root it prints what it can
 //! read.
 
+mod selinux;
 mod shown;
 mod text;
 
@@ -17,10 +18,12 @@ use system::output;
 use crate::error::Error;
 use crate::finalization::{self, Staging};
 use crate::handover;
+use crate::policy::domain::Domain;
 use crate::program::{FAILED, SUCCESS, Status};
 use crate::read::options::SysrootOptions;
 use crate::read::run_directory::{RunDirectory, StagedNow};
 
+use selinux::ShownSelinux;
 use shown::Shown;
 use text::text;
 
@@ -56,7 +59,11 @@ fn look() -> Result<Shown, Error> {
     };
     let (options, beside) = (SysrootOptions::of_environment(), run.beside()?);
     let lenient = !rustix::process::geteuid().is_root();
-    look_at(&Roots::at(root)?, &Staging { staged: &staged, used, options, beside: &beside, lenient })
+    let mut shown = look_at(&Roots::at(root)?, &Staging { staged: &staged, used, options, beside: &beside, lenient })?;
+    if let Some(selinux) = &mut shown.selinux {
+        selinux.domain = Domain::of_this_process().map(|domain| domain.text());
+    }
+    Ok(shown)
 }
 
 /// The plan for the staged deployment.
@@ -66,7 +73,7 @@ fn look_at(roots: &Roots, staging: &Staging<'_>) -> Result<Shown, Error> {
     if roots.boot_is_fat()? {
         return Err(Error::BootOnFat);
     }
-    let sysroot = match handover::sysroot_or_reason(roots, &target.deployment) {
+    let sysroot = match handover::sysroot_or_reason(roots) {
         Ok(Ok(sysroot)) => sysroot,
         Ok(Err(reason)) => {
             shown.left_to_ostree = Some(reason);
@@ -80,6 +87,7 @@ fn look_at(roots: &Roots, staging: &Staging<'_>) -> Result<Shown, Error> {
     };
     shown.warnings.extend(sysroot.warnings.iter().cloned());
     let plan = finalization::plan(roots, &sysroot, staging)?;
+    shown.selinux = ShownSelinux::of(roots, &plan)?;
     shown.fill(roots, &sysroot, plan)?;
     Ok(shown)
 }

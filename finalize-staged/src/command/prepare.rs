@@ -26,6 +26,7 @@ use crate::execute::make_room::does_not_fit;
 use crate::execute::writable_roots;
 use crate::finalization::{self, Finalization, Staging};
 use crate::handover;
+use crate::policy;
 use crate::read::options::SysrootOptions;
 use crate::read::run_directory::{RunDirectory, StagedNow};
 use crate::read::unit_drop_ins;
@@ -65,7 +66,7 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     if roots.boot_is_fat()? {
         return Err(Error::BootOnFat);
     }
-    let sysroot = match handover::sysroot_or_reason(&roots, &staged.target.deployment)? {
+    let sysroot = match handover::sysroot_or_reason(&roots)? {
         Ok(sysroot) => sysroot,
         Err(reason) if handover::is_possible() => {
             log::info!("{reason}: ostree will finalize this update at shutdown");
@@ -97,6 +98,7 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     warn_of_damage(&roots, run, &sysroot, &plan, (began, 0))?;
     warn_of_what_stays_behind(&sysroot, &staged);
     refuse_conflicts(&plan)?;
+    policy::prepare::prepare(&roots, &plan)?;
     log::info!("/{} is prepared: shutdown will merge /etc and make it the default", plan.target);
     Ok(())
 }

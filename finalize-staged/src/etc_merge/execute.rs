@@ -65,6 +65,11 @@ pub(crate) fn reset(deployment: impl AsFd, shown: &str) -> Result<(), SystemErro
     })
 }
 
+/// Copies the content and the attributes of the directory `path` of `from` to that of `to`, which is empty.
+pub(crate) fn copy_whole(from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: EtcPath) -> Result<(), SystemError> {
+    copy_directories(&mut Copier::default(), from, to, vec![path])
+}
+
 struct Merge<'a> {
     copier: Copier,
     places: Places<'a>,
@@ -294,6 +299,6 @@ fn copied_again(
 }
 
 /// Opens a directory below `root`; no link is followed.
-pub(super) fn inside(root: BorrowedFd<'_>, path: &EtcPath) -> Result<OwnedFd, Errno> {
+pub(crate) fn inside(root: BorrowedFd<'_>, path: &EtcPath) -> Result<OwnedFd, Errno> {
     dir::open_plainly(root, path.relative(), OFlags::RDONLY | OFlags::DIRECTORY)
 }

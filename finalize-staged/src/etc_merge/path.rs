@@ -55,6 +55,19 @@ impl EtcPath {
             || self.0.strip_prefix(directory.0.as_slice()).is_some_and(|rest| rest.first() == Some(&b'/'))
     }
 
+    /// The rest of the path below `directory`; `None` if it is not below.
+    pub(crate) fn below(&self, directory: &Self) -> Option<&[u8]> {
+        self.0.strip_prefix(directory.0.as_slice())?.strip_prefix(b"/")
+    }
+
+    /// The path in the form that policies for labels have: absolute.
+    pub(crate) fn absolute(&self) -> Vec<u8> {
+        match self.0.as_slice() {
+            b"" => b"/etc".to_vec(),
+            below => [b"/etc/", below].concat(),
+        }
+    }
+
     /// The path of `name` in this directory.
     pub(crate) fn join(&self, name: &[u8]) -> Self {
         let mut bytes = self.0.clone();

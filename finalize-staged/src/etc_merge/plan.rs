@@ -21,6 +21,14 @@ pub(crate) enum Step {
     Replace(EtcPath),
 }
 
+impl Step {
+    /// What it changes.
+    pub(crate) fn path(&self) -> &EtcPath {
+        let (Self::Remove(path) | Self::MakeWay(path) | Self::Directory(path) | Self::Replace(path)) = self;
+        path
+    }
+}
+
 /// The merge of `/etc`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub(crate) struct EtcMergePlan {

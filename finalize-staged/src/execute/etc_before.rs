@@ -13,6 +13,7 @@ use system::{Context, SystemError, dir, tree};
 use crate::etc_merge::before;
 use crate::etc_merge::{restore as etc_restore, save as etc_save};
 use crate::finalization::Finalization;
+use crate::policy;
 use crate::read::run_directory::RunDirectory;
 
 const PLACE: &str = "ostree/repo/tmp";
@@ -40,8 +41,9 @@ pub(crate) fn save(roots: &Roots, run: &RunDirectory, plan: &Finalization) -> Re
         made => Some(made.and_then(|()| tree::open(&place, NAME.as_bytes())).context("make", SHOWN)?),
     };
     let etc = open_etc(roots, &plan.target)?;
-    let steps = plan.etc.as_ref().map(|etc| etc.plan.steps.as_slice()).unwrap_or_default();
-    let list = etc_save::save(steps, &etc, saved.as_ref().map(AsFd::as_fd))?;
+    let mut steps = plan.etc.as_ref().map(|etc| etc.plan.steps.clone()).unwrap_or_default();
+    steps.extend(policy::apply::steps(plan));
+    let list = etc_save::save(&steps, &etc, saved.as_ref().map(AsFd::as_fd))?;
     let not_saved = before::not_saved(&list);
     if not_saved > 0 {
         log::warn!(

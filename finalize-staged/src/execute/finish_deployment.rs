@@ -4,12 +4,21 @@ use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::{Roots, Sysroot, deployment};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use selinux_policy::Labels;
+use system::dir::Kind;
 use system::{Context, SystemError, dir, tree};
 
-use crate::tell::journal;
+use super::var_labels;
+use crate::tell::progress::Progress;
 
-/// Removes systemd's marks, marks `/var` as labelled, makes the backing directory, and makes the deployment immutable.
-pub(crate) fn finish(roots: &Roots, sysroot: &Sysroot, target: &DeploymentPath) -> Result<(), SystemError> {
+/// Removes systemd's marks, labels `/var` once, makes the backing directory, and makes the deployment immutable.
+pub(crate) fn finish(
+    roots: &Roots,
+    sysroot: &Sysroot,
+    target: &DeploymentPath,
+    labels: &Labels,
+    progress: &mut Progress,
+) -> Result<(), SystemError> {
     let directory = deployment::open(roots, target)?;
     // Without the marks, systemd's ConditionNeedsUpdate= is true at the next boot.
     tree::open(&directory, b"etc")
@@ -26,32 +35,14 @@ pub(crate) fn finish(roots: &Roots, sysroot: &Sysroot, target: &DeploymentPath) 
             log::warn!("cannot remove /var/.updated: {error}; services that wait for an update of /var will not run")
         }
     }
-    mark_var(roots, target)?;
-    make_backing(roots, target)?;
+    var_labels::label_once(roots, target, labels, &mut || progress.step())?;
+    make_backing(roots, target, labels)?;
+    label_origin(roots, target, labels);
     tree::set_immutable(&directory, true).context("make immutable", format_args!("/{target}"))
 }
 
-/// Writes libostree's mark of a stateroot whose `/var` has been labelled. firstroot finalizes only trees without a policy, so there
-/// is nothing to label. Without the mark, libostree would label all of `/var` at its next deployment.
-fn mark_var(roots: &Roots, target: &DeploymentPath) -> Result<(), SystemError> {
-    let path = format!("{}/.ostree-selabeled", target.stateroot_var());
-    let var = match dir::open(&roots.sysroot, target.stateroot_var(), OFlags::RDONLY | OFlags::DIRECTORY) {
-        Err(Errno::NOENT) => return Ok(()),
-        other => other.context("open", format_args!("/{}", target.stateroot_var()))?,
-    };
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match rustix::fs::openat(var, ".ostree-selabeled", flags, Mode::from_raw_mode(0o644)) {
-        Ok(_) => {
-            journal::labelling_var();
-            Ok(())
-        }
-        Err(Errno::EXIST) => Ok(()),
-        Err(error) => Err(error).context("make", format_args!("/{path}")),
-    }
-}
-
 /// Makes the directory for the upper layer of a transient root.
-fn make_backing(roots: &Roots, target: &DeploymentPath) -> Result<(), SystemError> {
+fn make_backing(roots: &Roots, target: &DeploymentPath, labels: &Labels) -> Result<(), SystemError> {
     let root = format!("ostree/deploy/{}", target.stateroot);
     let stateroot = dir::open(&roots.sysroot, &root, OFlags::RDONLY | OFlags::DIRECTORY)
         .context("open", format_args!("/{root}"))?;
@@ -73,5 +64,22 @@ fn make_backing(roots: &Roots, target: &DeploymentPath) -> Result<(), SystemErro
             Err(error) => return Err(error).context("make", format_args!("/{root}/{path}")),
         }
     }
+    // It becomes the root directory.
+    let upper = format!("{transient}/upper");
+    match dir::open(&stateroot, &upper, OFlags::RDONLY | OFlags::DIRECTORY) {
+        Ok(upper) => labels.give(upper, b"/", Kind::Directory),
+        Err(error) => log::warn!("cannot label /{root}/{upper}: {error}"),
+    }
     Ok(())
+}
+
+/// The origin file was written when the deployment was staged; without SELinux in the kernel it has no label then.
+fn label_origin(roots: &Roots, target: &DeploymentPath, labels: &Labels) {
+    /// By this path libostree asks for the label.
+    const LIKE: &[u8] = b"/etc/ostree/remotes.d/dummy.conf";
+    match dir::open(&roots.sysroot, target.origin_file(), OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK) {
+        Ok(origin) => labels.give(origin, LIKE, Kind::File),
+        Err(Errno::NOENT) => {}
+        Err(error) => log::warn!("cannot label /{}: {error}", target.origin_file()),
+    }
 }

@@ -2,7 +2,7 @@
 //! writes the list without the replaced deployments, and removes their files.
 
 use boot_list::execute::room::{self, Count, Reserved};
-use boot_list::execute::transaction::{self, Swapped};
+use boot_list::execute::transaction::{self, Sources, Swapped};
 use boot_list::execute::{cleanup, durability, journal};
 use boot_list::loader::links::Links;
 use boot_list::plan::list::{self, ListedDeployment};
@@ -17,6 +17,7 @@ use super::watch::Watch;
 use crate::checks::refuse_conflicts;
 use crate::error::Error;
 use crate::finalization::{self, Finalization, Staging};
+use crate::policy;
 use crate::tell::progress::Progress;
 
 /// The parts of the run that it needs.
@@ -105,7 +106,9 @@ impl MakeRoom<'_> {
         let smaller = boot_plan::plan(&sysroot, self.staging.options.naming, staying);
         let mut stamp = Stamp::write(self.roots, &plan.target, "making room in /boot");
         let mut watch = Watch { progress: self.progress, stamp: &mut stamp };
-        let swapped = transaction::run(self.roots, &Links, None, &smaller, &BootFiles::default(), &mut watch);
+        let labels = policy::labels(self.roots, &plan)?;
+        let sources = Sources { overlays: None, labels: &labels };
+        let swapped = transaction::run(self.roots, &Links, sources, &smaller, &BootFiles::default(), &mut watch);
         let swapped = match swapped {
             Err(error) if room::is_full(&error) => {
                 log::info!("{error}");

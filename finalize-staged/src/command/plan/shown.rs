@@ -9,6 +9,7 @@ use ostree_sysroot::leftovers::{self, Unreadable};
 use ostree_sysroot::{Roots, Sysroot};
 use serde::Serialize;
 
+use super::selinux::ShownSelinux;
 use crate::error::Error;
 use crate::etc_merge::conflict::Conflict;
 use crate::etc_merge::path::EtcPath;
@@ -22,6 +23,7 @@ pub(super) struct Shown {
     pub(super) locked: bool,
     pub(super) left_to_ostree: Option<String>,
     pub(super) etc: Option<ShownEtc>,
+    pub(super) selinux: Option<ShownSelinux>,
     pub(super) swap: Option<Swap>,
     pub(super) entries: Vec<Written>,
     pub(super) dropped_entries: Vec<String>,

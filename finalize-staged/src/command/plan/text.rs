@@ -36,6 +36,9 @@ pub(super) fn text(shown: &Shown) -> String {
     if let Some(etc) = &shown.etc {
         etc_text(etc, &mut line);
     }
+    if let Some(selinux) = &shown.selinux {
+        selinux.lines().into_iter().for_each(&mut line);
+    }
     match shown.swap {
         Some(Swap::Loader) => line("boot loader entries: new ones are written".to_owned()),
         Some(Swap::Bootlinks) => line("boot loader entries: unchanged, only the boot links are swapped".to_owned()),

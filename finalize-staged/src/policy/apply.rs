@@ -1,0 +1,180 @@
+//! At shutdown: gives the new deployment its policy, and labels to what was merged.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+use ostree_sysroot::{Roots, deployment};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use selinux_policy::Labels;
+use system::dir::{self, Kind};
+use system::tree::{self, TreeWalk, WalkEntry};
+use system::{Context, SystemError};
+
+use super::changes::{Decision, PolicyPlan};
+use super::prepare::not_built;
+use super::rebuild::Rebuild;
+use super::sandbox::COPY;
+use super::settings::{OnFailure, Settings};
+use super::work;
+use crate::error::Error;
+use crate::etc_merge::execute;
+use crate::etc_merge::path::EtcPath;
+use crate::etc_merge::plan::{EtcMergePlan, Step};
+use crate::finalization::Finalization;
+
+/// The machine waits for it, and so does the unit's time limit of five minutes.
+const LIMIT: Duration = Duration::from_secs(150);
+/// In the new `/etc/selinux`: a policy that is not complete yet.
+const NEW: &str = ".firstroot-new";
+
+/// Gives the deployment of `plan`, whose `/etc` is merged, its policy. What is wrong goes to `warnings`.
+///
+/// # Errors
+/// The policy cannot be built, and the configuration says that the update shall fail then.
+pub(crate) fn apply(
+    roots: &Roots,
+    plan: &Finalization,
+    warnings: &mut Vec<String>,
+    progress: &mut dyn FnMut(),
+) -> Result<(), Error> {
+    let Some((etc, policy)) = plan.etc.as_ref().and_then(|etc| etc.policy.as_ref().map(|policy| (etc, policy))) else {
+        return Ok(());
+    };
+    let new = new_etc(roots, plan)?;
+    remove_leftover(&new);
+    let machine = || {
+        deployment::open(roots, &etc.from)
+            .and_then(|from| tree::open(from, b"etc").context("open", format_args!("/{}/etc", etc.from)))
+    };
+    let source = match policy.decision {
+        Decision::Shipped => return Ok(()),
+        Decision::Keep => machine(),
+        Decision::Rebuild => {
+            let settings = Settings::read(&roots.system);
+            let rebuild = Rebuild {
+                roots,
+                target: &plan.target,
+                from: &etc.from,
+                policy,
+                // Its files are the same in `etc`, but their times are those of usr/etc.
+                reset: plan.reset_etc,
+                limit: settings.refresh_timeout.unwrap_or(LIMIT),
+            };
+            match rebuild.built(progress) {
+                Ok(work) => Ok(work),
+                Err(reason) => {
+                    let reason = not_built(policy, &reason);
+                    if settings.on_refresh_failure == OnFailure::Fail {
+                        return Err(Error::Policy(reason));
+                    }
+                    warnings.push(format!("{reason}; the machine's present policy is used instead"));
+                    machine()
+                }
+            }
+        }
+    };
+    let replaced = source.and_then(|source| replace(source.as_fd(), &new, policy));
+    if let Err(error) = replaced {
+        // The new tree's policy is whole, too; only the machine's changes are not in it.
+        warnings.push(format!(
+            "{error}: the new tree's SELinux policy {} is used without this machine's changes",
+            policy.name
+        ));
+        remove_leftover(&new);
+    }
+    Ok(())
+}
+
+/// Replaces the policy below `new` by that below `source`: both are directories like `/etc`.
+fn replace(source: BorrowedFd<'_>, new: &OwnedFd, policy: &PolicyPlan) -> Result<(), SystemError> {
+    let selinux = tree::open(new, COPY.as_bytes()).context("open", "/etc/selinux")?;
+    let shown = format!("{}", policy.directory());
+    // First under another name, so that a full disk leaves the old one whole.
+    rustix::fs::mkdirat(&selinux, NEW, rustix::fs::Mode::from_raw_mode(0o755)).context("make", &shown)?;
+    let directory = tree::open(&selinux, NEW.as_bytes()).context("open", &shown)?;
+    let whole = execute::inside(source, &policy.directory()).context("open", &shown)?;
+    execute::copy_whole(whole.as_fd(), directory.as_fd(), EtcPath::default())?;
+    tree::remove(&selinux, policy.name.as_bytes()).context("remove", &shown)?;
+    rustix::fs::renameat(&selinux, NEW, &selinux, policy.name.as_str()).context("put into place", shown)
+}
+
+fn remove_leftover(new: &OwnedFd) {
+    let removed = match tree::open(new, COPY.as_bytes()) {
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
+        other => other.and_then(|selinux| tree::remove(selinux, NEW.as_bytes())),
+    };
+    if let Err(error) = removed {
+        log::warn!("cannot remove /etc/selinux/{NEW}: {error}");
+    }
+}
+
+/// The steps by which [`apply`] changes the new `/etc`: for the record by which an interrupted run is undone.
+pub(crate) fn steps(plan: &Finalization) -> Vec<Step> {
+    let policy = plan.etc.as_ref().and_then(|etc| etc.policy.as_ref());
+    let changing = policy.filter(|policy| policy.decision != Decision::Shipped);
+    changing.map(|policy| Step::Replace(policy.directory())).into_iter().collect()
+}
+
+/// Labels what the merge has brought without a label, and all of a policy that was built.
+pub(crate) fn label(roots: &Roots, plan: &Finalization, labels: &Labels) -> Result<(), SystemError> {
+    let Some(etc) = plan.etc.as_ref().filter(|_| labels.are_wanted()) else { return Ok(()) };
+    let new = new_etc(roots, plan)?;
+    label_merged(&etc.plan, &new, labels);
+    if let Some(policy) = etc.policy.as_ref().filter(|policy| policy.decision == Decision::Rebuild) {
+        label_policy(&new, policy, labels);
+    }
+    Ok(())
+}
+
+fn label_merged(plan: &EtcMergePlan, new: &OwnedFd, labels: &Labels) {
+    for step in &plan.steps {
+        let (Step::Directory(path) | Step::Replace(path)) = step else { continue };
+        let Some((parent, name)) = path.split() else { continue };
+        // What cannot be opened was not merged, or keeps the label that it has.
+        let Ok(parent) = execute::inside(new.as_fd(), &parent) else { continue };
+        match tree::kind_of(&parent, name) {
+            Ok(Kind::Link) => labels.give_link_if_missing(&parent, name, &path.absolute()),
+            Ok(kind @ (Kind::File | Kind::Directory)) => {
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+                if let Ok(file) = dir::open_plainly(&parent, OsStr::from_bytes(name), flags) {
+                    labels.give_if_missing(file, &path.absolute(), kind);
+                }
+            }
+            Ok(Kind::Other) | Err(_) => {}
+        }
+    }
+}
+
+/// semodule labels its files by the path that they have while it works.
+fn label_policy(new: &OwnedFd, policy: &PolicyPlan, labels: &Labels) {
+    let directory = policy.directory();
+    let walked = execute::inside(new.as_fd(), &directory).and_then(|store| {
+        labels.give(&store, &directory.absolute(), Kind::Directory);
+        let mut walk = TreeWalk::new(&store)?;
+        while let Some(WalkEntry { path, kind }) = walk.next_entry()? {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+            if matches!(kind, Kind::File | Kind::Directory)
+                && let Ok(file) = dir::open_plainly(&store, OsStr::from_bytes(&path), flags)
+            {
+                labels.give(file, &[&directory.absolute(), b"/".as_slice(), &path].concat(), kind);
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = walked {
+        log::warn!("cannot label everything in {directory}: {error}");
+    }
+}
+
+fn new_etc(roots: &Roots, plan: &Finalization) -> Result<OwnedFd, SystemError> {
+    deployment::open(roots, &plan.target)
+        .and_then(|target| tree::open(target, b"etc").context("open", format_args!("/{}/etc", plan.target)))
+}
+
+/// Removes what [`super::prepare`] or [`apply`] has built.
+pub(crate) fn forget(roots: &Roots) {
+    work::forget(roots);
+}

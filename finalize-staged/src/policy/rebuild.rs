@@ -1,0 +1,111 @@
+//! Builds the policy of the new tree with the machine's changes, in the work directory.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use ostree_formats::deployment::DeploymentPath;
+use ostree_sysroot::Roots;
+
+use super::changes::PolicyPlan;
+use super::modules;
+use super::output::{self, Ended};
+use super::sandbox;
+use super::work::{self, Inputs, Record};
+
+/// What is built, for which deployment.
+#[derive(Clone, Copy)]
+pub(crate) struct Rebuild<'a> {
+    pub(crate) roots: &'a Roots,
+    /// The staged deployment.
+    pub(crate) target: &'a DeploymentPath,
+    /// The merge deployment.
+    pub(crate) from: &'a DeploymentPath,
+    pub(crate) policy: &'a PolicyPlan,
+    /// The new `etc` is `usr/etc`.
+    pub(crate) reset: bool,
+    /// How long `semodule` may take.
+    pub(crate) limit: Duration,
+}
+
+impl Rebuild<'_> {
+    /// The work directory with the policy, built now or earlier from the same files. An error is for the user.
+    pub(crate) fn built(&self, progress: &mut dyn FnMut()) -> Result<OwnedFd, String> {
+        let inputs = Inputs::open(self.roots, self.from, self.target, self.reset).map_err(|error| error.to_string())?;
+        let fingerprint =
+            inputs.fingerprint(self.policy).map_err(|error| format!("cannot read the policy: {error}"))?;
+        if let Some(work) = work::open(self.roots).map_err(|error| error.to_string())?
+            && let Some(Record { inputs, failure }) = work::record(&work)
+            && inputs == fingerprint
+        {
+            return match failure {
+                None => Ok(work),
+                Some(failure) => Err(failure),
+            };
+        }
+        let work = work::make(self.roots, &inputs, self.policy).map_err(|error| error.to_string())?;
+        let failure = self.refresh(progress).err();
+        if failure.is_some() {
+            // The disk may be full of it.
+            work::remove_copy(&work);
+        }
+        let record = Record { inputs: fingerprint, failure };
+        if let Err(error) = work::keep_record(&work, &record) {
+            log::warn!("{error}: the policy will be built again at shutdown");
+        }
+        match record.failure {
+            None => Ok(work),
+            Some(failure) => Err(failure),
+        }
+    }
+
+    fn refresh(&self, progress: &mut dyn FnMut()) -> Result<(), String> {
+        let deployment = format!("/sysroot/{}", self.target);
+        let command = sandbox::command(Path::new(&deployment), Path::new(work::PATH));
+        let ended = output::run(command, self.limit, progress).map_err(|error| format!("semodule: {error}"))?;
+        let Ended { status, output } = ended;
+        // Its own words, for whoever has to mend a module.
+        output.lines().filter(|line| !line.trim().is_empty()).for_each(|line| log::info!("semodule: {line}"));
+        match status {
+            Some(status) if status.success() => Ok(()),
+            Some(status) if status.code() == Some(sandbox::UNKNOWN.into()) => {
+                log::info!("the new tree's semodule has no --refresh: its modules and the machine's stay as they are");
+                Ok(())
+            }
+            Some(_) => Err(failure(&output)),
+            None => Err(format!("semodule has not ended after {} seconds", self.limit.as_secs())),
+        }
+    }
+}
+
+/// The reason in one line: the last one that was printed, and the modules that were named in any of them.
+fn failure(output: &str) -> String {
+    let last = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("semodule failed");
+    let first = output.lines().find(|line| line.contains("ailed to resolve") || line.contains("nable to"));
+    let words = match first.filter(|first| *first != last) {
+        Some(first) => format!("{}; {}", first.trim(), last.trim()),
+        None => last.trim().to_owned(),
+    };
+    match modules::named_in(output).as_slice() {
+        [] => words,
+        modules => format!("module {}: {words}", modules.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_failure_names_module_and_reason() {
+        let output = "Failed to resolve allow statement at /etc/selinux/t/tmp/modules/400/mine/cil:1\nFailed to resolve AST\n\
+            /usr/sbin/semodule:  Failed!\nsemodule --refresh ended with exit status: 1\n";
+        assert_eq!(
+            failure(output),
+            "module mine: Failed to resolve allow statement at /etc/selinux/t/tmp/modules/400/mine/cil:1; semodule --refresh \
+             ended with exit status: 1"
+        );
+        assert_eq!(failure("the new tree has no semodule\n"), "the new tree has no semodule");
+        assert_eq!(failure(""), "semodule failed");
+    }
+}

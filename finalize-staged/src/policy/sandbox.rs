@@ -1,0 +1,131 @@
+//! Runs `semodule --refresh` of the new tree on a copy of its policy: in a root, mount table and process table of its own.
+//!
+//! Two processes do it, both of this program. The outer one makes the namespaces and waits. The inner one is PID 1 of the process
+//! table, mounts the root and starts `semodule`: when it is killed, the kernel kills everything in there. libostree has bubblewrap
+//! do the same.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
+use system::mount::{self, Access};
+use system::{Context, SystemError, tree};
+
+use crate::program::{FAILED, SUCCESS, Status};
+
+/// The hidden option of the outer process; its values are the deployment and the work directory.
+pub(crate) const OUTER: &str = "rebuild-policy";
+/// That of the inner process.
+pub(crate) const INNER: &str = "rebuild-policy-inside";
+/// The exit status if the tree's `semodule` is too old: the policy stays as it is.
+pub(crate) const UNKNOWN: u8 = 3;
+
+/// In the work directory: the copy of `/etc/selinux`.
+pub(crate) const COPY: &str = "selinux";
+/// In the work directory: where the root is mounted.
+pub(crate) const ROOT: &str = "root";
+
+/// The outer process.
+pub(crate) fn outer(deployment: &OsStr, work: &OsStr) -> Status {
+    let inner = system::namespaces::enter().context("make", "namespaces").and_then(|()| {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg(format!("--{INNER}")).args([deployment, work]);
+        let status = command.status().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
+        status.context("execute", "/proc/self/exe")
+    });
+    match inner {
+        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED),
+        Err(error) => {
+            log::error!("{error}");
+            FAILED
+        }
+    }
+}
+
+/// The inner process.
+pub(crate) fn inner(deployment: &OsStr, work: &OsStr) -> Status {
+    if let Err(error) = enter(Path::new(deployment), Path::new(work)) {
+        log::error!("{error}");
+        return FAILED;
+    }
+    match refresh() {
+        Ok(status) => status,
+        Err(text) => {
+            log::error!("{text}");
+            FAILED
+        }
+    }
+}
+
+/// Makes the root and enters it: the deployment, read-only, with the copy of its policy.
+fn enter(deployment: &Path, work: &Path) -> Result<(), SystemError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = |path: &Path| rustix::fs::openat(CWD, path, flags, Mode::empty()).context("open", path.display());
+    let at = work.join(ROOT);
+    let root = mount::clone(open(deployment)?).context("bind", deployment.display())?;
+    mount::set_access(&root, Access::ReadOnly).context("set the access of", deployment.display())?;
+    mount::attach(&root, open(&at)?).context("bind", at.display())?;
+    let root = open(&at)?;
+    let copy = mount::clone(open(&work.join(COPY))?).context("bind", "/etc/selinux")?;
+    put(copy, &root, "etc/selinux")?;
+    let none = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    put(mount::new_filesystem("proc", "proc", &[], none)?, &root, "proc")?;
+    put(mount::clone(open(Path::new("/dev"))?).context("bind", "/dev")?, &root, "dev")?;
+    for name in ["run", "tmp", "var"] {
+        match put(mount::new_filesystem("tmpfs", "tmpfs", &[("mode", "0755")], none)?, &root, name) {
+            // In some trees /tmp is a link. semodule needs none of them.
+            Err(error) if matches!(error.reason, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+            other => other?,
+        }
+    }
+    std::os::unix::fs::chroot(&at).and_then(|()| std::env::set_current_dir("/")).map_err(|error| SystemError {
+        operation: "enter",
+        object: at.display().to_string().into(),
+        reason: Errno::from_io_error(&error).unwrap_or(Errno::IO),
+        kernel: None,
+    })?;
+    // Its programs gain nothing by set-user-ID, and stay in this SELinux domain, as under libostree.
+    rustix::thread::set_no_new_privs(true).context("give up", "new privileges")
+}
+
+/// Mounts on a directory of the root; no link is followed.
+fn put(mount: mount::Detached, root: &OwnedFd, path: &str) -> Result<(), SystemError> {
+    let mut directory = tree::open(root, b".").context("open", "/")?;
+    for name in path.split('/') {
+        directory = tree::open(directory.as_fd(), name.as_bytes()).context("open", format_args!("/{path}"))?;
+    }
+    mount::attach(mount, directory).context("mount", format_args!("/{path}"))
+}
+
+fn refresh() -> Result<Status, String> {
+    let places = ["/usr/sbin/semodule", "/usr/bin/semodule", "/sbin/semodule"];
+    let is_there = |path: &&&str| fs::metadata(path).is_ok();
+    let Some(semodule) = places.iter().find(is_there) else {
+        return Err("the new tree has no semodule".to_owned());
+    };
+    let failed = |error: std::io::Error| format!("cannot execute {semodule}: {error}");
+    let help = Command::new(semodule).arg("--help").stdin(Stdio::null()).output().map_err(failed)?;
+    if !help.status.success() {
+        return Err(format!("semodule --help ended with {}", help.status));
+    }
+    // Some versions print it to the standard error.
+    let text = [help.stdout, help.stderr].concat();
+    if !text.windows(b"--refresh".len()).any(|word| word == b"--refresh") {
+        return Ok(UNKNOWN);
+    }
+    let status = Command::new(semodule).args(["-N", "--refresh"]).status().map_err(failed)?;
+    if status.success() { Ok(SUCCESS) } else { Err(format!("semodule --refresh ended with {status}")) }
+}
+
+/// The command that runs the outer process.
+pub(crate) fn command(deployment: &Path, work: &Path) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(format!("--{OUTER}")).args([deployment, work].map(|path| OsString::from(path.as_os_str())));
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C");
+    command
+}

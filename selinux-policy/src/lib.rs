@@ -1,0 +1,12 @@
+//! SELinux: the policy in a tree, and the labels that it gives to paths.
+//!
+//! A policy never stops an update: what is wrong with one is a text for the user, and files get the label of another policy, or none.
+//! So nothing here returns an error.
+
+mod config;
+mod labels;
+mod policy;
+
+pub use config::Config;
+pub use labels::{Labels, is_missing};
+pub use policy::{DIRECTORY, Found, Policy};
