@@ -12,6 +12,7 @@ use super::modules;
 use super::output::{self, Ended};
 use super::sandbox;
 use super::work::{self, Inputs, Record};
+use crate::program::PROGRAM;
 
 /// What is built, for which deployment.
 #[derive(Clone, Copy)]
@@ -78,13 +79,19 @@ impl Rebuild<'_> {
     }
 }
 
-/// The reason in one line: the last one that was printed, and the modules that were named in any of them.
+/// The reason in one line: what semodule said, how it ended, and the modules that it named.
 fn failure(output: &str) -> String {
-    let last = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("semodule failed");
-    let first = output.lines().find(|line| line.contains("ailed to resolve") || line.contains("nable to"));
-    let words = match first.filter(|first| *first != last) {
-        Some(first) => format!("{}; {}", first.trim(), last.trim()),
-        None => last.trim().to_owned(),
+    // The last line is the sandbox's own, with the name of this program.
+    let prefix = format!("{PROGRAM}: ");
+    let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let (last, before) = match lines.split_last() {
+        Some((last, before)) => (last.strip_prefix(prefix.as_str()).unwrap_or(last), before),
+        None => return "semodule failed".to_owned(),
+    };
+    let telling = |line: &&&str| line.contains("ailed to resolve") || line.contains("nable to");
+    let words = match before.iter().find(telling).or(before.last()) {
+        Some(line) => format!("{line}; {last}"),
+        None => last.to_owned(),
     };
     match modules::named_in(output).as_slice() {
         [] => words,
@@ -99,7 +106,7 @@ mod tests {
     #[test]
     fn the_failure_names_module_and_reason() {
         let output = "Failed to resolve allow statement at /etc/selinux/t/tmp/modules/400/mine/cil:1\nFailed to resolve AST\n\
-            /usr/sbin/semodule:  Failed!\nsemodule --refresh ended with exit status: 1\n";
+            /usr/sbin/semodule:  Failed!\nostree-finalize-staged: semodule --refresh ended with exit status: 1\n";
         assert_eq!(
             failure(output),
             "module mine: Failed to resolve allow statement at /etc/selinux/t/tmp/modules/400/mine/cil:1; semodule --refresh \

@@ -66,7 +66,7 @@ impl Inputs {
         for step in &policy.steps {
             hash.add(step.path().relative().as_bytes());
             match rustix::fs::statat(&self.machine, step.path().relative(), AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => hash.add_stat(&stat),
+                Ok(stat) => hash.add_stat(&stat, (stat.st_ctime, stat.st_ctime_nsec as u64)),
                 Err(Errno::NOENT | Errno::NOTDIR) => hash.add(b"-"),
                 Err(error) => return Err(error),
             }
@@ -77,7 +77,8 @@ impl Inputs {
             hash.add(&path);
             if kind == Kind::File {
                 let stat = rustix::fs::statat(&store, std::ffi::OsStr::from_bytes(&path), AtFlags::SYMLINK_NOFOLLOW)?;
-                hash.add_stat(&stat);
+                // Not the time of the last change of its inode: the merge gives these files second names before.
+                hash.add_stat(&stat, (stat.st_mtime, stat.st_mtime_nsec as u64));
             }
         }
         Ok(hash.0)
@@ -100,8 +101,8 @@ impl Fingerprint {
         }
     }
 
-    fn add_stat(&mut self, stat: &rustix::fs::Stat) {
-        let parts = [stat.st_ino, stat.st_size as u64, stat.st_ctime as u64, stat.st_ctime_nsec as u64];
+    fn add_stat(&mut self, stat: &rustix::fs::Stat, (seconds, nanoseconds): (i64, u64)) {
+        let parts = [stat.st_ino, stat.st_size as u64, seconds as u64, nanoseconds];
         parts.iter().for_each(|part| self.add(&part.to_le_bytes()));
     }
 }

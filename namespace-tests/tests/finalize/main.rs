@@ -27,6 +27,7 @@ mod restart;
 mod sabotage;
 mod scenario;
 mod scenarios;
+mod selinux;
 mod staged_etc;
 mod unit_drop_ins;
 mod words;
@@ -106,6 +107,12 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
     trials.extend(with_guest!(guest, missing.or(no_binary), etc_words:
         special_files_are_told_in_the_peers_words,
         an_empty_staged_file_is_nothing_staged,
+    ));
+    trials.extend(with_guest!(guest, missing.or(no_binary), selinux:
+        new_files_get_the_labels_of_the_new_policy,
+        a_policy_with_changes_is_built_before_shutdown,
+        a_policy_that_cannot_be_built_never_costs_the_update,
+        a_tree_without_semodule_is_finalized,
     ));
     trials.extend(with_guest!(guest, missing.or(no_binary), link_attributes:
         attributes_of_links_are_carried_over_as_the_peer_does,
