@@ -43,7 +43,7 @@ PROGRAMS ?= ostree-prepare-root ostree-finalize-staged
 FEATURES ?=
 
 # The crates that ship, and what finishes their programs.
-CRATES := ostree-formats system ostree-sysroot boot-list prepare-root finalize-staged finish-program
+CRATES := ostree-formats system ostree-sysroot boot-list file-contexts prepare-root finalize-staged finish-program
 
 # Mode, source, destination. `program`: 0755, and it has to be built. `unit`: 0644, and it names a program. `link`: a symbolic link.
 define FILES
