@@ -1,74 +1,145 @@
-//! STUB
-#![allow(missing_docs)]
-use std::fmt;
-#[derive(Debug)]
+//! The SELinux label of a path, as libselinux finds it, from the text of a policy's file contexts. No I/O, no C library.
+//!
+//! ```text
+//! file_contexts, .homedirs, .local ──→ lines ──→ Line ─┬→ Index of literals ─┐
+//! .subs, .subs_dist ──→ Substitutions                  └→ Index of regexes ──┤
+//!                            ↑                                               ↓
+//! path ──→ clean_path ───────┘───────────────────────────────→ literal, else last regex ──→ label
+//! ```
+//!
+//! A line that names a path exactly wins over every regex. Else the last line wins whose regex matches. Regexes are compiled when
+//! a lookup reaches them. One that cannot be compiled is skipped, and [`FileContexts::broken`] names it.
+
+mod certain;
+mod error;
+mod index;
+mod lines;
+mod path;
+mod prefix;
+mod regex;
+mod subs;
+
+pub use error::{FileContextsError, Found, Source};
+
+use crate::index::Index;
+use crate::lines::{Line, Lines};
+use crate::path::{Path, clean_path};
+use crate::regex::Compiled;
+use crate::subs::Substitutions;
+
+/// The label that stands for none: what matches such a line has no label.
+const NO_LABEL: &str = "<<none>>";
+
+/// The texts of one policy, from its directory `contexts/files`.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Texts<'a> {
+    /// `file_contexts`
     pub contexts: &'a [u8],
+    /// `file_contexts.homedirs`
     pub homedirs: Option<&'a [u8]>,
+    /// `file_contexts.local`
     pub local: Option<&'a [u8]>,
+    /// `file_contexts.subs`
     pub subs: Option<&'a [u8]>,
+    /// `file_contexts.subs_dist`
     pub subs_dist: Option<&'a [u8]>,
 }
+
+/// What a path is, where a line is for one kind only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
+    /// `-d`
     Directory,
+    /// `--`
     File,
+    /// `-l`
     Link,
+    /// `-c`
     CharacterDevice,
+    /// `-b`
     BlockDevice,
+    /// `-p`
     Fifo,
+    /// `-s`
     Socket,
 }
+
+/// The labels of one policy.
 #[derive(Debug)]
 pub struct FileContexts {
-    lines: Vec<(String, Option<FileKind>, String)>,
+    lines: Lines,
+    /// Lines without a regex, by the path that they name.
+    literals: Index,
+    /// The other lines, by the directories that they begin with.
+    regexes: Index,
+    subs: Substitutions,
+    subs_dist: Substitutions,
+    compiled: Compiled,
 }
-#[derive(Debug)]
-pub struct FileContextsError(String);
-impl fmt::Display for FileContextsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-impl std::error::Error for FileContextsError {}
+
 impl FileContexts {
+    /// Reads the texts of a policy.
+    ///
+    /// # Errors
+    /// Of the first line that libselinux would not read either, and of a label that is none.
     pub fn parse(texts: Texts<'_>) -> Result<FileContexts, FileContextsError> {
-        let mut lines = Vec::new();
-        for text in [Some(texts.contexts), texts.homedirs, texts.local].into_iter().flatten() {
-            for line in String::from_utf8_lossy(text).lines() {
-                let words: Vec<&str> = line.split_whitespace().collect();
-                match words.as_slice() {
-                    [] => {}
-                    [path, label] => lines.push(((*path).to_owned(), None, (*label).to_owned())),
-                    [path, kind, label] => lines.push((
-                        (*path).to_owned(),
-                        match *kind {
-                            "-d" => Some(FileKind::Directory),
-                            "-l" => Some(FileKind::Link),
-                            _ => Some(FileKind::File),
-                        },
-                        (*label).to_owned(),
-                    )),
-                    _ => return Err(FileContextsError(format!("line {line:?}"))),
-                }
+        let lines = Lines::parse(texts)?;
+        let (mut literals, mut regexes) = (Index::default(), Index::default());
+        for (id, line) in lines.all() {
+            let regex = lines.regex(line);
+            match prefix::literal(regex) {
+                Some(path) => literals.add(index::hash_of(&path), id),
+                None => regexes.add(prefix::stem(regex), id),
             }
         }
-        Ok(FileContexts { lines })
+        literals.finish();
+        regexes.finish();
+        let compiled = Compiled::of_text(lines.size());
+        let subs = Substitutions::parse(texts.subs.unwrap_or_default());
+        let subs_dist = Substitutions::parse(texts.subs_dist.unwrap_or_default());
+        Ok(FileContexts { lines, literals, regexes, subs, subs_dist, compiled })
     }
+
+    /// The label of `path`, which begins with `/`; without a kind lines for any kind count. `None`: the policy has no label for it.
     pub fn label(&self, path: &[u8], kind: Option<FileKind>) -> Option<&str> {
-        let path = String::from_utf8_lossy(path);
-        let found = self.lines.iter().rev().find(|(regex, of, _)| {
-            (of.is_none() || kind.is_none() || *of == kind)
-                && match regex.strip_suffix("(/.*)?") {
-                    Some(start) => {
-                        path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                    }
-                    None => *path == **regex,
-                }
-        });
-        found.map(|(_, _, label)| label.as_str()).filter(|label| *label != "<<none>>")
+        let path = clean_path(path)?;
+        let path = self.subs.apply(path);
+        let path = Path::new(self.subs_dist.apply(path));
+        let line = self.literal(&path, kind).or_else(|| self.last_regex(&path, kind))?;
+        let label = self.lines.label(line);
+        (label != NO_LABEL).then_some(label)
     }
+
+    /// The regexes that a lookup has reached and that could not be compiled: file, line and reason. Lookups skip them. There may be a
+    /// last entry about lookups that were given up because they took too long.
     pub fn broken(&self) -> Vec<String> {
-        Vec::new()
+        self.compiled.complaints(|id| {
+            let line = self.lines.get(id)?;
+            Some((line.place(), self.lines.regex(line)))
+        })
+    }
+
+    /// The last line that names this path.
+    fn literal(&self, path: &Path<'_>, kind: Option<FileKind>) -> Option<&Line> {
+        let named = self.literals.last_first(&[index::hash_of(path.bytes())]);
+        named.filter_map(|id| self.lines.get(id)).find(|line| {
+            let literal = prefix::literal(self.lines.regex(line));
+            literal.is_some_and(|literal| *literal == *path.bytes()) && line.is_for(kind)
+        })
+    }
+
+    /// The last line whose regex matches.
+    fn last_regex(&self, path: &Path<'_>, kind: Option<FileKind>) -> Option<&Line> {
+        let mut lookup = self.compiled.lookup(path);
+        for id in self.regexes.last_first(&prefix::stems_of_path(path.bytes())) {
+            let line = self.lines.get(id).filter(|line| line.is_for(kind));
+            let Some(line) = line else { continue };
+            let regex = self.lines.regex(line);
+            let may_match = line.has_branches || certain::may_match(regex, path.bytes());
+            if may_match && lookup.matches(id, regex)? {
+                return Some(line);
+            }
+        }
+        None
     }
 }
