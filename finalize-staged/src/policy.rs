@@ -15,7 +15,6 @@ pub(crate) mod apply;
 pub(crate) mod changes;
 pub(crate) mod domain;
 pub(crate) mod modules;
-mod output;
 pub(crate) mod prepare;
 mod rebuild;
 pub(crate) mod sandbox;

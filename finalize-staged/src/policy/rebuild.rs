@@ -1,18 +1,18 @@
 //! Builds the policy of the new tree with the machine's changes, in the work directory.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::time::Duration;
 
 use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::Roots;
+use rustix::io::Errno;
+use system::program::End;
 
 use super::changes::PolicyPlan;
 use super::modules;
-use super::output::{self, Ended};
 use super::sandbox;
 use super::work::{self, Inputs, Record};
-use crate::program::PROGRAM;
+use crate::program::{PROGRAM, SUCCESS};
 
 /// What is built, for which deployment.
 #[derive(Clone, Copy)]
@@ -62,19 +62,20 @@ impl Rebuild<'_> {
 
     fn refresh(&self, progress: &mut dyn FnMut()) -> Result<(), String> {
         let deployment = format!("/sysroot/{}", self.target);
-        let command = sandbox::command(Path::new(&deployment), Path::new(work::PATH));
-        let ended = output::run(command, self.limit, progress).map_err(|error| format!("semodule: {error}"))?;
-        let Ended { status, output } = ended;
+        let failed = |error: Errno| format!("cannot execute this program again: {error}");
+        let program = sandbox::program(&deployment, work::PATH).map_err(failed)?;
+        let ended = program.run(self.limit, progress).map_err(failed)?;
+        let output = String::from_utf8_lossy(&ended.output).into_owned();
         // Its own words, for whoever has to mend a module.
         output.lines().filter(|line| !line.trim().is_empty()).for_each(|line| log::info!("semodule: {line}"));
-        match status {
-            Some(status) if status.success() => Ok(()),
-            Some(status) if status.code() == Some(sandbox::UNKNOWN.into()) => {
+        match ended.end {
+            End::Status(SUCCESS) => Ok(()),
+            End::Status(sandbox::UNKNOWN) => {
                 log::info!("the new tree's semodule has no --refresh: its modules and the machine's stay as they are");
                 Ok(())
             }
-            Some(_) => Err(failure(&output)),
-            None => Err(format!("semodule has not ended after {} seconds", self.limit.as_secs())),
+            End::Status(_) | End::Signal(_) => Err(failure(&output)),
+            End::TooLong => Err(format!("semodule has not ended after {} seconds", self.limit.as_secs())),
         }
     }
 }
@@ -106,11 +107,11 @@ mod tests {
     #[test]
     fn the_failure_names_module_and_reason() {
         let output = "Failed to resolve allow statement at /etc/selinux/t/tmp/modules/400/mine/cil:1\nFailed to resolve AST\n\
-            /usr/sbin/semodule:  Failed!\nostree-finalize-staged: semodule --refresh ended with exit status: 1\n";
+            /usr/sbin/semodule:  Failed!\nostree-finalize-staged: semodule --refresh ended with exit status 1\n";
         assert_eq!(
             failure(output),
             "module mine: Failed to resolve allow statement at /etc/selinux/t/tmp/modules/400/mine/cil:1; semodule --refresh \
-             ended with exit status: 1"
+             ended with exit status 1"
         );
         assert_eq!(failure("the new tree has no semodule\n"), "the new tree has no semodule");
         assert_eq!(failure(""), "semodule failed");

@@ -4,16 +4,17 @@
 //! table, mounts the root and starts `semodule`: when it is killed, the kernel kills everything in there. libostree has bubblewrap
 //! do the same.
 
-use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use system::mount::{self, Access};
+use system::program::{End, Program};
 use system::{Context, SystemError, tree};
 
 use crate::program::{FAILED, SUCCESS, Status};
@@ -30,16 +31,24 @@ pub(crate) const COPY: &str = "selinux";
 /// In the work directory: where the root is mounted.
 pub(crate) const ROOT: &str = "root";
 
+/// No limit of its own: the process that has started the outer one kills all of them.
+const ANY_TIME: Duration = Duration::from_secs(24 * 60 * 60);
+const ENVIRONMENT: &[&[u8]] = &[b"PATH=/usr/sbin:/usr/bin:/sbin:/bin", b"LC_ALL=C"];
+const THIS_PROGRAM: &[u8] = b"/proc/self/exe";
+
 /// The outer process.
 pub(crate) fn outer(deployment: &OsStr, work: &OsStr) -> Status {
     let inner = system::namespaces::enter().context("make", "namespaces").and_then(|()| {
-        let mut command = Command::new("/proc/self/exe");
-        command.arg(format!("--{INNER}")).args([deployment, work]);
-        let status = command.status().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
-        status.context("execute", "/proc/self/exe")
+        let option = format!("--{INNER}");
+        let words = [THIS_PROGRAM, option.as_bytes(), deployment.as_bytes(), work.as_bytes()];
+        // In this process group, so that it is killed with this one.
+        Program::new(&words, ENVIRONMENT)
+            .and_then(|program| program.run_in_this_group())
+            .context("execute", "/proc/self/exe")
     });
     match inner {
-        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED),
+        Ok(End::Status(status)) => status,
+        Ok(_) => FAILED,
         Err(error) => {
             log::error!("{error}");
             FAILED
@@ -104,28 +113,39 @@ fn put(mount: mount::Detached, root: &OwnedFd, path: &str) -> Result<(), SystemE
 
 fn refresh() -> Result<Status, String> {
     let places = ["/usr/sbin/semodule", "/usr/bin/semodule", "/sbin/semodule"];
-    let is_there = |path: &&&str| fs::metadata(path).is_ok();
+    let is_there = |path: &&&str| rustix::fs::stat(**path).is_ok();
     let Some(semodule) = places.iter().find(is_there) else {
         return Err("the new tree has no semodule".to_owned());
     };
-    let failed = |error: std::io::Error| format!("cannot execute {semodule}: {error}");
-    let help = Command::new(semodule).arg("--help").stdin(Stdio::null()).output().map_err(failed)?;
-    if !help.status.success() {
-        return Err(format!("semodule --help ended with {}", help.status));
-    }
+    let failed = |error: Errno| format!("cannot execute {semodule}: {error}");
+    let program = |arguments: &[&'static [u8]]| {
+        let words = [&[semodule.as_bytes()], arguments].concat();
+        Program::new(&words, ENVIRONMENT).map_err(failed)
+    };
     // Some versions print it to the standard error.
-    let text = [help.stdout, help.stderr].concat();
-    if !text.windows(b"--refresh".len()).any(|word| word == b"--refresh") {
+    let help = program(&[b"--help"])?.run(ANY_TIME, &mut || {}).map_err(failed)?;
+    if help.end != End::Status(SUCCESS) {
+        return Err(format!("semodule --help ended {}", how(help.end)));
+    }
+    if !help.output.windows(b"--refresh".len()).any(|word| word == b"--refresh") {
         return Ok(UNKNOWN);
     }
-    let status = Command::new(semodule).args(["-N", "--refresh"]).status().map_err(failed)?;
-    if status.success() { Ok(SUCCESS) } else { Err(format!("semodule --refresh ended with {status}")) }
+    match program(&[b"-N", b"--refresh"])?.run_in_this_group().map_err(failed)? {
+        End::Status(SUCCESS) => Ok(SUCCESS),
+        end => Err(format!("semodule --refresh ended {}", how(end))),
+    }
 }
 
-/// The command that runs the outer process.
-pub(crate) fn command(deployment: &Path, work: &Path) -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    command.arg(format!("--{OUTER}")).args([deployment, work].map(|path| OsString::from(path.as_os_str())));
-    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C");
-    command
+fn how(end: End) -> String {
+    match end {
+        End::Status(status) => format!("with exit status {status}"),
+        End::Signal(signal) => format!("by signal {signal}"),
+        End::TooLong => "because it took too long".to_owned(),
+    }
+}
+
+/// The program that is the outer process.
+pub(crate) fn program(deployment: &str, work: &str) -> Result<Program, Errno> {
+    let option = format!("--{OUTER}");
+    Program::new(&[THIS_PROGRAM, option.as_bytes(), deployment.as_bytes(), work.as_bytes()], ENVIRONMENT)
 }

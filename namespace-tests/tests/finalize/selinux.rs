@@ -138,7 +138,7 @@ pub(crate) fn a_policy_that_cannot_be_built_never_costs_the_update(guest: Guest)
         "echo 'Failed to resolve allow statement at /etc/selinux/targeted/tmp/modules/400/mine/cil:1' >&2; exit 1";
     for (name, body, reason) in [
         ("fails", failing, "module mine: Failed to resolve allow statement"),
-        ("is-killed", "kill -9 $$", "semodule --refresh ended with signal: 9"),
+        ("is-killed", "kill -9 $$", "semodule --refresh ended by signal 9"),
         ("hangs", "sleep 1000 & sleep 1000", "semodule has not ended after 2 seconds"),
         ("floods", "seq 1 300000; echo enough; exit 1", "enough"),
         ("fills", "dd if=/dev/zero of=$store/active/fill bs=1M 2>/dev/null; echo full; exit 1", "full"),
