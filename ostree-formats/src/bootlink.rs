@@ -123,10 +123,37 @@ impl Serialize for Bootlink {
     }
 }
 
+/// Where a link at `path` leads, by its text alone, without a leading slash: `../ostree/boot.1/…` at `/ostree/root.a`.
+pub fn by_text(path: &str, target: &str) -> String {
+    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let directory = if target.starts_with('/') { "" } else { directory };
+    let mut names: Vec<&str> = Vec::new();
+    for name in directory.split('/').chain(target.split('/')) {
+        match name {
+            "" | "." => {}
+            ".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    names.join("/")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_link_of_a_slot_names_a_boot_link() {
+        let link = format!("ostree/boot.1/os/{}/0", "c".repeat(64));
+        for target in [format!("../{link}"), format!("../../{link}/"), format!("/{link}"), link.replace("ostree/", "")]
+        {
+            assert_eq!(by_text("/ostree/root.a", &target), link, "{target}");
+        }
+        for target in ["deploy/os/deploy/x.0", "../boot.1/os", ""] {
+            assert!(by_text("/ostree/root.a", target).parse::<Bootlink>().is_err(), "{target}");
+        }
+    }
 
     #[test]
     fn the_other_bootversion_changes_only_n() {

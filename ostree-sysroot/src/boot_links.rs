@@ -1,37 +1,91 @@
 //! The boot links on the physical root: which deployments a boot loader may be led to. Only reads.
 
-use std::os::fd::OwnedFd;
+mod follow;
 
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use ostree_formats::bootlink::by_text;
 use ostree_formats::deployment::DeploymentPath;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::{Context, SystemError, dir};
 
-/// Every deployment that a link below `ostree/boot.0` or `ostree/boot.1` names, whatever its set.
-pub fn deployments(sysroot: &OwnedFd) -> Result<Vec<DeploymentPath>, SystemError> {
-    let list = |path: &str| match dir::names(sysroot, path) {
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(Vec::new()),
-        other => other.context("list", format_args!("/sysroot/{path}")),
-    };
-    let mut found = Vec::new();
-    for farm in ["ostree/boot.0", "ostree/boot.1"] {
-        for stateroot in list(farm)? {
-            for bootcsum in list(&format!("{farm}/{stateroot}"))? {
-                let directory = format!("{farm}/{stateroot}/{bootcsum}");
-                for serial in list(&directory)? {
-                    found.extend(follow(sysroot, &directory, &serial)?);
+pub use follow::{Followed, LookupError, follow, follow_by_text};
+
+/// The two sets of links.
+const SETS: [&str; 2] = ["ostree/boot.0", "ostree/boot.1"];
+
+/// A link in one of the sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootLink {
+    /// Its path on the physical root, without a leading slash.
+    pub path: String,
+    /// Its text. A file of another kind is `ENOENT`.
+    pub target: Result<String, Errno>,
+}
+
+/// All links of both sets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BootLinks {
+    /// Sorted by path, the first set first.
+    pub links: Vec<BootLink>,
+    /// Directories that could not be listed, without a leading slash, with the reason: there may be links in them.
+    pub unread: Vec<(String, Errno)>,
+}
+
+/// Lists both sets. A set that does not exist is empty.
+pub fn list(root: BorrowedFd<'_>) -> BootLinks {
+    let mut found = BootLinks::default();
+    for set in SETS {
+        for stateroot in found.names(root, set) {
+            for bootcsum in found.names(root, &format!("{set}/{stateroot}")) {
+                let directory = format!("{set}/{stateroot}/{bootcsum}");
+                for serial in found.names(root, &directory) {
+                    let path = format!("{directory}/{serial}");
+                    let link = dir::open(root, &path, OFlags::PATH | OFlags::NOFOLLOW);
+                    let target = link.and_then(|link| dir::read_link(link, ""));
+                    found.links.push(BootLink { path, target });
                 }
             }
         }
     }
-    Ok(found)
+    found
 }
 
-/// The deployment that one link names; `None` for a file of another kind.
-fn follow(sysroot: &OwnedFd, directory: &str, serial: &str) -> Result<Option<DeploymentPath>, SystemError> {
-    let target = dir::open_directory(sysroot, directory).and_then(|directory| dir::read_link(directory, serial));
-    match target {
-        Ok(target) => Ok(target.strip_prefix("../../../").and_then(|rest| format!("ostree/{rest}").parse().ok())),
-        Err(Errno::NOENT | Errno::INVAL) => Ok(None),
-        Err(error) => Err(error).context("read the boot link", format_args!("/sysroot/{directory}/{serial}")),
+impl BootLinks {
+    /// A file beside the directories holds no links.
+    fn names(&mut self, root: BorrowedFd<'_>, path: &str) -> Vec<String> {
+        let names = dir::if_there(dir::names(root, path)).unwrap_or_else(|reason| {
+            self.unread.push((path.to_owned(), reason));
+            None
+        });
+        names.unwrap_or_default()
     }
+
+    /// The links, if every directory could be listed.
+    ///
+    /// # Errors
+    /// One could not.
+    pub fn all(self) -> Result<Vec<BootLink>, SystemError> {
+        match self.unread.into_iter().next() {
+            Some((path, reason)) => Err(reason).context("list", format_args!("/sysroot/{path}")),
+            None => Ok(self.links),
+        }
+    }
+}
+
+/// Every deployment that a link of either set names, whether the deployment exists or not.
+///
+/// # Errors
+/// A directory cannot be listed, or a link cannot be read.
+pub fn deployments(sysroot: &OwnedFd) -> Result<Vec<DeploymentPath>, SystemError> {
+    let mut found = Vec::new();
+    for BootLink { path, target } in list(sysroot.as_fd()).all()? {
+        match target {
+            Ok(target) => found.extend(by_text(&path, &target).parse::<DeploymentPath>().ok()),
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error).context("read the boot link", format_args!("/sysroot/{path}")),
+        }
+    }
+    Ok(found)
 }

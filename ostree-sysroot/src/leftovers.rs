@@ -1,15 +1,16 @@
 //! Names on the disk that may be unused.
 
 use std::collections::BTreeSet;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use ostree_formats::deployment::{DeploymentId, DeploymentPath, Stateroot};
+use ostree_formats::deployment::{DeploymentId, DeploymentPath};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::dir::{self, Kind};
 use system::{Context, SystemError};
 
 use crate::roots::Roots;
+use crate::stateroots;
 
 /// The names that exist on the disk.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +40,15 @@ pub enum Unreadable {
     IsEmpty,
 }
 
+impl Unreadable {
+    fn or_empty<T>(self, names: Result<Vec<T>, Errno>) -> Result<Vec<T>, Errno> {
+        match names {
+            Err(Errno::ACCESS) if self == Self::IsEmpty => Ok(Vec::new()),
+            other => other,
+        }
+    }
+}
+
 /// Reads the names.
 ///
 /// # Errors
@@ -46,35 +56,44 @@ pub enum Unreadable {
 pub fn find(roots: &Roots, unreadable: Unreadable) -> Result<Leftovers, SystemError> {
     let names = |root: &OwnedFd, path: &str, shown: &str| match dir::names(root, path) {
         Err(Errno::NOENT) => Ok(Vec::new()),
-        Err(Errno::ACCESS) if unreadable == Unreadable::IsEmpty => Ok(Vec::new()),
-        other => other.context("list", format_args!("{shown}{path}")),
+        other => unreadable.or_empty(other).context("list", format_args!("{shown}{path}")),
     };
     let boot = names(&roots.boot, ".", "/boot/")?;
     let boot_ostree = names(&roots.boot, "ostree", "/boot/")?;
     let overlays = names(&roots.boot, "ostree/initramfs-overlays", "/boot/")?;
     let ostree = names(&roots.sysroot, "ostree", "/sysroot/")?;
-    let (mut deployments, mut backing, mut current) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-    for stateroot in names(&roots.sysroot, "ostree/deploy", "/sysroot/")? {
-        let Ok(stateroot) = stateroot.parse::<Stateroot>() else { continue };
+    Ok(Leftovers { boot, boot_ostree, overlays, ostree, ..in_stateroots(&roots.sysroot, unreadable)? })
+}
+
+/// The part of [`find`] that is in stateroots.
+///
+/// # Errors
+/// As [`find`].
+pub fn in_stateroots(sysroot: &OwnedFd, unreadable: Unreadable) -> Result<Leftovers, SystemError> {
+    let mut found = Leftovers::default();
+    let listed = stateroots::names(sysroot.as_fd());
+    for (stateroot, kind) in unreadable.or_empty(listed).context("list", "/sysroot/ostree/deploy")? {
+        if kind != Kind::Directory {
+            continue;
+        }
         let link = format!("ostree/deploy/{stateroot}/current");
-        match dir::open(&roots.sysroot, &link, OFlags::PATH | OFlags::NOFOLLOW).and_then(dir::stat_fd) {
-            Ok(stat) if stat.kind == Kind::Link => current.push(link),
-            // A file beside the stateroots is not ostree's.
+        match dir::open(sysroot, &link, OFlags::PATH | OFlags::NOFOLLOW).and_then(dir::stat_fd) {
+            Ok(stat) if stat.kind == Kind::Link => found.current.push(link),
             Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
             Err(error) => return Err(error).context("read the attributes of", format_args!("/sysroot/{link}")),
         }
-        for (place, list) in [("deploy", &mut deployments), ("backing", &mut backing)] {
-            let path = format!("ostree/deploy/{stateroot}/{place}");
-            let found = match names(&roots.sysroot, &path, "/sysroot/") {
-                // A file beside the stateroots is not ostree's.
-                Err(error) if error.reason == Errno::NOTDIR => continue,
-                other => other?,
+        for (place, list) in [("deploy", &mut found.deployments), ("backing", &mut found.backing)] {
+            let names = match stateroots::names_in(sysroot.as_fd(), &stateroot, place) {
+                // It is not ostree's.
+                Err(Errno::NOTDIR) => continue,
+                other => unreadable.or_empty(other),
             };
-            let ids = found
+            let names = names.context("list", format_args!("/sysroot/ostree/deploy/{stateroot}/{place}"))?;
+            let ids = names
                 .iter()
                 .filter_map(|name| name.strip_suffix(".origin").unwrap_or(name).parse::<DeploymentId>().ok());
             list.extend(ids.map(|id| DeploymentPath { stateroot: stateroot.clone(), id }));
         }
     }
-    Ok(Leftovers { boot, boot_ostree, overlays, ostree, deployments, backing, current })
+    Ok(found)
 }

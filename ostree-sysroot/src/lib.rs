@@ -4,7 +4,8 @@
 //!
 //! - [`roots`]: the directories that everything is looked up in.
 //! - [`sysroot`]: the list of deployments that boots, made of [`loader_entries`], [`deployment`] and [`foreign_file`].
-//! - [`boot_links`], [`booted`], [`kernel_layout`], [`bootcsum`]: one question each.
+//! - [`boot_links`]: where boot links lead; [`stateroots`]: which deployments have a directory. For both programs.
+//! - [`booted`], [`kernel_layout`], [`bootcsum`]: one question each.
 //! - [`boot_contents`], [`compared_files`], [`leftovers`], [`free_space`]: what `/boot` and the physical root hold.
 //! - [`boot_names`]: names below `/boot/ostree`. Pure.
 
@@ -23,6 +24,7 @@ pub mod leftovers;
 pub mod loader_entries;
 pub mod roots;
 pub mod same_files;
+pub mod stateroots;
 pub mod sysroot;
 
 pub use error::SysrootError;

@@ -1,5 +1,6 @@
 //! The content of `boot/loader.N`: the entries that libostree lists, and the files of others, which are kept. Only reads.
 
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use ostree_formats::bls::BlsEntry;
@@ -12,7 +13,8 @@ use rustix::io::Errno;
 use system::dir::{self, Kind};
 use system::{Context, tree};
 
-use crate::deployment::{Deployment, identity};
+use crate::boot_links::{self, LookupError};
+use crate::deployment::Deployment;
 use crate::error::SysrootError;
 use crate::foreign_file::{ForeignEntry, ForeignFile, LoaderPath};
 use crate::roots::Roots;
@@ -199,20 +201,13 @@ impl Reader<'_> {
 
     /// The deployment that a boot link leads to.
     fn follow(&self, link: &Bootlink) -> Result<Lead, SysrootError> {
-        let parent = format!("ostree/boot.{}/{}/{}", link.bootversion, link.stateroot, link.bootcsum);
-        let target = dir::open_directory(&self.roots.sysroot, &parent)
-            .and_then(|parent| dir::read_link(parent, &link.bootserial.to_string()));
-        let target = match target {
-            Ok(target) => target,
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::INVAL) => return self.nothing_of(&link.stateroot),
-            Err(error) => return Err(error).context("read the boot link", format_args!("/{link}"))?,
+        let reason = match boot_links::follow_by_text(self.roots.sysroot.as_fd(), &format!("/{link}")) {
+            Ok(found) => return Ok(Lead::Deployment(found.path)),
+            Err(LookupError::Other { reason, .. }) => reason,
+            Err(LookupError::Loop(_)) => Errno::LOOP,
+            Err(_) => return self.nothing_of(&link.stateroot),
         };
-        let path =
-            target.strip_prefix("../../../").and_then(|rest| format!("ostree/{rest}").parse::<DeploymentPath>().ok());
-        match path {
-            Some(path) if identity(self.roots, &path)?.is_some() => Ok(Lead::Deployment(path)),
-            _ => self.nothing_of(&link.stateroot),
-        }
+        Err(reason).context("read the boot link", format_args!("/{link}"))?
     }
 
     fn nothing_of(&self, stateroot: &Stateroot) -> Result<Lead, SysrootError> {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use ostree_formats::cmdline::{BootTarget, TargetError};
 use ostree_formats::prepare_root_conf::PrepareRootConf;
+use ostree_sysroot::boot_links::LookupError;
 use system::dir;
 use system::proc::Proc;
 
@@ -21,7 +22,6 @@ use crate::facts::Caller;
 use crate::failed::cause::{Cause, Failure};
 use crate::plan::{self, MountPlan, Resolved, recovery};
 use crate::read;
-use crate::read::boot_link::LookupError;
 use crate::read::deployment::Deployment;
 use crate::read::mount_state::PreparedFor;
 use crate::read::physical_root::PhysicalRoot;

@@ -6,7 +6,6 @@ use ostree_formats::mountinfo;
 
 use crate::execute::program::{Needs, PAGE, needs};
 use crate::plan::places::STAGING;
-use crate::plan::recovery;
 use crate::read::{fstab, mount_state};
 use crate::verify::image_objects::{digest, object};
 
@@ -51,13 +50,4 @@ pub fn mount_table(bytes: &[u8]) {
     if let Some(root) = mount_state::root_of_deployment(&mounts) {
         assert!(root == "an overlay" || mounts.iter().any(|mount| mount.root.to_string_lossy().ends_with(&root)));
     }
-}
-
-/// The path and the text of a link, separated by a NUL byte: the resolved path has no `.` and no `..`.
-pub fn link(bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes);
-    let (path, target) = text.split_once('\0').unwrap_or(("ostree/root.a", &text));
-    let led_to = recovery::by_text(path, target);
-    assert!(led_to.is_empty() || led_to.split('/').all(|name| !matches!(name, "" | "." | "..")));
-    assert_eq!(recovery::by_text("", &led_to), led_to);
 }

@@ -1,6 +1,5 @@
 //! Reads the configuration, the disk and the mounts. Changes nothing.
 
-pub(crate) mod boot_link;
 pub(crate) mod caller;
 pub(crate) mod candidates;
 pub(crate) mod commit_signature;

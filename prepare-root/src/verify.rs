@@ -10,15 +10,15 @@ pub(crate) mod image_objects;
 mod judge;
 mod object;
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use ostree_formats::cmdline::KernelCommandLine;
 use ostree_formats::deployment::{DeploymentId, DeploymentPath};
+use ostree_sysroot::stateroots;
 use system::proc::Proc;
 
 use crate::failed::cause::Cause;
-use crate::read::boot_link;
-use crate::read::deployment::all_deployments;
 use crate::read::physical_root::PhysicalRoot;
 use crate::read::running_system::physical_root_of_running_system;
 use demand::Demand;
@@ -70,7 +70,7 @@ impl VerifyRequest {
     }
 
     fn deployments(&self, physical: &PhysicalRoot) -> Result<Vec<DeploymentPath>, NoVerdict> {
-        let all = || all_deployments(physical).map_err(Cause::from);
+        let all = || stateroots::all_deployments(physical.as_fd()).map_err(Cause::from);
         let at = || physical.at.display().to_string();
         let Some(asked) = &self.deployment else {
             return match all()? {
@@ -90,6 +90,6 @@ impl VerifyRequest {
             }
             return Ok(all);
         }
-        Ok(vec![boot_link::follow(physical, asked).map_err(Cause::from)?.path])
+        Ok(vec![physical.follow(asked).map_err(Cause::from)?.path])
     }
 }

@@ -5,15 +5,15 @@
 //! sysroot for a second at a time, and reads the disk again each time, so that no `ostree` command waits for it. If it is killed,
 //! the next run goes on: the origin file is removed last.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use boot_list::execute::cleanup;
 use boot_list::plan::list;
 use boot_list::plan::removals::Current;
+use ostree_sysroot::leftovers::{self, Leftovers, Unreadable};
 use ostree_sysroot::{Roots, Sysroot, SysrootError, boot_links};
-use rustix::io::Errno;
 use system::{Context, SystemError, dir};
 
 use crate::checks::require_booted_and_root;
@@ -75,34 +75,14 @@ pub(crate) fn clean() -> Result<(), Error> {
 
 /// Whether a deployment has no boot link, by the numbers on the physical root: there are more deployments than links.
 fn is_any_without_boot_link(sysroot: &OwnedFd) -> Result<bool, SystemError> {
-    let list = |path: &str| match dir::names(sysroot, path) {
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(Vec::new()),
-        other => other.context("list", format_args!("/sysroot/{path}")),
-    };
-    let (mut links, mut deployments) = (0, 0);
-    for farm in ["ostree/boot.0", "ostree/boot.1"] {
-        let stateroots = list(farm)?;
-        if links > 0 && !stateroots.is_empty() {
-            // One of the two sets is unused; finding out which one needs `/boot`.
-            return Ok(true);
-        }
-        for stateroot in stateroots {
-            for bootcsum in list(&format!("{farm}/{stateroot}"))? {
-                links += list(&format!("{farm}/{stateroot}/{bootcsum}"))?.len();
-            }
-        }
+    let links = boot_links::list(sysroot.as_fd()).all()?;
+    let has_links = |set: &str| links.iter().any(|link| link.path.starts_with(set));
+    if has_links("ostree/boot.0/") && has_links("ostree/boot.1/") {
+        // One of the two sets is unused; finding out which one needs `/boot`.
+        return Ok(true);
     }
-    for stateroot in list("ostree/deploy")? {
-        // Each deployment has an origin file.
-        let is_origin = |name: &&String| name.ends_with(".origin");
-        let names = list(&format!("ostree/deploy/{stateroot}/deploy"))?;
-        let origins = names.iter().filter(is_origin).count();
-        deployments += origins.max(names.len() - origins);
-        if list(&format!("ostree/deploy/{stateroot}/backing"))?.iter().any(|id| !names.contains(id)) {
-            return Ok(true);
-        }
-    }
-    Ok(deployments > links)
+    let Leftovers { deployments, backing, .. } = leftovers::in_stateroots(sysroot, Unreadable::IsAnError)?;
+    Ok(deployments.len() > links.len() || !backing.is_subset(&deployments))
 }
 
 /// The paths to remove, in this order, relative to the physical root. It contains nothing of a deployment that is in the list, that

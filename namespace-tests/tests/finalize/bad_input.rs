@@ -206,33 +206,6 @@ pub(crate) fn an_origin_or_a_configuration_that_is_damaged(guest: Guest) -> Resu
     refused(&machine, ".origin: line 1: \"nonsense\" is neither")
 }
 
-/// Only the version in the title is lost.
-pub(crate) fn a_commit_that_is_damaged_or_missing(guest: Guest) -> Result<()> {
-    for damage in [|path: &Path| fs::write(path, "nonsense"), |path: &Path| fs::remove_file(path)] {
-        let machine = staged(guest)?;
-        let state = StagedState::from_bytes(&fs::read(staged_file(&machine))?)?;
-        let (first, rest) = state.target.deployment.id.commit.as_str().split_at(2);
-        machine.with_disk(|root| {
-            let path = root.join(format!("ostree/repo/objects/{first}/{rest}.commit"));
-            // It may be a hard link of another repository's.
-            let bytes = fs::read(&path)?;
-            fs::remove_file(&path)?;
-            fs::write(&path, bytes)?;
-            Ok(damage(&path)?)
-        })?;
-        let finalized = machine.finalize(Contestant::Ours)?;
-        ensure!(
-            finalized.outcome.stderr.contains("the title of its entry will have no version"),
-            "{:?}",
-            finalized.outcome
-        );
-        finalized.outcome.success()?;
-        let title = machine.check("grep -h ^title /boot/loader/entries/ostree-2.conf")?;
-        ensure!(title == "title Small System (ostree:0)\n", "{title}");
-    }
-    Ok(())
-}
-
 /// Whatever write fails for want of room, the old system is as it was, and with room again it goes on.
 pub(crate) fn a_disk_that_is_full_at_any_step(guest: Guest) -> Result<()> {
     let story = Story::new_kernel().with_boot_on(Filesystem::Ext4);

@@ -272,21 +272,6 @@ pub(crate) fn an_entry_that_is_a_link_is_an_entry(guest: Guest) -> Result<()> {
     Ok(())
 }
 
-/// Microcode is found only in front of the initramfs.
-pub(crate) fn an_initrd_of_the_administrators_keeps_its_place(guest: Guest) -> Result<()> {
-    let machine = staged(guest)?;
-    machine.check("cd /boot/loader/entries; sed -i 's|^initrd |initrd /ucode.img\\n&|' ostree-1.conf; echo 'initrd /last.img' >>ostree-1.conf")?;
-    ours(&machine, &[])?;
-    let lines = machine.check("grep ^initrd /boot/loader/entries/ostree-1.conf")?;
-    let lines: Vec<&str> = lines.lines().collect();
-    let [ucode, initramfs, last] = lines.as_slice() else { anyhow::bail!("{lines:?}") };
-    ensure!(
-        *ucode == "initrd /ucode.img" && initramfs.contains("/ostree/os-") && *last == "initrd /last.img",
-        "{lines:?}"
-    );
-    Ok(())
-}
-
 /// A deployment that this update removes need not be whole; one that stays keeps the entry that it has.
 pub(crate) fn a_damaged_deployment_does_not_block_the_update(guest: Guest) -> Result<()> {
     let old = "mount -o remount,rw /sysroot; cd /sysroot/ostree/deploy/os/deploy; for d in *.0; do \

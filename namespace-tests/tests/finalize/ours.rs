@@ -217,22 +217,6 @@ pub(crate) fn files_that_vanish_and_change_during_the_merge_do_no_harm(guest: Gu
     Ok(())
 }
 
-/// The entry of a tree that has an initramfs again.
-pub(crate) fn init_of_a_tree_without_initramfs_is_not_inherited(guest: Guest) -> Result<()> {
-    let story = Story::named("initramfs-again")
-        .tree("os/none", "2", "rm usr/lib/modules/*/initramfs.img")
-        .tree("os/again", "3", "kernel 3")
-        .stage("os/none")
-        .reboot()
-        .stage("os/again");
-    let machine = story.staged(guest)?.copy()?;
-    ensure!(machine.check("cat /boot/loader/entries/ostree-2.conf")?.contains(" init=/ostree/boot."));
-    ours(&machine, &[])?;
-    let entry = machine.check("cat /boot/loader/entries/ostree-2.conf")?;
-    ensure!(entry.contains("(ostree:0)") && !entry.contains("init=") && entry.contains("initrd /ostree/"), "{entry}");
-    boots_version(&machine, "3")
-}
-
 /// What is not ours is left to `ostree`, before anything is changed, and the journal says why.
 pub(crate) fn what_is_not_ours_is_left_to_ostree(guest: Guest) -> Result<()> {
     for (story, arrange, why) in [

@@ -1,10 +1,10 @@
 //! Whether a root that is already prepared is the requested one.
 
 use ostree_formats::cmdline::BootTarget;
+use ostree_sysroot::boot_links::LookupError;
 use system::proc::Proc;
 
 use crate::failed::cause::Cause;
-use crate::read::boot_link::{self, LookupError};
 use crate::read::mount_state::PreparedFor;
 use crate::read::physical_root::PhysicalRoot;
 use crate::read::running_system::is_recorded;
@@ -16,7 +16,7 @@ pub(super) fn require_same(
     asked_for: &BootTarget,
 ) -> Result<(), Cause> {
     let inside = PhysicalRoot::open(&physical.at.join("sysroot"), Proc::open()?)?;
-    let asked = match boot_link::follow(&inside, &asked_for.path) {
+    let asked = match inside.follow(&asked_for.path) {
         Ok(asked) => asked,
         Err(error @ LookupError::Other { .. }) => return Err(error.into()),
         // The boot link is missing or dangling: the earlier run has recovered from that.

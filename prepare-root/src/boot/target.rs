@@ -1,12 +1,12 @@
 //! Finds the deployment that the boot loader requested.
 
-use ostree_formats::bootlink::Bootlink;
+use ostree_formats::bootlink::{Bootlink, by_text};
 use ostree_formats::cmdline::{BootTarget, TargetSource};
+use ostree_sysroot::boot_links::LookupError;
 use system::{Context, dir};
 
 use crate::failed::cause::Cause;
 use crate::plan::recovery::{self, NoRecovery, Recovery};
-use crate::read::boot_link::{self, LookupError};
 use crate::read::candidates::candidates;
 use crate::read::deployment::Deployment;
 use crate::read::physical_root::PhysicalRoot;
@@ -53,8 +53,8 @@ fn find_one(
     asked_for: &BootTarget,
     may_recover: bool,
 ) -> Result<(Deployment, Option<Recovery>), Cause> {
-    let error = match boot_link::follow(physical, &asked_for.path) {
-        Ok(deployment) => return Ok((deployment, None)),
+    let error = match physical.follow(&asked_for.path) {
+        Ok(found) => return Ok((found.into(), None)),
         Err(LookupError::Missing(_)) if !physical.has_ostree()? => {
             return Err(Cause::NotOstree(physical.at.display().to_string()));
         }
@@ -84,8 +84,8 @@ fn missing_boot_link(physical: &PhysicalRoot, asked_for: &BootTarget, error: &Lo
     match error {
         LookupError::Missing(_) => asked_for.path.parse().ok(),
         LookupError::Dangling { path, target } if asked_for.source != TargetSource::Ostree => {
-            let link = recovery::by_text(path, target).parse().ok()?;
-            let followed = boot_link::follow(physical, &format!("/{link}"));
+            let link = by_text(path, target).parse().ok()?;
+            let followed = physical.follow(&format!("/{link}"));
             matches!(followed, Err(LookupError::Missing(_))).then_some(link)
         }
         _ => None,

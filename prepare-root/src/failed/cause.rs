@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use ostree_formats::cmdline::{BootTarget, TargetError};
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::prepare_root_conf::ConfError;
+use ostree_sysroot::boot_links::LookupError;
 use rustix::io::Errno;
 use system::SystemError;
 
 use crate::facts::Caller;
 use crate::plan::PlanError;
 use crate::plan::composefs::AtBootMenu;
-use crate::read::boot_link::LookupError;
 use crate::read::commit_signature::VerifyError;
 use crate::read::physical_root::PhysicalRootError;
 

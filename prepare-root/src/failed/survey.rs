@@ -1,10 +1,12 @@
 //! Lists what is on the disk after a failed boot, only for the report.
 
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::{mountinfo, origin};
-use rustix::fs::OFlags;
+use ostree_sysroot::boot_links::{self, BootLink, BootLinks};
+use ostree_sysroot::stateroots;
 use rustix::io::Errno;
 use system::proc::Proc;
 use system::{SystemError, dir};
@@ -109,28 +111,24 @@ impl Look<'_> {
     }
 
     fn boot_links(&mut self) {
-        for set in ["ostree/boot.0", "ostree/boot.1"] {
-            for stateroot in self.names(set) {
-                for bootcsum in self.names(&format!("{set}/{stateroot}")) {
-                    let directory = format!("{set}/{stateroot}/{bootcsum}");
-                    for serial in self.names(&directory) {
-                        let link = format!("{directory}/{serial}");
-                        let target = dir::open(self.physical, &link, OFlags::PATH | OFlags::NOFOLLOW)
-                            .and_then(|link| dir::read_link(link, ""));
-                        let target = target.unwrap_or_else(|error| error.to_string());
-                        self.survey.boot_links.push((format!("/{link}"), target));
-                    }
-                }
-            }
-        }
-        self.survey.boot_links.truncate(MOST);
+        let BootLinks { links, unread } = boot_links::list(self.physical.as_fd());
+        let shown = links.into_iter().map(|BootLink { path, target }| {
+            let target = target.unwrap_or_else(|error| error.to_string());
+            (format!("/{path}"), target)
+        });
+        self.survey.boot_links = shown.take(MOST).collect();
+        self.survey.unread.extend(unread.into_iter().map(|(path, reason)| (format!("/{path}"), reason)));
     }
 
     fn deployments(&mut self) {
         let mut all: Vec<DeploymentPath> = Vec::new();
-        for stateroot in self.names("ostree/deploy") {
+        // Also through links, which only a report may follow.
+        let stateroots = dir::if_there(stateroots::names(self.physical.as_fd()));
+        for (stateroot, _) in self.or_unread("ostree/deploy", stateroots).flatten().unwrap_or_default() {
             let directory = format!("ostree/deploy/{stateroot}/deploy");
-            for name in self.names(&directory).into_iter().filter(|name| !name.ends_with(".origin")) {
+            let names = dir::if_there(stateroots::names_in(self.physical.as_fd(), &stateroot, "deploy"));
+            let names = self.or_unread(&directory, names).flatten().unwrap_or_default();
+            for name in names.into_iter().filter(|name| !name.ends_with(".origin")) {
                 match format!("{directory}/{name}").parse() {
                     Ok(path) => all.push(path),
                     Err(_) => self.survey.other_names.push(format!("/{directory}/{name}")),

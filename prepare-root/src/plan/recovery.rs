@@ -47,21 +47,6 @@ pub(crate) enum NoRecovery {
     Unknown(DeploymentPath, Errno),
 }
 
-/// Where a link at `path` leads, by its text alone, without a leading slash: `../ostree/boot.1/…` at `/ostree/root.a`.
-pub(crate) fn by_text(path: &str, target: &str) -> String {
-    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-    let directory = if target.starts_with('/') { "" } else { directory };
-    let mut names: Vec<&str> = Vec::new();
-    for name in directory.split('/').chain(target.split('/')) {
-        match name {
-            "" | "." => {}
-            ".." => drop(names.pop()),
-            name => names.push(name),
-        }
-    }
-    names.join("/")
-}
-
 /// The text for the link of an Android slot: libostree's generator takes the stateroot from it.
 pub(crate) fn text_of_slot(deployment: &DeploymentPath) -> String {
     format!("deploy/{}/deploy/{}", deployment.stateroot, deployment.id)
@@ -162,18 +147,6 @@ mod tests {
             other_set_exists: other.is_some(),
             under_other_bootversion: other,
             set_exists: false,
-        }
-    }
-
-    #[test]
-    fn the_link_of_a_slot_names_a_boot_link() {
-        let link = format!("ostree/boot.1/os/{}/0", "c".repeat(64));
-        for target in [format!("../{link}"), format!("../../{link}/"), format!("/{link}"), link.replace("ostree/", "")]
-        {
-            assert_eq!(by_text("/ostree/root.a", &target), link, "{target}");
-        }
-        for target in ["deploy/os/deploy/x.0", "../boot.1/os", ""] {
-            assert!(by_text("/ostree/root.a", target).parse::<Bootlink>().is_err(), "{target}");
         }
     }
 

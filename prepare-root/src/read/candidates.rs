@@ -1,13 +1,14 @@
 //! Finds the deployments that a missing boot link may have meant.
 
+use std::os::fd::AsFd;
+
 use ostree_formats::bootlink::{Bootcsum, Bootlink};
 use ostree_formats::deployment::DeploymentPath;
-use ostree_sysroot::kernel_layout;
+use ostree_sysroot::boot_links::LookupError;
+use ostree_sysroot::{kernel_layout, stateroots};
 use rustix::io::Errno;
 use system::dir::{self, Kind};
 
-use super::boot_link::{LookupError, follow};
-use super::deployment::deployments_of;
 use super::physical_root::PhysicalRoot;
 use crate::facts::Candidates;
 
@@ -21,7 +22,7 @@ pub(crate) fn candidates(physical: &PhysicalRoot, link: &Bootlink) -> Result<Can
         let opened = dir::if_there(dir::open_directory(physical, &directory));
         opened.map(|opened| opened.is_some()).map_err(|reason| other(&directory, reason))
     };
-    let under_other_bootversion = match follow(physical, &link.under_other_bootversion().to_string()) {
+    let under_other_bootversion = match physical.follow(&link.under_other_bootversion().to_string()) {
         Ok(deployment) => Some(deployment.path),
         Err(error @ LookupError::Other { .. }) => return Err(error),
         Err(_) => None,
@@ -34,9 +35,10 @@ pub(crate) fn candidates(physical: &PhysicalRoot, link: &Bootlink) -> Result<Can
         set_exists: exists(format!("ostree/boot.{}", link.bootversion))?,
         other_set_exists: exists(format!("ostree/boot.{}", link.bootversion.other()))?,
     };
-    let stateroot = link.stateroot.as_str();
-    let all = deployments_of(physical, stateroot);
-    for path in all.map_err(|reason| other(&format!("ostree/deploy/{stateroot}/deploy"), reason))? {
+    let stateroot = &link.stateroot;
+    let all = dir::if_there(stateroots::deployments_of(physical.as_fd(), stateroot));
+    let all = all.map_err(|reason| other(&format!("ostree/deploy/{stateroot}/deploy"), reason))?;
+    for path in all.unwrap_or_default() {
         match could_be(physical, &path, &link.bootcsum) {
             Ok(true) => candidates.with_that_kernel.push(path),
             Ok(false) => {}

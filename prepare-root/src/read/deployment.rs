@@ -1,14 +1,13 @@
-//! Deployment directories.
+//! The directory of a deployment, with its image.
 
 use std::os::fd::OwnedFd;
 
-use ostree_formats::deployment::{DeploymentId, DeploymentPath, Stateroot};
+use ostree_formats::deployment::DeploymentPath;
+use ostree_sysroot::boot_links::Followed;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use system::dir::{self, Kind};
-use system::{Context, SystemError, tree, verity};
+use system::{dir, verity};
 
-use super::physical_root::PhysicalRoot;
 use crate::facts::{IMAGE, Lack, PathKind, Seal};
 
 /// A deployment directory that was found.
@@ -18,6 +17,12 @@ pub(crate) struct Deployment {
     pub(crate) directory: OwnedFd,
     /// Its composefs image, if it was opened: the same file is checked and mounted.
     pub(crate) image: Option<OwnedFd>,
+}
+
+impl From<Followed> for Deployment {
+    fn from(Followed { path, directory }: Followed) -> Self {
+        Self { path, directory, image: None }
+    }
 }
 
 impl Deployment {
@@ -52,40 +57,4 @@ impl Deployment {
             }),
         })
     }
-}
-
-/// The deployments of one stateroot that exist as directories, in the order of their names.
-///
-/// # Errors
-/// As `open(2)` and `getdents64(2)`, except those that mean that there are none.
-pub(crate) fn deployments_of(physical: &PhysicalRoot, stateroot: &str) -> Result<Vec<DeploymentPath>, Errno> {
-    let Ok(stateroot) = stateroot.parse::<Stateroot>() else { return Ok(Vec::new()) };
-    let names = dir::if_there(dir::names(physical, format!("ostree/deploy/{stateroot}/deploy")))?.unwrap_or_default();
-    let ids = names.iter().filter_map(|name| name.parse::<DeploymentId>().ok());
-    Ok(ids.map(|id| DeploymentPath { stateroot: stateroot.clone(), id }).collect())
-}
-
-/// Those of all stateroots. A stateroot that cannot be listed is an error, because its deployments would be skipped. A stateroot
-/// without deployments has no directory for them.
-///
-/// # Errors
-/// As `open(2)` and `getdents64(2)`.
-pub(crate) fn all_deployments(physical: &PhysicalRoot) -> Result<Vec<DeploymentPath>, SystemError> {
-    let list = |path: &str| match dir::open(physical, path, OFlags::RDONLY | OFlags::DIRECTORY) {
-        Err(Errno::NOENT) => Ok(Vec::new()),
-        directory => directory.and_then(tree::entries).context("list", format_args!("/{path}")),
-    };
-    let mut deployments = Vec::new();
-    // Like libostree, ignore links.
-    for (name, _) in list("ostree/deploy")?.into_iter().filter(|(_, kind)| *kind == Kind::Directory) {
-        let Some(stateroot) = String::from_utf8(name).ok().and_then(|name| name.parse::<Stateroot>().ok()) else {
-            continue;
-        };
-        for (name, _) in list(&format!("ostree/deploy/{stateroot}/deploy"))? {
-            if let Some(id) = String::from_utf8(name).ok().and_then(|name| name.parse::<DeploymentId>().ok()) {
-                deployments.push(DeploymentPath { stateroot: stateroot.clone(), id });
-            }
-        }
-    }
-    Ok(deployments)
 }

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use ostree_sysroot::boot_links::{self, Followed, LookupError};
 use rustix::io::Errno;
 use system::proc::Proc;
 use system::{Context, SystemError, dir};
@@ -66,6 +67,11 @@ impl PhysicalRoot {
     pub(crate) fn has_ostree(&self) -> Result<bool, SystemError> {
         let opened = dir::if_there(dir::open_directory(&self.directory, "ostree")).context("open", "/ostree")?;
         Ok(opened.is_some())
+    }
+
+    /// Follows a boot link.
+    pub(crate) fn follow(&self, path: &str) -> Result<Followed, LookupError> {
+        boot_links::follow(self.as_fd(), path, &|directory| self.path_inside(directory))
     }
 
     /// Where an open file is on the physical root, without a leading slash.

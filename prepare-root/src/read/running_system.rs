@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use ostree_formats::booted_state::BootedState;
 use ostree_formats::mountinfo;
+use ostree_sysroot::boot_links::Followed;
 use system::proc::Proc;
 use system::{Context, SystemError, dir};
 
-use super::deployment::Deployment;
 use super::mount_state::{self, PreparedFor};
 use super::physical_root::{PhysicalRoot, PhysicalRootError};
 
@@ -32,7 +32,7 @@ pub(crate) fn prepared_already(physical: &PhysicalRoot) -> Result<Option<Prepare
 }
 
 /// Whether `/run/ostree-booted` is about this deployment.
-pub(crate) fn is_recorded(deployment: &Deployment) -> Result<bool, SystemError> {
+pub(crate) fn is_recorded(deployment: &Followed) -> Result<bool, SystemError> {
     const LIMIT: u64 = 64 << 10;
     let record = dir::open_root(Path::new("/run")).and_then(|run| dir::read(run, "ostree-booted", LIMIT));
     let Some(record) = dir::if_there(record).context("read", BOOTED)? else { return Ok(false) };

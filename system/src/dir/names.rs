@@ -1,6 +1,6 @@
 //! The names in a directory, as text.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -15,6 +15,11 @@ use crate::listing;
 /// # Errors
 /// As [`open`] and [`crate::tree::entries`].
 pub fn names(root: impl AsFd, path: impl AsRef<Path>) -> Result<Vec<String>, Errno> {
+    names_in(root.as_fd(), path.as_ref())
+}
+
+/// One function for all kinds of descriptors and paths.
+fn names_in(root: BorrowedFd<'_>, path: &Path) -> Result<Vec<String>, Errno> {
     let entries = listing::entries(open(root, path, OFlags::RDONLY | OFlags::DIRECTORY)?)?;
     Ok(entries.into_iter().filter_map(|(name, _)| String::from_utf8(name).ok()).collect())
 }

@@ -1,5 +1,6 @@
 //! The end of a report: which other boot link could be booted, and how.
 
+use ostree_formats::bootlink::by_text;
 use ostree_formats::cmdline::{TargetError, TargetSource};
 use ostree_formats::deployment::DeploymentPath;
 use system::shell::quoted;
@@ -69,7 +70,7 @@ pub(super) fn actions(failure: &Failure, survey: &Survey) -> Vec<String> {
 /// The first deployment on the disk that a boot link leads to: one without a link is staged only, or about to be removed.
 fn linked_deployment(survey: &Survey) -> Option<&DeploymentPath> {
     survey.boot_links.iter().find_map(|(link, target)| {
-        let led_to: DeploymentPath = recovery::by_text(link, target).parse().ok()?;
+        let led_to: DeploymentPath = by_text(link, target).parse().ok()?;
         survey.deployments.iter().map(|(deployment, _)| deployment).find(|deployment| **deployment == led_to)
     })
 }

@@ -1,5 +1,6 @@
 //! The likely cause of a failed boot.
 
+use ostree_sysroot::boot_links::LookupError;
 use rustix::io::Errno;
 
 use super::init;
@@ -8,7 +9,6 @@ use crate::failed::cause::{Cause, Failure};
 use crate::failed::survey::Survey;
 use crate::plan::PlanError;
 use crate::plan::composefs::ComposefsError;
-use crate::read::boot_link::LookupError;
 use crate::read::commit_signature::VerifyError;
 
 /// The likely cause, in one line.

@@ -3,6 +3,7 @@ use super::*;
 use expect_test::expect;
 use ostree_formats::cmdline::{BootTarget, TargetError, TargetSource};
 use ostree_formats::prepare_root_conf::{self, ConfigFile};
+use ostree_sysroot::boot_links::LookupError;
 use rustix::io::Errno;
 use system::SystemError;
 
@@ -11,7 +12,6 @@ use crate::failed::cause::{Cause, Failure, InitError};
 use crate::failed::survey::MountedAs;
 use crate::plan::PlanError;
 use crate::plan::composefs::{AtBootMenu, ComposefsError};
-use crate::read::boot_link::LookupError;
 use crate::read::commit_signature::VerifyError;
 
 const DEPLOYMENT: &str = "ostree/deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0";

@@ -1,5 +1,6 @@
 //! What to do after a failed boot.
 
+use ostree_sysroot::boot_links::LookupError;
 use rustix::io::Errno;
 use system::shell::quoted;
 
@@ -10,7 +11,6 @@ use crate::failed::cause::{Cause, Failure};
 use crate::failed::survey::Survey;
 use crate::plan::PlanError;
 use crate::plan::composefs::{AtBootMenu, ComposefsError};
-use crate::read::boot_link::LookupError;
 use crate::read::commit_signature::VerifyError;
 
 /// One line each.
