@@ -64,6 +64,7 @@ unit units/ostree-finalize-staged-clean.service $(UNITDIR)/ostree-finalize-stage
 link ../ostree-finalize-staged-clean.service $(UNITDIR)/multi-user.target.wants/ostree-finalize-staged-clean.service
 0644 man/ostree-finalize-staged.8 $(MANDIR)/man8/ostree-finalize-staged.8
 0644 man/ostree-prepare-root.8 $(MANDIR)/man8/ostree-prepare-root.8
+0644 man/finalize-staged.conf.5 $(MANDIR)/man5/finalize-staged.conf.5
 0644 man/prepare-root.conf.5 $(MANDIR)/man5/prepare-root.conf.5
 endef
 

@@ -20,7 +20,7 @@ pub(crate) enum Command {
     BootComplete,
     /// Remove old deployments, after a boot.
     Clean,
-    /// Build the policy of a deployment: the outer process of [`crate::policy::sandbox`].
+    /// Build the policy of a deployment: the outer process of [`crate::execute::policy::sandbox`].
     RebuildPolicy { deployment: OsString, work: OsString },
     /// The inner process.
     RebuildPolicyInside { deployment: OsString, work: OsString },

@@ -6,6 +6,7 @@ pub(crate) mod finish_deployment;
 pub(crate) mod lock;
 pub(crate) mod make_room;
 pub(crate) mod merge;
+pub(crate) mod policy;
 pub(crate) mod slices;
 pub(crate) mod var_labels;
 pub(crate) mod watch;

@@ -28,7 +28,7 @@ use system::log::{Sink, Stderr};
 use crate::args::Command;
 use crate::command::boot_complete::{self, Report};
 use crate::command::{clean, finalize, hold, plan, prepare};
-use crate::policy::sandbox;
+use crate::execute::policy::sandbox;
 pub use crate::program::Status;
 use crate::program::{FAILED, PROGRAM, SUCCESS, USAGE};
 

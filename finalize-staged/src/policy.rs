@@ -11,41 +11,8 @@
 //!
 //! Whatever fails, the update is finalized with a coherent policy, and the user is told.
 
-pub(crate) mod apply;
 pub(crate) mod changes;
 pub(crate) mod domain;
 pub(crate) mod modules;
-pub(crate) mod prepare;
-mod rebuild;
-pub(crate) mod sandbox;
 pub(crate) mod settings;
 pub(crate) mod which;
-mod work;
-
-use ostree_sysroot::{Roots, deployment};
-use selinux_policy::{Found, Labels};
-use system::SystemError;
-
-use crate::finalization::Finalization;
-
-/// Why an earlier `--prepare` could not build the policy, if it says so.
-pub(crate) fn earlier_failure(roots: &Roots) -> Option<String> {
-    work::failure(roots)
-}
-
-/// The labels for the new deployment's files. Where its policy cannot be used, they are those of the deployment that `/etc` is merged
-/// from.
-pub(crate) fn labels(roots: &Roots, plan: &Finalization) -> Result<Labels, SystemError> {
-    let older = match &plan.etc {
-        Some(etc) => Some(deployment::open(roots, &etc.from)?),
-        None => None,
-    };
-    let labels = Labels::of(deployment::open(roots, &plan.target)?, older);
-    if let Found::Unusable(reason) = labels.found() {
-        log::warn!(
-            "the SELinux policy of /{} cannot be used: {reason}; new files get the labels of the older one",
-            plan.target
-        );
-    }
-    Ok(labels)
-}

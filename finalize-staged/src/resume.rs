@@ -11,8 +11,8 @@ use ostree_sysroot::{Roots, Sysroot};
 use system::SystemError;
 
 use crate::error::Error;
+use crate::execute::policy;
 use crate::execute::{etc_before, failure_stamp};
-use crate::policy;
 use crate::read::run_directory::{ResumeRecord, RunDirectory};
 use crate::tell::progress::{Phase, Progress};
 

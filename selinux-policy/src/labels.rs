@@ -11,8 +11,6 @@ use system::xattr;
 
 use crate::policy::Found;
 
-/// The extended attribute.
-const ATTRIBUTE: &[u8] = b"security.selinux";
 /// The type of a file whose label the kernel does not know.
 const UNLABELED: &[u8] = b":unlabeled_t:";
 
@@ -49,6 +47,14 @@ impl Labels {
         !matches!(self.found, Found::Nothing)
     }
 
+    /// Lines of the policy that were passed over because their regex cannot be used.
+    pub fn broken(&self) -> Vec<String> {
+        match &self.found {
+            Found::Policy(policy) => policy.contexts.broken(),
+            Found::Nothing | Found::Unusable(_) => Vec::new(),
+        }
+    }
+
     /// The label of a path.
     pub fn label(&self, path: &[u8], kind: Kind) -> Option<&str> {
         match &self.found {
@@ -68,34 +74,39 @@ impl Labels {
 
     /// Gives an open file or directory the label of `path`.
     pub fn give(&self, file: impl AsFd, path: &[u8], kind: Kind) {
-        self.try_to_give(path, kind, &mut |label| xattr::set(&file, ATTRIBUTE, label));
+        self.try_to_give(path, kind, &mut |label| xattr::set(&file, xattr::LABEL, label));
     }
 
     /// The same for the symbolic link `name` in `directory`.
     pub fn give_link(&self, directory: impl AsFd, name: &[u8], path: &[u8]) {
         let directory = directory.as_fd();
-        self.try_to_give(path, Kind::Link, &mut |label| xattr::set_of_link(directory, name, ATTRIBUTE, label));
+        self.try_to_give(path, Kind::Link, &mut |label| xattr::set_of_link(directory, name, xattr::LABEL, label));
     }
 
     /// The same for `name` in `directory`, of any kind, without opening it.
     pub fn give_by_name(&self, directory: impl AsFd, name: &[u8], path: &[u8], kind: Kind) {
         let directory = directory.as_fd();
-        self.try_to_give(path, kind, &mut |label| xattr::set_of_link(directory, name, ATTRIBUTE, label));
+        self.try_to_give(path, kind, &mut |label| xattr::set_of_link(directory, name, xattr::LABEL, label));
     }
 
     /// Gives an open file the label of `path` if it has none, or one that its kernel does not know.
     pub fn give_if_missing(&self, file: impl AsFd, path: &[u8], kind: Kind) {
-        if self.are_wanted() && is_missing(xattr::get(&file, ATTRIBUTE).as_ref().map(Option::as_deref)) {
+        if self.are_wanted() && is_missing(&of(&file)) {
             self.give(file, path, kind);
         }
     }
 
     /// The same for a link.
     pub fn give_link_if_missing(&self, directory: impl AsFd, name: &[u8], path: &[u8]) {
-        let directory = directory.as_fd();
-        let has = || xattr::get_of_link(directory, name, ATTRIBUTE);
-        if self.are_wanted() && is_missing(has().as_ref().map(Option::as_deref)) {
+        if self.are_wanted() && is_missing(&of_link(&directory, name)) {
             self.give_link(directory, name, path);
+        }
+    }
+
+    /// Gives a copy, whose label is `copied`, the label of `path` if the original `original` had none, or if it was not copied.
+    pub fn complete(&self, original: &Label, copied: &Label, give: impl FnOnce(&Self)) {
+        if is_missing(copied) || (original != copied && original.is_ok()) {
+            give(self);
         }
     }
 
@@ -129,8 +140,21 @@ impl Labels {
     }
 }
 
+/// The label of a file, as its kernel tells it.
+pub type Label = Result<Option<Vec<u8>>, Errno>;
+
+/// The label of an open file.
+pub fn of(file: impl AsFd) -> Label {
+    xattr::get(file, xattr::LABEL)
+}
+
+/// The label of the symbolic link `name`.
+pub fn of_link(directory: impl AsFd, name: &[u8]) -> Label {
+    xattr::get_of_link(directory.as_fd(), name, xattr::LABEL)
+}
+
 /// Whether a label is missing, or is not known to the kernel. After an error it is not known, and stays.
-pub fn is_missing(label: Result<Option<&[u8]>, &Errno>) -> bool {
+fn is_missing(label: &Label) -> bool {
     match label {
         Ok(None) => true,
         Ok(Some(label)) => label.is_empty() || label.windows(UNLABELED.len()).any(|part| part == UNLABELED),

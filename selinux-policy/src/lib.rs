@@ -8,5 +8,5 @@ mod labels;
 mod policy;
 
 pub use config::Config;
-pub use labels::{Labels, is_missing};
+pub use labels::{Label, Labels, of, of_link};
 pub use policy::{DIRECTORY, Found, Policy};

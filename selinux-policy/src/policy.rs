@@ -102,3 +102,118 @@ fn contexts(selinux: &OwnedFd, name: &str, shown: &str) -> Result<FileContexts, 
     };
     FileContexts::parse(texts).map_err(|error| format!("/{shown}/{name}/contexts/files: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    const CONTEXTS: &str = "selinux/targeted/contexts/files/file_contexts";
+
+    fn tree() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "etc/selinux/config", "SELINUX=enforcing\nSELINUXTYPE=targeted\n");
+        write(root.path(), &format!("etc/{CONTEXTS}"), "/boot(/.*)? u:r:boot_t:s0\n");
+        root
+    }
+
+    fn write(root: &Path, path: &str, text: impl AsRef<[u8]>) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn found(root: &tempfile::TempDir) -> Found {
+        Found::of(fs::File::open(root.path()).unwrap())
+    }
+
+    fn label(root: &tempfile::TempDir) -> Option<String> {
+        let Found::Policy(policy) = found(root) else { return None };
+        policy.contexts.label(b"/boot/x", None).map(str::to_owned)
+    }
+
+    fn why(root: &tempfile::TempDir) -> String {
+        match found(root) {
+            Found::Unusable(reason) => reason,
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_policy_is_in_etc_or_where_that_is_shipped() {
+        let root = tree();
+        assert_eq!(label(&root).as_deref(), Some("u:r:boot_t:s0"));
+        fs::create_dir(root.path().join("usr")).unwrap();
+        fs::rename(root.path().join("etc"), root.path().join("usr/etc")).unwrap();
+        assert_eq!(label(&root).as_deref(), Some("u:r:boot_t:s0"));
+        // An /etc/selinux without a configuration is one without a policy.
+        fs::create_dir_all(root.path().join("etc/selinux")).unwrap();
+        assert!(matches!(found(&root), Found::Nothing));
+    }
+
+    #[test]
+    fn a_policy_that_is_off_is_none() {
+        let root = tree();
+        for text in
+            ["", "SELINUX=disabled\nSELINUXTYPE=targeted\n", "SELINUXTYPE=targeted\n", "\u{feff}SELINUX=enforcing"]
+        {
+            write(root.path(), "etc/selinux/config", text);
+            assert!(matches!(found(&root), Found::Nothing), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let root = tree();
+        let contexts = root.path().join("etc").join(CONTEXTS);
+        for (text, reason) in [
+            ("SELINUX=permissive\n", "/etc/selinux/config: SELINUXTYPE= is missing"),
+            ("SELINUX=permissive\nSELINUXTYPE=../..\n", "is not the name of a directory"),
+            ("SELINUX=permissive\nSELINUXTYPE=mls\n", "/etc/selinux/mls/contexts/files/file_contexts does not exist"),
+        ] {
+            write(root.path(), "etc/selinux/config", text);
+            assert!(why(&root).contains(reason), "{}", why(&root));
+        }
+        write(root.path(), "etc/selinux/config", vec![b'x'; (SMALL + 1) as usize]);
+        assert!(why(&root).starts_with("cannot read /etc/selinux/config"), "{}", why(&root));
+        write(root.path(), "etc/selinux/config", "SELINUX=enforcing\nSELINUXTYPE=targeted\n");
+        fs::File::options().write(true).open(&contexts).unwrap().set_len(100 << 20).unwrap();
+        assert!(why(&root).ends_with("file_contexts is larger than 16 MiB"), "{}", why(&root));
+        fs::remove_file(&contexts).unwrap();
+        fs::create_dir(&contexts).unwrap();
+        assert!(
+            why(&root).starts_with("cannot read /etc/selinux/targeted/contexts/files/file_contexts"),
+            "{}",
+            why(&root)
+        );
+        fs::remove_dir(&contexts).unwrap();
+        std::os::unix::fs::symlink("file_contexts", &contexts).unwrap();
+        assert!(why(&root).starts_with("cannot read "), "{}", why(&root));
+    }
+
+    /// Cut short at any byte, contexts are those of the whole lines, or the line is named.
+    #[test]
+    fn contexts_that_end_early_are_read_or_refused() {
+        let root = tree();
+        let text = "/a(/.*)? -d u:r:a_t:s0\n/boot(/.*)?\tu:r:boot_t:s0\n/c\\.d -- <<none>>\n";
+        for end in 0..=text.len() {
+            write(root.path(), &format!("etc/{CONTEXTS}"), &text[..end]);
+            match found(&root) {
+                Found::Policy(policy) => assert_eq!(policy.contexts.label(b"/b", None), None),
+                Found::Unusable(reason) => {
+                    assert!(reason.starts_with("/etc/selinux/targeted/contexts/files: "), "{reason}")
+                }
+                Found::Nothing => panic!("{end}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_directory_of_policies_that_is_a_link_stays_in_the_deployment() {
+        let root = tree();
+        fs::rename(root.path().join("etc/selinux"), root.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("/elsewhere", root.path().join("etc/selinux")).unwrap();
+        assert_eq!(label(&root).as_deref(), Some("u:r:boot_t:s0"));
+    }
+}

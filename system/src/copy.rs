@@ -151,6 +151,7 @@ fn attributes(source: BorrowedFd<'_>, stat: &Stat, target: BorrowedFd<'_>) -> Re
         match xattr::set(target, name, &value) {
             // A label of a policy that this kernel does not have loaded, or a namespace that it does not know.
             Err(Errno::OPNOTSUPP) if name.starts_with(b"security.") || name.starts_with(b"trusted.") => {}
+            Err(error) if xattr::is_refused_label(name, error) => {}
             other => other?,
         }
     }

@@ -61,6 +61,15 @@ pub fn remove(fd: impl AsFd, name: &[u8]) -> Result<(), Errno> {
     rustix::fs::fremovexattr(fd, name)
 }
 
+/// The attribute that is the SELinux label.
+pub const LABEL: &[u8] = b"security.selinux";
+
+/// Whether SELinux has refused a label: its policy does not know it, or does not allow this process to set it. The file keeps the
+/// label that it was made with. A label is never worth a file.
+pub(crate) fn is_refused_label(attribute: &[u8], error: Errno) -> bool {
+    attribute == LABEL && matches!(error, Errno::INVAL | Errno::ACCESS | Errno::PERM)
+}
+
 /// Copies the attributes that `is_wanted` selects, such as the SELinux label, from the link `from` to the symbolic link `to` in
 /// `to_directory`. `false`: not possible, because `/proc` is not mounted.
 ///
@@ -84,6 +93,7 @@ pub fn copy_of_link(
         };
         match rustix::fs::lsetxattr(to.as_c_str(), name, &value, XattrFlags::empty()) {
             Err(Errno::OPNOTSUPP) => {}
+            Err(error) if is_refused_label(name, error) => {}
             other => other?,
         }
     }

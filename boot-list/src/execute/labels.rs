@@ -71,13 +71,17 @@ impl Boot<'_> {
     /// A file gets the label of its name in `/boot`, as libostree gives it, whatever directory it is in.
     fn file(&self, path: &str) {
         self.with(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, |file| {
-            // A second name of a file of the tree, whose label belongs to the tree.
-            let is_second_name = rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_nlink > 1);
-            if !is_second_name {
-                let name = path.rsplit('/').next().unwrap_or(path);
-                self.labels.give(file, format!("/boot/{name}").as_bytes(), Kind::File);
-            }
+            self.opened_file(file, path.as_bytes())
         });
+    }
+
+    fn opened_file(&self, file: OwnedFd, path: &[u8]) {
+        // A second name of a file of the tree, whose label belongs to the tree.
+        let is_second_name = rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_nlink > 1);
+        if !is_second_name {
+            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+            self.labels.give(file, &[b"/boot/", name].concat(), Kind::File);
+        }
     }
 
     /// A directory and everything in it.
@@ -110,10 +114,12 @@ impl Boot<'_> {
                 }
                 None => self.labels.give_link(directory, inner, &shown),
             },
-            Kind::File => match std::str::from_utf8(inner) {
-                Ok(inner) => self.file(&format!("{path}/{inner}")),
-                Err(_) => {}
-            },
+            Kind::File => {
+                let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+                if let Ok(file) = dir::open_plainly(directory, OsStr::from_bytes(inner), flags) {
+                    self.opened_file(file, inner);
+                }
+            }
             Kind::Directory => {
                 if let Ok(opened) = dir::open_plainly(directory, OsStr::from_bytes(inner), OFlags::RDONLY) {
                     self.labels.give(opened, &shown, kind);

@@ -20,11 +20,11 @@ use crate::execute::failure_stamp::{self, Stamp};
 use crate::execute::lock::lock;
 use crate::execute::make_room::{MakeRoom, Ready};
 use crate::execute::merge::merge;
+use crate::execute::policy;
 use crate::execute::watch::Watch;
 use crate::execute::{etc_before, finish_deployment, writable_roots};
 use crate::finalization::{self, Finalization, Staging};
 use crate::handover;
-use crate::policy;
 use crate::program::PROGRAM;
 use crate::read::options::SysrootOptions;
 use crate::read::run_directory::{ResumeRecord, RunDirectory, StagedNow};
@@ -180,7 +180,9 @@ impl Finalize<'_> {
             finish_deployment::finish(roots, sysroot, &plan.target, &labels, self.progress)?;
             let mut watch = Watch { progress: self.progress, stamp };
             let sources = Sources { overlays: beside.overlays.as_ref(), labels: &labels };
-            Ok(transaction::run(roots, &Links, sources, &plan.boot, &plan.files, &mut watch)?)
+            let swapped = transaction::run(roots, &Links, sources, &plan.boot, &plan.files, &mut watch)?;
+            labels.broken().iter().for_each(|line| log::warn!("SELinux policy: {line}"));
+            Ok(swapped)
         });
         done.inspect_err(|_| self.begin_again_later(reserved))
     }
@@ -193,7 +195,7 @@ impl Finalize<'_> {
         policy::apply::apply(self.roots, plan, &mut warnings, &mut || progress.step())?;
         warnings.iter().for_each(|warning| log::warn!("{warning}"));
         let labels = policy::labels(self.roots, plan)?;
-        policy::apply::label(self.roots, plan, &labels)?;
+        policy::apply::label(self.roots, plan, &labels);
         Ok(labels)
     }
 

@@ -65,11 +65,6 @@ pub(crate) fn reset(deployment: impl AsFd, shown: &str) -> Result<(), SystemErro
     })
 }
 
-/// Copies the content and the attributes of the directory `path` of `from` to that of `to`, which is empty.
-pub(crate) fn copy_whole(from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: EtcPath) -> Result<(), SystemError> {
-    copy_directories(&mut Copier::default(), from, to, vec![path])
-}
-
 struct Merge<'a> {
     copier: Copier,
     places: Places<'a>,
@@ -244,7 +239,7 @@ fn is_of_a_change(error: Errno) -> bool {
 }
 
 /// Copies the attributes and the content of the directories `left`, which exist in both trees.
-pub(super) fn copy_directories(
+pub(crate) fn copy_directories(
     copier: &mut Copier,
     from: BorrowedFd<'_>,
     to: BorrowedFd<'_>,

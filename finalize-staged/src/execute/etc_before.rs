@@ -12,8 +12,8 @@ use system::{Context, SystemError, dir, tree};
 
 use crate::etc_merge::before;
 use crate::etc_merge::{restore as etc_restore, save as etc_save};
+use crate::execute::policy;
 use crate::finalization::Finalization;
-use crate::policy;
 use crate::read::run_directory::RunDirectory;
 
 const PLACE: &str = "ostree/repo/tmp";

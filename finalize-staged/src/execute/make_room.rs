@@ -16,8 +16,8 @@ use super::failure_stamp::Stamp;
 use super::watch::Watch;
 use crate::checks::refuse_conflicts;
 use crate::error::Error;
+use crate::execute::policy;
 use crate::finalization::{self, Finalization, Staging};
-use crate::policy;
 use crate::tell::progress::Progress;
 
 /// The parts of the run that it needs.

@@ -42,7 +42,11 @@ const HOUSES: [(&str, &[Room]); 3] = [
             Room { name: "read", may_import: &["error", "program"] },
             Room { name: "tell", may_import: &["finalization"] },
             Room { name: "etc_merge", may_import: &["error"] },
-            Room { name: "execute", may_import: &["read", "tell", "etc_merge", "finalization", "checks", "error"] },
+            Room { name: "policy", may_import: &["etc_merge"] },
+            Room {
+                name: "execute",
+                may_import: &["read", "tell", "etc_merge", "policy", "finalization", "checks", "error", "program"],
+            },
         ],
     ),
 ];

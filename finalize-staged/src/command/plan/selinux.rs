@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::etc_merge::path::EtcPath;
+use crate::execute::policy;
 use crate::finalization::Finalization;
-use crate::policy;
 use crate::policy::changes::Decision;
 
 /// The policy of the new deployment.

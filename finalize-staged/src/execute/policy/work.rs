@@ -9,14 +9,15 @@ use ostree_sysroot::Roots;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use system::copy::Copier;
 use system::dir::{self, Kind};
 use system::tree::{self, TreeWalk, WalkEntry};
 use system::{Context, SystemError};
 
-use super::changes::PolicyPlan;
 use crate::etc_merge::execute;
 use crate::etc_merge::path::EtcPath;
 use crate::etc_merge::plan::EtcMergePlan;
+use crate::policy::changes::PolicyPlan;
 
 const PLACE: &str = "ostree/repo/tmp";
 const NAME: &str = "firstroot-policy";
@@ -119,7 +120,7 @@ pub(super) fn make(roots: &Roots, inputs: &Inputs, policy: &PolicyPlan) -> Resul
     }
     let etc = EtcPath::default();
     let selinux = etc.join(super::sandbox::COPY.as_bytes());
-    execute::copy_whole(inputs.new.as_fd(), work.as_fd(), selinux)?;
+    execute::copy_directories(&mut Copier::default(), inputs.new.as_fd(), work.as_fd(), vec![selinux])?;
     let steps = EtcMergePlan { steps: policy.steps.clone(), ..EtcMergePlan::default() };
     execute::execute(&steps, &inputs.machine, &work, || {})?;
     // semodule stops at what an earlier one has left behind.

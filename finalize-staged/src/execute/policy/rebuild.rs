@@ -8,10 +8,10 @@ use ostree_sysroot::Roots;
 use rustix::io::Errno;
 use system::program::End;
 
-use super::changes::PolicyPlan;
-use super::modules;
 use super::sandbox;
 use super::work::{self, Inputs, Record};
+use crate::policy::changes::PolicyPlan;
+use crate::policy::modules;
 use crate::program::{PROGRAM, SUCCESS};
 
 /// What is built, for which deployment.

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use ostree_sysroot::Roots;
 
-use super::changes::{Decision, PolicyPlan};
-use super::domain::Domain;
 use super::rebuild::Rebuild;
-use super::settings::{OnFailure, Settings};
 use crate::error::Error;
 use crate::finalization::Finalization;
+use crate::policy::changes::{Decision, PolicyPlan};
+use crate::policy::domain::Domain;
+use crate::policy::settings::{OnFailure, Settings};
 
 /// No machine waits for it.
 const LIMIT: Duration = Duration::from_secs(600);

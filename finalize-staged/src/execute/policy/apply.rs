@@ -5,25 +5,27 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
+use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::{Roots, deployment};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use selinux_policy::Labels;
+use system::copy::Copier;
 use system::dir::{self, Kind};
 use system::tree::{self, TreeWalk, WalkEntry};
 use system::{Context, SystemError};
 
-use super::changes::{Decision, PolicyPlan};
 use super::prepare::not_built;
 use super::rebuild::Rebuild;
 use super::sandbox::COPY;
-use super::settings::{OnFailure, Settings};
 use super::work;
 use crate::error::Error;
 use crate::etc_merge::execute;
 use crate::etc_merge::path::EtcPath;
 use crate::etc_merge::plan::{EtcMergePlan, Step};
 use crate::finalization::Finalization;
+use crate::policy::changes::{Decision, PolicyPlan};
+use crate::policy::settings::{OnFailure, Settings};
 
 /// The machine waits for it, and so does the unit's time limit of five minutes.
 const LIMIT: Duration = Duration::from_secs(150);
@@ -45,10 +47,7 @@ pub(crate) fn apply(
     };
     let new = new_etc(roots, plan)?;
     remove_leftover(&new);
-    let machine = || {
-        deployment::open(roots, &etc.from)
-            .and_then(|from| tree::open(from, b"etc").context("open", format_args!("/{}/etc", etc.from)))
-    };
+    let machine = || machine_etc(roots, &etc.from);
     let source = match policy.decision {
         Decision::Shipped => return Ok(()),
         Decision::Keep => machine(),
@@ -96,7 +95,8 @@ fn replace(source: BorrowedFd<'_>, new: &OwnedFd, policy: &PolicyPlan) -> Result
     rustix::fs::mkdirat(&selinux, NEW, rustix::fs::Mode::from_raw_mode(0o755)).context("make", &shown)?;
     let directory = tree::open(&selinux, NEW.as_bytes()).context("open", &shown)?;
     let whole = execute::inside(source, &policy.directory()).context("open", &shown)?;
-    execute::copy_whole(whole.as_fd(), directory.as_fd(), EtcPath::default())?;
+    let all = vec![EtcPath::default()];
+    execute::copy_directories(&mut Copier::default(), whole.as_fd(), directory.as_fd(), all)?;
     tree::remove(&selinux, policy.name.as_bytes()).context("remove", &shown)?;
     rustix::fs::renameat(&selinux, NEW, &selinux, policy.name.as_str()).context("put into place", shown)
 }
@@ -118,30 +118,47 @@ pub(crate) fn steps(plan: &Finalization) -> Vec<Step> {
     changing.map(|policy| Step::Replace(policy.directory())).into_iter().collect()
 }
 
-/// Labels what the merge has brought without a label, and all of a policy that was built.
-pub(crate) fn label(roots: &Roots, plan: &Finalization, labels: &Labels) -> Result<(), SystemError> {
-    let Some(etc) = plan.etc.as_ref().filter(|_| labels.are_wanted()) else { return Ok(()) };
-    let new = new_etc(roots, plan)?;
-    label_merged(&etc.plan, &new, labels);
+/// Labels what the merge has brought without a label, and all of a policy that was built. A failure is a warning.
+pub(crate) fn label(roots: &Roots, plan: &Finalization, labels: &Labels) {
+    let Some(etc) = plan.etc.as_ref().filter(|_| labels.are_wanted()) else { return };
+    let opened = new_etc(roots, plan).and_then(|new| Ok((new, machine_etc(roots, &etc.from)?)));
+    let (new, machine) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            log::warn!("{error}: merged files keep the labels that they have");
+            return;
+        }
+    };
+    label_merged(&etc.plan, &machine, &new, labels);
     if let Some(policy) = etc.policy.as_ref().filter(|policy| policy.decision == Decision::Rebuild) {
         label_policy(&new, policy, labels);
     }
-    Ok(())
 }
 
-fn label_merged(plan: &EtcMergePlan, new: &OwnedFd, labels: &Labels) {
+/// A merged file keeps the label that it has on the machine. If it has none there, or the kernel refused to copy it, it gets that of
+/// its path.
+fn label_merged(plan: &EtcMergePlan, machine: &OwnedFd, new: &OwnedFd, labels: &Labels) {
     for step in &plan.steps {
         let (Step::Directory(path) | Step::Replace(path)) = step else { continue };
         let Some((parent, name)) = path.split() else { continue };
         // What cannot be opened was not merged, or keeps the label that it has.
-        let Ok(parent) = execute::inside(new.as_fd(), &parent) else { continue };
-        match tree::kind_of(&parent, name) {
-            Ok(Kind::Link) => labels.give_link_if_missing(&parent, name, &path.absolute()),
+        let (Ok(from), Ok(to)) = (execute::inside(machine.as_fd(), &parent), execute::inside(new.as_fd(), &parent))
+        else {
+            continue;
+        };
+        let open = |directory: &OwnedFd| {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+            dir::open_plainly(directory, OsStr::from_bytes(name), flags)
+        };
+        match tree::kind_of(&to, name) {
+            Ok(Kind::Link) => {
+                let (original, copied) = (selinux_policy::of_link(&from, name), selinux_policy::of_link(&to, name));
+                labels.complete(&original, &copied, |labels| labels.give_link(&to, name, &path.absolute()));
+            }
             Ok(kind @ (Kind::File | Kind::Directory)) => {
-                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-                if let Ok(file) = dir::open_plainly(&parent, OsStr::from_bytes(name), flags) {
-                    labels.give_if_missing(file, &path.absolute(), kind);
-                }
+                let (Ok(original), Ok(copied)) = (open(&from), open(&to)) else { continue };
+                let (of_original, of_copied) = (selinux_policy::of(&original), selinux_policy::of(&copied));
+                labels.complete(&of_original, &of_copied, |labels| labels.give(&copied, &path.absolute(), kind));
             }
             Ok(Kind::Other) | Err(_) => {}
         }
@@ -167,6 +184,11 @@ fn label_policy(new: &OwnedFd, policy: &PolicyPlan, labels: &Labels) {
     if let Err(error) = walked {
         log::warn!("cannot label everything in {directory}: {error}");
     }
+}
+
+fn machine_etc(roots: &Roots, from: &DeploymentPath) -> Result<OwnedFd, SystemError> {
+    let deployment = deployment::open(roots, from)?;
+    tree::open(deployment, b"etc").context("open", format_args!("/{from}/etc"))
 }
 
 fn new_etc(roots: &Roots, plan: &Finalization) -> Result<OwnedFd, SystemError> {
