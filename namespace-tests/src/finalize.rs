@@ -15,6 +15,7 @@ mod finalization;
 mod journal;
 pub(crate) mod listing;
 mod machine;
+mod policy;
 mod staged_disk;
 mod story;
 
@@ -23,5 +24,6 @@ pub use finalization::{Contestant, Finalized};
 pub use journal::JournalMessage;
 pub use listing::{Listing, listing, listing_below};
 pub use machine::{Machine, Volume};
+pub use policy::SELINUX_POLICY;
 pub use staged_disk::StagedDisk;
 pub use story::{Boot, Filesystem, Step, Story, Tree};

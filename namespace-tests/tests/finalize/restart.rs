@@ -5,6 +5,8 @@ use namespace_tests::finalize::{Contestant, Filesystem, Finalized, Listing, Mach
 use namespace_tests::{Outcome, every_call_is_wanted};
 use qemu_tests::guest::Guest;
 
+use crate::selinux;
+
 /// What changes something. Of what only looks, some of them do.
 const CHANGING: [&str; 16] = [
     "mkdirat",
@@ -83,9 +85,9 @@ pub(crate) fn state(machine: &Machine) -> Result<Listing> {
     Ok(listing)
 }
 
-fn killed_and_run_again(story: &Story, guest: Guest, sample: usize) -> Result<()> {
+fn killed_and_run_again(story: &Story, guest: Guest, sample: usize, edits: &str) -> Result<()> {
     let machine = story.staged(guest)?.copy()?;
-    machine.check(EDITS)?;
+    machine.check(&format!("{EDITS}; {edits}"))?;
     let undisturbed = machine.another()?;
     undisturbed.finalize(Contestant::Ours)?.outcome.success()?;
     let wanted = state(&undisturbed)?;
@@ -111,11 +113,17 @@ fn killed_and_run_again(story: &Story, guest: Guest, sample: usize) -> Result<()
 }
 
 pub(crate) fn killed_at_any_call_with_a_separate_boot(guest: Guest) -> Result<()> {
-    killed_and_run_again(&story("restart-separate").with_boot_on(Filesystem::Ext4), guest, 3)
+    killed_and_run_again(&story("restart-separate").with_boot_on(Filesystem::Ext4), guest, 3, "true")
 }
 
 pub(crate) fn killed_at_any_call_with_one_filesystem(guest: Guest) -> Result<()> {
-    killed_and_run_again(&story("restart"), guest, 5)
+    killed_and_run_again(&story("restart"), guest, 5, "true")
+}
+
+/// With labels, and a policy that is built at shutdown.
+pub(crate) fn killed_at_any_call_with_a_policy_that_is_changed(guest: Guest) -> Result<()> {
+    let story = selinux::story("restart", "", "echo new >usr/etc/conf.d/00003.conf").with_boot_on(Filesystem::Ext4);
+    killed_and_run_again(&story.stage("os/next"), guest, 8, selinux::MODULE)
 }
 
 pub(crate) fn killed_at_any_call_when_only_the_boot_links_swap(guest: Guest) -> Result<()> {
@@ -126,7 +134,7 @@ pub(crate) fn killed_at_any_call_when_only_the_boot_links_swap(guest: Guest) -> 
         .stage("os/one")
         .reboot()
         .stage("os/two");
-    killed_and_run_again(&story, guest, 4)
+    killed_and_run_again(&story, guest, 4, "true")
 }
 
 /// Whatever `--prepare` leaves when it is killed, the peer can finalize.

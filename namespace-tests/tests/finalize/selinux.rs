@@ -1,33 +1,10 @@
 //! Trees with an SELinux policy. The kernel here has SELinux off: labels are attributes like others, and can be compared.
 
 use anyhow::{Context, Result, ensure};
-use namespace_tests::finalize::{Contestant, Filesystem, Machine, Story};
+use namespace_tests::finalize::{Contestant, Filesystem, Machine, SELINUX_POLICY, Story};
 use qemu_tests::guest::Guest;
 
 use crate::ours::{boots_version, ours};
-
-/// The contexts of a policy, in a tree. The store is where Fedora has it.
-const POLICY: &str = r"
-    mkdir -p usr/etc/selinux/targeted/contexts/files usr/etc/selinux/targeted/policy \
-        usr/etc/selinux/targeted/active/modules/100/base
-    printf 'SELINUX=enforcing\nSELINUXTYPE=targeted\n' >usr/etc/selinux/config
-    echo store-root=/etc/selinux >usr/etc/selinux/semanage.conf
-    printf '%s\n' \
-        '/ -d system_u:object_r:root_t:s0' \
-        '/.* system_u:object_r:default_t:s0' \
-        '/boot(/.*)? system_u:object_r:boot_t:s0' \
-        '/etc(/.*)? system_u:object_r:etc_t:s0' \
-        '/etc/ostree/remotes\.d(/.*)? system_u:object_r:system_conf_t:s0' \
-        '/etc/selinux(/.*)? system_u:object_r:selinux_config_t:s0' \
-        '/etc/selinux/targeted/active(/.*)? system_u:object_r:semanage_store_t:s0' \
-        '/etc/shadow -- system_u:object_r:shadow_t:s0' \
-        '/var(/.*)? system_u:object_r:var_t:s0' \
-        '/var/log(/.*)? system_u:object_r:var_log_t:s0' \
-        '/var/secret(/.*)? <<none>>' \
-        >usr/etc/selinux/targeted/contexts/files/file_contexts
-    echo base >usr/etc/selinux/targeted/active/modules/100/base/cil
-    echo 1 >usr/etc/selinux/targeted/active/commit_num
-    echo old >usr/etc/selinux/targeted/policy/policy.33";
 
 /// A semodule that says what it is given, links by putting all modules together, and does what `$body` says.
 fn semodule(body: &str) -> String {
@@ -50,14 +27,14 @@ END
 }
 
 /// A staged update of a system with a policy; `second` changes the second tree.
-fn story(name: &str, body: &str, second: &str) -> Story {
-    let first = format!("{POLICY}\n{}", semodule(body));
+pub(crate) fn story(name: &str, body: &str, second: &str) -> Story {
+    let first = format!("{SELINUX_POLICY}\n{}", semodule(body));
     let edit = format!("kernel 2; echo new >usr/etc/selinux/targeted/policy/policy.33; {second}");
     Story::named(format!("selinux-{name}")).first_tree(first).tree("os/next", "2", edit)
 }
 
 /// The machine's own module, in the store.
-const MODULE: &str = "mkdir -p /etc/selinux/targeted/active/modules/400/mine; \
+pub(crate) const MODULE: &str = "mkdir -p /etc/selinux/targeted/active/modules/400/mine; \
     echo mine >/etc/selinux/targeted/active/modules/400/mine/cil";
 /// The label of a path, without the zero at its end.
 const LABEL: &str = r#"label() { getfattr -h --only-values -n security.selinux "$1" 2>/dev/null | tr -d '\0'; }

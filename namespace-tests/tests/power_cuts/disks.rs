@@ -1,6 +1,6 @@
 //! The systems that are updated when the power goes.
 
-use namespace_tests::finalize::{Filesystem, Story};
+use namespace_tests::finalize::{Filesystem, SELINUX_POLICY, Story};
 
 /// Changes of the machine, that must be in the new `/etc`, and not in the old one's way.
 const EDITS: &str = "echo mine >/etc/hostname
@@ -20,6 +20,8 @@ pub(crate) enum Boot {
     Separate,
     /// And it has room for two kernels, and not for three.
     Small,
+    /// And the tree has an SELinux policy, by which files are labelled.
+    Labelled,
 }
 
 /// Whether the update changes the boot loader's entries.
@@ -37,8 +39,13 @@ pub(crate) fn story(filesystem: Filesystem, boot: Boot, entries: Entries) -> Sto
         // GRUB's paths begin at the partition's root.
         Boot::Same => story.configured("sysroot.bootprefix", "true"),
         Boot::Separate => story.with_boot_on(filesystem),
+        Boot::Labelled => story.with_boot_on(filesystem).first_tree(SELINUX_POLICY),
         Boot::Small => story.with_boot_on(filesystem).installed(FILLER),
     };
+    if boot == Boot::Labelled {
+        // libostree executes semodule, which this tree does not have: so it finalizes nothing here.
+        return story.tree("os/c", "3", "kernel 3 6.3.0").then(EDITS).stage("os/c");
+    }
     let story = match entries {
         Entries::Change => story.tree("os/b", "2", "kernel 2 6.2.0").tree("os/c", "3", "kernel 3 6.3.0"),
         // Nothing that an entry shows.

@@ -70,6 +70,15 @@ pub(crate) fn all() -> Vec<Test> {
             }
         }
     }
+    tests.push(Test {
+        contestant: Contestant::Ours,
+        guest: Guest::Trixie,
+        filesystem: Filesystem::Ext4,
+        boot: Boot::Labelled,
+        entries: Entries::Change,
+        expected: Expected::NoneIsBad,
+        only_in_all: false,
+    });
     tests
 }
 
