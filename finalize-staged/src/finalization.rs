@@ -168,6 +168,9 @@ fn etc_merge(
     let trees = Trees { shipped, machine: open(format!("{}/etc", merge.path))?, new: open(format!("{target}/{new}"))? };
     let scanned = scan::scan(&trees, lenient)?;
     let mut plan = etc_plan::plan(&scanned.differences);
-    let policy = which::take_out(&trees, &mut plan);
+    let policy = match which::take_out(&trees, &mut plan) {
+        Err(error) if lenient && error.reason == Errno::ACCESS => None,
+        other => other?,
+    };
     Ok(EtcMerge { from: merge.path.clone(), plan, policy, skipped: scanned.skipped, unreadable: scanned.unreadable })
 }

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use file_contexts::FileKind;
 use rustix::io::Errno;
 use system::dir::Kind;
-use system::xattr;
+use system::{SystemError, xattr};
 
 use crate::policy::Found;
 
@@ -33,8 +33,11 @@ impl Labels {
 
     /// The labels of the deployment that is open as `deployment`. If its policy cannot be used, or the kernel refuses a label of it,
     /// files get the label that the deployment `older` has for their path.
-    pub fn of(deployment: impl AsFd, older: Option<OwnedFd>) -> Self {
-        Self { found: Found::of(deployment), older, ..Self::none() }
+    ///
+    /// # Errors
+    /// As [`Found::of`].
+    pub fn of(deployment: impl AsFd, older: Option<OwnedFd>) -> Result<Self, SystemError> {
+        Ok(Self { found: Found::of(deployment)?, older, ..Self::none() })
     }
 
     /// The policy.
@@ -65,7 +68,10 @@ impl Labels {
     }
 
     fn older_label(&self, path: &[u8], kind: Kind) -> Option<&str> {
-        let found = self.older_found.get_or_init(|| self.older.as_ref().map_or(Found::Nothing, Found::of));
+        let found = self.older_found.get_or_init(|| match &self.older {
+            Some(older) => Found::of(older).unwrap_or_else(|error| Found::Unusable(error.to_string())),
+            None => Found::Nothing,
+        });
         match found {
             Found::Policy(policy) => policy.contexts.label(path, file_kind(kind)),
             Found::Nothing | Found::Unusable(_) => None,

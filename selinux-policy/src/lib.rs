@@ -1,7 +1,8 @@
 //! SELinux: the policy in a tree, and the labels that it gives to paths.
 //!
 //! A policy never stops an update: what is wrong with one is a text for the user, and files get the label of another policy, or none.
-//! So nothing here returns an error.
+//! So only the question whether there is one
+//! can fail.
 
 mod config;
 mod labels;

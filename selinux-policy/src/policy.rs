@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use file_contexts::{FileContexts, Texts};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use system::dir;
+use system::{Context, SystemError, dir};
 
 use crate::config::Config;
 
@@ -40,40 +40,43 @@ pub enum Found {
 impl Found {
     /// Reads the policy of the deployment that is open as `deployment`: that in `etc`, or in `usr/etc` if there is no `etc/selinux`,
     /// as libostree does.
-    pub fn of(deployment: impl AsFd) -> Self {
+    ///
+    /// # Errors
+    /// Whether there is a policy cannot be found out. What is wrong with one is no error.
+    pub fn of(deployment: impl AsFd) -> Result<Self, SystemError> {
         let deployment = deployment.as_fd();
         for etc in ["etc", "usr/etc"] {
             let path = format!("{etc}/{DIRECTORY}");
             match dir::open(deployment, &path, OFlags::RDONLY | OFlags::DIRECTORY) {
                 Err(Errno::NOENT | Errno::NOTDIR) => {}
-                Err(error) => return Self::Unusable(format!("cannot open /{path}: {error}")),
-                Ok(directory) => return Self::below(&directory, &path),
+                other => return Self::below(&other.context("open", format_args!("/{path}"))?, &path),
             }
         }
-        Self::Nothing
+        Ok(Self::Nothing)
     }
 
-    fn below(directory: &OwnedFd, shown: &str) -> Self {
+    fn below(directory: &OwnedFd, shown: &str) -> Result<Self, SystemError> {
         let config = match dir::read(directory, "config", SMALL) {
-            Err(Errno::NOENT) => return Self::Nothing,
-            Err(error) => return Self::Unusable(format!("cannot read /{shown}/config: {error}")),
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(Errno::NOENT) => return Ok(Self::Nothing),
+            Err(Errno::FBIG) => return Ok(Self::Unusable(format!("/{shown}/config is larger than 1 MiB"))),
+            other => other.context("read", format_args!("/{shown}/config"))?,
         };
+        let config = String::from_utf8_lossy(&config);
         let config = Config::parse(&config);
         if !config.is_on {
-            return Self::Nothing;
+            return Ok(Self::Nothing);
         }
         let Some(name) = config.directory() else {
             let what = match config.policy {
                 Some(name) => format!("SELINUXTYPE={name:?} is not the name of a directory"),
                 None => "SELINUXTYPE= is missing".to_owned(),
             };
-            return Self::Unusable(format!("/{shown}/config: {what}"));
+            return Ok(Self::Unusable(format!("/{shown}/config: {what}")));
         };
-        match contexts(directory, name, shown) {
+        Ok(match contexts(directory, name, shown) {
             Ok(contexts) => Self::Policy(Box::new(Policy { name: name.to_owned(), contexts })),
             Err(reason) => Self::Unusable(reason),
-        }
+        })
     }
 }
 
@@ -125,7 +128,7 @@ mod tests {
     }
 
     fn found(root: &tempfile::TempDir) -> Found {
-        Found::of(fs::File::open(root.path()).unwrap())
+        Found::of(fs::File::open(root.path()).unwrap()).unwrap()
     }
 
     fn label(root: &tempfile::TempDir) -> Option<String> {
@@ -176,7 +179,7 @@ mod tests {
             assert!(why(&root).contains(reason), "{}", why(&root));
         }
         write(root.path(), "etc/selinux/config", vec![b'x'; (SMALL + 1) as usize]);
-        assert!(why(&root).starts_with("cannot read /etc/selinux/config"), "{}", why(&root));
+        assert!(why(&root).starts_with("/etc/selinux/config is larger"), "{}", why(&root));
         write(root.path(), "etc/selinux/config", "SELINUX=enforcing\nSELINUXTYPE=targeted\n");
         fs::File::options().write(true).open(&contexts).unwrap().set_len(100 << 20).unwrap();
         assert!(why(&root).ends_with("file_contexts is larger than 16 MiB"), "{}", why(&root));

@@ -24,7 +24,7 @@ pub(crate) fn labels(roots: &Roots, plan: &Finalization) -> Result<Labels, Syste
         Some(etc) => Some(deployment::open(roots, &etc.from)?),
         None => None,
     };
-    let labels = Labels::of(deployment::open(roots, &plan.target)?, older);
+    let labels = Labels::of(deployment::open(roots, &plan.target)?, older)?;
     if let Found::Unusable(reason) = labels.found() {
         log::warn!(
             "the SELinux policy of /{} cannot be used: {reason}; new files get the labels of the older one",

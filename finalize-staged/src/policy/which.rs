@@ -1,10 +1,10 @@
 //! Which policy the new `/etc` will have, and where its modules are: reads.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 
 use rustix::io::Errno;
 use selinux_policy::Config;
-use system::dir;
+use system::{Context, SystemError, dir};
 
 use super::changes::{self, PolicyPlan};
 use crate::etc_merge::plan::{EtcMergePlan, Step};
@@ -14,35 +14,34 @@ const CONFIG: &str = "selinux/config";
 const SEMANAGE_CONF: &str = "selinux/semanage.conf";
 const LIMIT: u64 = 1 << 20;
 
-/// Takes the policy out of `plan`. `None`: the new tree has no such policy, or it cannot be read, and `/etc/selinux` is merged as every
-/// other directory is.
-pub(crate) fn take_out(trees: &Trees, plan: &mut EtcMergePlan) -> Option<PolicyPlan> {
-    let config = merged(trees, plan, CONFIG)?;
-    let name = Config::parse(&config).directory()?.to_owned();
-    dir::open_directory(&trees.new, format!("selinux/{name}")).ok()?;
-    let store = merged(trees, plan, SEMANAGE_CONF).and_then(|text| store_root(&text));
-    Some(changes::take_out(plan, &name, store.as_deref() != Some("/etc/selinux")))
+/// Takes the policy out of `plan`. `None`: the new tree has no such policy, and `/etc/selinux` is merged as every other directory is.
+///
+/// # Errors
+/// Whether there is a policy, and which, cannot be found out.
+pub(crate) fn take_out(trees: &Trees, plan: &mut EtcMergePlan) -> Result<Option<PolicyPlan>, SystemError> {
+    let Some(config) = merged(trees, plan, CONFIG)? else { return Ok(None) };
+    let Some(name) = Config::parse(&config).directory().map(str::to_owned) else { return Ok(None) };
+    let path = format!("selinux/{name}");
+    match dir::open_directory(&trees.new, &path) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        other => other.context("open", format_args!("/etc/{path} of the new tree"))?,
+    };
+    let store = merged(trees, plan, SEMANAGE_CONF)?.and_then(|text| store_root(&text));
+    Ok(Some(changes::take_out(plan, &name, store.as_deref() != Some("/etc/selinux"))))
 }
 
-/// The text that a file will have after the merge.
-fn merged(trees: &Trees, plan: &EtcMergePlan, path: &str) -> Option<String> {
+/// The text that a file will have after the merge; `None`: it will not be there, or is too large to be read.
+fn merged(trees: &Trees, plan: &EtcMergePlan, path: &str) -> Result<Option<String>, SystemError> {
     let is_it = |step: &&Step| step.path().relative() == path;
     let from = match plan.steps.iter().find(is_it) {
         Some(Step::Replace(_)) => trees.machine.as_fd(),
-        Some(_) => return None,
+        Some(_) => return Ok(None),
         None => trees.new.as_fd(),
     };
-    read(from, path)
-}
-
-fn read(etc: BorrowedFd<'_>, path: &str) -> Option<String> {
-    match dir::read(etc, path, LIMIT) {
-        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(Errno::NOENT) => None,
-        Err(error) => {
-            log::warn!("cannot read /etc/{path}: {error}; /etc/selinux is merged file by file");
-            None
-        }
+    match dir::read(from, path, LIMIT) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::FBIG) => Ok(None),
+        Err(error) => Err(error).context("read", format_args!("/etc/{path}")),
     }
 }
 

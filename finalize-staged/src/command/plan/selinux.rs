@@ -1,6 +1,7 @@
 //! What a plan says about SELinux.
 
 use ostree_sysroot::{Roots, deployment};
+use rustix::io::Errno;
 use selinux_policy::Found;
 use serde::Serialize;
 
@@ -31,7 +32,10 @@ pub(super) struct ShownSelinux {
 impl ShownSelinux {
     /// `None`: the new tree has no policy.
     pub(super) fn of(roots: &Roots, plan: &Finalization) -> Result<Option<Self>, Error> {
-        let found = Found::of(deployment::open(roots, &plan.target)?);
+        let found = match Found::of(deployment::open(roots, &plan.target)?) {
+            Err(error) if error.reason == Errno::ACCESS && !rustix::process::geteuid().is_root() => Found::Nothing,
+            other => other?,
+        };
         let decided = plan.etc.as_ref().and_then(|etc| etc.policy.as_ref());
         let mut shown = match found {
             Found::Nothing if decided.is_none() => return Ok(None),
