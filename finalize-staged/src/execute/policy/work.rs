@@ -67,7 +67,7 @@ impl Inputs {
         for step in &policy.steps {
             hash.add(step.path().relative().as_bytes());
             match rustix::fs::statat(&self.machine, step.path().relative(), AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => hash.add_stat(&stat, (stat.st_ctime, stat.st_ctime_nsec as u64)),
+                Ok(stat) => hash.add_stat(&stat, (stat.st_ctime, stat.st_ctime_nsec as i64)),
                 Err(Errno::NOENT | Errno::NOTDIR) => hash.add(b"-"),
                 Err(error) => return Err(error),
             }
@@ -79,7 +79,7 @@ impl Inputs {
             if kind == Kind::File {
                 let stat = rustix::fs::statat(&store, std::ffi::OsStr::from_bytes(&path), AtFlags::SYMLINK_NOFOLLOW)?;
                 // Not the time of the last change of its inode: the merge gives these files second names before.
-                hash.add_stat(&stat, (stat.st_mtime, stat.st_mtime_nsec as u64));
+                hash.add_stat(&stat, (stat.st_mtime, stat.st_mtime_nsec as i64));
             }
         }
         Ok(hash.0)
@@ -102,8 +102,8 @@ impl Fingerprint {
         }
     }
 
-    fn add_stat(&mut self, stat: &rustix::fs::Stat, (seconds, nanoseconds): (i64, u64)) {
-        let parts = [stat.st_ino, stat.st_size as u64, seconds as u64, nanoseconds];
+    fn add_stat(&mut self, stat: &rustix::fs::Stat, (seconds, nanoseconds): (i64, i64)) {
+        let parts = [stat.st_ino, stat.st_size as u64, seconds as u64, nanoseconds as u64];
         parts.iter().for_each(|part| self.add(&part.to_le_bytes()));
     }
 }
