@@ -66,6 +66,7 @@ link ../ostree-finalize-staged-clean.service $(UNITDIR)/multi-user.target.wants/
 0644 man/ostree-prepare-root.8 $(MANDIR)/man8/ostree-prepare-root.8
 0644 man/finalize-staged.conf.5 $(MANDIR)/man5/finalize-staged.conf.5
 0644 man/prepare-root.conf.5 $(MANDIR)/man5/prepare-root.conf.5
+0644 packaging/selinux/firstroot.cil $(PREFIX)/share/selinux/packages/firstroot.cil
 endef
 
 export CARGO RUSTC INSTALL CARGOFLAGS CARGO_TARGET_DIR TARGET PROGRAMS FEATURES CRATES DESTDIR OSTREEDIR FILES
