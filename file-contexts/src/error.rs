@@ -56,7 +56,7 @@ pub enum Found {
     #[error("a field of {0} bytes")]
     LongField(usize),
     /// More lines, or more bytes, than any policy has.
-    #[error("more than {lines} lines or {bytes} bytes in the files of one policy", lines = crate::lines::MOST_LINES, bytes = crate::lines::MOST_BYTES)]
+    #[error("more than {lines} lines or {bytes} bytes in the files of one policy", lines = crate::texts::MOST_LINES, bytes = crate::texts::MOST_BYTES)]
     TooLarge,
 }
 

@@ -18,51 +18,17 @@ mod path;
 mod prefix;
 mod regex;
 mod subs;
+mod texts;
 
 pub use error::{FileContextsError, Found, Source};
+pub use texts::{FileKind, Texts};
 
 use crate::index::Index;
 use crate::lines::{Line, Lines};
 use crate::path::{Path, clean_path};
 use crate::regex::Compiled;
 use crate::subs::Substitutions;
-
-/// The label that stands for none: what matches such a line has no label.
-const NO_LABEL: &str = "<<none>>";
-
-/// The texts of one policy, from its directory `contexts/files`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Texts<'a> {
-    /// `file_contexts`
-    pub contexts: &'a [u8],
-    /// `file_contexts.homedirs`
-    pub homedirs: Option<&'a [u8]>,
-    /// `file_contexts.local`
-    pub local: Option<&'a [u8]>,
-    /// `file_contexts.subs`
-    pub subs: Option<&'a [u8]>,
-    /// `file_contexts.subs_dist`
-    pub subs_dist: Option<&'a [u8]>,
-}
-
-/// What a path is, where a line is for one kind only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileKind {
-    /// `-d`
-    Directory,
-    /// `--`
-    File,
-    /// `-l`
-    Link,
-    /// `-c`
-    CharacterDevice,
-    /// `-b`
-    BlockDevice,
-    /// `-p`
-    Fifo,
-    /// `-s`
-    Socket,
-}
+use crate::texts::NO_LABEL;
 
 /// The labels of one policy.
 #[derive(Debug)]

@@ -1,12 +1,9 @@
 //! Lines: a regex, a kind of file where the line is for one kind only, and a label.
 
+use crate::certain;
 use crate::error::{FileContextsError, Found, Quoted, Source};
-use crate::{FileKind, NO_LABEL, Texts, certain};
+use crate::texts::{FileKind, MOST_BYTES, MOST_LINES, NO_LABEL, Texts};
 
-/// Real policies have 7,000.
-pub(crate) const MOST_LINES: usize = 2 << 20;
-/// Of all files of a policy; real ones have 600 KB.
-pub(crate) const MOST_BYTES: usize = 64 << 20;
 /// libselinux reads no longer field.
 const LONGEST_FIELD: usize = u16::MAX as usize - 1;
 /// The kernel takes no longer label.

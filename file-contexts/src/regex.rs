@@ -11,24 +11,26 @@ use regex_lite::{Regex, RegexBuilder};
 use crate::error::{Quoted, Source};
 use crate::path::Path;
 
-/// libselinux compiles no longer ones.
-const LONGEST: usize = 4095;
+/// Those of Debian's policies have at most 73 bytes. libselinux compiles up to 4095; what that takes of memory here is too much for one.
+const LONGEST: usize = 512;
 /// Of groups in groups.
 const DEEPEST: u32 = 50;
-/// What a compiled regex may take of memory: each byte of its text, and what a repetition may make of a short one.
-const MEMORY_PER_BYTE: usize = 64;
-const MEMORY_AT_LEAST: usize = 4 << 10;
+/// What the states of a regex may take of memory: for each byte of its text, and for what a count makes of a short one.
+const STATES_PER_BYTE: usize = 40;
+const STATES_AT_LEAST: usize = 4 << 10;
 
 /// What all compiled regexes may take together, for each byte of the files.
 const KEPT_PER_BYTE: usize = 32;
 const KEPT_AT_LEAST: usize = 16 << 10;
-/// What a compiled regex takes, about, and beside that for each of its bytes.
+/// What a compiled regex takes at most, and beside that for each of its bytes.
 const WEIGHT_AT_LEAST: usize = 1 << 10;
-const WEIGHT_PER_BYTE: usize = 100;
+const WEIGHT_PER_BYTE: usize = 192;
+/// What the engine takes for matching, in times of what the states take.
+const WEIGHT_OF_STATES: usize = 4;
 
 /// Bytes of regexes times bytes of the path that a lookup may take, for each byte of the files.
 const WORK_PER_BYTE: usize = 8;
-const WORK_AT_LEAST: usize = 4 << 20;
+const WORK_AT_LEAST: usize = 512 << 10;
 /// Compiling one takes as long as matching so many bytes with each of its bytes, and so much whatever its length.
 const WORK_OF_COMPILING: usize = 64;
 const WORK_OF_ONE: usize = 1 << 10;
@@ -97,7 +99,7 @@ impl Compiled {
             self.broken.borrow_mut().insert(id);
             return false;
         };
-        let weight = WEIGHT_AT_LEAST + WEIGHT_PER_BYTE * regex.len();
+        let weight = weight(regex);
         if self.weight.get() + weight > self.most_weight {
             kept.clear();
             self.weight.set(0);
@@ -143,6 +145,19 @@ impl Lookup<'_> {
     }
 }
 
+/// What a compiled regex takes at most. How much a count makes of it is not known, but that it is within the bound.
+fn weight(regex: &str) -> usize {
+    if regex.contains('{') {
+        WEIGHT_OF_STATES * most_memory_of_states(regex)
+    } else {
+        WEIGHT_AT_LEAST + WEIGHT_PER_BYTE * regex.len()
+    }
+}
+
+fn most_memory_of_states(regex: &str) -> usize {
+    STATES_AT_LEAST + STATES_PER_BYTE * regex.len()
+}
+
 /// As libselinux compiles it: from the beginning of the path to its end. The reason, if it cannot be.
 fn compile(regex: &str) -> Result<Regex, String> {
     if regex.len() > LONGEST {
@@ -152,7 +167,7 @@ fn compile(regex: &str) -> Result<Regex, String> {
     RegexBuilder::new(&format!("^{translated}$"))
         .dot_matches_new_line(true)
         .nest_limit(DEEPEST)
-        .size_limit(MEMORY_AT_LEAST + MEMORY_PER_BYTE * regex.len())
+        .size_limit(most_memory_of_states(regex))
         .build()
         .map_err(|error| error.to_string())
 }

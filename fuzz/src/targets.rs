@@ -3,6 +3,7 @@
 mod entries;
 mod kernel;
 mod key_files;
+mod labels;
 mod names;
 mod tables;
 mod variants;
@@ -29,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     target("booted-state", variants::booted_state),
     target("commit", variants::commit),
     target("etc-before", finalize_staged::fuzzing::etc_before),
+    target("file-contexts", labels::file_contexts),
     target("foreign-entry", entries::foreign_entry),
     target("fstab", prepare_root::fuzzing::fstab),
     target("image-object", prepare_root::fuzzing::image_object),

@@ -26,6 +26,7 @@ pub mod mounted;
 pub mod mounts;
 pub mod namespace;
 pub mod package;
+pub mod policies;
 pub mod report;
 pub mod rootfs;
 pub mod scenario;

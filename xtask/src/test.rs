@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use qemu_tests::cache::Cache;
 use qemu_tests::guest::Guest;
+use qemu_tests::policies::{self, Policies};
 use qemu_tests::rootfs::{self, Rootfs};
 
 use crate::binary;
@@ -45,6 +46,7 @@ pub(crate) fn test(how_much: HowMuch) -> Result<()> {
         Ok::<_, anyhow::Error>((phases.beside(binaries)?, phases.beside(guests)?))
     })?;
     phases.run("mount namespaces", || run(&mut binaries.in_namespaces("namespaces")))?;
+    phases.run("labels beside libselinux", || run(&mut binaries.in_namespaces("labels")))?;
     phases.run("finalization on disk images", || run(&mut binaries.finalize(how_much.all)))?;
     phases.run("power cuts", || run(&mut binaries.power_cuts(how_much.all_power_cuts)))?;
     if how_much.fast {
@@ -84,6 +86,11 @@ fn make_guests() -> Result<()> {
         // One of a release that moves may not be installable today; the tests say so.
         if rootfs::why_not_installable(guest).is_none() {
             Rootfs::of(guest, &cache).with_context(|| format!("making {guest}"))?;
+        }
+    }
+    for guest in Guest::booted() {
+        if policies::why_not_installable(guest).is_none() {
+            Policies::of(guest, &cache).with_context(|| format!("the SELinux policies of {guest}"))?;
         }
     }
     Ok(())

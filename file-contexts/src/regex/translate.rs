@@ -4,7 +4,7 @@ use super::class;
 
 /// What the engine reads in place of this regex; the reason, if there is nothing.
 pub(super) fn translate(regex: &str) -> Result<String, String> {
-    let mut out = String::with_capacity(2 * regex.len());
+    let mut out = String::with_capacity(regex.len());
     let mut rest = regex.as_bytes();
     // Whether a quantifier may follow.
     let mut is_repeatable = false;
@@ -101,9 +101,8 @@ fn escape<'a>(behind: &'a [u8], out: &mut String) -> Result<&'a [u8], String> {
 
 /// A character that stands for itself.
 fn push_character(byte: u8, out: &mut String) {
-    if byte.is_ascii_alphanumeric() || byte == b'/' {
-        out.push(char::from(byte));
-    } else {
-        out.push_str(&format!("\\x{byte:02x}"));
+    if b"\\.+*?()|[]{}^$#&-~".contains(&byte) {
+        out.push('\\');
     }
+    out.push(char::from(byte));
 }

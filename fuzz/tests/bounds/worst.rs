@@ -107,6 +107,7 @@ fn pieces(target: &str) -> &'static [&'static [u8]] {
         "stamp" => &[b"finalizing ", b"/", b" "],
         "unit-drop-ins" => &[b"[Service]\n", b"ExecStop=\n", b"\\\n", b"\0", b"[Service]\nExecStop=a\nExecStop=\n\0"],
         "version-order" => &[b"0", b"9", b"a1", b"\0"],
+        "file-contexts" => &[b"/a\0/.* a:b:c\n", b"\0", b"\\", b"/"],
         "program" => &[b"#!/", b"\x7fELF", b" "],
         "image-object" => &[b"/", b"\0", b".file"],
         _ => &[b"\0", b"\xff", b"a"],
@@ -149,6 +150,29 @@ fn texts(target: &str) -> Vec<String> {
             format!("ostree/deploy/os/deploy/{}", long("a.")),
             format!("a\0{}", long("a/../")),
         ],
+        "file-contexts" => {
+            let path = format!("/{}", "a".repeat(250));
+            let policy = |line: &str| format!("{path}\0{}", long(line));
+            vec![
+                policy("/.* a:b:c\n"),
+                policy("/.*b u:r:t_t\n"),
+                policy("/( u:r:t_t\n"),
+                policy("/(.*|.*|.*)[^a] u:r:t_t\n"),
+                policy("/(a*)*b.{9,9}[^a]* u:r:t_t\n"),
+                policy("/.{99} u:r:t_t\n"),
+                policy(&format!("/{}b u:r:t_t\n", ".*".repeat(2000))),
+                policy(&format!("/{} u:r:t_t\n", "(a|".repeat(30))),
+                policy(&format!("{path} u:r:t_t\n")),
+                policy(&format!("{path} -s u:r:t_t\n")),
+                numbered(|n| format!("/a/b/c\0/{n}/{n}/{n}.* u:r:t_t\n").replace("/a/b/c\0", "")).replacen(
+                    '/',
+                    "/1/1/1x\0/",
+                    1,
+                ),
+                format!("{path}\0\0\0\0{}", long("/b /a\n")),
+                format!("/a\0/{}x u:r:t\n", long("\\.")),
+            ]
+        }
         "version-order" => {
             let half = |digit: &str| digit.repeat(SIZE / 2 - 1);
             vec![format!("{}\0{}", half("9"), half("9")), format!("{}\0{}0", half("0"), half("0"))]
