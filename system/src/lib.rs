@@ -26,6 +26,7 @@ mod patience;
 pub mod power;
 pub mod printable;
 pub mod proc;
+pub mod program;
 mod removal;
 pub mod shell;
 pub mod sync;
