@@ -48,7 +48,7 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
     // All users may read the new files, whatever the umask is.
     system::limits::make_files_for_everybody_to_read();
     let result = match command {
-        Command::Finalize { lock_timeout } => finalize::finalize(lock_timeout),
+        Command::Finalize(timeouts) => finalize::finalize(timeouts),
         Command::Prepare => prepare::prepare(),
         Command::Plan { json } => return plan::show(json),
         Command::Hold => hold::hold().map_err(Into::into),
@@ -58,6 +58,10 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
                 // libostree's words: other programs look for them.
                 log::error!("error: ostree-finalize-staged.service failed on previous boot: {text}");
                 return FAILED;
+            }
+            Ok(Report::MenuIsOld(text)) => {
+                log::warn!("{text}");
+                Ok(())
             }
             other => other.map(drop),
         },

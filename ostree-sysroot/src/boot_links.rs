@@ -26,12 +26,12 @@ pub fn deployments(sysroot: &OwnedFd) -> Result<Vec<DeploymentPath>, SystemError
     Ok(found)
 }
 
-/// The deployment that one link names; `None` for a file of another kind.
-fn follow(sysroot: &OwnedFd, directory: &str, serial: &str) -> Result<Option<DeploymentPath>, SystemError> {
+/// The deployment that one link names; `None` if it does not exist, or for a file of another kind.
+pub(crate) fn follow(sysroot: &OwnedFd, directory: &str, serial: &str) -> Result<Option<DeploymentPath>, SystemError> {
     let target = dir::open_directory(sysroot, directory).and_then(|directory| dir::read_link(directory, serial));
     match target {
         Ok(target) => Ok(target.strip_prefix("../../../").and_then(|rest| format!("ostree/{rest}").parse().ok())),
-        Err(Errno::NOENT | Errno::INVAL) => Ok(None),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::INVAL) => Ok(None),
         Err(error) => Err(error).context("read the boot link", format_args!("/sysroot/{directory}/{serial}")),
     }
 }

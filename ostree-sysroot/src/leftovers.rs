@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use system::dir::{self, Kind};
 use system::{Context, SystemError};
 
+use crate::grub::NeededByGrub;
 use crate::roots::Roots;
 
 /// The names that exist on the disk.
@@ -26,6 +27,8 @@ pub struct Leftovers {
     pub deployments: BTreeSet<DeploymentPath>,
     /// Backing directories.
     pub backing: BTreeSet<DeploymentPath>,
+    /// What GRUB still needs. [`find`] does not ask: a new list gets a new menu.
+    pub needed_by_grub: NeededByGrub,
     /// Links that versions of libostree before 2014 made in each stateroot.
     pub current: Vec<String>,
 }
@@ -76,5 +79,14 @@ pub fn find(roots: &Roots, unreadable: Unreadable) -> Result<Leftovers, SystemEr
             list.extend(ids.map(|id| DeploymentPath { stateroot: stateroot.clone(), id }));
         }
     }
-    Ok(Leftovers { boot, boot_ostree, overlays, ostree, deployments, backing, current })
+    Ok(Leftovers {
+        boot,
+        boot_ostree,
+        overlays,
+        ostree,
+        deployments,
+        backing,
+        current,
+        needed_by_grub: NeededByGrub::default(),
+    })
 }

@@ -4,12 +4,14 @@
 //!
 //! - [`roots`]: the directories that everything is looked up in.
 //! - [`sysroot`]: the list of deployments that boots, made of [`loader_entries`], [`deployment`] and [`foreign_file`].
+//! - [`boot_loader`]: which boot loader there is, and its files; [`grub`]: what GRUB reads, and the program that writes it.
 //! - [`boot_links`], [`booted`], [`kernel_layout`], [`bootcsum`]: one question each.
 //! - [`boot_contents`], [`compared_files`], [`leftovers`], [`free_space`]: what `/boot` and the physical root hold.
 //! - [`boot_names`]: names below `/boot/ostree`. Pure.
 
 pub mod boot_contents;
 pub mod boot_links;
+pub mod boot_loader;
 pub mod boot_names;
 pub mod bootcsum;
 pub mod booted;
@@ -18,6 +20,7 @@ pub mod deployment;
 pub mod error;
 pub mod foreign_file;
 pub mod free_space;
+pub mod grub;
 pub mod kernel_layout;
 pub mod leftovers;
 pub mod loader_entries;

@@ -26,7 +26,7 @@ use super::install;
 use crate::loader::BootLoader;
 use crate::plan::BootPlan;
 use crate::plan::swap::{LinkDirectory, Swap};
-use crate::watcher::{Phase, Watcher};
+use crate::watcher::{MenuIsOld, Phase, Watcher};
 
 /// How a successful swap ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +50,11 @@ pub fn run(
     watcher: &mut dyn Watcher,
 ) -> Result<Swapped, SystemError> {
     write(roots, loader, overlays, plan, files, watcher)
-        .and_then(|()| {
+        .and_then(|menu| {
             watcher.enter(Phase::Swap);
+            if let Some(why) = &menu {
+                watcher.menu_is_old(why);
+            }
             loader.swap(roots, plan)
         })
         .inspect_err(|_| take_back(roots, loader, plan, files))?;
@@ -69,7 +72,9 @@ pub fn run(
     };
     match synced {
         Ok(()) => {
-            loader.follow(roots, plan);
+            if loader.follow(roots, plan) {
+                watcher.menu_is_new(roots);
+            }
             Ok(Swapped::Durably)
         }
         Err(error) => {
@@ -87,12 +92,12 @@ fn write(
     plan: &BootPlan,
     files: &BootFiles,
     watcher: &mut dyn Watcher,
-) -> Result<(), SystemError> {
+) -> Result<Option<MenuIsOld>, SystemError> {
     settle(roots, plan)?;
     watcher.enter(Phase::Kernel);
     install::install(roots, overlays, files, &mut || watcher.step())?;
     watcher.enter(Phase::Entries);
-    loader.write(roots, plan)?;
+    let menu = loader.write(roots, plan)?;
     watcher.enter(Phase::Sync);
     match plan.swap {
         Swap::Loader => durability::everything(roots).map(drop),
@@ -103,7 +108,8 @@ fn write(
             }
             durability::physical_root(roots)
         }
-    }
+    }?;
+    Ok(menu)
 }
 
 /// Syncs if an earlier run was killed: it may have swapped without a sync, so the files that this run overwrites may still be the
