@@ -1,8 +1,11 @@
 //! What is written for a list of deployments, which swap activates it, and what is removed afterwards: pure.
 
+pub mod boot_loader;
 pub mod entry;
 pub mod foreign;
+pub mod grub;
 pub mod list;
+pub mod loader_file;
 pub mod removals;
 pub mod swap;
 pub mod written;
@@ -10,11 +13,14 @@ pub mod written;
 use ostree_formats::bootlink::BootVersion;
 use ostree_formats::deployment::Checksum;
 use ostree_sysroot::Sysroot;
+use ostree_sysroot::boot_loader::BootLoader;
 use ostree_sysroot::deployment::Deployment;
 
 use entry::Naming;
 use foreign::Fate;
+use grub::GrubPlan;
 use list::ListedDeployment;
+use loader_file::LoaderFile;
 use swap::{Swap, SwapLink, links_directory, loader_directory};
 use written::Written;
 
@@ -37,6 +43,14 @@ pub struct BootPlan {
     pub links: Vec<Written>,
     /// Overlay initrds that must be in `/boot`.
     pub overlays: Vec<Checksum>,
+    /// The boot loader, with [`Swap::Loader`]; otherwise nobody has asked.
+    pub boot_loader: BootLoader,
+    /// The file that the boot loader reads instead of entries.
+    pub loader_file: Option<LoaderFile>,
+    /// The program that writes the menu of GRUB.
+    pub grub: Option<GrubPlan>,
+    /// What the administrator should know about the boot loader.
+    pub loader_notes: Vec<String>,
     /// The links that are swapped, in this order. The last one activates the list; nothing leads to the others before.
     pub swaps: Vec<SwapLink>,
 }
@@ -50,6 +64,11 @@ impl BootPlan {
     /// The name of the directory of its boot links in `/ostree`.
     pub fn links_directory(&self) -> String {
         links_directory(self.bootversion, self.subbootversion)
+    }
+
+    /// The name of the link to it in `/ostree`.
+    pub fn links_link(&self) -> String {
+        format!("boot.{}", self.bootversion)
     }
 
     /// Sets the subbootversion to zero, as libostree does if it swaps twice without a clean-up in between.
@@ -92,7 +111,21 @@ pub fn plan(sysroot: &Sysroot, naming: Naming, list: Vec<ListedDeployment>) -> B
     overlays.sort_unstable();
     overlays.dedup();
     let swaps = swaps(swap, bootversion, subbootversion);
-    BootPlan { swap, bootversion, subbootversion, list, entries, foreign, links, overlays, swaps }
+    BootPlan {
+        swap,
+        bootversion,
+        subbootversion,
+        list,
+        entries,
+        foreign,
+        links,
+        overlays,
+        boot_loader: BootLoader::default(),
+        loader_file: None,
+        grub: None,
+        loader_notes: Vec::new(),
+        swaps,
+    }
 }
 
 /// What happens to the files of others if `list` is activated with `bootversion`, with `entries` beside them.

@@ -9,7 +9,7 @@ use lexopt::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Make the staged deployment boot next.
-    Finalize { lock_timeout: Duration },
+    Finalize(Timeouts),
     /// Do what can be done before shutdown.
     Prepare,
     /// Print what finalization would do, and change nothing.
@@ -28,6 +28,17 @@ pub(crate) enum Command {
     Print(&'static str),
 }
 
+/// How long a finalization waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Timeouts {
+    /// For the lock of the sysroot.
+    pub(crate) lock: Duration,
+    /// For the program that writes GRUB's menu.
+    pub(crate) grub: Duration,
+}
+
+/// With [`LOCK_TIMEOUT`] it would be more than the unit has; a program that is waited for so long will not end.
+const GRUB_TIMEOUT: Duration = Duration::from_secs(90);
 /// Less than the five minutes of the unit, so that there is time to report the reason.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(240);
 
@@ -35,7 +46,7 @@ const HELP: &str = "\
 Makes the staged deployment of an OSTree system boot next: merges /etc, installs the kernel, writes boot loader entries and
 activates them. ostree-finalize-staged.service runs it at shutdown.
 
-ostree-finalize-staged [--lock-timeout=SECONDS]
+ostree-finalize-staged [--lock-timeout=SECONDS] [--grub-timeout=SECONDS]
 ostree-finalize-staged --prepare | --plan [--json] | --hold | --boot-complete | --clean
 
   --prepare            before shutdown: copy kernel and initramfs to /boot, and check for problems
@@ -45,6 +56,7 @@ ostree-finalize-staged --prepare | --plan [--json] | --hold | --boot-complete | 
   --boot-complete      report if the last finalization failed or was interrupted
   --clean              after a boot: remove replaced deployments
   --lock-timeout=SECONDS  how long to wait for the lock of the sysroot (default: 240)
+  --grub-timeout=SECONDS  how long grub2-mkconfig may take (default: 90)
   --help, --version
 
 See ostree-finalize-staged(8).
@@ -55,7 +67,7 @@ const VERSION: &str = concat!("ostree-finalize-staged (firstroot) ", env!("CARGO
 /// Reads the arguments.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(arguments);
-    let (mut command, mut json, mut lock_timeout) = (None, false, None);
+    let (mut command, mut json, mut lock, mut grub) = (None, false, None, None);
     while let Some(argument) = parser.next()? {
         let one = match argument {
             Long("help") | Short('h') => return Ok(Command::Print(HELP)),
@@ -65,7 +77,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
                 continue;
             }
             Long("lock-timeout") => {
-                lock_timeout = Some(Duration::from_secs(parser.value()?.parse()?));
+                lock = Some(Duration::from_secs(parser.value()?.parse()?));
+                continue;
+            }
+            Long("grub-timeout") => {
+                grub = Some(Duration::from_secs(parser.value()?.parse()?));
                 continue;
             }
             // Only this program gives itself these two.
@@ -84,12 +100,15 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             return Err("--prepare, --plan, --hold, --boot-complete and --clean cannot be used together".into());
         }
     }
-    match (command, json, lock_timeout) {
+    match (command, json, lock.or(grub)) {
         (Some(Command::Plan { .. }), json, None) => Ok(Command::Plan { json }),
         (_, true, _) => Err("--json can only be used with --plan".into()),
-        (Some(_), _, Some(_)) => Err("--lock-timeout cannot be used with another option".into()),
+        (Some(_), _, Some(_)) => Err("a timeout cannot be used with another option".into()),
         (Some(command), false, None) => Ok(command),
-        (None, false, timeout) => Ok(Command::Finalize { lock_timeout: timeout.unwrap_or(LOCK_TIMEOUT) }),
+        (None, false, _) => {
+            let (lock, grub) = (lock.unwrap_or(LOCK_TIMEOUT), grub.unwrap_or(GRUB_TIMEOUT));
+            Ok(Command::Finalize(Timeouts { lock, grub }))
+        }
     }
 }
 
@@ -103,7 +122,10 @@ mod tests {
 
     #[test]
     fn without_arguments_it_finalizes() {
-        assert_eq!(parsed(&[]), Ok(Command::Finalize { lock_timeout: LOCK_TIMEOUT }));
+        let timeouts = Timeouts { lock: LOCK_TIMEOUT, grub: GRUB_TIMEOUT };
+        assert_eq!(parsed(&[]), Ok(Command::Finalize(timeouts)));
+        let grub = Duration::from_secs(1);
+        assert_eq!(parsed(&["--grub-timeout=1"]), Ok(Command::Finalize(Timeouts { grub, ..timeouts })));
         assert_eq!(parsed(&["--json", "--plan"]), Ok(Command::Plan { json: true }));
     }
 
@@ -115,7 +137,7 @@ mod tests {
                 &["--hold", "--prepare"],
                 "--prepare, --plan, --hold, --boot-complete and --clean cannot be used together",
             ),
-            (&["--prepare", "--lock-timeout=1"], "--lock-timeout cannot be used with another option"),
+            (&["--prepare", "--lock-timeout=1"], "a timeout cannot be used with another option"),
             (&["/sysroot"], "unexpected argument \"/sysroot\""),
         ] {
             assert_eq!(parsed(arguments), Err(message.to_owned()), "{arguments:?}");

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
-use boot_list::plan::{self as boot_plan, BootPlan, list};
+use boot_list::loader::ask::ask;
+use boot_list::plan::list::{self, ListedDeployment};
+use boot_list::plan::{self, BootPlan};
 use ostree_formats::bls::BlsEntry;
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::kargs::KernelArguments;
@@ -108,10 +110,22 @@ pub(crate) fn plan(roots: &Roots, sysroot: &Sysroot, staging: &Staging<'_>) -> R
     for listed in list.iter_mut().skip(1) {
         warnings.extend(listed.deployment.read_tree_of_one_that_stays(roots)?);
     }
-    let boot = boot_plan::plan(sysroot, staging.options.naming, list);
+    let boot = boot_plan(roots, sysroot, staging, list)?;
     let files = staging.survey(roots, &boot)?;
     warnings.extend(files.warnings.iter().cloned());
     Ok(Finalization { target: path.clone(), etc, reset_etc, boot, files, warnings })
+}
+
+/// The plan for `list`, with the file of the boot loader.
+pub(crate) fn boot_plan(
+    roots: &Roots,
+    sysroot: &Sysroot,
+    staging: &Staging<'_>,
+    list: Vec<ListedDeployment>,
+) -> Result<BootPlan, Error> {
+    let mut boot = plan::plan(sysroot, staging.options.naming, list);
+    ask(roots, sysroot, &mut boot)?;
+    Ok(boot)
 }
 
 /// Whether a path exists in the deployment `deployment`; a failed lookup is an error.

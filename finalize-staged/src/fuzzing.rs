@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use boot_list::plan::foreign::{self, Kept};
 use ostree_formats::bootlink::Bootlink;
 use ostree_formats::deployment::{DeploymentId, DeploymentPath};
+use ostree_sysroot::boot_loader;
 use ostree_sysroot::boot_names::{is_kernel_directory, is_prepared, prepared};
 use ostree_sysroot::compared_files::ComparedFiles;
 use ostree_sysroot::foreign_file::{ForeignEntry, ForeignFile, LoaderPath};
@@ -15,7 +16,6 @@ use system::dir::Kind;
 
 use crate::etc_merge::before;
 use crate::execute::failure_stamp;
-use crate::handover;
 use crate::policy::modules;
 use crate::program::PROGRAM;
 use crate::read::run_directory::ResumeRecord;
@@ -60,7 +60,7 @@ pub fn stamp(bytes: &[u8]) {
 
 /// bootupd's state, and `/etc/selinux/config`.
 pub fn boot_and_policy(bytes: &[u8]) {
-    let _ = handover::says_static_configs(bytes);
+    let _ = boot_loader::says_static_configs(bytes);
     let text = String::from_utf8_lossy(bytes);
     let config = selinux_policy::Config::parse(&text);
     if let Some(name) = config.policy {

@@ -50,7 +50,7 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
     // All users may read the new files, whatever the umask is.
     system::limits::make_files_for_everybody_to_read();
     let result = match command {
-        Command::Finalize { lock_timeout } => finalize::finalize(lock_timeout),
+        Command::Finalize(timeouts) => finalize::finalize(timeouts),
         Command::Prepare => prepare::prepare(),
         Command::Plan { json } => return plan::show(json),
         Command::RebuildPolicy { deployment, work } => return sandbox::outer(&deployment, &work),
@@ -62,6 +62,10 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
                 // libostree's words: other programs look for them.
                 log::error!("error: ostree-finalize-staged.service failed on previous boot: {text}");
                 return FAILED;
+            }
+            Ok(Report::MenuIsOld(text)) => {
+                log::warn!("{text}");
+                Ok(())
             }
             other => other.map(drop),
         },

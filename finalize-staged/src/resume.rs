@@ -1,6 +1,7 @@
 //! What to do after an earlier run was interrupted.
 
 use boot_list::execute::{cleanup, durability};
+use boot_list::loader::grub;
 use boot_list::plan::list;
 use boot_list::plan::removals::Current;
 use ostree_formats::deployment::DeploymentPath;
@@ -81,12 +82,25 @@ pub(crate) fn finish_interrupted(
     // The files of the old list are removed only after the new list is on the disk.
     durability::everything(roots)?;
     progress.enter(Phase::Clean);
-    failure_stamp::remove(roots);
+    finish_menu(roots, sysroot);
     let list = list::current(sysroot);
     let before = deployments_in(&resume_record.before);
     cleanup::clean(roots, &Current::with(sysroot, list), &before);
     forget(roots, run);
     Ok(())
+}
+
+/// Puts a new menu of GRUB in its place, and removes the stamp, unless it tells that the menu is the old one.
+fn finish_menu(roots: &Roots, sysroot: &Sysroot) {
+    let is_new = grub::finish(roots, sysroot).unwrap_or_else(|error| {
+        log::warn!("{error}");
+        false
+    });
+    let stamp = failure_stamp::read(roots).ok().flatten().unwrap_or_default();
+    match failure_stamp::about_menu(&stamp) {
+        Some(report) if !is_new => log::warn!("{report}"),
+        _ => failure_stamp::remove(roots),
+    }
 }
 
 /// Removes the data of an interrupted run.

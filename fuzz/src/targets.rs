@@ -4,6 +4,7 @@ mod entries;
 mod kernel;
 mod key_files;
 mod labels;
+mod loader_files;
 mod names;
 mod tables;
 mod variants;
@@ -33,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     target("file-contexts", labels::file_contexts),
     target("foreign-entry", entries::foreign_entry),
     target("fstab", prepare_root::fuzzing::fstab),
+    target("grub-cfg", loader_files::grub_cfg),
     target("image-object", prepare_root::fuzzing::image_object),
     target("kernel-arguments", kernel::arguments),
     target("kernel-command-line", kernel::command_line),
@@ -49,6 +51,8 @@ pub const TARGETS: &[Target] = &[
     target("signature", variants::signature),
     target("staged-state", variants::staged_state),
     target("stamp", finalize_staged::fuzzing::stamp),
+    target("syslinux-cfg", loader_files::syslinux_cfg),
+    target("uboot-env", loader_files::uboot_env),
     target("unit-drop-ins", finalize_staged::fuzzing::unit_drop_ins),
     target("version-order", tables::version_order),
 ];

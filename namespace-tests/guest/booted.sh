@@ -34,6 +34,8 @@ if [ -n "$binary" ]; then
     : >layer/lib/ostree/ostree-finalize-staged
     chmod 755 layer/lib/ostree/ostree-finalize-staged
 fi
+# Programs of a story that the guest lacks.
+[ ! -d system/var/usr ] || cp -a system/var/usr/. layer/
 mount -t overlay -o "ro,lowerdir=layer:$rootfs/usr" usr system/usr
 [ -z "$binary" ] || mount --bind "$binary" system/usr/lib/ostree/ostree-finalize-staged
 

@@ -61,6 +61,11 @@ pub(crate) fn breaks_line(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\0' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
+/// The text on one line, whatever reads it.
+pub(crate) fn one_line(text: &str) -> String {
+    text.replace(breaks_line, " ")
+}
+
 /// Keys that come first, in the order in which libostree writes them.
 const FIRST: [&str; 6] = ["title", "version", "options", "devicetree", "linux", "initrd"];
 
@@ -153,7 +158,7 @@ impl BlsEntry {
         let line = |(key, value): &(String, String)| {
             // Not a comment, and not empty.
             let mark = if key.is_empty() || key.starts_with('#') { "_" } else { "" };
-            format!("{mark}{} {}\n", key.replace(is_no_key, "_"), value.replace(breaks_line, " "))
+            format!("{mark}{} {}\n", key.replace(is_no_key, "_"), one_line(value))
         };
         first.chain(rest).map(line).collect()
     }

@@ -17,6 +17,8 @@
 //! | [`commit`] | commit objects, a GVariant: their version |
 //! | [`file_object`] | the header that is in the checksum of a file's object |
 //! | [`bls`], [`entry_name`], [`version_order`] | boot loader entries, their file names, their order |
+//! | [`syslinux`], [`uboot`] | the files of boot loaders that do not read entries: their text for a list of entries |
+//! | [`grub_cfg`] | what a script of GRUB names |
 //! | [`kargs`] | the kernel arguments of an entry |
 //! | [`os_release`] | the name of a tree |
 //! | [`mountinfo`] | `/proc/self/mountinfo` |
@@ -29,6 +31,7 @@ pub mod commit;
 pub mod deployment;
 pub mod entry_name;
 pub mod file_object;
+pub mod grub_cfg;
 pub mod kargs;
 pub mod keyfile;
 pub mod mountinfo;
@@ -38,5 +41,7 @@ pub mod prepare_root_conf;
 pub mod repo_config;
 pub mod signature;
 pub mod staged_state;
+pub mod syslinux;
+pub mod uboot;
 mod variant;
 pub mod version_order;

@@ -90,6 +90,9 @@ pub enum RepoConfigError {
         /// The valid values.
         wanted: &'static str,
     },
+    /// No boot loader that this version knows.
+    #[error("sysroot.bootloader={0}: must be auto, none, grub2, syslinux, uboot, zipl or aboot")]
+    UnknownBootloader(String),
     /// A key or value that a boot loader entry cannot have.
     #[error("sysroot.bls-append-except-default: {0}")]
     Field(#[from] FieldError),
@@ -106,9 +109,7 @@ impl RepoConfig {
         let wrong = |key, value: &str, wanted| RepoConfigError::Value { key, value: shorten(value), wanted };
         let bootloader = get("bootloader")?.unwrap_or("auto");
         let known = BOOTLOADERS.iter().find(|(name, _)| *name == bootloader).map(|(_, bootloader)| *bootloader);
-        let known = known.ok_or_else(|| {
-            wrong("bootloader", bootloader, "must be auto, none, grub2, syslinux, uboot, zipl or aboot")
-        })?;
+        let known = known.ok_or_else(|| RepoConfigError::UnknownBootloader(shorten(bootloader)))?;
         let bootprefix = match get("bootprefix")? {
             Some(value) => boolean(value).ok_or_else(|| wrong("bootprefix", value, "must be true or false"))?,
             None => false,

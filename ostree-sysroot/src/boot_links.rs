@@ -4,7 +4,7 @@ mod follow;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use ostree_formats::bootlink::by_text;
+use ostree_formats::bootlink::{Bootlink, by_text};
 use ostree_formats::deployment::DeploymentPath;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -88,4 +88,18 @@ pub fn deployments(sysroot: &OwnedFd) -> Result<Vec<DeploymentPath>, SystemError
         }
     }
     Ok(found)
+}
+
+/// The deployment that one link names, whether it exists or not. `None`: there is no such link, or it names no deployment.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn named_by(sysroot: &OwnedFd, link: &Bootlink) -> Result<Option<DeploymentPath>, SystemError> {
+    let path = link.to_string();
+    match dir::open(sysroot, &path, OFlags::PATH | OFlags::NOFOLLOW).and_then(|link| dir::read_link(link, "")) {
+        Ok(target) => Ok(by_text(&path, &target).parse().ok()),
+        // A file of another kind.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::INVAL) => Ok(None),
+        Err(error) => Err(error).context("read the boot link", format_args!("/sysroot/{path}")),
+    }
 }

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use system::dir::{self, Kind};
 use system::{Context, SystemError};
 
+use crate::grub::NeededByGrub;
 use crate::roots::Roots;
 use crate::stateroots;
 
@@ -27,6 +28,8 @@ pub struct Leftovers {
     pub deployments: BTreeSet<DeploymentPath>,
     /// Backing directories.
     pub backing: BTreeSet<DeploymentPath>,
+    /// What GRUB still needs. [`find`] does not ask: a new list gets a new menu.
+    pub needed_by_grub: NeededByGrub,
     /// Links that versions of libostree before 2014 made in each stateroot.
     pub current: Vec<String>,
 }

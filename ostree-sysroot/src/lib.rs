@@ -4,6 +4,7 @@
 //!
 //! - [`roots`]: the directories that everything is looked up in.
 //! - [`sysroot`]: the list of deployments that boots, made of [`loader_entries`], [`deployment`] and [`foreign_file`].
+//! - [`boot_loader`]: which boot loader there is, and its files; [`grub`]: what GRUB reads, and the program that writes it.
 //! - [`boot_links`]: where boot links lead; [`stateroots`]: which deployments have a directory. For both programs.
 //! - [`booted`], [`kernel_layout`], [`bootcsum`]: one question each.
 //! - [`boot_contents`], [`compared_files`], [`leftovers`], [`free_space`]: what `/boot` and the physical root hold.
@@ -11,6 +12,7 @@
 
 pub mod boot_contents;
 pub mod boot_links;
+pub mod boot_loader;
 pub mod boot_names;
 pub mod bootcsum;
 pub mod booted;
@@ -19,6 +21,7 @@ pub mod deployment;
 pub mod error;
 pub mod foreign_file;
 pub mod free_space;
+pub mod grub;
 pub mod kernel_layout;
 pub mod leftovers;
 pub mod loader_entries;

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::deployment::{identity, is_pinned};
 use ostree_sysroot::leftovers::{self, Leftovers, Unreadable};
-use ostree_sysroot::{Roots, free_space};
+use ostree_sysroot::{Roots, free_space, grub};
 use rustix::fs::{OFlags, Timestamps};
 use system::{Context, SystemError, dir, tree};
 
@@ -27,7 +27,7 @@ pub fn clean(roots: &Roots, current: &Current, before: &[DeploymentPath]) {
         );
     }
     // Only a complete picture of the disk shows what is unused.
-    match leftovers::find(roots, Unreadable::IsAnError).and_then(|found| without_what_stays(roots, found, current)) {
+    match find(roots, current).and_then(|found| without_what_stays(roots, found, current)) {
         Ok(mut found) => {
             if !is_nearly_full(roots) {
                 found.deployments.retain(|path| !before.contains(path));
@@ -45,11 +45,21 @@ pub fn clean(roots: &Roots, current: &Current, before: &[DeploymentPath]) {
 /// The paths on the physical root that are removed after a boot: deployments that are neither in the list, nor in `kept`, nor
 /// pinned, nor the root of a prepared soft reboot, with their origins and backing directories.
 pub fn old_deployments(roots: &Roots, current: &Current, kept: &[DeploymentPath]) -> Result<Vec<String>, SystemError> {
-    let found = without_what_stays(roots, leftovers::find(roots, Unreadable::IsAnError)?, current)?;
+    let found = without_what_stays(roots, find(roots, current)?, current)?;
     let Leftovers { mut deployments, mut backing, .. } = found;
     deployments.retain(|path| !kept.contains(path));
     backing.retain(|path| !kept.contains(path));
     Ok(removals(&Leftovers { deployments, backing, ..Leftovers::default() }, current).sysroot)
+}
+
+/// The names on the disk, and which of them GRUB's menu needs: the old menu, if a new one could not be written.
+fn find(roots: &Roots, current: &Current) -> Result<Leftovers, SystemError> {
+    let mut found = leftovers::find(roots, Unreadable::IsAnError)?;
+    found.needed_by_grub = grub::needed(roots, current.bootloader)?;
+    if let Some(reason) = &found.needed_by_grub.unread {
+        log::warn!("no deployment, kernel or boot link is removed: GRUB's menu may need it, but {reason}");
+    }
+    Ok(found)
 }
 
 /// Whether the physical root needs the room of old deployments now.
@@ -62,7 +72,7 @@ fn is_nearly_full(roots: &Roots) -> bool {
 
 /// The part of [`clean`] in `/boot`: it makes room there.
 pub fn clean_boot(roots: &Roots, current: &Current) {
-    match leftovers::find(roots, Unreadable::IsAnError) {
+    match find(roots, current) {
         Ok(found) => remove_all(&roots.boot, "/boot/", &removals(&found, current).boot),
         Err(error) => log::warn!("nothing is removed from /boot: {error}"),
     }

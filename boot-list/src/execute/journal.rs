@@ -21,6 +21,7 @@ pub fn synced(time: Duration) {
 pub fn complete(sysroot: &Sysroot, plan: &BootPlan) {
     // libostree's words: it calls an update atomic if no file changes that a boot loader reads.
     let (swapped, atomic, done) = match plan.swap {
+        Swap::Loader if plan.boot_loader.is_swapped() => ("yes", "yes", "Transaction complete"),
         Swap::Loader => ("yes", "no", "Bootloader updated"),
         Swap::Bootlinks => ("no", "yes", "Transaction complete"),
     };
@@ -32,7 +33,7 @@ pub fn complete(sysroot: &Sysroot, plan: &BootPlan) {
             plan.bootversion, plan.subbootversion
         ),
         vec![
-            ("OSTREE_BOOTLOADER", "none".to_owned()),
+            ("OSTREE_BOOTLOADER", plan.boot_loader.name().to_owned()),
             ("OSTREE_BOOTLOADER_CONFIG", sysroot.config.bootloader.to_string()),
             ("OSTREE_BOOTLOADER_ATOMIC", atomic.to_owned()),
             ("OSTREE_DID_BOOTSWAP", swapped.to_owned()),

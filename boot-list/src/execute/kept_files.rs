@@ -77,6 +77,20 @@ pub fn move_the_rest(roots: &Roots, old: &str, kept: &[Kept]) {
     }
 }
 
+/// Gives one file in the current `loader.N` a second name in `new`, if it is there.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn keep_one(roots: &Roots, new: &OwnedFd, name: &str) -> Result<(), SystemError> {
+    let old = dir::open(&roots.boot, "loader", OFlags::RDONLY | OFlags::DIRECTORY).context("open", "/boot/loader")?;
+    let name = name.as_bytes();
+    let path = LoaderPath::beside(name.to_owned());
+    match tree::kind_of(&old, name) {
+        Err(Errno::NOENT) => Ok(()),
+        other => other.and_then(|kind| second_name(kind, &old, name, new, name)).context("keep", path),
+    }
+}
+
 /// Opens the directory of a path.
 fn directory(loader: &OwnedFd, path: &LoaderPath) -> Result<OwnedFd, SystemError> {
     let name = if path.is_in_entries() { "entries" } else { "." };

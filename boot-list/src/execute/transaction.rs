@@ -27,7 +27,7 @@ use super::{install, labels};
 use crate::loader::BootLoader;
 use crate::plan::BootPlan;
 use crate::plan::swap::{LinkDirectory, Swap};
-use crate::watcher::{Phase, Watcher};
+use crate::watcher::{MenuIsOld, Phase, Watcher};
 
 /// How a successful swap ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +60,11 @@ pub fn run(
     watcher: &mut dyn Watcher,
 ) -> Result<Swapped, SystemError> {
     write(roots, loader, sources, plan, files, watcher)
-        .and_then(|()| {
+        .and_then(|menu| {
             watcher.enter(Phase::Swap);
+            if let Some(why) = &menu {
+                watcher.menu_is_old(why);
+            }
             loader.swap(roots, plan)
         })
         .inspect_err(|_| take_back(roots, loader, plan, files))?;
@@ -79,7 +82,9 @@ pub fn run(
     };
     match synced {
         Ok(()) => {
-            loader.follow(roots, plan);
+            if loader.follow(roots, plan) {
+                watcher.menu_is_new(roots);
+            }
             Ok(Swapped::Durably)
         }
         Err(error) => {
@@ -97,12 +102,12 @@ fn write(
     plan: &BootPlan,
     files: &BootFiles,
     watcher: &mut dyn Watcher,
-) -> Result<(), SystemError> {
+) -> Result<Option<MenuIsOld>, SystemError> {
     settle(roots, plan)?;
     watcher.enter(Phase::Kernel);
     install::install(roots, sources.overlays, files, &mut || watcher.step())?;
     watcher.enter(Phase::Entries);
-    loader.write(roots, plan)?;
+    let menu = loader.write(roots, plan)?;
     labels::label(roots, sources.labels, plan, files);
     watcher.enter(Phase::Sync);
     match plan.swap {
@@ -114,7 +119,8 @@ fn write(
             }
             durability::physical_root(roots)
         }
-    }
+    }?;
+    Ok(menu)
 }
 
 /// Syncs if an earlier run was killed: it may have swapped without a sync, so the files that this run overwrites may still be the

@@ -1,5 +1,6 @@
 //! Boot loaders that read entries through the link `boot/loader`, and boot through the boot links that the entries name: GRUB with
-//! `blscfg`, systemd-boot, zipl and others. Only links are swapped.
+//! `blscfg`, systemd-boot and others. syslinux and U-Boot are among them: their file is one more beside the entries, and is swapped
+//! with them. Only links are swapped.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -15,6 +16,7 @@ use crate::execute::{kept_files, sabotage};
 use crate::plan::BootPlan;
 use crate::plan::swap::{LinkDirectory, Swap, SwapLink};
 use crate::plan::written::Written;
+use crate::watcher::MenuIsOld;
 
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
@@ -24,7 +26,7 @@ const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
 pub struct Links;
 
 impl BootLoader for Links {
-    fn write(&self, roots: &Roots, plan: &BootPlan) -> Result<(), SystemError> {
+    fn write(&self, roots: &Roots, plan: &BootPlan) -> Result<Option<MenuIsOld>, SystemError> {
         let ostree = open_ostree(roots)?;
         write_links(&ostree, plan)?;
         if plan.swap == Swap::Loader && !sabotage::is_on("entries-in-place") {
@@ -34,8 +36,10 @@ impl BootLoader for Links {
             prepare(roots, &ostree, link)?;
         }
         // All but the last: no active file leads to them yet.
-        let [inner @ .., _] = plan.swaps.as_slice() else { return Ok(()) };
-        inner.iter().try_for_each(|link| exchange_link(roots, &ostree, link))
+        if let [inner @ .., _] = plan.swaps.as_slice() {
+            inner.iter().try_for_each(|link| exchange_link(roots, &ostree, link))?;
+        }
+        Ok(None)
     }
 
     fn swap(&self, roots: &Roots, plan: &BootPlan) -> Result<(), SystemError> {
@@ -48,11 +52,12 @@ impl BootLoader for Links {
         Ok(())
     }
 
-    fn follow(&self, roots: &Roots, plan: &BootPlan) {
+    fn follow(&self, roots: &Roots, plan: &BootPlan) -> bool {
         if plan.swap == Swap::Loader {
             let old = format!("loader.{}", plan.bootversion.other());
             kept_files::move_the_rest(roots, &old, &plan.foreign.kept);
         }
+        false
     }
 
     fn take_back(&self, roots: &Roots, plan: &BootPlan) -> Vec<String> {
@@ -100,7 +105,7 @@ fn write_links(ostree: &OwnedFd, plan: &BootPlan) -> Result<(), SystemError> {
     Ok(())
 }
 
-/// Writes all entries of the other bootversion.
+/// Writes all entries of the other bootversion, and the boot loader's file.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -115,8 +120,10 @@ pub fn write_entries(roots: &Roots, plan: &BootPlan) -> Result<(), SystemError> 
     // With this link, paths with and without `/boot` lead to the same file.
     rustix::fs::symlinkat(".", &roots.boot, "boot").or_else(exists_already).context("make the link", "/boot/boot")?;
     let loader = tree::open(&roots.boot, name.as_bytes()).context("open", &shown)?;
-    for Written { path, content } in &plan.entries {
-        write_file(&loader, path, content.as_bytes()).context("write", format_args!("{shown}/{path}"))?;
+    let entries = plan.entries.iter().map(|entry| (entry.path.as_str(), entry.content.as_bytes()));
+    let file = plan.loader_file.iter().map(|file| (file.name, file.content.as_slice()));
+    for (path, content) in entries.chain(file) {
+        write_file(&loader, path, content).context("write", format_args!("{shown}/{path}"))?;
     }
     kept_files::keep(roots, &loader, &plan.foreign.kept)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use ostree_formats::bootlink::BootVersion;
 use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::repo_config::Bootloader;
 use ostree_sysroot::Sysroot;
 use ostree_sysroot::boot_names::{COPY_OF_OSTREE, NEW_STAMP, is_kernel_directory, is_prepared, overlay_file};
 use ostree_sysroot::booted::Identity;
@@ -25,6 +26,8 @@ pub struct Current {
     pub named_by_others: NamedInBoot,
     /// The list may lack a deployment that is in use. Then no deployment and no kernel is removed.
     pub is_incomplete: bool,
+    /// The boot loader that is configured.
+    pub bootloader: Bootloader,
     /// Device and inode of the deployment that a prepared soft reboot has mounted.
     pub next_root: Option<Identity>,
 }
@@ -62,6 +65,7 @@ impl Current {
             named_by_others: NamedInBoot::by(&sysroot.foreign, is_listed),
             list,
             is_incomplete: sysroot.is_incomplete,
+            bootloader: sysroot.config.bootloader,
             next_root: sysroot.next_root,
         }
     }
@@ -103,7 +107,10 @@ pub fn removals(found: &Leftovers, current: &Current) -> Removals {
     let mut removals = Removals::default();
     let old_loader = ["loader.tmp".to_owned(), format!("loader.{other}"), COPY_OF_OSTREE.to_owned()];
     removals.boot.extend(found.boot.iter().filter(|name| old_loader.contains(name)).cloned());
-    let may_be_used = |path: &str| current.is_incomplete || current.named_by_others.has(path);
+    let grub = &found.needed_by_grub;
+    let is_incomplete = current.is_incomplete || grub.unread.is_some();
+    let may_be_used =
+        |path: &str| is_incomplete || current.named_by_others.has(path) || grub.in_boot_ostree.contains(path);
     let unused = |name: &&String| {
         let interrupted = name.strip_suffix(".new").is_some_and(is_kernel_directory);
         is_prepared(name)
@@ -120,19 +127,15 @@ pub fn removals(found: &Leftovers, current: &Current) -> Removals {
     };
     removals.boot.extend(found.overlays.iter().filter(unused).map(|name| format!("ostree/{}", overlay(name))));
 
-    let old_links = [
-        format!("boot.{n}.tmp"),
-        format!("boot.{other}.tmp"),
-        format!("boot.{other}"),
-        format!("boot.{n}.{}", s.other()),
-        format!("boot.{other}.0"),
-        format!("boot.{other}.1"),
-    ];
+    let mut old_links = vec![format!("boot.{n}.tmp"), format!("boot.{other}.tmp"), format!("boot.{n}.{}", s.other())];
+    if grub.unread.is_none() && !grub.bootversions.contains(&other) {
+        old_links.extend([format!("boot.{other}"), format!("boot.{other}.0"), format!("boot.{other}.1")]);
+    }
     removals
         .sysroot
         .extend(found.ostree.iter().filter(|name| old_links.contains(name)).map(|name| format!("ostree/{name}")));
     removals.sysroot.extend(found.current.iter().cloned());
-    let goes = |path: &&DeploymentPath| !current.is_incomplete && !listed.contains(path);
+    let goes = |path: &&DeploymentPath| !is_incomplete && !listed.contains(path) && !grub.deployments.contains(*path);
     for path in found.deployments.iter().filter(goes) {
         // The origin is removed last: it marks a deployment that is removed only in part.
         removals.sysroot.extend([path.to_string(), path.origin_file()]);

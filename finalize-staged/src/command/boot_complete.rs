@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use ostree_sysroot::{Roots, booted};
+use ostree_formats::deployment::DeploymentPath;
+use ostree_sysroot::{Roots, Sysroot, booted};
 use rustix::io::Errno;
 use system::{Context, dir};
 
@@ -16,6 +17,8 @@ use crate::read::run_directory::RunDirectory;
 pub(crate) enum Report {
     /// Nothing.
     Nothing,
+    /// The update is finalized, and the boot loader's menu is the old one.
+    MenuIsOld(String),
     /// Finalization failed: the text of the stamp.
     Failed(String),
 }
@@ -28,7 +31,10 @@ pub(crate) fn boot_complete() -> Result<Report, Error> {
     let roots = Roots::at(Path::new("/"))?;
     let Some(text) = failure_stamp::read(&roots)? else { return Ok(Report::Nothing) };
     // Looked up before this process leaves the namespace that it was opened in. An error is returned after the stamp is removed.
-    let is_booted = failure_stamp::target(&text).map(|target| booted::is_the_booted_one(&roots, &target)).transpose();
+    let target = failure_stamp::target(&text);
+    let is_booted = target.as_ref().map(|target| booted::is_the_booted_one(&roots, target)).transpose();
+    let menu =
+        failure_stamp::about_menu(&text).filter(|_| target.is_some_and(|target| is_in_the_list(&roots, &target)));
     drop(roots);
     // The stamp is reported even if it cannot be removed.
     match writable_roots::open() {
@@ -42,7 +48,15 @@ pub(crate) fn boot_complete() -> Result<Report, Error> {
         log::info!("removing {}: the update that it names is booted", failure_stamp::PATH);
         return Ok(Report::Nothing);
     }
-    Ok(Report::Failed(text))
+    Ok(match menu {
+        Some(report) => Report::MenuIsOld(report.to_owned()),
+        None => Report::Failed(text),
+    })
+}
+
+/// Whether the new list was activated. A power cut may have left the stamp of one that was not.
+fn is_in_the_list(roots: &Roots, target: &DeploymentPath) -> bool {
+    Sysroot::load(roots).is_ok_and(|sysroot| sysroot.find(target).is_some())
 }
 
 fn finish_soft_reboot() -> Result<(), Error> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use boot_list::execute::room::Reserved;
 use boot_list::execute::transaction::{self, Sources, Swapped};
 use boot_list::execute::{cleanup, journal as boot_journal, xfs_directory};
-use boot_list::loader::links::Links;
+use boot_list::loader::chosen;
 use boot_list::plan::removals::Current;
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::staged_state::StagedState;
@@ -14,6 +14,7 @@ use ostree_sysroot::boot_contents::Beside;
 use ostree_sysroot::{Roots, Sysroot};
 use selinux_policy::Labels;
 
+use crate::args::Timeouts;
 use crate::checks::{log_nothing_to_do, refuse_conflicts, report_skipped, require_booted_and_root};
 use crate::error::Error;
 use crate::execute::failure_stamp::{self, Stamp};
@@ -33,7 +34,7 @@ use crate::tell::journal;
 use crate::tell::progress::{Phase, Progress};
 
 /// Makes the staged deployment boot next, if there is one.
-pub(crate) fn finalize(lock_timeout: Duration) -> Result<(), Error> {
+pub(crate) fn finalize(timeouts: Timeouts) -> Result<(), Error> {
     require_booted_and_root()?;
     let mut progress = Progress::begin();
     let Some(run) = RunDirectory::open(Path::new("/"))? else {
@@ -49,18 +50,13 @@ pub(crate) fn finalize(lock_timeout: Duration) -> Result<(), Error> {
         return Ok(());
     }
     let roots = writable_roots::open()?;
-    finalize_in(&roots, &run, &mut progress, lock_timeout).inspect_err(|error| {
+    finalize_in(&roots, &run, &mut progress, timeouts).inspect_err(|error| {
         failure_stamp::write_failure(&roots, &format!("{PROGRAM}: {error}"));
     })
 }
 
-fn finalize_in(
-    roots: &Roots,
-    run: &RunDirectory,
-    progress: &mut Progress,
-    lock_timeout: Duration,
-) -> Result<(), Error> {
-    let _lock = lock(roots, lock_timeout, &|| progress.step())?;
+fn finalize_in(roots: &Roots, run: &RunDirectory, progress: &mut Progress, timeouts: Timeouts) -> Result<(), Error> {
+    let _lock = lock(roots, timeouts.lock, &|| progress.step())?;
     progress.enter(Phase::Plan);
     // The program that held the lock may have staged another deployment, or undeployed this one.
     let found = run.find()?;
@@ -92,7 +88,7 @@ fn finalize_in(
         }
     }
     let used = Used { used, is_interrupted };
-    Finalize { roots, run, staged: &staged, progress }.run(sysroot, used)
+    Finalize { roots, run, staged: &staged, progress, grub_timeout: timeouts.grub }.run(sysroot, used)
 }
 
 /// Restores the staged deployment for `ostree`, and executes `ostree`. Returns only with an error.
@@ -130,6 +126,7 @@ struct Finalize<'a> {
     run: &'a RunDirectory,
     staged: &'a StagedState,
     progress: &'a mut Progress,
+    grub_timeout: Duration,
 }
 
 impl Finalize<'_> {
@@ -153,7 +150,8 @@ impl Finalize<'_> {
         stamp.update("merging /etc");
         let before: Vec<DeploymentPath> =
             sysroot.deployments.iter().map(|deployment| deployment.path.clone()).collect();
-        let making_room = MakeRoom { roots, staging, progress: self.progress, stamp: &mut stamp };
+        let making_room =
+            MakeRoom { roots, staging, progress: self.progress, stamp: &mut stamp, grub_timeout: self.grub_timeout };
         let ready = making_room.make_room(sysroot, plan)?;
         let swapped = self.carry_out(&ready, &beside, &mut stamp)?;
         let Ready { sysroot, plan, .. } = ready;
@@ -178,9 +176,11 @@ impl Finalize<'_> {
             .inspect_err(|_| reserved.give_up(roots))?;
         let done = self.new_etc(plan).and_then(|labels| {
             finish_deployment::finish(roots, sysroot, &plan.target, &labels, self.progress)?;
-            let mut watch = Watch { progress: self.progress, stamp };
+            let mut watch = Watch::new(self.progress, stamp);
+            let loader = chosen::of(&plan.boot, self.grub_timeout);
             let sources = Sources { overlays: beside.overlays.as_ref(), labels: &labels };
-            let swapped = transaction::run(roots, &Links, sources, &plan.boot, &plan.files, &mut watch)?;
+            let swapped = transaction::run(roots, &*loader, sources, &plan.boot, &plan.files, &mut watch)?;
+            watch.tell();
             labels.broken().iter().for_each(|line| log::warn!("SELinux policy: {line}"));
             Ok(swapped)
         });

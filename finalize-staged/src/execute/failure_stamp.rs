@@ -4,6 +4,7 @@
 use std::os::fd::OwnedFd;
 
 use boot_list::execute::{install, sabotage};
+use boot_list::watcher::MenuIsOld;
 use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::Roots;
 use ostree_sysroot::boot_names::NEW_STAMP as NEW;
@@ -14,6 +15,10 @@ use system::{Context, SystemError, tree};
 
 /// Its name in `boot/ostree`, libostree's.
 const NAME: &str = "finalize-failure.stamp";
+/// The first words of a stamp that is about a boot loader's menu, and not about a failure.
+pub(crate) const MENU_IS_OLD: &str = "the update is finalized, but GRUB's menu is the old one";
+/// Before the deployment, at the end of a stamp.
+const FINALIZING: &str = "finalizing ";
 /// Its absolute path.
 pub(crate) const PATH: &str = "/boot/ostree/finalize-failure.stamp";
 /// Bytes for the words beside the deployment's path. The text changes from phase to phase, and is overwritten in place, so that a
@@ -46,6 +51,22 @@ impl Stamp {
         if let Some(file) = &self.file {
             // After an error the stamp names an earlier phase, which is less exact but true.
             let _ = rustix::io::pwrite(file, &self.text(phase), 0);
+        }
+    }
+
+    /// The update is active, and the boot loader does not show it. As for [`Self::update`], a later sync makes it durable.
+    pub(crate) fn menu_is_old(&mut self, roots: &Roots, why: &MenuIsOld) {
+        let MenuIsOld { reason, command } = why;
+        let text = format!("{MENU_IS_OLD}: {reason}; to write the new one: `{command}`; {FINALIZING}{}", self.target);
+        let text = system::printable::printable(&text) + "\n";
+        let written = match &self.file {
+            Some(file) => rustix::io::pwrite(file, text.as_bytes(), 0)
+                .and_then(|_| rustix::fs::ftruncate(file, text.len() as u64))
+                .context("write", PATH),
+            None => write_durably(roots, text.as_bytes()).map(drop),
+        };
+        if let Err(error) = written {
+            log::warn!("{error}: the next boot will not report this");
         }
     }
 
@@ -128,7 +149,13 @@ pub(crate) fn read(roots: &Roots) -> Result<Option<String>, SystemError> {
 
 /// The deployment in the stamp of an interrupted run.
 pub(crate) fn target(text: &str) -> Option<DeploymentPath> {
-    text.rsplit_once("finalizing ")?.1.trim().parse().ok()
+    text.rsplit_once(FINALIZING)?.1.trim().parse().ok()
+}
+
+/// The report about a boot loader's menu, if the stamp is one.
+pub(crate) fn about_menu(text: &str) -> Option<&str> {
+    let report = text.rsplit_once(FINALIZING).map_or(text, |(report, _)| report);
+    report.starts_with(MENU_IS_OLD).then(|| report.trim_end_matches([';', ' ']))
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! Puts the update's files into `/boot`: directly, or after removing unused files, or in two steps. The first of the two steps
 //! writes the list without the replaced deployments, and removes their files.
 
+use std::time::Duration;
+
 use boot_list::execute::room::{self, Count, Reserved};
 use boot_list::execute::transaction::{self, Sources, Swapped};
 use boot_list::execute::{cleanup, durability, journal};
-use boot_list::loader::links::Links;
+use boot_list::loader::chosen;
 use boot_list::plan::list::{self, ListedDeployment};
 use boot_list::plan::removals::Current;
 use boot_list::plan::swap::Swap;
-use boot_list::plan::{self as boot_plan};
 use ostree_sysroot::boot_contents::BootFiles;
 use ostree_sysroot::{Roots, Sysroot};
 
@@ -26,6 +27,7 @@ pub(crate) struct MakeRoom<'a> {
     pub(crate) staging: Staging<'a>,
     pub(crate) progress: &'a mut Progress,
     pub(crate) stamp: &'a mut Stamp,
+    pub(crate) grub_timeout: Duration,
 }
 
 /// Ready for the merge of `/etc` and the transaction.
@@ -76,7 +78,7 @@ impl MakeRoom<'_> {
         if !room::count(self.roots, &plan.files, keeping)?.may_fit() {
             return Ok(None);
         }
-        let mut watch = Watch { progress: self.progress, stamp: self.stamp };
+        let mut watch = Watch::new(self.progress, self.stamp);
         match room::reserve(self.roots, self.staging.beside.overlays.as_ref(), &plan.boot, &mut plan.files, &mut watch)
         {
             Ok(reserved) => return Ok(Some(reserved)),
@@ -103,12 +105,13 @@ impl MakeRoom<'_> {
         // libostree's words: other programs look for them in the journal.
         log::info!("Insufficient space left in bootfs; updating bootloader in two steps");
         log::info!("/boot is nearly full: removing {} first, which this update replaces", going.join(", "));
-        let smaller = boot_plan::plan(&sysroot, self.staging.options.naming, staying);
+        let smaller = finalization::boot_plan(self.roots, &sysroot, &self.staging, staying)?;
         let mut stamp = Stamp::write(self.roots, &plan.target, "making room in /boot");
-        let mut watch = Watch { progress: self.progress, stamp: &mut stamp };
+        let mut watch = Watch::new(self.progress, &mut stamp);
+        let loader = chosen::of(&smaller, self.grub_timeout);
         let labels = policy::labels(self.roots, &plan)?;
         let sources = Sources { overlays: None, labels: &labels };
-        let swapped = transaction::run(self.roots, &Links, sources, &smaller, &BootFiles::default(), &mut watch);
+        let swapped = transaction::run(self.roots, &*loader, sources, &smaller, &BootFiles::default(), &mut watch);
         let swapped = match swapped {
             Err(error) if room::is_full(&error) => {
                 log::info!("{error}");

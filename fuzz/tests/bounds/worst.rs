@@ -104,6 +104,26 @@ fn pieces(target: &str) -> &'static [&'static [u8]] {
         "records" | "boot-and-policy" => {
             &[b"[", b"[[],", b"{\"a\":", b"0,", b"\"", b"\\u0000", b"SELINUX\n", b"SELINUXTYPE=\n"]
         }
+        "grub-cfg" => &[
+            b"ostree/",
+            b"/ostree/a ",
+            b"ostree/boot.0/",
+            b"ostree/initramfs-overlays/",
+            b"\xff",
+            b"ostree/boot.",
+            b"GRUB_ENABLE_BLSCFG=\n",
+        ],
+        "syslinux-cfg" => &[
+            b"\n",
+            b"a\n",
+            b"LABEL a\n",
+            b"LABEL a\n\tKERNEL /ostree/\n",
+            b"DEFAULT a\n",
+            b"DEFAULT (ostree\n",
+            b"\t\n",
+            b"(ostre",
+        ],
+        "uboot-env" => &[b"\n", b"a\n", b"a\n\0", b"\\", b"\\\n", b"bootargs=\n", b"\xff=\r\n"],
         "stamp" => &[b"finalizing ", b"/", b" "],
         "unit-drop-ins" => &[b"[Service]\n", b"ExecStop=\n", b"\\\n", b"\0", b"[Service]\nExecStop=a\nExecStop=\n\0"],
         "version-order" => &[b"0", b"9", b"a1", b"\0"],
@@ -173,6 +193,11 @@ fn texts(target: &str) -> Vec<String> {
                 format!("/a\0/{}x u:r:t\n", long("\\.")),
             ]
         }
+        "grub-cfg" => vec![
+            numbered(|n| format!("linux /ostree/os-{n}/v\n")),
+            numbered(|n| format!("/ostree/boot.0/os/{}/{n} ", "a".repeat(64))),
+            format!("ostree/{}", long("a")),
+        ],
         "version-order" => {
             let half = |digit: &str| digit.repeat(SIZE / 2 - 1);
             vec![format!("{}\0{}", half("9"), half("9")), format!("{}\0{}0", half("0"), half("0"))]

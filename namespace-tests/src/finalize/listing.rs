@@ -181,9 +181,10 @@ fn attributes(place: &Path) -> Result<Vec<(String, String)>> {
     Ok(attributes)
 }
 
-/// Short texts as they are, so that a difference can be read; of others the size and a hash.
+/// Texts as they are, so that a difference can be read, as long as a boot loader's file; of others the size and a hash.
 pub(crate) fn shown(content: &[u8]) -> String {
-    if content.len() <= 200 {
+    let is_text = content.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+    if content.len() <= if is_text { 2000 } else { 200 } {
         return format!("{:?}", content.escape_ascii().to_string());
     }
     let hash = Sha256::digest(content);

@@ -98,14 +98,16 @@ pub(super) struct Listed {
     pub(super) initramfs: Vec<Result<String, String>>,
 }
 
-/// The entries, the default first.
+/// The entries, the default first. Where a boot loader reads another file, that is whole, and has the same kernels and boot links.
 pub(super) fn entries(view: &dyn View, boot: &str) -> Result<Vec<Listed>> {
     let directory = format!("{boot}/loader/entries");
+    let mut in_entries = Vec::new();
     let names = BootEntry::in_order(view.list(&directory)?);
     let listed = |name: String| {
         let text = view.read(&format!("{directory}/{name}"))?;
         let entry = BootEntry::parse(&String::from_utf8_lossy(&text));
         // Paths in an entry begin where GRUB's do, at the root of the partition.
+        in_entries.extend(booted(&text));
         let content = |path: &str| view.read(path).map(|bytes| shown(&bytes)).map_err(|error| format!("{error:#}"));
         Ok(Listed {
             link: entry.argument("ostree").map(str::to_owned),
@@ -114,5 +116,26 @@ pub(super) fn entries(view: &dyn View, boot: &str) -> Result<Vec<Listed>> {
             name,
         })
     };
-    names.into_iter().map(listed).collect()
+    let listed = names.into_iter().map(listed).collect::<Result<Vec<Listed>>>()?;
+    for name in view.list(&format!("{boot}/loader"))?.iter().filter(|name| FILES.contains(&name.as_str())) {
+        let text = view.read(&format!("{boot}/loader/{name}"))?;
+        let mut in_file = booted(&text);
+        in_file.sort();
+        in_entries.sort();
+        if in_file != in_entries {
+            bail!("{name} has {in_file:?}, and the entries have {in_entries:?}");
+        }
+    }
+    Ok(listed)
+}
+
+/// Files that boot loaders read in place of entries.
+const FILES: [&str; 3] = ["syslinux.cfg", "uEnv.txt", "grub.cfg"];
+
+/// The kernels and boot links that a text names: all words with one of them, from `/ostree/` on.
+fn booted(text: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
+    let words = text.split(|separates: char| separates.is_whitespace() || separates == '=');
+    let named = words.filter(|word| word.contains("/vmlinuz-") || word.starts_with("/ostree/boot."));
+    named.filter_map(|word| word.find("/ostree/").and_then(|at| word.get(at..)).map(str::to_owned)).collect()
 }

@@ -332,6 +332,34 @@ pub(crate) fn a_boot_on_fat_is_refused_by_name(guest: Guest) -> Result<()> {
     Ok(())
 }
 
+/// What cannot be read is refused before anything is changed; what can be read is kept, whatever it is.
+pub(crate) fn a_file_of_the_boot_loader_that_cannot_be_read(guest: Guest) -> Result<()> {
+    let files = ["/boot/syslinux/syslinux.cfg", "/boot/loader/uEnv.txt"];
+    for (file, bootloader) in files.into_iter().zip(["syslinux", "uboot"]) {
+        let machine = staged(guest)?;
+        machine.check(&format!("ostree config set sysroot.bootloader {bootloader}; mkdir /boot/syslinux"))?;
+        for (make, reason) in [
+            ("truncate -s 100M", "File too large"),
+            ("mkdir", "Is a directory"),
+            ("ln -s uEnv.txt", "Too many levels of symbolic links"),
+            ("ln -s syslinux.cfg", "Too many levels of symbolic links"),
+            ("mkfifo", "Invalid argument"),
+        ] {
+            if make.starts_with("ln") && !file.ends_with(make.trim_start_matches("ln -s ")) {
+                continue;
+            }
+            machine.check(&format!("rm -rf {file}; {make} {file}"))?;
+            refused(&machine, &format!("cannot read {file}: {reason}"))?;
+        }
+        machine.check(&format!("rm -rf {file}; printf 'mine\\r\\n\\000\\377LABEL\\n\\tKERN' >{file}"))?;
+        machine.finalize(Contestant::Ours)?.outcome.success()?;
+        let name = file.rsplit('/').next().unwrap_or_default();
+        let text = machine.check(&format!("od -An -c /boot/loader/{name} | tr -d ' \\n'"))?;
+        ensure!(text.contains("\\0377LABEL\\n\\tKERN\\n") && text.contains("/boot/ostree/os-"), "{text}");
+    }
+    Ok(())
+}
+
 /// A disk that nobody can make writable.
 pub(crate) fn a_disk_that_stays_read_only(guest: Guest) -> Result<()> {
     for place in ["/sysroot", "/boot"] {

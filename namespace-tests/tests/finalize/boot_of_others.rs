@@ -22,34 +22,6 @@ fn updated_once(guest: Guest, name: &str) -> Result<Machine> {
         .copy()
 }
 
-/// An ESP is mounted below a `/boot` that is a directory of the root filesystem: libostree sees GRUB on it, and so does ours.
-pub(crate) fn grub_on_an_esp_below_boot_is_seen(guest: Guest) -> Result<()> {
-    let story =
-        Story::named("bootloader-auto").configured("sysroot.bootloader", "auto").tree("os/next", "2", "kernel 2");
-    let machine = story.stage("os/next").staged(guest)?.copy()?;
-    let esp = "mkdir -p /boot/efi; mount -t tmpfs esp /boot/efi; mkdir -p /boot/efi/EFI/BOOT /boot/efi/EFI/debian; \
-        echo x >/boot/efi/EFI/BOOT/grub.cfg; ";
-    let program = "/usr/lib/ostree/ostree-finalize-staged";
-    let plan = machine.check(&format!("{esp}{program} --plan"))?;
-    ensure!(!plan.contains("ostree would finalize this"), "removable media are nobody's GRUB to libostree:\n{plan}");
-    let links = "cat /sysroot/boot/loader/entries/*; readlink /sysroot/boot/loader; ls /sysroot/ostree";
-    let before = machine.check(links)?;
-    let grub = format!("{esp}echo x >/boot/efi/EFI/debian/grub.cfg; mount --bind /dev/null /usr/bin/ostree; ");
-    for arguments in ["--plan", "--prepare", ""] {
-        // As libostree's units have it (MountFlags=slave), nobody but the program is in its mount namespace, and it leaves that.
-        for alone in ["", "unshare --mount --propagation slave "] {
-            let outcome = machine.run(&format!("{grub}{alone}{program} {arguments}"))?;
-            let said = format!("{}{}", outcome.stdout, outcome.stderr);
-            ensure!(
-                said.contains("/boot/efi/EFI/debian/grub.cfg belongs to a boot loader"),
-                "{alone}{arguments}: {outcome:?}"
-            );
-        }
-    }
-    ensure!(machine.check(links)? == before, "the boot links that grub.cfg names are gone");
-    Ok(())
-}
-
 /// Directories in `/boot/ostree` that another system, or an entry of the administrator's, needs.
 pub(crate) fn kernels_of_others_stay(guest: Guest) -> Result<()> {
     let machine = updated_once(guest, "kernels-of-others")?;

@@ -150,6 +150,36 @@ pub(crate) static DAMAGED_STAGED_FILE: Difference = Difference {
     with: BOTH,
 };
 
+/// The peer drops the name of the default, and writes none.
+pub(crate) static SYSLINUX_DEFAULT: Difference = Difference {
+    name: "syslinux-default",
+    accepts: |found| is_with(found, "/syslinux.cfg", "DEFAULT other\\\\n"),
+    with: BOTH,
+};
+
+/// The peer writes the first initrd of an entry.
+pub(crate) static SYSLINUX_OVERLAYS: Difference = Difference {
+    name: "syslinux-overlay-initrds",
+    accepts: |found| {
+        let overlay = found.ours.as_ref().and_then(|ours| {
+            let (_, after) = ours.split_once(".img,/boot/ostree/initramfs-overlays/")?;
+            Some(format!(",/boot/ostree/initramfs-overlays/{}.img", after.split_once(".img")?.0))
+        });
+        overlay.is_some_and(|overlay| is_with(found, "/syslinux.cfg", &overlay))
+    },
+    with: BOTH,
+};
+
+/// The peer drops them.
+pub(crate) static UBOOT_LINES: Difference =
+    Difference { name: "uboot-lines", accepts: |found| is_with(found, "/uEnv.txt", "mine=1\\\\n"), with: BOTH };
+
+/// Whether ours is the peer's text with this in it.
+fn is_with(found: &Found, path: &str, more: &str) -> bool {
+    let without = found.ours.as_ref().filter(|ours| ours.contains(more)).map(|ours| ours.replace(more, ""));
+    found.path.ends_with(path) && found.aspect == "content" && without.is_some() && found.peer == without
+}
+
 /// The peer keeps the argument that it has added itself.
 pub(crate) static INHERITED_INIT: Difference = Difference {
     name: "inherited-init",

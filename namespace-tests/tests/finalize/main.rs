@@ -13,6 +13,7 @@ mod device_trees;
 mod differences;
 mod etc_words;
 mod fixture;
+mod grub;
 mod leases;
 mod link_attributes;
 mod next_boot;
@@ -181,6 +182,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             without_root_or_without_ostree_nothing_is_done,
             conflicts_in_etc_are_named_and_nothing_is_changed,
             a_boot_on_fat_is_refused_by_name,
+            a_file_of_the_boot_loader_that_cannot_be_read,
             a_disk_that_stays_read_only,
             an_entry_with_an_odd_name_is_one_of_the_list,
         ));
@@ -189,7 +191,6 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             a_finalization_is_whole_or_an_error,
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), boot_of_others:
-            grub_on_an_esp_below_boot_is_seen,
             kernels_of_others_stay,
             an_entry_that_leads_nowhere_stays_with_its_kernel,
             entries_that_lead_here_follow_their_deployment,
@@ -199,6 +200,13 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             a_damaged_deployment_does_not_block_the_update,
             an_unknown_layout_is_left_to_ostree,
             a_link_and_further_lines_are_followed,
+        ));
+        trials.extend(with_guest!(guest, missing.or(no_binary), grub:
+            no_failure_of_its_program_loses_the_update,
+            a_menu_that_was_not_written_is_told_at_the_next_boot,
+            on_an_esp_the_menu_takes_its_place_after_the_swap,
+            an_old_menu_boots_until_a_new_one_is_written,
+            killed_at_any_call_a_menu_boots,
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), renames:
             what_is_replaced_during_the_merge_is_not_lost_on_ext4,
@@ -225,6 +233,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             killed_at_any_call_with_one_filesystem,
         killed_at_any_call_with_a_policy_that_is_changed,
             killed_at_any_call_when_only_the_boot_links_swap,
+            killed_at_any_call_with_syslinux,
             preparing_killed_at_any_call_the_peer_finalizes,
             what_an_interrupted_run_kept_is_void_when_something_else_happened,
         ));

@@ -220,16 +220,20 @@ pub(crate) fn files_that_vanish_and_change_during_the_merge_do_no_harm(guest: Gu
 /// What is not ours is left to `ostree`, before anything is changed, and the journal says why.
 pub(crate) fn what_is_not_ours_is_left_to_ostree(guest: Guest) -> Result<()> {
     for (story, arrange, why) in [
-        (Story::named("uboot"), "touch /boot/loader/uEnv.txt", "/boot/loader/uEnv.txt belongs to a boot loader"),
         (
-            Story::named("grub"),
-            "mkdir /boot/grub2; touch /boot/grub2/grub.cfg",
-            "/boot/grub2/grub.cfg belongs to a boot loader",
+            Story::named("zipl"),
+            "ostree config set sysroot.bootloader zipl",
+            "the boot loader zipl (sysroot.bootloader) is",
+        ),
+        (
+            Story::named("lilo"),
+            "sed -i s/^bootloader=.*/bootloader=lilo/ /sysroot/ostree/repo/config",
+            "sysroot.bootloader=lilo: must be auto",
         ),
     ] {
         let story = story.tree("os/next", "2", "kernel 2").stage("os/next");
         let machine = story.staged(guest)?.copy()?;
-        machine.check(&format!("ostree config set sysroot.bootloader auto; {arrange}"))?;
+        machine.check(arrange)?;
         let before = disk(&machine)?;
         // Where there is nobody to leave it to: an error, told beforehand as well.
         for arguments in ["", "--prepare"] {

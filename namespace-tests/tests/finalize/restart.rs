@@ -42,7 +42,7 @@ pub(crate) const EDITS: &str = "echo mine >/etc/hostname; rm /etc/conf.d/00001.c
     setfattr -n user.mine -v x /etc/group";
 
 /// Calls of one undisturbed run in their order, each with its number among those of its name.
-fn calls(machine: &Machine, arguments: &[&str]) -> Result<Vec<(String, usize)>> {
+pub(crate) fn calls(machine: &Machine, arguments: &[&str]) -> Result<Vec<(String, usize)>> {
     let traced = machine.another()?.finalize_with(Contestant::Ours, &["-e", "trace=all"], arguments)?;
     traced.outcome.clone().success()?;
     let mut seen = std::collections::HashMap::new();
@@ -66,7 +66,7 @@ fn calls(machine: &Machine, arguments: &[&str]) -> Result<Vec<(String, usize)>> 
 }
 
 /// Those at which a run is killed.
-fn chosen(calls: Vec<(String, usize)>, sample: usize) -> Vec<(String, usize)> {
+pub(crate) fn chosen(calls: Vec<(String, usize)>, sample: usize) -> Vec<(String, usize)> {
     if every_call_is_wanted() {
         return calls;
     }
@@ -108,7 +108,7 @@ fn killed_and_run_again(story: &Story, guest: Guest, sample: usize, edits: &str)
             second.outcome.stderr
         );
     }
-    ensure!(killed > 20, "only {killed} runs were killed");
+    ensure!(killed > 10, "only {killed} runs were killed");
     Ok(())
 }
 
@@ -135,6 +135,13 @@ pub(crate) fn killed_at_any_call_when_only_the_boot_links_swap(guest: Guest) -> 
         .reboot()
         .stage("os/two");
     killed_and_run_again(&story, guest, 4, "true")
+}
+
+pub(crate) fn killed_at_any_call_with_syslinux(guest: Guest) -> Result<()> {
+    let installed = "mkdir /target/boot/syslinux; ln -s ../loader/syslinux.cfg /target/boot/syslinux/syslinux.cfg
+        printf 'DEFAULT other\\nLABEL other\\n\\tKERNEL /other\\n' >/target/boot/loader/syslinux.cfg";
+    let story = story("restart-syslinux").configured("sysroot.bootloader", "auto").installed(installed);
+    killed_and_run_again(&story, guest, 20, "true")
 }
 
 /// Whatever `--prepare` leaves when it is killed, the peer can finalize.

@@ -1,6 +1,7 @@
 //! The stories at whose end ours and the peer leave the same, but for named differences. One more is a few lines.
 
 mod arguments;
+mod boot_loaders;
 pub(crate) mod boot_room;
 mod container_images;
 mod etc_changes;
@@ -16,6 +17,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         lists::all(),
         arguments::all(),
         kernels::all(),
+        boot_loaders::all(),
         boot_room::all(),
         etc_changes::all(),
         etc_kinds::all(),

@@ -31,9 +31,46 @@ pub(crate) enum Entries {
     Stay,
 }
 
+/// What the boot loader reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loader {
+    Entries,
+    Syslinux,
+    Uboot,
+    Grub,
+}
+
+impl Loader {
+    /// A script that sets it up after the installation; the story is one in which it is looked for.
+    fn installed(self) -> &'static str {
+        match self {
+            Loader::Entries => "",
+            Loader::Syslinux => {
+                "mkdir /target/boot/syslinux; ln -s ../loader/syslinux.cfg /target/boot/syslinux/syslinux.cfg
+                printf 'TIMEOUT 5\\nLABEL other\\n\\tKERNEL /other\\n' >/target/boot/loader/syslinux.cfg"
+            }
+            Loader::Uboot => ": >/target/boot/loader/uEnv.txt",
+            Loader::Grub => GRUB,
+        }
+    }
+}
+
+/// GRUB reads a link, and the program writes what libostree's part of it writes.
+const GRUB: &str = r#"programs=/target/ostree/deploy/os/var/usr/sbin; mkdir -p $programs /target/boot/grub
+    ln -s ../loader/grub.cfg /target/boot/grub/grub.cfg
+    : >/target/boot/loader/grub.cfg
+    cat >$programs/grub-mkconfig <<'END'
+#!/bin/sh
+for entry in $(ls -r /boot/loader.$_OSTREE_GRUB2_BOOTVERSION/entries/ostree-*.conf); do
+    echo "linux $(sed -n 's/^linux //p' $entry) $(sed -n 's/^options //p' $entry)"
+done >"$2.new"
+mv "$2.new" "$2"
+END
+    chmod 755 $programs/grub-mkconfig"#;
+
 /// A system with two deployments, of which the new list will keep one: there is something to write, and something to remove.
-pub(crate) fn story(filesystem: Filesystem, boot: Boot, entries: Entries) -> Story {
-    let name = format!("power-cut-{}-{boot:?}-{entries:?}", filesystem.name()).to_lowercase();
+pub(crate) fn story(filesystem: Filesystem, boot: Boot, entries: Entries, loader: Loader) -> Story {
+    let name = format!("power-cut-{}-{boot:?}-{entries:?}-{loader:?}", filesystem.name()).to_lowercase();
     let story = Story { kernel_bytes: 200_000, initramfs_bytes: 300_000, ..Story::named(name) }.on(filesystem);
     let story = match boot {
         // GRUB's paths begin at the partition's root.
@@ -46,6 +83,10 @@ pub(crate) fn story(filesystem: Filesystem, boot: Boot, entries: Entries) -> Sto
         // libostree executes semodule, which this tree does not have: so it finalizes nothing here.
         return story.tree("os/c", "3", "kernel 3 6.3.0").then(EDITS).stage("os/c");
     }
+    let story = match loader {
+        Loader::Entries => story,
+        other => story.configured("sysroot.bootloader", "auto").installed(other.installed()),
+    };
     let story = match entries {
         Entries::Change => story.tree("os/b", "2", "kernel 2 6.2.0").tree("os/c", "3", "kernel 3 6.3.0"),
         // Nothing that an entry shows.

@@ -37,7 +37,7 @@ pub(crate) fn run(test: &Test) -> Result<()> {
 
 fn run_here(test: &Test) -> Result<()> {
     let begin = Instant::now();
-    let machine = disks::story(test.filesystem, test.boot, test.entries).staged(test.guest)?.copy()?;
+    let machine = disks::story(test.filesystem, test.boot, test.entries, test.loader).staged(test.guest)?.copy()?;
     let scratch = Scratch::new()?;
     let directory = scratch.directory("recording")?;
     let repeated = repeated()?;

@@ -3,7 +3,7 @@
 use namespace_tests::finalize::{Contestant, Filesystem};
 use qemu_tests::guest::Guest;
 
-use crate::disks::{Boot, Entries};
+use crate::disks::{Boot, Entries, Loader};
 
 /// A finalization, and what its power cuts leave.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,7 @@ pub(crate) struct Test {
     pub(crate) filesystem: Filesystem,
     pub(crate) boot: Boot,
     pub(crate) entries: Entries,
+    pub(crate) loader: Loader,
     pub(crate) expected: Expected,
     /// Whether it is left out of the sample.
     pub(crate) only_in_all: bool,
@@ -32,8 +33,9 @@ pub(crate) enum Expected {
 impl Test {
     /// Its name, which is a sentence.
     pub(crate) fn name(&self) -> String {
-        let Test { filesystem, boot, entries, .. } = self;
-        let disk = format!("{}_{boot:?}_boot_entries_{entries:?}", filesystem.name()).to_lowercase();
+        let Test { filesystem, boot, entries, loader, .. } = self;
+        let loader = if *loader == Loader::Entries { String::new() } else { format!("_{loader:?}") };
+        let disk = format!("{}_{boot:?}_boot_entries_{entries:?}{loader}", filesystem.name()).to_lowercase();
         match self.contestant {
             Contestant::Ours => format!("ours::every_power_cut_leaves_a_system_that_boots::{disk}"),
             Contestant::Sabotaged(what) => format!("sabotaged::{}_is_noticed::{disk}", what.replace('-', "_")),
@@ -58,11 +60,17 @@ pub(crate) fn all() -> Vec<Test> {
                     filesystem,
                     boot,
                     entries,
+                    loader: Loader::Entries,
                     expected: Expected::NoneIsBad,
                     only_in_all: boot == Boot::Small && filesystem == Filesystem::Xfs,
                 };
                 tests.push(ours);
                 tests.extend(sabotages(ours));
+                if (filesystem, boot, entries) == (Filesystem::Ext4, Boot::Same, Entries::Change) {
+                    // syslinux and U-Boot are written in the same way.
+                    let with = |loader| Test { loader, only_in_all: loader == Loader::Uboot, ..ours };
+                    tests.extend([Loader::Syslinux, Loader::Uboot, Loader::Grub].map(with));
+                }
                 for guest in Guest::booted() {
                     let expected = Expected::Figures;
                     tests.push(Test { contestant: Contestant::Peer, guest, expected, only_in_all: true, ..ours });

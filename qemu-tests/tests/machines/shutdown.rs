@@ -43,7 +43,7 @@ pub(crate) fn is_of_version(report: &Report, version: &str) -> Result<()> {
 pub(crate) const DONE: &str = "finalized /ostree/deploy/default/deploy/";
 
 /// Staged by a stock `ostree`, prepared meanwhile, finalized at shutdown, booted with the edits; and back again. Then with a boot loader
-/// that needs a file of its own: `ostree` does it, and the journal says why.
+/// that is run after an update: `ostree` does it, and the journal says why.
 pub(crate) fn an_update_is_staged_finalized_booted_rolled_back_and_left_to_ostree(guest: Guest) -> Result<()> {
     let reports = boots(
         guest,
@@ -67,9 +67,14 @@ pub(crate) fn an_update_is_staged_finalized_booted_rolled_back_and_left_to_ostre
              ostree admin set-default 1",
             "test ! -e /etc/vendor; cat /etc/mine
              ostree admin undeploy 1; ostree admin deploy --os=default firstroot/2; ostree admin status
-             version=3; ostree --repo=/sysroot/ostree/repo config set sysroot.bootloader uboot; touch /boot/loader/uEnv.txt
+             version=3; ostree --repo=/sysroot/ostree/repo config set sysroot.bootloader zipl
+             # Nothing is behind that name here: a stand-in, found by the unit's PATH.
+             mkdir -p /var/programs; printf '#!/bin/sh\necho $* >/var/zipl-ran\n' >/var/programs/zipl; chmod 755 /var/programs/zipl
+             drop_ins=/run/systemd/system/ostree-finalize-staged.service.d; mkdir -p $drop_ins
+             printf '[Service]\nEnvironment=PATH=/var/programs:/usr/sbin:/usr/bin\n' >$drop_ins/20-zipl.conf
+             systemctl daemon-reload
              stage 3; prepared 'ostree will finalize this update at shutdown'",
-            "before ostree-finalize-staged.service; cat /etc/vendor; ls /boot/loader/",
+            "before ostree-finalize-staged.service; cat /etc/vendor; cat /var/zipl-ran",
         ],
     )?;
     let [first, second, third, fourth] = reports.as_slice() else { anyhow::bail!("four boots") };
@@ -95,9 +100,9 @@ fn is_left_to_ostree(report: &Report, version: &str) -> Result<()> {
     let output = report.script_output()?;
     contains(
         &output,
-        "the boot loader uboot (sysroot.bootloader) needs a configuration file of its own: running /usr/bin/ostree",
+        "the boot loader zipl (sysroot.bootloader) is a program that ostree runs after each update: running /usr/bin/ostree",
     )?;
-    contains(&output, "uEnv.txt\n")?;
+    contains(&output, "-V\n")?;
     ensure!(!output.contains(DONE), "{output}");
     Ok(())
 }

@@ -31,7 +31,7 @@ const HOUSES: [(&str, &[Room]); 3] = [
         "boot-list",
         &[
             Room { name: "plan", may_import: &[] },
-            Room { name: "loader", may_import: &["plan", "execute"] },
+            Room { name: "loader", may_import: &["plan", "execute", "watcher"] },
             // What a boot loader needs is done with the steps of this room, and room in /boot is made with its entries.
             Room { name: "execute", may_import: &["plan", "loader", "watcher"] },
         ],

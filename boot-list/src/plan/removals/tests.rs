@@ -2,6 +2,7 @@ use super::*;
 use ostree_formats::bls::BlsEntry;
 use ostree_formats::kargs::KernelArguments;
 use ostree_sysroot::deployment::{Deployment, Tree};
+use ostree_sysroot::grub::NeededByGrub;
 
 fn sum(digit: char) -> String {
     digit.to_string().repeat(64)
@@ -30,6 +31,7 @@ fn current() -> Current {
         list: vec![ListedDeployment { deployment, bootserial: 0 }],
         named_by_others: NamedInBoot::default(),
         is_incomplete: false,
+        bootloader: Bootloader::None,
         next_root: None,
     }
 }
@@ -80,6 +82,32 @@ fn kernels_that_no_deployment_of_the_list_has_go() {
     let other_stateroot = format!("other-{}", sum('a'));
     let found = of_boot_ostree(&[&used, &unused, &other_stateroot, "mine", "os-abc"], &current());
     assert_eq!(found, [format!("ostree/{unused}"), format!("ostree/{other_stateroot}")]);
+}
+
+/// What GRUB's menu names stays, and where that is not known, everything.
+#[test]
+fn what_grub_needs_stays() {
+    let (needed, unused) = (format!("os-{}", sum('b')), format!("os-{}", sum('c')));
+    let overlay = format!("initramfs-overlays/{}.img", sum('b'));
+    let mut found = Leftovers {
+        boot_ostree: vec![needed.clone(), unused.clone()],
+        overlays: strings(&[&format!("{}.img", sum('b')), &format!("{}.img", sum('c'))]),
+        ostree: strings(&["boot.0", "boot.0.1", "boot.1", "boot.1.0", "boot.1.1"]),
+        deployments: BTreeSet::from([path('a'), path('b'), path('c')]),
+        needed_by_grub: NeededByGrub {
+            in_boot_ostree: BTreeSet::from([needed, overlay]),
+            bootversions: BTreeSet::from([BootVersion::Zero]),
+            deployments: BTreeSet::from([path('b')]),
+            unread: None,
+        },
+        ..Leftovers::default()
+    };
+    let removed = removals(&found, &current());
+    assert_eq!(removed.boot, [format!("ostree/{unused}"), format!("ostree/initramfs-overlays/{}.img", sum('c'))]);
+    let gone = path('c').to_string();
+    assert_eq!(removed.sysroot, ["ostree/boot.1.0", &gone, &format!("{gone}.origin")]);
+    found.needed_by_grub = NeededByGrub { unread: Some("x".to_owned()), ..NeededByGrub::default() };
+    assert_eq!(removals(&found, &current()), Removals { boot: vec![], sysroot: strings(&["ostree/boot.1.0"]) });
 }
 
 #[test]

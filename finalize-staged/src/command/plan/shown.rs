@@ -1,5 +1,6 @@
 //! The part of a plan that is printed, as text or as JSON.
 
+use boot_list::plan::BootPlan;
 use boot_list::plan::removals::{Current, removals};
 use boot_list::plan::swap::Swap;
 use boot_list::plan::written::Written;
@@ -26,12 +27,23 @@ pub(super) struct Shown {
     pub(super) selinux: Option<ShownSelinux>,
     pub(super) swap: Option<Swap>,
     pub(super) entries: Vec<Written>,
+    pub(super) boot_loader: Option<ShownBootLoader>,
     pub(super) dropped_entries: Vec<String>,
     pub(super) deployments: Vec<String>,
     pub(super) removed_deployments: Vec<String>,
     pub(super) boot: BootFiles,
     pub(super) boot_bytes: u64,
     pub(super) warnings: Vec<String>,
+}
+
+/// What a boot loader needs beside entries.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct ShownBootLoader {
+    pub(super) name: &'static str,
+    pub(super) file: Option<Written>,
+    pub(super) program: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,6 +79,7 @@ impl Shown {
             self.dropped_entries = names.map(|name| format!("entries/{name}")).filter(gone).collect();
             self.dropped_entries.extend(boot.foreign.dropped.iter().map(LoaderPath::relative));
         }
+        self.boot_loader = shown_boot_loader(&boot);
         self.warnings.extend(boot.foreign.warnings.iter().cloned());
         self.deployments = boot.list.iter().map(|listed| format!("/{}", listed.deployment.path)).collect();
         let is_root = rustix::process::geteuid().is_root();
@@ -83,4 +96,19 @@ impl Shown {
         self.boot = files;
         Ok(())
     }
+}
+
+/// Nothing for boot loaders that only read entries.
+fn shown_boot_loader(boot: &BootPlan) -> Option<ShownBootLoader> {
+    let file = boot.loader_file.as_ref().map(|file| Written {
+        path: file.name.to_owned(),
+        content: String::from_utf8_lossy(&file.content).into_owned(),
+    });
+    let program = boot.grub.as_ref().and_then(|grub| {
+        let output = grub.output(&boot.loader_directory());
+        Some(vec![grub.program.clone()?, "-o".to_owned(), output])
+    });
+    let (notes, program) = (boot.loader_notes.clone(), program.unwrap_or_default());
+    let is_any = file.is_some() || !notes.is_empty() || !program.is_empty();
+    is_any.then(|| ShownBootLoader { name: boot.boot_loader.name(), file, program, notes })
 }

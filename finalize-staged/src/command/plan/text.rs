@@ -6,7 +6,7 @@ use boot_list::plan::swap::Swap;
 use ostree_sysroot::boot_contents::InstallMethod;
 use system::printable::printable;
 
-use super::shown::{Shown, ShownEtc};
+use super::shown::{Shown, ShownBootLoader, ShownEtc};
 
 /// The plan as lines.
 pub(super) fn text(shown: &Shown) -> String {
@@ -48,6 +48,7 @@ pub(super) fn text(shown: &Shown) -> String {
         line(format!("  {}", entry.path));
         entry.content.lines().for_each(|text| line(format!("    {text}")));
     });
+    shown.boot_loader.iter().for_each(|boot_loader| boot_loader_text(boot_loader, &mut line));
     shown.dropped_entries.iter().for_each(|entry| line(format!("  removed entry: {entry}")));
     for install in &shown.boot.installs {
         let files: Vec<&str> = install.files.iter().map(|file| file.target.as_str()).collect();
@@ -62,6 +63,17 @@ pub(super) fn text(shown: &Shown) -> String {
     shown.deployments.iter().for_each(|path| line(format!("deployment: {path}")));
     shown.removed_deployments.iter().for_each(|path| line(format!("removed deployment: {path}")));
     out
+}
+
+fn boot_loader_text(boot_loader: &ShownBootLoader, line: &mut impl FnMut(String)) {
+    if let Some(file) = &boot_loader.file {
+        line(format!("  {} of {}", file.path, boot_loader.name));
+        file.content.lines().for_each(|text| line(format!("    {text}")));
+    }
+    if !boot_loader.program.is_empty() {
+        line(format!("  run: {}", boot_loader.program.join(" ")));
+    }
+    boot_loader.notes.iter().for_each(|note| line(format!("note: {note}")));
 }
 
 fn etc_text(etc: &ShownEtc, line: &mut impl FnMut(String)) {

@@ -88,16 +88,6 @@ pub(crate) fn all() -> Vec<Scenario> {
                 .stage("os/later"),
         )
         .differs(&differences::DAMAGED_KERNEL),
-        Scenario::of(
-            update("syslinux")
-                .installed("ostree --repo=/target/ostree/repo config set sysroot.bootloader syslinux; mkdir /target/boot/syslinux; ln -s ../loader/syslinux.cfg /target/boot/syslinux/syslinux.cfg; printf 'DEFAULT other\\nTIMEOUT 5\\nLABEL other\\n\\tKERNEL /other\\n' >/target/boot/loader/syslinux.cfg")
-                .stage("os/next"),
-        ),
-        Scenario::of(
-            update("uboot")
-                .installed("ostree --repo=/target/ostree/repo config set sysroot.bootloader uboot; ln -s loader/uEnv.txt /target/boot/uEnv.txt; echo mine=1 >/target/boot/loader/uEnv.txt")
-                .stage("os/next"),
-        ),
         Scenario::of(update("bootloader-auto").configured("sysroot.bootloader", "auto").stage("os/next")),
     ]
 }
