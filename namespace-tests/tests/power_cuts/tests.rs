@@ -83,6 +83,7 @@ pub(crate) fn all() -> Vec<Test> {
         guest: Guest::Trixie,
         filesystem: Filesystem::Ext4,
         boot: Boot::Labelled,
+        loader: Loader::Entries,
         entries: Entries::Change,
         expected: Expected::NoneIsBad,
         only_in_all: false,
