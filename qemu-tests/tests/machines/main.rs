@@ -247,6 +247,10 @@ fn why_not(guest: Guest, name: &str, wanted: bool, all: bool, missing: Option<&s
     if let Some(missing) = missing.filter(|_| guest.moves() || guest == Guest::Bookworm) {
         return missing.to_owned();
     }
+    // It has packages that the other one of its release has not.
+    if let Some(missing) = Some(guest).filter(|guest| guest.has_selinux()).and_then(why_not_installable) {
+        return missing;
+    }
     match NOT_EACH_TIME.iter().find(|(again, _)| *again == name) {
         Some((_, first)) if !all => format!("only with cargo xtask test --all; nearest to it is {first}"),
         _ => String::new(),
