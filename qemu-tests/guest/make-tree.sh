@@ -26,5 +26,8 @@ ostree --repo=/repo config set core.fsync false
 # What a signature vouches for besides the commit; an older ostree knows no images.
 image=
 if ostree --version | grep --quiet -e '- composefs'; then image=--generate-composefs-metadata; fi
+# Epoch 1: what is in /usr/etc is labelled as what it becomes.
+labels=
+if test -e /tree/usr/etc/selinux/config; then labels='--selinux-policy=/tree --selinux-labeling-epoch=1'; fi
 ostree --repo=/repo commit --branch="$branch" --tree=dir=/tree --timestamp='2025-01-01 00:00:00 +0000' \
-    --add-metadata-string=version=1 --no-bindings $image
+    --add-metadata-string=version=1 --no-bindings $image $labels

@@ -15,6 +15,9 @@ const WHO_MOUNTS_BOOT: &str = "etc/ostree/prepare-root.conf.d/99-test.conf";
 
 const ENTRIES: &[Entry] = &[
     ("ext4", |s| s),
+    ("denials-are-logged", |s| {
+        s.without_kernel_argument("audit=0").kernel_arguments(["sysctl.kernel.printk_ratelimit=0"])
+    }),
     ("separate-boot", |s| s.with_filesystem(Filesystem::Ext4WithBoot)),
     ("boot-automounted-sysroot-readonly", |s| {
         s.with_filesystem(Filesystem::Ext4WithBoot).with_disk_changed_by(|root| {
@@ -98,9 +101,9 @@ pub fn names() -> Vec<&'static str> {
 
 /// The scenario `name` on Debian 13, or on another guest: `forky:ext4`.
 pub fn scenario(name: &str) -> Result<Scenario> {
-    let (guest, name) = name.split_once(':').unwrap_or((Guest::Trixie.suite(), name));
-    let guest = Guest::all().into_iter().find(|g| g.suite() == guest);
-    let guest = guest.with_context(|| format!("guests are: {}", Guest::all().map(Guest::suite).join(", ")))?;
+    let (guest, name) = name.split_once(':').unwrap_or((Guest::Trixie.name(), name));
+    let guest = Guest::all().into_iter().find(|g| g.name() == guest);
+    let guest = guest.with_context(|| format!("guests are: {}", Guest::all().map(Guest::name).join(", ")))?;
     let (name, make) = ENTRIES
         .iter()
         .find(|(known, _)| *known == name)

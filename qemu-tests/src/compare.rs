@@ -63,7 +63,7 @@ pub const BOOT_BEFORE_THE_GENERATOR: Difference = Difference {
 pub fn version_differences(guest: Guest) -> &'static [Difference] {
     match guest {
         Guest::Bookworm | Guest::Trixie => &[NO_TRANSIENT_RO, FIXED_TRANSIENT_ETC, ABSOLUTE_LAYERS],
-        Guest::Forky => &[ABSOLUTE_LAYERS],
+        Guest::Forky | Guest::ForkySelinux => &[ABSOLUTE_LAYERS],
     }
 }
 

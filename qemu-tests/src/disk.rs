@@ -19,6 +19,8 @@ pub const STATEROOT: &str = "default";
 pub(crate) const ROOT_UUID: &str = "5f1a7c00-0000-4000-8000-000000000001";
 pub(crate) const BOOT_UUID: &str = "5f1a7c00-0000-4000-8000-000000000002";
 
+const LABEL_DISK: &str = include_str!("../guest/label-disk.sh");
+
 const ROOT_SIZE: &str = "3G";
 const BOOT_SIZE: &str = "768M";
 
@@ -98,6 +100,11 @@ impl Filesystem {
     }
 }
 
+/// What gives every file of the disk a label, where the guest has labels.
+fn label_script(tree: &Tree) -> &'static str {
+    if tree.rootfs().guest().has_selinux() { LABEL_DISK } else { "" }
+}
+
 /// The line of `/etc/fstab` for a `/boot` of its own.
 pub(crate) fn boot_in_fstab(options: &str) -> String {
     format!("UUID={BOOT_UUID} /boot ext4 {options} 0 0\n")
@@ -125,8 +132,10 @@ impl Disks {
         provider_name: &str,
         cache: &Cache,
     ) -> Result<(Disks, Artefact)> {
-        let recipe =
-            Recipe::new(include_str!("disk.rs")).with("filesystem", filesystem.to_string()).made_from(tree.artefact());
+        let recipe = Recipe::new(include_str!("disk.rs"))
+            .with("filesystem", filesystem.to_string())
+            .with("label", label_script(tree))
+            .made_from(tree.artefact());
         let name = format!("disk-{}-{provider_name}-{filesystem}", tree.rootfs().guest());
         let artefact = cache.artefact(&name, &recipe, |directory| {
             Disks { directory: directory.to_path_buf(), filesystem }.deploy(tree)
@@ -195,11 +204,14 @@ impl Disks {
     fn deploy(&self, tree: &Tree) -> Result<()> {
         self.make_filesystems().context("making filesystems")?;
         let fstab = self.filesystem.fstab();
+        let arguments = self.filesystem.kernel_arguments();
+        let of_guest = tree.rootfs().guest().kernel_arguments().iter().copied();
         let arguments: Vec<String> =
-            self.filesystem.kernel_arguments().iter().map(|a| format!("--karg-append={a}")).collect();
+            arguments.iter().map(String::as_str).chain(of_guest).map(|a| format!("--karg-append={a}")).collect();
         let deploy = format!("ostree admin deploy --sysroot=/target --os={STATEROOT}");
         // A system that has been updated once: its boot links are of bootversion 0, as in most reports of users.
         let update = if self.has_been_updated() { format!("{deploy} {BRANCH}") } else { String::new() };
+        let label = label_script(tree);
         self.mounted(|root| {
             Namespace::of(&tree.rootfs().path())
                 .bound(&tree.repository(), "/repo")
@@ -208,10 +220,11 @@ impl Disks {
                     "ostree admin init-fs --modern /target\n\
                      ostree --repo=/target/ostree/repo config set sysroot.bootloader none\n\
                      ostree admin os-init --sysroot=/target {STATEROOT}\n\
-                     ostree --repo=/target/ostree/repo pull-local --disable-fsync /repo {BRANCH}\n\
+                     ostree --repo=/target/ostree/repo pull-local --disable-fsync /repo\n\
                      {deploy} {} {BRANCH}\n\
                      printf '%s' '{fstab}' >$(echo /target/ostree/deploy/{STATEROOT}/deploy/*.0/etc/fstab)\n\
                      {update}\n\
+                     {label}\n\
                      sync -f /target\n",
                     arguments.join(" ")
                 ))

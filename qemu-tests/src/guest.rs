@@ -11,6 +11,8 @@ pub enum Guest {
     Trixie,
     /// Debian testing: the newest ostree, dracut, systemd and kernel that are packaged.
     Forky,
+    /// Debian testing with SELinux: its policy in the tree, as Fedora has it, and a label on every file of the disk.
+    ForkySelinux,
 }
 
 /// What every guest has, besides what dpkg calls essential.
@@ -31,10 +33,13 @@ const PACKAGES: &[&str] = &[
     "xfsprogs",
 ];
 
+/// What a guest has besides for SELinux: libostree runs `semodule` in `bwrap`.
+const SELINUX_PACKAGES: &[&str] = &["bubblewrap", "policycoreutils", "selinux-policy-default", "selinux-utils"];
+
 impl Guest {
     /// All of them.
-    pub fn all() -> [Guest; 3] {
-        [Guest::Bookworm, Guest::Trixie, Guest::Forky]
+    pub fn all() -> [Guest; 4] {
+        [Guest::Bookworm, Guest::Trixie, Guest::Forky, Guest::ForkySelinux]
     }
 
     /// Those that most whole machines are made of.
@@ -47,23 +52,42 @@ impl Guest {
         match self {
             Guest::Bookworm => "bookworm",
             Guest::Trixie => "trixie",
-            Guest::Forky => "forky",
+            Guest::Forky | Guest::ForkySelinux => "forky",
+        }
+    }
+
+    /// Its own name, for tests and artefacts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Guest::ForkySelinux => "forky-selinux",
+            Guest::Bookworm | Guest::Trixie | Guest::Forky => self.suite(),
         }
     }
 
     /// The packages that its root filesystem is made of.
-    pub fn packages(self) -> &'static [&'static str] {
-        PACKAGES
+    pub fn packages(self) -> Vec<&'static str> {
+        let more = if self.has_selinux() { SELINUX_PACKAGES } else { &[] };
+        [PACKAGES, more].concat()
+    }
+
+    /// Whether it has an SELinux policy, and labels.
+    pub fn has_selinux(self) -> bool {
+        self == Guest::ForkySelinux
+    }
+
+    /// Kernel arguments that its boot loader entries have.
+    pub fn kernel_arguments(self) -> &'static [&'static str] {
+        if self.has_selinux() { &["security=selinux", "selinux=1"] } else { &[] }
     }
 
     /// Whether the archive can change under us, so that on some days it cannot be installed.
     pub fn moves(self) -> bool {
-        self == Guest::Forky
+        self.suite() == Guest::Forky.suite()
     }
 }
 
 impl fmt::Display for Guest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.suite())
+        f.write_str(self.name())
     }
 }

@@ -22,6 +22,7 @@ pub mod dracut;
 pub mod guest;
 pub mod host;
 pub mod journal;
+pub mod labels;
 pub mod mounted;
 pub mod mounts;
 pub mod namespace;
@@ -46,5 +47,6 @@ mod images;
 mod kernel;
 mod machine;
 mod qemu;
+mod runs;
 
 pub use machine::{Console, EMERGENCY_SHELL, PowerCut};

@@ -91,7 +91,7 @@ pub(crate) struct Machine {
     /// An archive whose files win over the initramfs'.
     pub(crate) appended: Vec<u8>,
     pub(crate) kernel_arguments: Vec<String>,
-    /// Arguments of the boot loader entry that are left out.
+    /// Arguments of the boot loader entry, or of each boot, that are left out.
     pub(crate) without_arguments: Vec<String>,
     /// How many bytes can be written to `/boot`'s own disk in a second.
     pub(crate) boot_writes: Option<u64>,
@@ -196,9 +196,8 @@ impl Machine {
     fn command_line(&self, entry: &BootEntry, arguments: &[&str]) -> String {
         // As GRUB begins it.
         let mut words = vec![format!("BOOT_IMAGE=(hd0,gpt3)/boot{}", entry.linux)];
-        let kept = entry.options.split_whitespace().filter(|word| !self.without_arguments.iter().any(|w| w == word));
-        words.extend(kept.map(str::to_owned));
-        words.extend(ARGUMENTS.iter().chain(arguments).map(|word| (*word).to_owned()));
+        let usual = entry.options.split_whitespace().chain(ARGUMENTS.iter().chain(arguments).copied());
+        words.extend(usual.filter(|word| !self.without_arguments.iter().any(|w| w == word)).map(str::to_owned));
         if let (Initramfs::None(_), Some(link)) = (&self.initramfs, entry.argument("ostree")) {
             words.push(format!("init={link}/{}", crate::package::PREPARE_ROOT));
             words.push(format!("rootfstype={}", self.disks.filesystem().name()));

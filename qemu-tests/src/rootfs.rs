@@ -13,12 +13,20 @@ use crate::command::{run, run_with_input};
 use crate::guest::Guest;
 
 const FINISH: &str = include_str!("../guest/finish-rootfs.sh");
+/// What a guest with SELinux needs behind that.
+const FINISH_SELINUX: &str = include_str!("../guest/finish-selinux.sh");
 
 /// Files that are put into the guest: path, content, mode.
 const FILES: &[(&str, &str, u32)] = &[
     ("usr/lib/firstroot-agent", include_str!("../guest/agent.sh"), 0o755),
     ("usr/lib/systemd/system/firstroot-agent.service", include_str!("../guest/firstroot-agent.service"), 0o644),
     ("usr/lib/systemd/system/firstroot-console.service", include_str!("../guest/firstroot-console.service"), 0o644),
+];
+
+/// Modules of a policy that are put into a guest with SELinux, and wait there to be installed.
+const POLICY_MODULES: &[(&str, &str, u32)] = &[
+    ("usr/share/firstroot/firstroot-guest.cil", include_str!("../guest/firstroot-guest.cil"), 0o644),
+    ("usr/share/firstroot/newer-policy.cil", include_str!("../guest/newer-policy.cil"), 0o644),
 ];
 
 /// Units of ours that are wanted by `multi-user.target`. Each has a condition and does nothing unless asked for.
@@ -61,11 +69,11 @@ impl Rootfs {
     pub fn of(guest: Guest, cache: &Cache) -> Result<Rootfs> {
         let mut recipe =
             Recipe::new(include_str!("rootfs.rs")).with("suite", guest.suite()).with("packages", packages(guest));
-        recipe = recipe.with("finish", FINISH);
-        for (path, content, _) in FILES {
+        recipe = recipe.with("finish", finish(guest));
+        for (path, content, _) in files(guest) {
             recipe = recipe.with(path, content);
         }
-        let downloads = cache.directory(&format!("downloads-{guest}"))?;
+        let downloads = cache.directory(&format!("downloads-{}", guest.suite()))?;
         let name = format!("rootfs-{guest}");
         let artefact = cache.artefact(&name, &recipe, |directory| install(guest, directory, &downloads))?;
         Ok(Rootfs { artefact, guest })
@@ -103,6 +111,16 @@ fn packages(guest: Guest) -> String {
     guest.packages().join(",")
 }
 
+fn files(guest: Guest) -> impl Iterator<Item = &'static (&'static str, &'static str, u32)> {
+    let modules = if guest.has_selinux() { POLICY_MODULES } else { &[] };
+    FILES.iter().chain(modules)
+}
+
+fn finish(guest: Guest) -> String {
+    let selinux = if guest.has_selinux() { FINISH_SELINUX } else { "" };
+    format!("{FINISH}{selinux}")
+}
+
 fn install(guest: Guest, directory: &Path, downloads: &Path) -> Result<()> {
     let root = root_in(directory);
     let mut command = Command::new("mmdebstrap");
@@ -125,7 +143,7 @@ fn install(guest: Guest, directory: &Path, downloads: &Path) -> Result<()> {
         // The kernel's package would make an initramfs; ours are made later, of other things.
         .env("INITRD", "No");
     run(&mut command).context(NotInstallable(guest))?;
-    for (path, content, mode) in FILES {
+    for (path, content, mode) in files(guest) {
         write(&root.join(path), content, *mode)?;
     }
     let wants = root.join("usr/lib/systemd/system/multi-user.target.wants");
@@ -134,7 +152,7 @@ fn install(guest: Guest, directory: &Path, downloads: &Path) -> Result<()> {
         std::os::unix::fs::symlink(format!("../{unit}"), wants.join(unit))
             .with_context(|| format!("enabling {unit}"))?;
     }
-    run_with_input(Command::new("sh").args(["-s", "--"]).arg(&root), FINISH).map(drop)
+    run_with_input(Command::new("sh").args(["-s", "--"]).arg(&root), &finish(guest)).map(drop)
 }
 
 fn write(path: &Path, content: &str, mode: u32) -> Result<()> {

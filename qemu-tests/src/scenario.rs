@@ -2,13 +2,12 @@
 
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-use crate::cache::{Cache, directory_of_this_checkout};
+use crate::cache::Cache;
 use crate::cpio::Archive;
 use crate::disk::{Disks, Filesystem};
 use crate::dracut::Dracut;
@@ -17,6 +16,7 @@ use crate::images::{empty_disk, place_for_images, remove_images};
 use crate::machine::{Console, Initramfs, Machine, PowerCut};
 use crate::package::{Package, Provider};
 use crate::report::Report;
+use crate::runs::fresh_directory;
 use crate::small_initramfs;
 use crate::tree::Tree;
 
@@ -50,6 +50,7 @@ pub struct Scenario {
     boot_writes: Option<u64>,
     spare_disk: bool,
     change: Option<Change>,
+    look: Option<Change>,
 }
 
 impl Scenario {
@@ -68,6 +69,7 @@ impl Scenario {
             boot_writes: None,
             spare_disk: false,
             change: None,
+            look: None,
         }
     }
 
@@ -140,7 +142,7 @@ impl Scenario {
         self
     }
 
-    /// Leaves out a kernel argument of the boot loader entry.
+    /// Leaves out a kernel argument of the boot loader entry, or of those that every boot has.
     #[must_use]
     pub fn without_kernel_argument(mut self, argument: &str) -> Scenario {
         self.without_arguments.push(argument.to_owned());
@@ -165,6 +167,13 @@ impl Scenario {
     #[must_use]
     pub fn with_disk_changed_by(mut self, change: impl Fn(&Path) -> Result<()> + 'static) -> Scenario {
         self.change = Some(Rc::new(change));
+        self
+    }
+
+    /// Looks at the disk after the last boot; `look` gets the path of the physical root.
+    #[must_use]
+    pub fn with_disk_looked_at_by(mut self, look: impl Fn(&Path) -> Result<()> + 'static) -> Scenario {
+        self.look = Some(Rc::new(look));
         self
     }
 
@@ -223,7 +232,7 @@ impl Scenario {
         let cache = Cache::open()?;
         let tree = Tree::of(self.guest, self.tree, &cache)?;
         let (deployed, _) = Disks::deployed(&tree, self.filesystem, self.tree.name(), &cache)?;
-        let directory = self.fresh_directory()?;
+        let directory = fresh_directory(&self.to_string())?;
         let images = place_for_images(&directory)?;
         let disks = deployed.copy_to(images.path())?;
         if let Some(change) = &self.change {
@@ -242,7 +251,12 @@ impl Scenario {
             busybox: tree.rootfs().path().join("usr/bin/busybox"),
             cache,
         };
-        let result = work(&machine, &tree).with_context(|| format!("{self}, logs in {}", directory.display()));
+        let looked_at = |result| match &self.look {
+            Some(look) => machine.disks.mounted(|root| look(root)).context("looking at the disk").map(|()| result),
+            None => Ok(result),
+        };
+        let result = work(&machine, &tree).and_then(looked_at);
+        let result = result.with_context(|| format!("{self}, logs in {}", directory.display()));
         remove_images(&directory)?;
         result
     }
@@ -273,28 +287,10 @@ impl Scenario {
         let archive = self.files.iter();
         archive.fold(Archive::new(), |a, (path, content)| a.file(path, 0o644, content.as_bytes())).finish()
     }
-
-    fn fresh_directory(&self) -> Result<PathBuf> {
-        let name = self.to_string().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-        let directory = directory_of_this_checkout("runs")?.join(format!("{name}{}", nth_of_this_process(&name)));
-        if directory.exists() {
-            fs::remove_dir_all(&directory).with_context(|| format!("removing {}", directory.display()))?;
-        }
-        fs::create_dir(&directory).with_context(|| format!("creating {}", directory.display()))?;
-        Ok(directory)
-    }
 }
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}, {}, {})", self.name, self.guest, self.filesystem, self.provider.name())
     }
-}
-
-/// A suffix, so that two tests with one scenario keep a log each.
-fn nth_of_this_process(name: &str) -> usize {
-    static RUNS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
-    runs.push(name.to_owned());
-    runs.iter().filter(|run| *run == name).count()
 }

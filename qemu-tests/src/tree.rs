@@ -13,6 +13,9 @@ use crate::rootfs::Rootfs;
 
 const MAKE_TREE: &str = include_str!("../guest/make-tree.sh");
 
+/// Behind it, for a guest with SELinux: a second commit on a branch of its own.
+const COMMIT_NEWER: &str = include_str!("../guest/commit-newer.sh");
+
 /// The branch that the commit is on.
 pub(crate) const BRANCH: &str = "firstroot/guest";
 
@@ -29,8 +32,9 @@ impl Tree {
     pub fn of(guest: Guest, provider: Provider, cache: &Cache) -> Result<Tree> {
         let rootfs = Rootfs::of(guest, cache)?;
         let dracut = Dracut::of(&rootfs, provider, cache)?;
+        let make = format!("{MAKE_TREE}{}", if guest.has_selinux() { COMMIT_NEWER } else { "" });
         let recipe = Recipe::new(include_str!("tree.rs"))
-            .with("make", MAKE_TREE)
+            .with("make", &make)
             .made_from(rootfs.artefact())
             .made_from(dracut.artefact());
         let artefact = cache.artefact(&format!("tree-{guest}-{}", provider.name()), &recipe, |directory| {
@@ -47,7 +51,7 @@ impl Tree {
                 .mounted(&overlay, "/tree")
                 .bound(&dracut.initramfs_directory(), "/initramfs")
                 .bound(directory, "/repo")
-                .run(&format!("kver='{kernel_version}'\nbranch='{BRANCH}'\n{MAKE_TREE}"))
+                .run(&format!("kver='{kernel_version}'\nbranch='{BRANCH}'\n{make}"))
                 .map(drop)
         })?;
         Ok(Tree { rootfs, artefact })

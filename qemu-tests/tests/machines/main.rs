@@ -9,6 +9,7 @@ mod failing;
 mod interrupted;
 mod old_kernel;
 mod only_ours;
+mod selinux;
 mod shutdown;
 mod soft_reboot;
 
@@ -112,6 +113,7 @@ const NOT_EACH_TIME: &[(&str, &str)] = &[
         "forky::soft_reboot::a_separate_boot_is_mounted_again",
         "forky::soft_reboot::what_is_booted_and_what_is_finalized_comes_up_as_after_the_peer",
     ),
+    ("forky-selinux::selinux::untouched", "forky-selinux::selinux::modified"),
     (
         "forky::failing::a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell",
         "trixie::failing::a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell",
@@ -144,6 +146,7 @@ fn main() -> ExitCode {
     let bookworm = [Guest::Bookworm];
     let trixie = [Guest::Trixie];
     let forky = [Guest::Forky];
+    let selinux = [Guest::ForkySelinux];
     // The longest ones first: at the end, none runs alone for long.
     let stories = stories!(soft_reboot on forky =>
         what_is_booted_and_what_is_finalized_comes_up_as_after_the_peer,
@@ -203,6 +206,7 @@ fn main() -> ExitCode {
         an_image_that_was_changed_below_its_seal_is_refused,
         images_of_a_fuzzer_are_booted_or_refused,
     ))
+    .chain(stories!(selinux on selinux => modified, untouched))
     .chain(stories!(old_kernel on bookworm =>
         an_image_that_it_cannot_mount_is_refused_by_name,
         without_its_image_the_deployment_boots,
@@ -242,6 +246,10 @@ fn why_not(guest: Guest, name: &str, wanted: bool, all: bool, missing: Option<&s
     // On Debian 12 the newest guest's ostree deploys.
     if let Some(missing) = missing.filter(|_| guest.moves() || guest == Guest::Bookworm) {
         return missing.to_owned();
+    }
+    // It has packages that the other one of its release has not.
+    if let Some(missing) = Some(guest).filter(|guest| guest.has_selinux()).and_then(why_not_installable) {
+        return missing;
     }
     match NOT_EACH_TIME.iter().find(|(again, _)| *again == name) {
         Some((_, first)) if !all => format!("only with cargo xtask test --all; nearest to it is {first}"),

@@ -31,7 +31,7 @@ impl Configuration {
     /// Those that are measured beside a guest's `ostree`: an older one makes no images.
     pub(crate) fn of(guest: Guest) -> &'static [Configuration] {
         match guest {
-            Guest::Forky => &[
+            Guest::Forky | Guest::ForkySelinux => &[
                 Configuration::Plain,
                 Configuration::SysrootReadOnly,
                 Configuration::Image,
