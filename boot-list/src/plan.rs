@@ -49,7 +49,9 @@ pub struct BootPlan {
     pub loader_file: Option<LoaderFile>,
     /// The program that writes the menu of GRUB.
     pub grub: Option<GrubPlan>,
-    /// What the administrator should know about the boot loader.
+    /// What the boot loader will not see.
+    pub loader_warnings: Vec<String>,
+    /// What the administrator can do for the boot loader.
     pub loader_notes: Vec<String>,
     /// The links that are swapped, in this order. The last one activates the list; nothing leads to the others before.
     pub swaps: Vec<SwapLink>,
@@ -123,6 +125,7 @@ pub fn plan(sysroot: &Sysroot, naming: Naming, list: Vec<ListedDeployment>) -> B
         boot_loader: BootLoader::default(),
         loader_file: None,
         grub: None,
+        loader_warnings: Vec::new(),
         loader_notes: Vec::new(),
         swaps,
     }

@@ -37,7 +37,7 @@ pub(crate) struct Timeouts {
     pub(crate) grub: Duration,
 }
 
-/// With [`LOCK_TIMEOUT`] it would be more than the unit has; a program that is waited for so long will not end.
+/// Less than the five minutes of the unit, with time for the rest of a run.
 const GRUB_TIMEOUT: Duration = Duration::from_secs(90);
 /// Less than the five minutes of the unit, so that there is time to report the reason.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(240);

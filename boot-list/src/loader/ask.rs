@@ -62,7 +62,7 @@ fn grub(roots: &Roots, sysroot: &Sysroot, plan: &mut BootPlan, config: GrubConfi
     let reads_entries = grub::reads_entries(roots);
     let has_bootlinks = !needed.bootversions.is_empty();
     if program.is_none() && !reads_entries {
-        plan.loader_notes
+        plan.loader_warnings
             .push("neither grub2-mkconfig nor grub-mkconfig is installed: GRUB will not see this update".to_owned());
     }
     if config == GrubConfig::InLoader && !reads_entries {
@@ -70,7 +70,7 @@ fn grub(roots: &Roots, sysroot: &Sysroot, plan: &mut BootPlan, config: GrubConfi
             note_of_no_link(roots, plan, path, "grub.cfg", "GRUB")?;
         }
         if let BootLoader::Grub(GrubConfig::OnEsp(directory)) = boot_loader::look(&roots.mounted_boot)? {
-            plan.loader_notes.push(format!(
+            plan.loader_warnings.push(format!(
                 "/boot/{directory}/grub.cfg is not written, because sysroot.bootloader is grub2: GRUB will not see this update if it reads \
                  that file. To have it written: `ostree config set sysroot.bootloader auto`"
             ));
@@ -96,7 +96,7 @@ fn grub(roots: &Roots, sysroot: &Sysroot, plan: &mut BootPlan, config: GrubConfi
 /// Warns if the boot loader reads a file that no update reaches.
 fn note_of_no_link(roots: &Roots, plan: &mut BootPlan, path: &str, name: &str, who: &str) -> Result<(), SystemError> {
     if boot_loader::is_no_link(roots, path)? {
-        plan.loader_notes.push(format!(
+        plan.loader_warnings.push(format!(
             "/boot/{path} is no link: {who} will not see this update. To make it one, after the update: `ln -sf ../loader/{name} \
              /boot/{path}`"
         ));

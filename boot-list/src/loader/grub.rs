@@ -52,28 +52,34 @@ impl Grub {
             return Err("neither grub2-mkconfig nor grub-mkconfig is installed".to_owned());
         };
         let output = self.plan.output(&plan.loader_directory());
-        let words = [program.as_bytes(), b"-o", output.as_bytes()];
+        let mut words: Vec<&[u8]> = vec![program.as_bytes(), b"-o", output.as_bytes()];
+        if !program.contains('/') {
+            // It is looked for in `PATH`, as by libostree.
+            words.insert(0, b"/usr/bin/env");
+        }
         let environment = self.environment(plan);
         let environment: Vec<&[u8]> = environment.iter().map(Vec::as_slice).collect();
         let ended = Program::new(&words, &environment)
-            .and_then(|program| program.run(self.limit, &mut || {}))
+            .and_then(|program| program.run_and_kill_descendants(self.limit))
             .map_err(|error| format!("cannot execute {program}: {error}"))?;
         let last = tell(program, &ended);
         let said = if last.is_empty() { last } else { format!(" ({last})") };
         match ended.end {
+            End::Status(0) => {}
+            End::Status(status) => return Err(format!("{program} ended with exit status {status}{said}")),
+            End::Signal(signal) => return Err(format!("{program} ended with signal {signal}{said}")),
             End::TooLong => {
                 return Err(format!("{program} took longer than {} s and was killed{said}", self.limit.as_secs()));
             }
-            End::Status(0) => {}
-            end => return Err(format!("{program} ended {end}{said}")),
         }
         self.check(directory, plan).map_err(|reason| format!("{program} {reason}"))
     }
 
-    /// That of this process, and what the script of libostree in `/etc/grub.d` reads.
+    /// That of this process, with what libostree tells its part of the script.
     fn environment(&self, plan: &BootPlan) -> Vec<Vec<u8>> {
-        let own = std::env::vars_os().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
-        let mut all: Vec<Vec<u8>> = own.collect();
+        let own = std::env::vars_os().filter(|(name, _)| !name.as_bytes().starts_with(b"_OSTREE_GRUB2_"));
+        let mut all: Vec<Vec<u8>> =
+            own.map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat()).collect();
         all.push(format!("_OSTREE_GRUB2_BOOTVERSION={}", plan.bootversion).into_bytes());
         if self.plan.config != GrubConfig::InLoader {
             all.push(b"_OSTREE_GRUB2_IS_EFI=1".to_vec());
@@ -113,10 +119,17 @@ impl Grub {
 
     /// After a failure: what the program has left is removed, and the old script takes its place.
     fn keep_old(&self, roots: &Roots, directory: &OwnedFd) -> Result<(), SystemError> {
-        remove_output(directory, self.plan.output_name())?;
-        match self.plan.config {
-            GrubConfig::InLoader => kept_files::keep_one(roots, directory, self.plan.output_name()),
-            GrubConfig::OnEsp(_) => Ok(()),
+        let removed = remove_output(directory, self.plan.output_name());
+        match (&self.plan.config, removed) {
+            (GrubConfig::InLoader, removed) => {
+                removed.and_then(|()| kept_files::keep_one(roots, directory, self.plan.output_name()))
+            }
+            // Nothing reads it there.
+            (GrubConfig::OnEsp(_), Err(error)) => {
+                log::warn!("{error}");
+                Ok(())
+            }
+            (GrubConfig::OnEsp(_), Ok(())) => Ok(()),
         }
     }
 }
@@ -228,7 +241,7 @@ fn tell(program: &str, ended: &Ended) -> String {
         .map(|line| line.chars().take(CHARACTERS).collect())
         .collect();
     let begin = lines.len().saturating_sub(LINES);
-    if begin > 0 || ended.is_shortened {
+    if begin > 0 {
         log::info!("{program}: only the end of its output is shown");
     }
     lines.iter().skip(begin).for_each(|line| log::info!("{program}: {line}"));

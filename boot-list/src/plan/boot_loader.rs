@@ -40,7 +40,7 @@ impl BootPlan {
         for entry in &entries {
             let left_out: Vec<&str> = entry.values("initrd").skip(1).collect();
             if !left_out.is_empty() {
-                self.loader_notes.push(format!(
+                self.loader_warnings.push(format!(
                     "U-Boot loads one initramfs: {:?} will boot without {}",
                     entry.get("title").unwrap_or_default(),
                     left_out.join(" ")

@@ -145,6 +145,7 @@ impl Finalize<'_> {
         let plan = finalization::plan(roots, &sysroot, &staging)?;
         plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
         report_skipped(&plan);
+        plan.boot.loader_warnings.iter().for_each(|warning| log::warn!("{warning}"));
         plan.boot.foreign.warnings.iter().for_each(|warning| log::warn!("{warning}"));
         refuse_conflicts(&plan)?;
         stamp.update("merging /etc");

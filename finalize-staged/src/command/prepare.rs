@@ -85,7 +85,8 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     let staging = Staging { staged: &staged, used, options, beside: &beside, lenient: false };
     let plan = finalization::plan(&roots, &sysroot, &staging)?;
     plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-    plan.boot.loader_notes.iter().for_each(|note| log::warn!("{note}"));
+    plan.boot.loader_warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    plan.boot.loader_notes.iter().for_each(|note| log::info!("{note}"));
     plan.boot.foreign.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let target = plan.boot.list.first().map(|listed| listed.deployment.clone());
     if let Some(target) = &target {

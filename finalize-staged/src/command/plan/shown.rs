@@ -80,6 +80,7 @@ impl Shown {
             self.dropped_entries.extend(boot.foreign.dropped.iter().map(LoaderPath::relative));
         }
         self.boot_loader = shown_boot_loader(&boot);
+        self.warnings.extend(boot.loader_warnings.iter().cloned());
         self.warnings.extend(boot.foreign.warnings.iter().cloned());
         self.deployments = boot.list.iter().map(|listed| format!("/{}", listed.deployment.path)).collect();
         let is_root = rustix::process::geteuid().is_root();

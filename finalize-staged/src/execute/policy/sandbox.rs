@@ -125,14 +125,22 @@ fn refresh() -> Result<Status, String> {
     // Some versions print it to the standard error.
     let help = program(&[b"--help"])?.run(ANY_TIME, &mut || {}).map_err(failed)?;
     if help.end != End::Status(SUCCESS) {
-        return Err(format!("semodule --help ended {}", help.end));
+        return Err(format!("semodule --help ended {}", how(help.end)));
     }
     if !help.output.windows(b"--refresh".len()).any(|word| word == b"--refresh") {
         return Ok(UNKNOWN);
     }
     match program(&[b"-N", b"--refresh"])?.run_in_this_group().map_err(failed)? {
         End::Status(SUCCESS) => Ok(SUCCESS),
-        end => Err(format!("semodule --refresh ended {}", end)),
+        end => Err(format!("semodule --refresh ended {}", how(end))),
+    }
+}
+
+fn how(end: End) -> String {
+    match end {
+        End::Status(status) => format!("with exit status {status}"),
+        End::Signal(signal) => format!("by signal {signal}"),
+        End::TooLong => "because it took too long".to_owned(),
     }
 }
 
