@@ -59,7 +59,7 @@ impl Question {
             Guest::Bookworm => !self.path.ends_with(b"\n"),
             // In 3.8 any of several lines counts; since 3.9 one of the later file does.
             Guest::Trixie => !self.path.ends_with(b"\n") && !is_named_twice,
-            Guest::Forky => !is_ambiguous,
+            Guest::Forky | Guest::ForkySelinux => !is_ambiguous,
         }
     }
 
