@@ -28,6 +28,7 @@ use system::log::{Sink, Stderr};
 use crate::args::Command;
 use crate::command::boot_complete::{self, Report};
 use crate::command::{clean, finalize, hold, plan, prepare};
+use crate::execute::failure_stamp::FINALIZED_BUT;
 use crate::execute::policy::sandbox;
 pub use crate::program::Status;
 use crate::program::{FAILED, PROGRAM, SUCCESS, USAGE};
@@ -63,8 +64,8 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
                 log::error!("error: ostree-finalize-staged.service failed on previous boot: {text}");
                 return FAILED;
             }
-            Ok(Report::MenuIsOld(text)) => {
-                log::warn!("{text}");
+            Ok(Report::Remarks(remarks)) => {
+                remarks.iter().for_each(|remark| log::warn!("{FINALIZED_BUT}{remark}"));
                 Ok(())
             }
             other => other.map(drop),

@@ -90,16 +90,17 @@ pub(crate) fn finish_interrupted(
     Ok(())
 }
 
-/// Puts a new menu of GRUB in its place, and removes the stamp, unless it tells that the menu is the old one.
+/// Puts a new menu of GRUB in its place, and removes the stamp, unless it has remarks for the next boot.
 fn finish_menu(roots: &Roots, sysroot: &Sysroot) {
     let is_new = grub::finish(roots, sysroot).unwrap_or_else(|error| {
         log::warn!("{error}");
         false
     });
     let stamp = failure_stamp::read(roots).ok().flatten().unwrap_or_default();
-    match failure_stamp::about_menu(&stamp) {
-        Some(report) if !is_new => log::warn!("{report}"),
-        _ => failure_stamp::remove(roots),
+    let counts = |remark: &&String| !is_new || !remark.starts_with(failure_stamp::MENU_IS_OLD);
+    match failure_stamp::remarks(&stamp).unwrap_or_default().iter().filter(counts).collect::<Vec<_>>().as_slice() {
+        [] => failure_stamp::remove(roots),
+        remarks => remarks.iter().for_each(|remark| log::warn!("{}{remark}", failure_stamp::FINALIZED_BUT)),
     }
 }
 

@@ -46,8 +46,8 @@ pub(crate) fn test(how_much: HowMuch) -> Result<()> {
         Ok::<_, anyhow::Error>((phases.beside(binaries)?, phases.beside(guests)?))
     })?;
     phases.run("mount namespaces", || run(&mut binaries.in_namespaces("namespaces")))?;
-    phases.run("labels beside libselinux", || run(&mut binaries.in_namespaces("labels")))?;
-    phases.run("finalization on disk images", || run(&mut binaries.finalize(how_much.all)))?;
+    phases.run("labels beside libselinux", || run(&mut binaries.perhaps_every_call("labels", how_much.all)))?;
+    phases.run("finalization on disk images", || run(&mut binaries.perhaps_every_call("finalize", how_much.all)))?;
     phases.run("power cuts", || run(&mut binaries.power_cuts(how_much.all_power_cuts)))?;
     if how_much.fast {
         println!("\nskipped: whole machines (--fast)");
@@ -141,8 +141,8 @@ impl Binaries {
         command
     }
 
-    fn finalize(&self, every_call: bool) -> Command {
-        let mut command = self.in_namespaces("finalize");
+    fn perhaps_every_call(&self, test: &str, every_call: bool) -> Command {
+        let mut command = self.in_namespaces(test);
         if every_call {
             command.env("FIRSTROOT_EVERY_CALL", "1");
         }

@@ -17,8 +17,8 @@ use crate::read::run_directory::RunDirectory;
 pub(crate) enum Report {
     /// Nothing.
     Nothing,
-    /// The update is finalized, and the boot loader's menu is the old one.
-    MenuIsOld(String),
+    /// The update is finalized, and these remarks are left.
+    Remarks(Vec<String>),
     /// Finalization failed: the text of the stamp.
     Failed(String),
 }
@@ -33,8 +33,8 @@ pub(crate) fn boot_complete() -> Result<Report, Error> {
     // Looked up before this process leaves the namespace that it was opened in. An error is returned after the stamp is removed.
     let target = failure_stamp::target(&text);
     let is_booted = target.as_ref().map(|target| booted::is_the_booted_one(&roots, target)).transpose();
-    let menu =
-        failure_stamp::about_menu(&text).filter(|_| target.is_some_and(|target| is_in_the_list(&roots, &target)));
+    let remarks =
+        failure_stamp::remarks(&text).filter(|_| target.is_some_and(|target| is_in_the_list(&roots, &target)));
     drop(roots);
     // The stamp is reported even if it cannot be removed.
     match writable_roots::open() {
@@ -44,13 +44,15 @@ pub(crate) fn boot_complete() -> Result<Report, Error> {
         }
     }
     let is_booted = is_booted?.unwrap_or(false);
-    if is_booted {
-        log::info!("removing {}: the update that it names is booted", failure_stamp::PATH);
-        return Ok(Report::Nothing);
-    }
-    Ok(match menu {
-        Some(report) => Report::MenuIsOld(report.to_owned()),
-        None => Report::Failed(text),
+    // A menu that boots the update is good enough.
+    let counts = |remark: &String| !is_booted || !remark.starts_with(failure_stamp::MENU_IS_OLD);
+    Ok(match remarks {
+        Some(remarks) if remarks.iter().any(counts) => Report::Remarks(remarks.into_iter().filter(counts).collect()),
+        _ if is_booted => {
+            log::info!("removing {}: the update that it names is booted", failure_stamp::PATH);
+            Report::Nothing
+        }
+        _ => Report::Failed(text),
     })
 }
 

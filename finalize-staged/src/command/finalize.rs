@@ -175,9 +175,9 @@ impl Finalize<'_> {
         etc_before::save(roots, run, plan)
             .and_then(|()| run.begin(&ResumeRecord::of(sysroot, &plan.boot)))
             .inspect_err(|_| reserved.give_up(roots))?;
-        let done = self.new_etc(plan).and_then(|labels| {
+        let done = self.new_etc(plan).and_then(|(labels, remarks)| {
             finish_deployment::finish(roots, sysroot, &plan.target, &labels, self.progress)?;
-            let mut watch = Watch::new(self.progress, stamp);
+            let mut watch = Watch::new(self.progress, stamp, &remarks);
             let loader = chosen::of(&plan.boot, self.grub_timeout);
             let sources = Sources { overlays: beside.overlays.as_ref(), labels: &labels };
             let swapped = transaction::run(roots, &*loader, sources, &plan.boot, &plan.files, &mut watch)?;
@@ -188,8 +188,8 @@ impl Finalize<'_> {
         done.inspect_err(|_| self.begin_again_later(reserved))
     }
 
-    /// Makes the new deployment's `/etc` with its policy. Returns the labels of that policy.
-    fn new_etc(&mut self, plan: &Finalization) -> Result<Labels, Error> {
+    /// Makes the new deployment's `/etc` with its policy. Returns the labels of that policy, and what the next boot shall report.
+    fn new_etc(&mut self, plan: &Finalization) -> Result<(Labels, Vec<String>), Error> {
         merge(self.roots, plan, self.progress)?;
         let mut warnings = Vec::new();
         let progress = &mut *self.progress;
@@ -197,7 +197,7 @@ impl Finalize<'_> {
         warnings.iter().for_each(|warning| log::warn!("{warning}"));
         let labels = policy::labels(self.roots, plan)?;
         policy::apply::label(self.roots, plan, &labels);
-        Ok(labels)
+        Ok((labels, warnings))
     }
 
     /// Restores the announcement, so that a second run starts again, and other programs see the staged deployment.

@@ -4,7 +4,6 @@
 use std::os::fd::OwnedFd;
 
 use boot_list::execute::{install, sabotage};
-use boot_list::watcher::MenuIsOld;
 use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::Roots;
 use ostree_sysroot::boot_names::NEW_STAMP as NEW;
@@ -15,8 +14,12 @@ use system::{Context, SystemError, tree};
 
 /// Its name in `boot/ostree`, libostree's.
 const NAME: &str = "finalize-failure.stamp";
-/// The first words of a stamp that is about a boot loader's menu, and not about a failure.
-pub(crate) const MENU_IS_OLD: &str = "the update is finalized, but GRUB's menu is the old one";
+/// The first words of a stamp that is not about a failure.
+pub(crate) const FINALIZED_BUT: &str = "the update is finalized, but ";
+/// The first words of a remark about a boot loader's menu.
+pub(crate) const MENU_IS_OLD: &str = "GRUB's menu is the old one";
+/// Between two remarks.
+const ALSO: &str = "; also: ";
 /// Before the deployment, at the end of a stamp.
 const FINALIZING: &str = "finalizing ";
 /// Its absolute path.
@@ -54,10 +57,13 @@ impl Stamp {
         }
     }
 
-    /// The update is active, and the boot loader does not show it. As for [`Self::update`], a later sync makes it durable.
-    pub(crate) fn menu_is_old(&mut self, roots: &Roots, why: &MenuIsOld) {
-        let MenuIsOld { reason, command } = why;
-        let text = format!("{MENU_IS_OLD}: {reason}; to write the new one: `{command}`; {FINALIZING}{}", self.target);
+    /// The update is active, and the next boot shall report `remarks`; without any the stamp is removed. As for [`Self::update`], a
+    /// later sync makes it durable.
+    pub(crate) fn swapped(&mut self, roots: &Roots, remarks: &[String]) {
+        if remarks.is_empty() {
+            return self.remove(roots);
+        }
+        let text = with_remarks(remarks, &self.target);
         let text = system::printable::printable(&text) + "\n";
         let written = match &self.file {
             Some(file) => rustix::io::pwrite(file, text.as_bytes(), 0)
@@ -152,10 +158,15 @@ pub(crate) fn target(text: &str) -> Option<DeploymentPath> {
     text.rsplit_once(FINALIZING)?.1.trim().parse().ok()
 }
 
-/// The report about a boot loader's menu, if the stamp is one.
-pub(crate) fn about_menu(text: &str) -> Option<&str> {
-    let report = text.rsplit_once(FINALIZING).map_or(text, |(report, _)| report);
-    report.starts_with(MENU_IS_OLD).then(|| report.trim_end_matches([';', ' ']))
+/// The text of a stamp that is not about a failure.
+fn with_remarks(remarks: &[String], target: &DeploymentPath) -> String {
+    format!("{FINALIZED_BUT}{}; {FINALIZING}{target}", remarks.join(ALSO))
+}
+
+/// The remarks in a stamp that is not about a failure.
+pub(crate) fn remarks(text: &str) -> Option<Vec<String>> {
+    let remarks = text.rsplit_once(FINALIZING).map_or(text, |(remarks, _)| remarks).strip_prefix(FINALIZED_BUT)?;
+    Some(remarks.trim_end_matches([';', ' ']).split(ALSO).map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -168,7 +179,11 @@ mod tests {
         let stamp = Stamp { file: None, target: path.parse().unwrap() };
         let text = String::from_utf8(stamp.text("merging /etc")).unwrap();
         assert!(text.starts_with("interrupted while merging /etc, finalizing ostree/") && text.ends_with(" \n"));
-        assert_eq!(target(&text).map(|path| path.to_string()), Some(path));
+        assert_eq!(target(&text).as_ref(), Some(&stamp.target));
         assert_eq!(target("ostree-finalize-staged: no space left"), None);
+        assert_eq!(remarks(&text), None);
+        let both = ["GRUB's menu is the old one: x; type `y`".to_owned(), "the SELinux policy z".to_owned()];
+        let text = with_remarks(&both, &stamp.target);
+        assert_eq!((remarks(&text).unwrap().as_slice(), target(&text)), (&both[..], Some(stamp.target)));
     }
 }

@@ -78,7 +78,7 @@ impl MakeRoom<'_> {
         if !room::count(self.roots, &plan.files, keeping)?.may_fit() {
             return Ok(None);
         }
-        let mut watch = Watch::new(self.progress, self.stamp);
+        let mut watch = Watch::new(self.progress, self.stamp, &[]);
         match room::reserve(self.roots, self.staging.beside.overlays.as_ref(), &plan.boot, &mut plan.files, &mut watch)
         {
             Ok(reserved) => return Ok(Some(reserved)),
@@ -107,7 +107,7 @@ impl MakeRoom<'_> {
         log::info!("/boot is nearly full: removing {} first, which this update replaces", going.join(", "));
         let smaller = finalization::boot_plan(self.roots, &sysroot, &self.staging, staying)?;
         let mut stamp = Stamp::write(self.roots, &plan.target, "making room in /boot");
-        let mut watch = Watch::new(self.progress, &mut stamp);
+        let mut watch = Watch::new(self.progress, &mut stamp, &[]);
         let loader = chosen::of(&smaller, self.grub_timeout);
         let labels = policy::labels(self.roots, &plan)?;
         let sources = Sources { overlays: None, labels: &labels };

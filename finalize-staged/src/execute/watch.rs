@@ -3,25 +3,32 @@
 use boot_list::watcher::{self, MenuIsOld, Watcher};
 use ostree_sysroot::Roots;
 
-use super::failure_stamp::{MENU_IS_OLD, Stamp};
+use super::failure_stamp::{FINALIZED_BUT, MENU_IS_OLD, Stamp};
 use crate::tell::progress::{Phase, Progress};
 
 /// The two receivers.
 pub(crate) struct Watch<'a> {
     pub(crate) progress: &'a mut Progress,
     pub(crate) stamp: &'a mut Stamp,
+    /// What the next boot shall report, beside an old menu.
+    remarks: &'a [String],
     menu: Option<MenuIsOld>,
 }
 
 impl<'a> Watch<'a> {
-    pub(crate) fn new(progress: &'a mut Progress, stamp: &'a mut Stamp) -> Self {
-        Self { progress, stamp, menu: None }
+    pub(crate) fn new(progress: &'a mut Progress, stamp: &'a mut Stamp, remarks: &'a [String]) -> Self {
+        Self { progress, stamp, remarks, menu: None }
+    }
+
+    fn remark_about_menu(&self) -> Option<String> {
+        let MenuIsOld { reason, command } = self.menu.as_ref()?;
+        Some(format!("{MENU_IS_OLD}: {reason}; to write the new one: `{command}`"))
     }
 
     /// Tells that the boot loader shows its old menu, if it does.
     pub(crate) fn tell(&self) {
-        if let Some(MenuIsOld { reason, command }) = &self.menu {
-            log::warn!("{MENU_IS_OLD}: {reason}; to write the new one: `{command}`");
+        if let Some(remark) = self.remark_about_menu() {
+            log::warn!("{FINALIZED_BUT}{remark}");
         }
     }
 }
@@ -45,10 +52,8 @@ impl Watcher for Watch<'_> {
     }
 
     fn swapped(&mut self, roots: &Roots) {
-        match &self.menu {
-            Some(why) => self.stamp.menu_is_old(roots, why),
-            None => self.stamp.remove(roots),
-        }
+        let remarks: Vec<String> = self.remark_about_menu().into_iter().chain(self.remarks.iter().cloned()).collect();
+        self.stamp.swapped(roots, &remarks);
     }
 
     fn menu_is_old(&mut self, why: &MenuIsOld) {
@@ -57,6 +62,6 @@ impl Watcher for Watch<'_> {
 
     fn menu_is_new(&mut self, roots: &Roots) {
         self.menu = None;
-        self.stamp.remove(roots);
+        self.stamp.swapped(roots, self.remarks);
     }
 }
