@@ -1,7 +1,5 @@
 //! Which deployments stay, in which order: pure.
 
-use std::collections::HashMap;
-
 use ostree_formats::bootlink::{BootVersion, Bootlink};
 use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::Sysroot;
@@ -57,12 +55,11 @@ pub fn current(sysroot: &Sysroot) -> Vec<ListedDeployment> {
 }
 
 fn numbered(deployments: impl IntoIterator<Item = Deployment>) -> Vec<ListedDeployment> {
-    let mut serials = HashMap::new();
-    let number = |deployment: Deployment| {
-        let next = serials.entry(deployment.bootcsum.clone()).or_insert(0);
-        let bootserial = *next;
-        *next += 1;
-        ListedDeployment { deployment, bootserial }
-    };
-    deployments.into_iter().map(number).collect()
+    let mut list: Vec<ListedDeployment> = Vec::new();
+    for deployment in deployments {
+        let same_kernel = |listed: &&ListedDeployment| listed.deployment.bootcsum == deployment.bootcsum;
+        let next = list.iter().rev().find(same_kernel).map_or(0, |last| last.bootserial + 1);
+        list.push(ListedDeployment { deployment, bootserial: next });
+    }
+    list
 }
