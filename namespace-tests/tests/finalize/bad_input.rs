@@ -191,8 +191,8 @@ pub(crate) fn an_entry_whose_deployment_is_gone_gets_another_name(guest: Guest) 
 
 pub(crate) fn an_origin_or_a_configuration_that_is_damaged(guest: Guest) -> Result<()> {
     let machine = staged(guest)?;
-    machine.with_disk(|root| Ok(fs::write(root.join("ostree/repo/config"), "[sysroot]\nbootloader=lilo\n")?))?;
-    refused(&machine, "ostree/repo/config: sysroot.bootloader=lilo")?;
+    machine.with_disk(|root| Ok(fs::write(root.join("ostree/repo/config"), "[sysroot]\nbootprefix=maybe\n")?))?;
+    refused(&machine, "ostree/repo/config: sysroot.bootprefix=maybe")?;
     let machine = staged(guest)?;
     machine.with_disk(|root| {
         for entry in fs::read_dir(root.join("ostree/deploy/os/deploy"))? {
