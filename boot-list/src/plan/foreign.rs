@@ -54,7 +54,9 @@ pub fn decide(
 ) -> Fate {
     let mut fate = Fate::default();
     let mut names = BTreeSet::new();
-    foreign.iter().for_each(|foreign| drop(names.insert(foreign.path.clone())));
+    for foreign in foreign {
+        names.insert(foreign.path.clone());
+    }
     for ForeignFile { path, entry, .. } in foreign {
         let mut to = if path.must_be_renamed() { path.renamed() } else { path.clone() };
         while is_taken(&to.relative()) || (to != *path && names.contains(&to)) {
