@@ -19,28 +19,40 @@ use system::tree::{TreeWalk, WalkEntry};
 use crate::plan::BootPlan;
 use crate::plan::swap::{LinkDirectory, Swap};
 
-/// Labels what [`super::install`] and the boot loader's implementation have written for `plan`.
+/// Labels what [`super::install`] and the boot loader's implementation have written for `plan`. A run that was killed before this may
+/// have installed files, too: so all kernels of the list are looked at, and get a label if they have none.
 pub fn label(roots: &Roots, labels: &Labels, plan: &BootPlan, files: &BootFiles) {
     if !labels.are_wanted() {
         return;
     }
-    let boot = Boot { root: &roots.boot, labels };
-    boot.give_if_missing("ostree");
-    for install in &files.installs {
-        boot.tree(&format!("ostree/{}", install.directory));
-    }
-    for overlay in &files.overlays {
-        let path = format!("ostree/{}", overlay_file(&overlay.checksum));
-        if let Some((directory, _)) = path.rsplit_once('/') {
-            boot.give_if_missing(directory);
+    let new = Boot { root: &roots.boot, labels, which: Which::All };
+    let there = Boot { which: Which::Missing, ..new };
+    there.directory("ostree");
+    let mut kernels: Vec<String> = Vec::new();
+    for listed in &plan.list {
+        let directory = listed.kernel_directory();
+        if kernels.contains(&directory) {
+            continue;
         }
-        boot.file(&path);
+        let is_new = files.installs.iter().any(|install| install.directory == directory);
+        let boot = if is_new { &new } else { &there };
+        boot.tree(&format!("ostree/{directory}"));
+        kernels.push(directory);
+    }
+    for overlay in &plan.overlays {
+        let path = format!("ostree/{}", overlay_file(overlay));
+        if let Some((directory, _)) = path.rsplit_once('/') {
+            there.directory(directory);
+        }
+        there.file(&path);
     }
     if plan.swap == Swap::Loader {
         let directory = plan.loader_directory();
-        boot.give(&directory);
-        boot.give(&format!("{directory}/entries"));
-        plan.entries.iter().for_each(|entry| boot.file(&format!("{directory}/{}", entry.path)));
+        new.directory(&directory);
+        new.directory(&format!("{directory}/entries"));
+        plan.entries.iter().for_each(|entry| new.file(&format!("{directory}/{}", entry.path)));
+        // Files of the boot loader.
+        there.tree(&directory);
         labels.give_link_if_missing(&roots.boot, b"boot", b"/boot/boot");
     }
     for link in plan.swaps.iter().filter(|link| link.directory == LinkDirectory::Boot) {
@@ -49,30 +61,47 @@ pub fn label(roots: &Roots, labels: &Labels, plan: &BootPlan, files: &BootFiles)
     }
 }
 
+/// Which files get a label.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    All,
+    /// Those that have none.
+    Missing,
+}
+
+#[derive(Clone, Copy)]
 struct Boot<'a> {
     root: &'a OwnedFd,
     labels: &'a Labels,
+    which: Which,
 }
 
 impl Boot<'_> {
-    /// A directory gets the label of its path.
-    fn give(&self, path: &str) {
-        self.with(path, OFlags::RDONLY | OFlags::DIRECTORY, |directory| {
-            self.labels.give(directory, format!("/boot/{path}").as_bytes(), Kind::Directory);
-        });
+    fn give(&self, file: impl AsFd, path: &[u8], kind: Kind) {
+        match self.which {
+            Which::All => self.labels.give(file, path, kind),
+            Which::Missing => self.labels.give_if_missing(file, path, kind),
+        }
     }
 
-    fn give_if_missing(&self, path: &str) {
+    fn give_link(&self, directory: impl AsFd, name: &[u8], path: &[u8]) {
+        match self.which {
+            Which::All => self.labels.give_link(directory, name, path),
+            Which::Missing => self.labels.give_link_if_missing(directory, name, path),
+        }
+    }
+
+    /// A directory gets the label of its path.
+    fn directory(&self, path: &str) {
         self.with(path, OFlags::RDONLY | OFlags::DIRECTORY, |directory| {
-            self.labels.give_if_missing(directory, format!("/boot/{path}").as_bytes(), Kind::Directory);
+            self.give(directory, format!("/boot/{path}").as_bytes(), Kind::Directory);
         });
     }
 
     /// A file gets the label of its name in `/boot`, as libostree gives it, whatever directory it is in.
     fn file(&self, path: &str) {
-        self.with(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, |file| {
-            self.opened_file(file, path.as_bytes())
-        });
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        self.with(path, flags, |file| self.opened_file(file, path.as_bytes()));
     }
 
     fn opened_file(&self, file: OwnedFd, path: &[u8]) {
@@ -80,13 +109,13 @@ impl Boot<'_> {
         let is_second_name = rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_nlink > 1);
         if !is_second_name {
             let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
-            self.labels.give(file, &[b"/boot/", name].concat(), Kind::File);
+            self.give(file, &[b"/boot/", name].concat(), Kind::File);
         }
     }
 
     /// A directory and everything in it.
     fn tree(&self, path: &str) {
-        self.give(path);
+        self.directory(path);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         self.with(path, flags, |directory| {
             let walked = TreeWalk::new(&directory).and_then(|mut walk| {
@@ -103,26 +132,27 @@ impl Boot<'_> {
 
     fn inside(&self, path: &str, directory: &OwnedFd, inner: &[u8], kind: Kind) {
         let shown = [b"/boot/", path.as_bytes(), b"/", inner].concat();
+        let open = |flags| dir::open_plainly(directory, OsStr::from_bytes(inner), flags);
+        // What cannot be opened keeps its label.
         match kind {
             Kind::Link => match inner.iter().rposition(|byte| *byte == b'/') {
                 // The name of a link is looked up in the directory that it is in.
                 Some(at) => {
                     let (parent, name) = inner.split_at(at);
                     if let Ok(parent) = dir::open_plainly(directory, OsStr::from_bytes(parent), OFlags::PATH) {
-                        self.labels.give_link(parent, name.get(1..).unwrap_or_default(), &shown);
+                        self.give_link(parent, name.get(1..).unwrap_or_default(), &shown);
                     }
                 }
-                None => self.labels.give_link(directory, inner, &shown),
+                None => self.give_link(directory, inner, &shown),
             },
             Kind::File => {
-                let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-                if let Ok(file) = dir::open_plainly(directory, OsStr::from_bytes(inner), flags) {
+                if let Ok(file) = open(OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
                     self.opened_file(file, inner);
                 }
             }
             Kind::Directory => {
-                if let Ok(opened) = dir::open_plainly(directory, OsStr::from_bytes(inner), OFlags::RDONLY) {
-                    self.labels.give(opened, &shown, kind);
+                if let Ok(opened) = open(OFlags::RDONLY) {
+                    self.give(opened, &shown, kind);
                 }
             }
             Kind::Other => {}

@@ -96,7 +96,11 @@ fn killed_and_run_again(story: &Story, guest: Guest, sample: usize, edits: &str)
         let machine = machine.another()?;
         let inject = format!("inject={name}:signal=KILL:when={number}");
         let first = machine.strace(Contestant::Ours, &["-e", "trace=all", "-e", &inject, "-o", "/dev/null"])?;
-        killed += usize::from(first.outcome.signal == Some(9));
+        // A program that it executes was killed, or none.
+        if first.outcome.signal != Some(9) {
+            continue;
+        }
+        killed += 1;
         let second = machine.finalize(Contestant::Ours)?;
         ensure!(second.outcome.code == Some(0), "killed at {name} {number}: {:?}", second.outcome);
         let found = compare(&state(&machine)?, &wanted);

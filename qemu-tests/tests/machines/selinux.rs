@@ -66,14 +66,35 @@ struct Meant {
     is: fn(&Difference) -> bool,
 }
 
-const MEANT: &[Meant] = &[Meant {
-    why: "semodule leaves its lock files and its last directory behind; ours removes what no commit has",
-    is: |difference| {
-        let name = difference.path.split_once("/etc/selinux/").map(|(_, name)| name);
-        let left = |name: &str| name.split('/').next() == Some("final") || name.ends_with(".LOCK");
-        difference.after.is_none() && name.is_some_and(left)
+const MEANT: &[Meant] = &[
+    Meant {
+        why: "semodule leaves its lock files and its last directory behind; ours removes what no commit has",
+        is: |difference| difference.after.is_none() && in_policy(difference).is_some_and(is_left_behind),
     },
-}];
+    Meant {
+        why: "semodule labels by the path that a file has while it works; ours labels by the path that it has afterwards",
+        is: |difference| {
+            difference.after.is_some() && in_policy(difference).is_some_and(|name| name.starts_with("default/"))
+        },
+    },
+    Meant {
+        why: "ours is a second name of the tree's file, and its label is the tree's; libostree copies, since the system's /boot is a mount",
+        is: |difference| {
+            difference.path.starts_with("boot/ostree/")
+                && difference.before.as_deref() == Some("system_u:object_r:boot_t:s0")
+                && difference.after.as_deref() == Some("system_u:object_r:modules_object_t:s0")
+        },
+    },
+];
+
+/// The path below `/etc/selinux`.
+fn in_policy(difference: &Difference) -> Option<&str> {
+    difference.path.split_once("/etc/selinux/").map(|(_, name)| name)
+}
+
+fn is_left_behind(name: &str) -> bool {
+    name.split('/').next() == Some("final") || name.ends_with(".LOCK")
+}
 
 /// What one machine has come to.
 struct Outcome {
