@@ -81,14 +81,14 @@ const MEANT: &[Meant] = &[
         why: "ours is a second name of the tree's file, and its label is the tree's; libostree copies, since the system's /boot is a mount",
         is: |difference| {
             difference.path.starts_with("boot/ostree/")
-                && difference.before.as_deref() == Some("system_u:object_r:boot_t:s0")
-                && difference.after.as_deref() == Some("system_u:object_r:modules_object_t:s0")
+                && difference.before == Some("system_u:object_r:boot_t:s0")
+                && difference.after == Some("system_u:object_r:modules_object_t:s0")
         },
     },
 ];
 
 /// The path below `/etc/selinux`.
-fn in_policy(difference: &Difference) -> Option<&str> {
+fn in_policy<'a>(difference: &'a Difference<'a>) -> Option<&'a str> {
     difference.path.split_once("/etc/selinux/").map(|(_, name)| name)
 }
 
