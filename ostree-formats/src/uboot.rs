@@ -80,7 +80,9 @@ fn variables(text: &[u8]) -> Vec<&[u8]> {
         }
         is_escaped = false;
     }
-    add(begin..text.len());
+    // A backslash at the very end takes the last line feed, and there is nothing that it goes on with.
+    let end = if begin < text.len() && text.ends_with(b"\n") { text.len() - 1 } else { text.len() };
+    add(begin..end);
     lines
 }
 
@@ -143,6 +145,8 @@ mod tests {
     fn a_line_that_goes_on_is_one_and_none_takes_the_next() {
         let old = "cmd=run a; \\\nbootargs=x\nend=\\";
         assert!(written(old, OfTrees::default()).ends_with(&format!("{old}\n")));
+        let again = written(&written(old, OfTrees::default()), OfTrees::default());
+        assert!(again.ends_with(&format!("{old}\n")) && !again.ends_with("\n\n"));
         let entries = [entry("linux /k\noptions a\\\n"), entry("linux /l\n")];
         let text = with_entries(b"", &entries, OfTrees { old: None, new: Some(b"x=\\") });
         assert_eq!(text, b"kernel_image=/boot/k\nbootargs=a\\ \nx=\\\n\nkernel_image2=/boot/l\n");
