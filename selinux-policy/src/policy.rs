@@ -57,7 +57,10 @@ impl Found {
 
     fn below(directory: &OwnedFd, shown: &str) -> Result<Self, SystemError> {
         let config = match dir::read(directory, "config", SMALL) {
-            Err(Errno::NOENT) => return Ok(Self::Nothing),
+            Err(Errno::NOENT) if !is_link(directory, "config") => return Ok(Self::Nothing),
+            Err(error @ (Errno::NOENT | Errno::ISDIR | Errno::INVAL | Errno::LOOP | Errno::NXIO)) => {
+                return Ok(Self::Unusable(format!("cannot read /{shown}/config: {error}")));
+            }
             Err(Errno::FBIG) => return Ok(Self::Unusable(format!("/{shown}/config is larger than 1 MiB"))),
             other => other.context("read", format_args!("/{shown}/config"))?,
         };
@@ -80,13 +83,18 @@ impl Found {
     }
 }
 
+/// A link that leads nowhere is a mistake, and not an absence.
+fn is_link(directory: &OwnedFd, path: &str) -> bool {
+    dir::open(directory, path, OFlags::PATH | OFlags::NOFOLLOW).is_ok()
+}
+
 /// Reads the contexts for files. libselinux also reads compiled copies of them, which contain the same.
 fn contexts(selinux: &OwnedFd, name: &str, shown: &str) -> Result<FileContexts, String> {
     let read = |file: &str| {
         let path = format!("{name}/contexts/files/{file}");
         match dir::read(selinux, &path, LIMIT) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOENT) if !is_link(selinux, &path) => Ok(None),
             Err(Errno::FBIG) => Err(format!("/{shown}/{path} is larger than {} MiB", LIMIT >> 20)),
             Err(error) => Err(format!("cannot read /{shown}/{path}: {error}")),
         }
@@ -210,6 +218,21 @@ mod tests {
                 Found::Nothing => panic!("{end}"),
             }
         }
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_no_absence() {
+        let root = tree();
+        let local = root.path().join("etc/selinux/targeted/contexts/files/file_contexts.local");
+        std::os::unix::fs::symlink("nowhere", &local).unwrap();
+        assert!(why(&root).contains("file_contexts.local: "), "{}", why(&root));
+        let config = root.path().join("etc/selinux/config");
+        fs::remove_file(&config).unwrap();
+        std::os::unix::fs::symlink("nowhere", &config).unwrap();
+        assert!(why(&root).starts_with("cannot read /etc/selinux/config: "), "{}", why(&root));
+        fs::remove_file(&config).unwrap();
+        fs::create_dir(&config).unwrap();
+        assert!(why(&root).starts_with("cannot read /etc/selinux/config: "), "{}", why(&root));
     }
 
     #[test]

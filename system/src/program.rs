@@ -67,7 +67,7 @@ impl Program {
     /// # Errors
     /// As `fork(2)` and `pipe(2)`. If the program cannot be executed, it ends with the status 127 and says why.
     pub fn run(&self, limit: Duration, progress: &mut dyn FnMut()) -> Result<Ended, Errno> {
-        let end = Instant::now() + limit;
+        let end = end_of(limit);
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         let child = self.start(Some(writer.as_fd()))?;
         // The program has the other end, and so has everything that it starts.
@@ -107,10 +107,10 @@ impl Program {
                 0 => {
                     let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY);
                     libc::dup2(null, 0);
+                    // Nobody waits for it any more if this process is killed.
+                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                     if let Some(output) = output {
                         libc::setpgid(0, 0);
-                        // Nobody waits for it any more if this process is killed.
-                        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                         libc::dup2(output.as_raw_fd(), 1);
                         libc::dup2(output.as_raw_fd(), 2);
                     }
@@ -130,6 +130,11 @@ impl Program {
             }
         }
     }
+}
+
+/// When `limit` is over. No program runs for longer than a day.
+fn end_of(limit: Duration) -> Instant {
+    Instant::now() + limit.min(Duration::from_secs(24 * 60 * 60))
 }
 
 fn last_error() -> Errno {
@@ -153,15 +158,20 @@ fn wait(child: Pid) -> Result<End, Errno> {
 /// Reads until every process has closed the pipe; `false`: not before `end`.
 fn read_until(reader: &OwnedFd, end: Instant, output: &mut Vec<u8>, progress: &mut dyn FnMut()) -> Result<bool, Errno> {
     let mut buffer = [0; 4096];
+    let mut told = Instant::now();
     loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Ok(false);
         }
+        if told.elapsed() >= PERIOD {
+            told = Instant::now();
+            progress();
+        }
         let wait = Timespec::try_from(left.min(PERIOD)).map_err(|_| Errno::INVAL)?;
         let mut ready = [PollFd::from_borrowed_fd(reader.as_fd(), PollFlags::IN)];
         match poll(&mut ready, Some(&wait)) {
-            Ok(0) => progress(),
+            Ok(0) => {}
             Ok(_) => {
                 let count = rustix::io::retry_on_intr(|| rustix::io::read(reader, &mut buffer))?;
                 if count == 0 {

@@ -6,15 +6,21 @@ mod rebuild;
 pub(crate) mod sandbox;
 mod work;
 
+use std::time::Duration;
+
 use ostree_sysroot::{Roots, deployment};
 use selinux_policy::{Found, Labels};
 use system::SystemError;
 
 use crate::finalization::Finalization;
+use rebuild::Rebuild;
 
 /// Why an earlier `--prepare` could not build the policy, if it says so.
-pub(crate) fn earlier_failure(roots: &Roots) -> Option<String> {
-    work::failure(roots)
+pub(crate) fn earlier_failure(roots: &Roots, plan: &Finalization) -> Option<String> {
+    let etc = plan.etc.as_ref()?;
+    let (policy, limit) = (etc.policy.as_ref()?, Duration::ZERO);
+    let rebuild = Rebuild { roots, target: &plan.target, from: &etc.from, policy, reset: plan.reset_etc, limit };
+    rebuild.earlier_failure()
 }
 
 /// The labels for the new deployment's files. Where its policy cannot be used, they are those of the deployment that `/etc` is merged

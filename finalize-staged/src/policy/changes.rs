@@ -24,6 +24,10 @@ const LEFT_BEHIND: [&str; 5] = ["tmp", "previous", "semanage.read.LOCK", "semana
 /// Beside the policies: its directory for files that it is about to install.
 const FINAL: &str = "final";
 
+/// Files in `/etc` that are read while a policy is built: for contexts of home directories, and for users that have a name in it.
+pub(crate) const USERS: [&str; 7] =
+    ["passwd", "group", "shells", "login.defs", "default/useradd", "libuser.conf", "nsswitch.conf"];
+
 /// What becomes of the policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -34,9 +38,12 @@ pub(crate) struct PolicyPlan {
     pub(crate) decision: Decision,
     /// The machine's changes, without files that only `semodule --refresh` has written.
     pub(crate) changed: Vec<EtcPath>,
-    /// The steps of these changes.
+    /// The steps of these changes, and of the files that choose and configure the policy.
     #[serde(skip)]
     pub(crate) steps: Vec<Step>,
+    /// Files of the machine beside the policy from which homes and users are read while it is built.
+    #[serde(skip)]
+    pub(crate) users: Vec<EtcPath>,
 }
 
 /// Which policy the new deployment gets.
@@ -64,7 +71,9 @@ impl PolicyPlan {
 pub(crate) fn take_out(plan: &mut EtcMergePlan, name: &str, store_in_var: bool) -> PolicyPlan {
     let selinux = EtcPath::default().join(SELINUX);
     let (directory, scratch) = (selinux.join(name.as_bytes()), selinux.join(FINAL.as_bytes()));
-    let semanage_conf = selinux.join(b"semanage.conf");
+    let configuration = [selinux.join(b"config"), selinux.join(b"semanage.conf")];
+    let users = USERS.iter().map(|name| EtcPath::default().join(name.as_bytes()));
+    let users = users.filter(|path| plan.steps.contains(&Step::Replace(path.clone()))).collect();
     let is_of_policy = |path: &EtcPath| path == &directory || path.is_below(&directory);
     let is_scratch = |path: &EtcPath| path == &scratch || path.is_below(&scratch);
     // With modules in /var a refresh does nothing, so the machine has changed what differs.
@@ -74,8 +83,8 @@ pub(crate) fn take_out(plan: &mut EtcMergePlan, name: &str, store_in_var: bool) 
     let mut steps = Vec::new();
     plan.steps.retain(|step| {
         let path = step.path();
-        // semodule reads its configuration, which is merged as ever.
-        if is_of_policy(path) && !is_rewritten(path) || path == &semanage_conf {
+        // semodule reads these two, which are merged as ever.
+        if is_of_policy(path) && !is_rewritten(path) || configuration.contains(path) {
             steps.push(step.clone());
         }
         !is_of_policy(path) && !is_scratch(path)
@@ -83,14 +92,13 @@ pub(crate) fn take_out(plan: &mut EtcMergePlan, name: &str, store_in_var: bool) 
     for list in [&mut plan.added, &mut plan.modified, &mut plan.removed] {
         list.retain(|path| !is_of_policy(path) && !is_scratch(path));
     }
-    // The policy is replaced as a whole, so a name in it that cannot be merged is no conflict.
-    plan.conflicts.retain(|conflict| !is_of_policy(&conflict.path) && !is_scratch(&conflict.path));
+    plan.conflicts.retain(|conflict| !is_scratch(&conflict.path));
     let decision = match (changed.is_empty(), store_in_var) {
         (true, _) => Decision::Shipped,
         (false, false) => Decision::Rebuild,
         (false, true) => Decision::Keep,
     };
-    PolicyPlan { name: name.to_owned(), decision, changed, steps }
+    PolicyPlan { name: name.to_owned(), decision, changed, steps, users }
 }
 
 fn is_rewritten(path: &EtcPath, directory: &EtcPath) -> bool {
@@ -160,6 +168,15 @@ mod tests {
         let beside = ["selinux/config", "selinux/semanage.conf", "selinux/mls/policy/policy.33"];
         let (policy, plan) = planned(&beside, &[], false);
         assert_eq!((policy.decision, plan.steps.len()), (Decision::Shipped, beside.len()));
+    }
+
+    #[test]
+    fn what_chooses_the_policy_and_whose_homes_it_labels_is_there_while_it_is_built() {
+        let edits = ["selinux/config", "selinux/semanage.conf", "passwd", "default/useradd", "hostname"];
+        let (policy, plan) = planned(&edits, &["selinux/targeted/active/booleans.local"], false);
+        let wanted = ["selinux/config", "selinux/semanage.conf", "selinux/targeted/active/booleans.local"];
+        assert_eq!(policy.steps, wanted.map(|text| Step::Replace(path(text))));
+        assert_eq!((policy.users, plan.steps.len()), (vec![path("passwd"), path("default/useradd")], edits.len()));
     }
 
     #[test]

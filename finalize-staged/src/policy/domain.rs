@@ -31,9 +31,8 @@ impl Domain {
         let Self { label, is_enforcing, has_mac_admin } = self;
         let mode = if *is_enforcing { "enforcing" } else { "permissive" };
         let what = match has_mac_admin {
-            Some(true) => "it can set every label of the new policy",
-            // In permissive mode nothing is refused but this: an unknown label is an error of its own.
-            Some(false) => {
+            _ if !self.is_limited() => "it can set every label of the new policy",
+            Some(_) => {
                 "it cannot set labels that the running policy does not know (capability2 mac_admin), and uses those of the \
                  running deployment instead; the policy should give this program the type install_exec_t"
             }
@@ -44,7 +43,8 @@ impl Domain {
 
     /// Whether something is missing.
     pub(crate) fn is_limited(&self) -> bool {
-        self.has_mac_admin != Some(true)
+        // In permissive mode nothing is refused.
+        self.is_enforcing && self.has_mac_admin != Some(true)
     }
 }
 

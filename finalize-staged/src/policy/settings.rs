@@ -11,6 +11,8 @@ use system::dir;
 /// The administrator's file replaces the distribution's.
 const FILES: [&str; 2] = ["etc/ostree/finalize-staged.conf", "usr/lib/ostree/finalize-staged.conf"];
 const LIMIT: u64 = 1 << 20;
+/// Of a time, in seconds.
+const LONGEST: u64 = 60 * 60;
 
 /// What follows if the policy cannot be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,7 +70,7 @@ impl Settings {
                         String::from_utf8_lossy(value)
                     )),
                     (b"selinux", b"refresh-timeout", value) => match std::str::from_utf8(value).map(str::parse) {
-                        Ok(Ok(seconds)) => settings.refresh_timeout = Some(Duration::from_secs(seconds)),
+                        Ok(Ok(seconds)) => settings.refresh_timeout = Some(Duration::from_secs(LONGEST.min(seconds))),
                         _ => settings.warnings.push(format!(
                             "/{path}, line {}: {key}={:?}: it must be a number of seconds",
                             entry.line,
@@ -103,6 +105,8 @@ mod tests {
         );
         assert_eq!(parse("[selinux]\nrefresh-timeout=7\n").refresh_timeout, Some(Duration::from_secs(7)));
         assert_eq!(parse("[selinux]\nrefresh-timeout=-1\n").warnings.len(), 1);
+        let longest = format!("[selinux]\nrefresh-timeout={}\n", u64::MAX);
+        assert_eq!(parse(&longest).refresh_timeout, Some(Duration::from_secs(LONGEST)));
         assert_eq!(parse(""), Settings::default());
         let wrong = parse("[selinux]\non-refresh-failure=perhaps\nx=1\n");
         assert_eq!(wrong.on_refresh_failure, OnFailure::Warn);

@@ -40,7 +40,10 @@ fn merged(trees: &Trees, plan: &EtcMergePlan, path: &str) -> Result<Option<Strin
     };
     match dir::read(from, path, LIMIT) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::FBIG) => Ok(None),
+        // Another kind of file says nothing about a policy.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::FBIG | Errno::ISDIR | Errno::INVAL | Errno::LOOP | Errno::NXIO) => {
+            Ok(None)
+        }
         Err(error) => Err(error).context("read", format_args!("/etc/{path}")),
     }
 }

@@ -80,19 +80,20 @@ pub(crate) fn new_files_get_the_labels_of_the_new_policy(guest: Guest) -> Result
 
 /// The policy of a machine with a module of its own is built by `--prepare`; shutdown puts it into place.
 pub(crate) fn a_policy_with_changes_is_built_before_shutdown(guest: Guest) -> Result<()> {
-    let body = "echo $(ls /) >&2; test $$ -le 9; touch /usr/x && exit 8; test -e /proc/self || exit 9";
+    // By the users it would know whose homes get which label.
+    let body = "echo $(ls /) >&2; touch /usr/x && exit 8; test -e /proc/self || exit 9; grep -c operator /etc/passwd >$store/users";
     let machine = story("module", body, "echo base2 >usr/etc/selinux/targeted/active/modules/100/base/cil")
         .stage("os/next")
         .staged(guest)?
         .copy()?;
-    machine.check(MODULE)?;
+    machine.check(&format!("{MODULE}; echo operator:x:1000:1000::/srv/home/operator:/bin/sh >>/etc/passwd"))?;
     let plan = ours(&machine, &["--plan"])?;
     ensure!(plan.contains("built again with this machine's changes") && plan.contains("400/mine/cil"), "{plan}");
     let prepared = ours(&machine, &["--prepare"])?;
     ensure!(prepared.contains("the SELinux policy targeted is built with this machine's changes"), "{prepared}");
     let again = machine.another()?;
     let built = "grep -qx mine /etc/selinux/targeted/policy/policy.33; grep -qx base2 /etc/selinux/targeted/policy/policy.33; \
-        test $(wc -l </etc/selinux/targeted/runs) = 1; test -d /etc/selinux/targeted/active/modules/400/mine; \
+        test $(wc -l </etc/selinux/targeted/runs) = 1; grep -qx 1 /etc/selinux/targeted/users; test -d /etc/selinux/targeted/active/modules/400/mine; \
         test ! -e /etc/selinux/final; test ! -e /sysroot/ostree/repo/tmp/firstroot-policy";
     let labels = "of /etc/selinux/targeted/policy/policy.33 selinux_config_t; of /etc/selinux/targeted/active/commit_num semanage_store_t; \
         of /etc/selinux/targeted/active/modules/400/mine/cil semanage_store_t";
@@ -159,7 +160,7 @@ pub(crate) fn a_policy_that_cannot_be_built_never_costs_the_update(guest: Guest)
 pub(crate) fn a_tree_without_semodule_is_finalized(guest: Guest) -> Result<()> {
     for (name, edit, said, policy) in [
         ("missing", "rm usr/sbin/semodule", "the new tree has no semodule", "old"),
-        ("old", "printf '#!/usr/bin/sh\\nexit 0\\n' >usr/sbin/semodule", "has no --refresh", "new"),
+        ("old", "printf '#!/usr/bin/sh\\nexit 0\\n' >usr/sbin/semodule", "has no --refresh", "old"),
     ] {
         let machine = story(&format!("semodule-{name}"), "", edit).stage("os/next").staged(guest)?.copy()?;
         machine.check(MODULE)?;

@@ -27,7 +27,7 @@ impl Program {
     /// # Errors
     /// As [`Program::run`].
     pub fn run_and_kill_descendants(&self, limit: Duration) -> Result<Ended, Errno> {
-        let end = Instant::now() + limit;
+        let end = super::end_of(limit);
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         // Descendants whose parents have ended become children of this process, which can find and kill them.
         set_child_subreaper(Some(getpid()))?;

@@ -48,7 +48,7 @@ impl ShownSelinux {
             shown.decision = Some(decided.decision);
             shown.changed.clone_from(&decided.changed);
             if decided.decision == Decision::Rebuild {
-                shown.not_built = policy::earlier_failure(roots);
+                shown.not_built = policy::earlier_failure(roots, plan);
             }
         }
         Ok(Some(shown))

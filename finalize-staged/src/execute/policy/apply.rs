@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::{Roots, deployment};
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, RenameFlags};
 use rustix::io::Errno;
 use selinux_policy::Labels;
 use system::copy::Copier;
@@ -48,9 +48,9 @@ pub(crate) fn apply(
     let new = new_etc(roots, plan)?;
     remove_leftover(&new);
     let machine = || machine_etc(roots, &etc.from);
-    let source = match policy.decision {
+    let replaced = match policy.decision {
         Decision::Shipped => return Ok(()),
-        Decision::Keep => machine(),
+        Decision::Keep => machine().and_then(|machine| copy(machine.as_fd(), &new, policy)),
         Decision::Rebuild => {
             let settings = Settings::read(&roots.system);
             let rebuild = Rebuild {
@@ -62,43 +62,57 @@ pub(crate) fn apply(
                 reset: plan.reset_etc,
                 limit: settings.refresh_timeout.unwrap_or(LIMIT),
             };
-            match rebuild.built(progress) {
-                Ok(work) => Ok(work),
+            match rebuild.built(false, progress) {
+                Ok(work) => take(&work, &new, policy),
                 Err(reason) => {
                     let reason = not_built(policy, &reason);
                     if settings.on_refresh_failure == OnFailure::Fail {
                         return Err(Error::Policy(reason));
                     }
                     warnings.push(format!("{reason}; the machine's present policy is used instead"));
-                    machine()
+                    machine().and_then(|machine| copy(machine.as_fd(), &new, policy))
                 }
             }
         }
     };
-    let replaced = source.and_then(|source| replace(source.as_fd(), &new, policy));
     if let Err(error) = replaced {
         // The new tree's policy is whole, too; only the machine's changes are not in it.
         warnings.push(format!(
-            "{error}: the new tree's SELinux policy {} is used without this machine's changes",
+            "the SELinux policy {} is the new tree's, without this machine's changes: {error}",
             policy.name
         ));
-        remove_leftover(&new);
     }
+    remove_leftover(&new);
+    work::forget(roots);
     Ok(())
 }
 
-/// Replaces the policy below `new` by that below `source`: both are directories like `/etc`.
-fn replace(source: BorrowedFd<'_>, new: &OwnedFd, policy: &PolicyPlan) -> Result<(), SystemError> {
+/// Puts a copy of the policy below `source`, a directory like `/etc`, into the place of that below `new`.
+fn copy(source: BorrowedFd<'_>, new: &OwnedFd, policy: &PolicyPlan) -> Result<(), SystemError> {
     let selinux = tree::open(new, COPY.as_bytes()).context("open", "/etc/selinux")?;
-    let shown = format!("{}", policy.directory());
-    // First under another name, so that a full disk leaves the old one whole.
+    let shown = policy.directory().to_string();
     rustix::fs::mkdirat(&selinux, NEW, rustix::fs::Mode::from_raw_mode(0o755)).context("make", &shown)?;
     let directory = tree::open(&selinux, NEW.as_bytes()).context("open", &shown)?;
     let whole = execute::inside(source, &policy.directory()).context("open", &shown)?;
     let all = vec![EtcPath::default()];
     execute::copy_directories(&mut Copier::default(), whole.as_fd(), directory.as_fd(), all)?;
-    tree::remove(&selinux, policy.name.as_bytes()).context("remove", &shown)?;
-    rustix::fs::renameat(&selinux, NEW, &selinux, policy.name.as_str()).context("put into place", shown)
+    exchange(&selinux, policy)
+}
+
+/// Puts the policy that was built in `work` into the place of that below `new`. It is on the same filesystem, so it needs no room.
+fn take(work: &OwnedFd, new: &OwnedFd, policy: &PolicyPlan) -> Result<(), SystemError> {
+    let selinux = tree::open(new, COPY.as_bytes()).context("open", "/etc/selinux")?;
+    let built = tree::open(work, COPY.as_bytes()).context("open", work::PATH)?;
+    // A run after this one was killed has to build it again.
+    work::forget_record(work)?;
+    rustix::fs::renameat(&built, policy.name.as_str(), &selinux, NEW).context("move", policy.directory())?;
+    exchange(&selinux, policy)
+}
+
+/// Exchanges the complete new policy with the old one, so that a failure leaves one of the two.
+fn exchange(selinux: &OwnedFd, policy: &PolicyPlan) -> Result<(), SystemError> {
+    rustix::fs::renameat_with(selinux, NEW, selinux, policy.name.as_str(), RenameFlags::EXCHANGE)
+        .context("put into place", policy.directory())
 }
 
 fn remove_leftover(new: &OwnedFd) {

@@ -47,7 +47,7 @@ pub(crate) fn prepare(roots: &Roots, plan: &Finalization) -> Result<(), Error> {
         reset: plan.reset_etc,
         limit: settings.refresh_timeout.unwrap_or(LIMIT),
     };
-    match rebuild.built(&mut || {}) {
+    match rebuild.built(true, &mut || {}) {
         Ok(_) => log::info!("the SELinux policy {} is built with this machine's changes", policy.name),
         Err(reason) => {
             let reason = not_built(policy, &reason);

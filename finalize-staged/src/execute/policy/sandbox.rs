@@ -17,17 +17,17 @@ use system::mount::{self, Access};
 use system::program::{End, Program};
 use system::{Context, SystemError, tree};
 
+use crate::policy::changes::USERS;
 use crate::program::{FAILED, SUCCESS, Status};
 
 /// The hidden option of the outer process; its values are the deployment and the work directory.
 pub(crate) const OUTER: &str = "rebuild-policy";
 /// That of the inner process.
 pub(crate) const INNER: &str = "rebuild-policy-inside";
-/// The exit status if the tree's `semodule` is too old: the policy stays as it is.
-pub(crate) const UNKNOWN: u8 = 3;
-
 /// In the work directory: the copy of `/etc/selinux`.
 pub(crate) const COPY: &str = "selinux";
+/// In the work directory: the machine's files of [`USERS`], under their last names.
+pub(crate) const FILES: &str = "files";
 /// In the work directory: where the root is mounted.
 pub(crate) const ROOT: &str = "root";
 
@@ -82,6 +82,7 @@ fn enter(deployment: &Path, work: &Path) -> Result<(), SystemError> {
     let root = open(&at)?;
     let copy = mount::clone(open(&work.join(COPY))?).context("bind", "/etc/selinux")?;
     put(copy, &root, "etc/selinux")?;
+    put_users(&open(&work.join(FILES))?, &root)?;
     let none = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     put(mount::new_filesystem("proc", "proc", &[], none)?, &root, "proc")?;
     put(mount::clone(open(Path::new("/dev"))?).context("bind", "/dev")?, &root, "dev")?;
@@ -100,6 +101,31 @@ fn enter(deployment: &Path, work: &Path) -> Result<(), SystemError> {
     })?;
     // Its programs gain nothing by set-user-ID, and stay in this SELinux domain, as under libostree.
     rustix::thread::set_no_new_privs(true).context("give up", "new privileges")
+}
+
+/// Mounts the machine's users over the new tree's, which `/etc` has until it is merged. A file that the new tree does not have is left
+/// out.
+fn put_users(files: &OwnedFd, root: &OwnedFd) -> Result<(), SystemError> {
+    for path in USERS {
+        let name = file_name(path);
+        let file = match mount::clone_at(files, name) {
+            Err(Errno::NOENT) => continue,
+            other => other.context("bind", format_args!("/etc/{path}"))?,
+        };
+        let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
+        let etc = tree::open(root, b"etc").context("open", "/etc")?;
+        let attached = tree::open(etc, parent.as_bytes()).and_then(|parent| mount::attach_at(file, parent, name));
+        match attached {
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
+            other => other.context("mount", format_args!("/etc/{path}"))?,
+        }
+    }
+    Ok(())
+}
+
+/// The name of one of [`USERS`] in the directory of such files.
+pub(crate) fn file_name(path: &'static str) -> &'static str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Mounts on a directory of the root; no link is followed.
@@ -128,7 +154,7 @@ fn refresh() -> Result<Status, String> {
         return Err(format!("semodule --help ended {}", how(help.end)));
     }
     if !help.output.windows(b"--refresh".len()).any(|word| word == b"--refresh") {
-        return Ok(UNKNOWN);
+        return Err("semodule of the new tree has no --refresh".to_owned());
     }
     match program(&[b"-N", b"--refresh"])?.run_in_this_group().map_err(failed)? {
         End::Status(SUCCESS) => Ok(SUCCESS),

@@ -16,8 +16,8 @@ use system::{Context, SystemError};
 
 use crate::etc_merge::execute;
 use crate::etc_merge::path::EtcPath;
-use crate::etc_merge::plan::EtcMergePlan;
-use crate::policy::changes::PolicyPlan;
+use crate::etc_merge::plan::{EtcMergePlan, Step};
+use crate::policy::changes::{PolicyPlan, USERS};
 
 const PLACE: &str = "ostree/repo/tmp";
 const NAME: &str = "firstroot-policy";
@@ -32,8 +32,12 @@ const LIMIT: u64 = 1 << 20;
 pub(crate) struct Record {
     /// A fingerprint of the new tree's policy and the machine's changes.
     pub(super) inputs: u64,
+    /// How many files it has.
+    pub(super) files: usize,
     /// Why it could not be built.
     pub(super) failure: Option<String>,
+    /// The reason may be gone by now: time, memory or room.
+    pub(super) may_pass: bool,
 }
 
 /// The two directories that a policy is made from.
@@ -61,12 +65,18 @@ impl Inputs {
         Ok(Self { machine: open(format!("{from}/etc"))?, new: open(format!("{target}/{new}"))? })
     }
 
-    /// A fingerprint: it changes when a file of the new tree's policy or a file that the machine has changed does.
-    pub(super) fn fingerprint(&self, policy: &PolicyPlan) -> Result<u64, Errno> {
+    /// A fingerprint: it changes when a file of the new tree's policy or a file that the machine has changed does. Another boot and
+    /// another deployment have others.
+    pub(super) fn fingerprint(&self, target: &DeploymentPath, policy: &PolicyPlan) -> Result<u64, Errno> {
         let mut hash = Fingerprint::default();
-        for step in &policy.steps {
-            hash.add(step.path().relative().as_bytes());
-            match rustix::fs::statat(&self.machine, step.path().relative(), AtFlags::SYMLINK_NOFOLLOW) {
+        // A deployment that is staged does not outlive the boot, and its inodes are given to others.
+        let boot = std::fs::read("/proc/sys/kernel/random/boot_id");
+        hash.add(&boot.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?);
+        hash.add(target.to_string().as_bytes());
+        hash.add(&rustix::fs::fstat(&self.new)?.st_ino.to_le_bytes());
+        for path in policy.steps.iter().map(Step::path).chain(&policy.users) {
+            hash.add(path.relative().as_bytes());
+            match rustix::fs::statat(&self.machine, path.relative(), AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => hash.add_stat(&stat, (stat.st_ctime, stat.st_ctime_nsec as i64)),
                 Err(Errno::NOENT | Errno::NOTDIR) => hash.add(b"-"),
                 Err(error) => return Err(error),
@@ -114,7 +124,7 @@ pub(super) fn make(roots: &Roots, inputs: &Inputs, policy: &PolicyPlan) -> Resul
     tree::remove(&place, NAME.as_bytes()).context("remove", PATH)?;
     rustix::fs::mkdirat(&place, NAME, Mode::from_raw_mode(0o700)).context("make", PATH)?;
     let work = tree::open(&place, NAME.as_bytes()).context("open", PATH)?;
-    let directories = [super::sandbox::ROOT, super::sandbox::COPY];
+    let directories = [super::sandbox::ROOT, super::sandbox::COPY, super::sandbox::FILES];
     for name in directories {
         rustix::fs::mkdirat(&work, name, Mode::from_raw_mode(0o755)).context("make", format_args!("{PATH}/{name}"))?;
     }
@@ -123,6 +133,7 @@ pub(super) fn make(roots: &Roots, inputs: &Inputs, policy: &PolicyPlan) -> Resul
     execute::copy_directories(&mut Copier::default(), inputs.new.as_fd(), work.as_fd(), vec![selinux])?;
     let steps = EtcMergePlan { steps: policy.steps.clone(), ..EtcMergePlan::default() };
     execute::execute(&steps, &inputs.machine, &work, || {})?;
+    copy_users(inputs, policy, &work)?;
     // semodule stops at what an earlier one has left behind.
     let store = execute::inside(work.as_fd(), &policy.directory()).context("open", PATH)?;
     for name in ["tmp", "previous"] {
@@ -131,6 +142,32 @@ pub(super) fn make(roots: &Roots, inputs: &Inputs, policy: &PolicyPlan) -> Resul
     let copy = tree::open(&work, super::sandbox::COPY.as_bytes()).context("open", PATH)?;
     tree::remove(copy, b"final").context("remove", format_args!("{PATH}/…/final"))?;
     Ok(work)
+}
+
+/// Copies the machine's files of users.
+fn copy_users(inputs: &Inputs, policy: &PolicyPlan, work: &OwnedFd) -> Result<(), SystemError> {
+    let files = tree::open(work, super::sandbox::FILES.as_bytes()).context("open", PATH)?;
+    for path in USERS.into_iter().filter(|path| policy.users.iter().any(|user| user.relative() == *path)) {
+        let copied = match dir::open(&inputs.machine, path, OFlags::RDONLY | OFlags::NONBLOCK) {
+            // It has been removed since the plan was made.
+            Err(Errno::NOENT) => continue,
+            other => other.and_then(|file| {
+                Copier::default().plain_file(file, &files, super::sandbox::file_name(path).as_bytes())
+            }),
+        };
+        copied.context("copy", format_args!("/etc/{path}"))?;
+    }
+    Ok(())
+}
+
+/// How many files the built policy has.
+pub(super) fn count(work: &OwnedFd, policy: &PolicyPlan) -> Result<usize, Errno> {
+    let mut walk = TreeWalk::new(&execute::inside(work.as_fd(), &policy.directory())?)?;
+    let mut files = 0;
+    while let Some(WalkEntry { kind, .. }) = walk.next_entry()? {
+        files += usize::from(kind == Kind::File);
+    }
+    Ok(files)
 }
 
 /// Removes the copy, which is not complete.
@@ -153,10 +190,14 @@ pub(super) fn record(work: &OwnedFd) -> Option<Record> {
     serde_json::from_slice(&dir::read(work, RECORD, LIMIT).ok()?).ok()
 }
 
-/// The failure in the record of an earlier run. It reads only: without root there is none.
-pub(super) fn failure(roots: &Roots) -> Option<String> {
-    let work = dir::open(&roots.sysroot, format!("{PLACE}/{NAME}"), OFlags::RDONLY | OFlags::DIRECTORY).ok()?;
-    record(&work)?.failure
+/// The work directory, only to read it; without root there is none.
+pub(super) fn open_to_read(roots: &Roots) -> Option<OwnedFd> {
+    dir::open(&roots.sysroot, format!("{PLACE}/{NAME}"), OFlags::RDONLY | OFlags::DIRECTORY).ok()
+}
+
+/// Removes the record, before what it is about is moved.
+pub(super) fn forget_record(work: &OwnedFd) -> Result<(), SystemError> {
+    dir::remove_file(work, RECORD).context("remove", format_args!("{PATH}/{RECORD}"))
 }
 
 /// Writes the record.
