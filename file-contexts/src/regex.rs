@@ -12,7 +12,7 @@ use crate::error::{Quoted, Source};
 use crate::path::Path;
 
 /// Those of Debian's policies have at most 73 bytes. libselinux compiles up to 4095; what that takes of memory here is too much for one.
-const LONGEST: usize = 512;
+const LONGEST: usize = 256;
 /// Of groups in groups.
 const DEEPEST: u32 = 50;
 /// What the states of a regex may take of memory: for each byte of its text, and for what a count makes of a short one.

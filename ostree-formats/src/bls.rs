@@ -61,6 +61,11 @@ pub(crate) fn breaks_line(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\0' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
+/// White space of a boot loader: another kind is a part of a word, to the kernel as well.
+fn is_space(c: char) -> bool {
+    c.is_ascii_whitespace() || breaks_line(c)
+}
+
 /// The text on one line, whatever reads it.
 pub(crate) fn one_line(text: &str) -> String {
     text.replace(breaks_line, " ")
@@ -81,12 +86,12 @@ impl BlsEntry {
             if line.contains('\0') {
                 return Err(BlsError::Nul(number));
             }
-            let line = line.trim();
+            let line = line.trim_matches(is_space);
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let (key, value) = line.split_once([' ', '\t']).unwrap_or((line, ""));
-            fields.push((key.to_owned(), value.trim_start().to_owned()));
+            fields.push((key.to_owned(), value.trim_start_matches(is_space).to_owned()));
         }
         Ok(Self { fields })
     }

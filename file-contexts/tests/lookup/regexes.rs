@@ -128,7 +128,7 @@ fn what_does_not_compile_is_skipped_and_named() {
         ("/.{99999999999}", "number"),
         ("/a\\", "backslash at the end"),
         (&format!("/{}", "(".repeat(60)), "nesting"),
-        (&format!("/a*{}", "b*".repeat(600)), "longer than 512"),
+        (&format!("/a*{}", "b*".repeat(600)), "longer than 256"),
     ] {
         let contexts = policy(&format!("/.* A\n{regex} B\n/[z] C"));
         assert_eq!(contexts.broken(), [""; 0], "not reached yet: {regex}");
