@@ -8,6 +8,7 @@ pub(crate) mod make_room;
 pub(crate) mod merge;
 pub(crate) mod policy;
 pub(crate) mod slices;
+pub(crate) mod temporary;
 pub(crate) mod var_labels;
 pub(crate) mod watch;
 pub(crate) mod writable_roots;

@@ -6,17 +6,17 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::{Roots, deployment};
-use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, Mode, StatxFlags};
 use rustix::io::Errno;
-use system::{Context, SystemError, dir, tree};
+use system::{Context, SystemError, tree};
 
+use super::temporary::{PLACE, place};
 use crate::etc_merge::before;
 use crate::etc_merge::{restore as etc_restore, save as etc_save};
 use crate::execute::policy;
 use crate::finalization::Finalization;
 use crate::read::run_directory::RunDirectory;
 
-const PLACE: &str = "ostree/repo/tmp";
 const NAME: &str = "firstroot-etc-before";
 const SHOWN: &str = "/sysroot/ostree/repo/tmp/firstroot-etc-before";
 
@@ -93,12 +93,6 @@ pub(crate) fn forget(roots: &Roots) {
     if let Err(error) = removed {
         log::warn!("{error}; ostree removes it later");
     }
-}
-
-fn place(roots: &Roots) -> Result<OwnedFd, SystemError> {
-    dir::make(&roots.sysroot, PLACE, 0o755)
-        .and_then(|()| dir::open(&roots.sysroot, PLACE, OFlags::RDONLY | OFlags::DIRECTORY))
-        .context("open", format_args!("/sysroot/{PLACE}"))
 }
 
 fn open_etc(roots: &Roots, target: &DeploymentPath) -> Result<OwnedFd, SystemError> {

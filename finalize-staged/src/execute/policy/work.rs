@@ -17,9 +17,9 @@ use system::{Context, SystemError};
 use crate::etc_merge::execute;
 use crate::etc_merge::path::EtcPath;
 use crate::etc_merge::plan::{EtcMergePlan, Step};
+use crate::execute::temporary::{PLACE, place};
 use crate::policy::changes::{PolicyPlan, USERS};
 
-const PLACE: &str = "ostree/repo/tmp";
 const NAME: &str = "firstroot-policy";
 /// As seen by the processes of the sandbox.
 pub(super) const PATH: &str = "/sysroot/ostree/repo/tmp/firstroot-policy";
@@ -212,10 +212,4 @@ pub(crate) fn forget(roots: &Roots) {
     if let Err(error) = removed {
         log::warn!("{error}; ostree removes it later");
     }
-}
-
-fn place(roots: &Roots) -> Result<OwnedFd, SystemError> {
-    dir::make(&roots.sysroot, PLACE, 0o755)
-        .and_then(|()| dir::open(&roots.sysroot, PLACE, OFlags::RDONLY | OFlags::DIRECTORY))
-        .context("open", format_args!("/sysroot/{PLACE}"))
 }
