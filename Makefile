@@ -21,12 +21,14 @@ mandir = $(PREFIX)/share/man
 MANDIR ?= $(mandir)
 UNITDIR ?= $(LIBDIR)/systemd/system
 DRACUTDIR ?= $(LIBDIR)/dracut
-OSTREEDIR ?= $(LIBDIR)/ostree
+# Not libostree's folder: no path is in both packages, so they can be installed side by side. In an initramfs the program is where
+# libostree's is, /usr/lib/ostree.
+PROGRAMDIR ?= $(LIBDIR)/firstroot
 DESTDIR ?=
 
-# The number orders modules. Of two with the name `ostree` dracut takes the lower one, so that a `98ostree` that libostree's own
-# package brought is left out.
-DRACUT_MODULE ?= 50ostree
+# The number orders modules. Of two with the name `ostree` dracut takes the lower one. libostree's package has `98ostree`, or
+# `50ostree` from 2026 on.
+DRACUT_MODULE ?= 49ostree
 
 # Tools.
 CARGO ?= cargo
@@ -47,13 +49,13 @@ CRATES := ostree-formats system ostree-sysroot file-contexts selinux-policy boot
 
 # Mode, source, destination. `program`: 0755, and it has to be built. `unit`: 0644, and it names a program. `link`: a symbolic link.
 define FILES
-program ostree-prepare-root $(OSTREEDIR)/ostree-prepare-root
-program ostree-finalize-staged $(OSTREEDIR)/ostree-finalize-staged
-module dracut-module/50ostree/module-setup.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/module-setup.sh
-0755 dracut-module/50ostree/ostree-prepare-root.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/ostree-prepare-root.sh
-0755 dracut-module/50ostree/ostree-usable-root.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/ostree-usable-root.sh
-0644 dracut-module/ostree.conf $(DRACUTDIR)/dracut.conf.d/50-ostree.conf
-0644 dracut-module/units/ostree-prepare-root.service $(UNITDIR)/ostree-prepare-root.service
+program ostree-prepare-root $(PROGRAMDIR)/ostree-prepare-root
+program ostree-finalize-staged $(PROGRAMDIR)/ostree-finalize-staged
+module dracut-module/49ostree/module-setup.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/module-setup.sh
+0755 dracut-module/49ostree/ostree-prepare-root.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/ostree-prepare-root.sh
+0755 dracut-module/49ostree/ostree-usable-root.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/ostree-usable-root.sh
+0644 dracut-module/firstroot.conf $(DRACUTDIR)/dracut.conf.d/50-firstroot.conf
+0644 units/initrd/ostree-prepare-root.service $(PROGRAMDIR)/ostree-prepare-root.service
 unit units/ostree-finalize-staged.service.d/00-firstroot.conf $(UNITDIR)/ostree-finalize-staged.service.d/00-firstroot.conf
 unit units/ostree-finalize-staged-hold.service.d/00-firstroot.conf $(UNITDIR)/ostree-finalize-staged-hold.service.d/00-firstroot.conf
 unit units/ostree-boot-complete.service.d/00-firstroot.conf $(UNITDIR)/ostree-boot-complete.service.d/00-firstroot.conf
@@ -69,7 +71,7 @@ link ../ostree-finalize-staged-clean.service $(UNITDIR)/multi-user.target.wants/
 0644 packaging/selinux/firstroot.cil $(PREFIX)/share/selinux/packages/firstroot.cil
 endef
 
-export CARGO RUSTC INSTALL CARGOFLAGS CARGO_TARGET_DIR TARGET PROGRAMS FEATURES CRATES DESTDIR OSTREEDIR FILES
+export CARGO RUSTC INSTALL CARGOFLAGS CARGO_TARGET_DIR TARGET PROGRAMS FEATURES CRATES DESTDIR PROGRAMDIR FILES
 
 all:
 	@packaging/build.sh

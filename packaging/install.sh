@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
 # The Makefile calls it, with these in the environment:
-: "${INSTALL:?}" "${CARGO_TARGET_DIR:?}" "${TARGET:?}" "${CRATES:?}" "${DESTDIR?}" "${OSTREEDIR:?}" "${FILES:?}"
+: "${INSTALL:?}" "${CARGO_TARGET_DIR:?}" "${TARGET:?}" "${CRATES:?}" "${DESTDIR?}" "${PROGRAMDIR:?}" "${FILES:?}"
 set -eu
 
 built=$CARGO_TARGET_DIR/$TARGET
@@ -18,7 +18,7 @@ put() {
 
 # A file with other names of the programs' folder in it.
 put_edited() {
-    if [ "$OSTREEDIR" = /usr/lib/ostree ]; then
+    if [ "$PROGRAMDIR" = /usr/lib/firstroot ]; then
         put "$1" "$2" "$3"
         return
     fi
@@ -54,8 +54,8 @@ each_file() {
 install_one() {
     case $1 in
         program) put 0755 "$built/$2" "$3" ;;
-        unit) put_edited 0644 "$2" "$3" "s|/usr/lib/ostree/ostree-finalize-staged|$OSTREEDIR/ostree-finalize-staged|" ;;
-        module) put_edited 0755 "$2" "$3" "s|^_ostree_program=.*|_ostree_program=$OSTREEDIR/ostree-prepare-root|" ;;
+        unit) put_edited 0644 "$2" "$3" "s|/usr/lib/firstroot/ostree-finalize-staged|$PROGRAMDIR/ostree-finalize-staged|" ;;
+        module) put_edited 0755 "$2" "$3" "s|^_ostree_program=.*|_ostree_program=$PROGRAMDIR/ostree-prepare-root|" ;;
         link) put_link "$2" "$3" ;;
         *) put "$1" "$2" "$3" ;;
     esac
@@ -65,7 +65,7 @@ uninstall_one() {
     rm -f "$DESTDIR$3"
     # Folders that others have files in stay.
     case $3 in
-        *.d/* | *.wants/* | */modules.d/*) rmdir "$DESTDIR${3%/*}" 2> /dev/null || : ;;
+        *.d/* | *.wants/* | */modules.d/* | "$PROGRAMDIR"/*) rmdir "$DESTDIR${3%/*}" 2> /dev/null || : ;;
     esac
 }
 

@@ -113,5 +113,5 @@ fn conflicts(conflicts: &[Conflict]) -> String {
     if conflicts.len() > SHOWN_CONFLICTS {
         text.push_str(&format!("and {} more; ", conflicts.len() - SHOWN_CONFLICTS));
     }
-    text + "both changed; keep one: rename or adapt yours; to check: `/usr/lib/ostree/ostree-finalize-staged --prepare`"
+    text + "both changed; keep one: rename or adapt yours; to check: `/usr/lib/firstroot/ostree-finalize-staged --prepare`"
 }

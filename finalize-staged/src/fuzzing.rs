@@ -88,7 +88,7 @@ pub fn unit_drop_ins(bytes: &[u8]) {
     files.push(UnitFile { path: "/last.conf".to_owned(), text: String::new() });
     for (unit, key) in unit_drop_ins::UNITS {
         if let Some(last) = files.last_mut() {
-            last.text = format!("[Service]\n{key}=\n{key}=/usr/lib/ostree/{}\n", PROGRAM);
+            last.text = format!("[Service]\n{key}=\n{key}=/usr/lib/firstroot/{}\n", PROGRAM);
         }
         let findings = unit_drop_ins::findings(unit, key, &files);
         assert!(!findings.iter().any(|finding| finding.starts_with("no drop-in")), "{findings:?}");

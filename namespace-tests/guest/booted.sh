@@ -30,14 +30,14 @@ fi
 
 # The guest's programs, of which the tree has none.
 if [ -n "$binary" ]; then
-    mkdir -p layer/lib/ostree
-    : >layer/lib/ostree/ostree-finalize-staged
-    chmod 755 layer/lib/ostree/ostree-finalize-staged
+    mkdir -p layer/lib/firstroot
+    : >layer/lib/firstroot/ostree-finalize-staged
+    chmod 755 layer/lib/firstroot/ostree-finalize-staged
 fi
 # Programs of a story that the guest lacks.
 [ ! -d system/var/usr ] || cp -a system/var/usr/. layer/
 mount -t overlay -o "ro,lowerdir=layer:$rootfs/usr" usr system/usr
-[ -z "$binary" ] || mount --bind "$binary" system/usr/lib/ostree/ostree-finalize-staged
+[ -z "$binary" ] || mount --bind "$binary" system/usr/lib/firstroot/ostree-finalize-staged
 
 mount -t tmpfs -o mode=0755,nosuid,nodev run system/run
 mkdir -p system/run/ostree system/run/systemd/journal system/run/lock system/run/fixture/host/usr system/run/fixture/machine

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::host;
-use crate::package::PREPARE_ROOT;
+use crate::package::INSTALLED_PREPARE_ROOT;
 use crate::report::Report;
 use crate::scenario::Scenario;
 
@@ -22,7 +22,7 @@ pub fn show(scenario: &Scenario, options: &BootOptions) -> Result<()> {
         println!("A shell on the serial console follows; leaving it (exit) switches the machine off.");
         return scenario.interact();
     }
-    let report = scenario.run_script(&format!("/{PREPARE_ROOT} --plan /sysroot"))?;
+    let report = scenario.run_script(&format!("/{INSTALLED_PREPARE_ROOT} --plan /sysroot"))?;
     print(scenario, &report)
 }
 

@@ -18,6 +18,7 @@ pub mod command;
 pub mod compare;
 pub mod cpio;
 pub mod disk;
+pub mod dpkg;
 pub mod dracut;
 pub mod guest;
 pub mod host;

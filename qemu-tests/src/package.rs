@@ -14,8 +14,11 @@ use crate::command::run;
 /// Names a directory tree that `cargo xtask install` has filled; without it, that command is run.
 pub const DESTDIR_VARIABLE: &str = "FIRSTROOT_DESTDIR";
 
-/// The path at which every user of OSTree's prepare-root expects it.
+/// Where prepare-root is in an initramfs, and where libostree's is in the tree: the path at which all of its users expect it.
 pub const PREPARE_ROOT: &str = "usr/lib/ostree/ostree-prepare-root";
+
+/// Where ours is in the tree.
+pub const INSTALLED_PREPARE_ROOT: &str = "usr/lib/firstroot/ostree-prepare-root";
 
 /// Whose files are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,13 +65,19 @@ impl Package {
         &self.root
     }
 
-    /// Adds every file of it to a recipe.
-    pub fn add_to(&self, mut recipe: Recipe) -> Result<Recipe> {
+    /// The paths of its files, from its root.
+    pub fn paths(&self) -> Result<Vec<String>> {
         let mut files = Vec::new();
         collect(&self.root, &mut files)?;
         files.sort();
-        for path in files {
-            let name = path.strip_prefix(&self.root).unwrap_or(&path).to_string_lossy().into_owned();
+        let name = |path: &PathBuf| path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy().into_owned();
+        Ok(files.iter().map(name).collect())
+    }
+
+    /// Adds every file of it to a recipe.
+    pub fn add_to(&self, mut recipe: Recipe) -> Result<Recipe> {
+        for name in self.paths()? {
+            let path = self.root.join(&name);
             let metadata = path.symlink_metadata().with_context(|| format!("looking at {}", path.display()))?;
             recipe = recipe.with("mode", metadata.mode().to_le_bytes());
             recipe = if metadata.is_symlink() {

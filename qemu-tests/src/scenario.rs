@@ -18,6 +18,7 @@ use crate::package::{Package, Provider};
 use crate::report::Report;
 use crate::runs::fresh_directory;
 use crate::small_initramfs;
+use crate::sysroot::Sysroot;
 use crate::tree::Tree;
 
 /// How a deployment's root is prepared.
@@ -115,7 +116,8 @@ impl Scenario {
         self
     }
 
-    /// Without an initramfs: the deployment's prepare-root is process 1.
+    /// Without an initramfs: the deployment's prepare-root is process 1. Ours takes the place of libostree's by a link, as
+    /// docs/packaging.md says.
     #[must_use]
     pub fn without_initramfs(mut self) -> Scenario {
         self.way = Way::Init;
@@ -235,6 +237,9 @@ impl Scenario {
         let directory = fresh_directory(&self.to_string())?;
         let images = place_for_images(&directory)?;
         let disks = deployed.copy_to(images.path())?;
+        if self.way == Way::Init {
+            disks.mounted(|root| Sysroot::at(root).link_prepare_root()).context("linking prepare-root")?;
+        }
         if let Some(change) = &self.change {
             disks.mounted(|root| change(root)).context("changing the disk")?;
         }

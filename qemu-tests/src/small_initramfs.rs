@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::cpio::Archive;
 use crate::disk::Filesystem;
 use crate::namespace::Namespace;
-use crate::package::{PREPARE_ROOT, Package};
+use crate::package::{INSTALLED_PREPARE_ROOT, PREPARE_ROOT, Package};
 use crate::rootfs::Rootfs;
 
 const SCRIPT_INIT: &str = include_str!("../guest/script-init.sh");
@@ -24,8 +24,10 @@ pub fn of_a_script(rootfs: &Rootfs, package: Option<&Package>) -> Result<Vec<u8>
     for library in libraries {
         archive = archive.file(&library, 0o755, &read(&rootfs.path().join(library.trim_start_matches('/')))?);
     }
-    let root = package.map_or_else(|| rootfs.path(), |package| package.path().to_path_buf());
-    let binary = read(&root.join(PREPARE_ROOT))?;
+    let binary = match package {
+        Some(package) => read(&package.path().join(INSTALLED_PREPARE_ROOT))?,
+        None => read(&rootfs.path().join(PREPARE_ROOT))?,
+    };
     Ok(archive.file(PREPARE_ROOT, 0o755, &binary).file("init", 0o755, SCRIPT_INIT.as_bytes()).finish())
 }
 

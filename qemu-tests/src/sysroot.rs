@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::command::run;
 use crate::disk::STATEROOT;
+use crate::package::PREPARE_ROOT;
 
 /// Where [`Sysroot::lose_deployment`] puts it: in the stateroot, where no deployment is looked for.
 pub const LOST: &str = "lost";
@@ -37,6 +38,14 @@ impl<'a> Sysroot<'a> {
         let path = self.deployment()?.join("etc/ostree/prepare-root.conf");
         fs::create_dir_all(path.parent().unwrap_or(self.root)).context("creating etc/ostree")?;
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// Puts a link to our prepare-root where a kernel without initramfs starts libostree's.
+    pub fn link_prepare_root(&self) -> Result<()> {
+        let path = self.deployment()?.join(PREPARE_ROOT);
+        fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        // Relative: the kernel looks it up from the physical root.
+        symlink("../firstroot/ostree-prepare-root", &path).with_context(|| format!("linking {}", path.display()))
     }
 
     /// Appends a kernel argument to each boot loader entry.

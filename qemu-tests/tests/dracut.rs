@@ -1,5 +1,6 @@
 //! Our dracut module, run by the dracut of each release: 059 (Debian 12), 106 (13) and the newest.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -7,18 +8,23 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 use qemu_tests::cache::Cache;
+use qemu_tests::dpkg;
 use qemu_tests::guest::Guest;
 use qemu_tests::host;
 use qemu_tests::namespace::Namespace;
-use qemu_tests::package::{PREPARE_ROOT, Package};
+use qemu_tests::package::{INSTALLED_PREPARE_ROOT, PREPARE_ROOT, Package};
 use qemu_tests::rootfs::{Rootfs, why_not_installable};
 use qemu_tests::stopwatch::{print_longest, timed};
 use tempfile::TempDir;
+
+/// What runs prepare-root in an initramfs with systemd.
+const UNIT: &str = "ostree-prepare-root.service";
 
 /// What a test does with one guest.
 type Story = fn(Guest) -> Result<()>;
 
 const STORIES: &[(&str, Story)] = &[
+    ("no_path_is_another_packages", no_path_is_another_packages),
     ("the_image_has_what_a_boot_needs", the_image_has_what_a_boot_needs),
     ("another_tree_than_its_own_gives_the_same_image", another_tree_than_its_own_gives_the_same_image),
     ("who_mounts_boot_can_be_said", who_mounts_boot_can_be_said),
@@ -116,7 +122,7 @@ impl Build {
             layers.join(":")
         );
         // dracut takes its modules from its own system: of our package it has the module, and nothing else.
-        let module = "usr/lib/dracut/modules.d/50ostree";
+        let module = "usr/lib/dracut/modules.d/49ostree";
         let namespace = Namespace::of(&self.rootfs.path())
             .prepared_by("mkdir \"$scratch/tree-upper\" \"$scratch/tree-work\"")
             .mounted(&tree, "/tree")
@@ -155,10 +161,10 @@ impl Image<'_> {
     }
 
     /// Fails unless the image has the unit of our package, without its comments.
-    fn has_unit(&self, path: &str) -> Result<()> {
-        let whole = fs::read_to_string(self.build.package.path().join(path))?;
+    fn has_unit(&self) -> Result<()> {
+        let whole = fs::read_to_string(self.build.package.path().join("usr/lib/firstroot").join(UNIT))?;
         let lines = whole.lines().filter(|line| !line.starts_with('#'));
-        let found = self.read(path)?;
+        let found = self.read(&format!("usr/lib/systemd/system/{UNIT}"))?;
         ensure!(found.lines().eq(lines), "another unit:\n{found}");
         Ok(())
     }
@@ -175,6 +181,24 @@ impl Image<'_> {
     }
 }
 
+/// Where our package can be installed beside all others of the guest, libostree's first of all: no file is in two of them.
+fn no_path_is_another_packages(guest: Guest) -> Result<()> {
+    let build = Build::on(guest)?;
+    let ours: BTreeSet<String> = build.package.paths()?.into_iter().map(|path| format!("/{path}")).collect();
+    ensure!(ours.contains(&format!("/{INSTALLED_PREPARE_ROOT}")), "our list is another one: {ours:?}");
+    let mut seen = BTreeSet::new();
+    for (package, files) in dpkg::packages(&build.rootfs.path())? {
+        // Packages compress their manual pages.
+        let common: Vec<&str> =
+            files.iter().map(|file| file.trim_end_matches(".gz")).filter(|file| ours.contains(*file)).collect();
+        ensure!(common.is_empty(), "{package} has, too: {common:?}");
+        ensure!(package != "ostree-boot" || files.iter().any(|file| file == &format!("/{PREPARE_ROOT}")), "{files:?}");
+        seen.insert(package);
+    }
+    ensure!(["ostree", "ostree-boot", "dracut"].iter().all(|name| seen.contains(*name)), "not all packages: {seen:?}");
+    Ok(())
+}
+
 fn the_image_has_what_a_boot_needs(guest: Guest) -> Result<()> {
     let key = "usr/share/keys/image.pub";
     // A group may be repeated.
@@ -187,18 +211,19 @@ fn the_image_has_what_a_boot_needs(guest: Guest) -> Result<()> {
     let image = build.dracut("")?;
 
     ensure!(
-        fs::read(image.path(PREPARE_ROOT))? == fs::read(image.build.package.path().join(PREPARE_ROOT))?,
+        fs::read(image.path(PREPARE_ROOT))? == fs::read(image.build.package.path().join(INSTALLED_PREPARE_ROOT))?,
         "another binary"
     );
     ensure!(image.read("etc/ostree/prepare-root.conf")? == conf);
     ensure!(image.read("etc/ostree/prepare-root.conf.d/20-device.conf")? == "[boot]\non-failure=reboot\n");
     ensure!(image.read("usr/lib/ostree/prepare-root.conf.d/30-image.conf")? == "[boot]\nrecover=no\n");
     ensure!(image.read(key)? == "key\n");
-    let unit = "usr/lib/systemd/system/ostree-prepare-root.service";
-    image.has_unit(unit)?;
-    let wanted =
-        fs::read_link(image.path("usr/lib/systemd/system/initrd-root-fs.target.requires/ostree-prepare-root.service"))?;
-    ensure!(wanted == Path::new("../ostree-prepare-root.service"), "{}", wanted.display());
+    image.has_unit()?;
+    let wanted = format!("usr/lib/systemd/system/initrd-root-fs.target.requires/{UNIT}");
+    let wanted = fs::read_link(image.path(&wanted))?;
+    ensure!(wanted == Path::new("..").join(UNIT), "{}", wanted.display());
+    // libostree's module, which is in the guest as well, wants its unit by this target.
+    ensure!(!image.path(&format!("usr/lib/systemd/system/initrd-root-fs.target.wants/{UNIT}")).exists());
     for module in ["overlay", "erofs", "loop"] {
         ensure!(image.has_module(module)?, "the image has no {module}");
     }
@@ -222,10 +247,9 @@ fn another_tree_than_its_own_gives_the_same_image(guest: Guest) -> Result<()> {
     ensure!(image.read("usr/lib/ostree/prepare-root.conf.d/30-image.conf")? == "[boot]\nrecover=no\n");
     let off = fs::read_link(image.path("etc/ostree/prepare-root.conf.d/20-off.conf"))?;
     ensure!(off == Path::new("/dev/null"), "{}", off.display());
-    let unit = "usr/lib/systemd/system/ostree-prepare-root.service";
-    image.has_unit(unit)?;
+    image.has_unit()?;
     ensure!(
-        fs::read(image.path(PREPARE_ROOT))? == fs::read(build.package.path().join(PREPARE_ROOT))?,
+        fs::read(image.path(PREPARE_ROOT))? == fs::read(build.package.path().join(INSTALLED_PREPARE_ROOT))?,
         "another binary"
     );
     Ok(())

@@ -197,7 +197,7 @@ fn program_of(command: &str) -> &str {
 mod tests {
     use super::*;
 
-    const OURS: &str = "[Service]\nExecStop=\nExecStop=/usr/lib/ostree/ostree-finalize-staged\n";
+    const OURS: &str = "[Service]\nExecStop=\nExecStop=/usr/lib/firstroot/ostree-finalize-staged\n";
 
     fn of(files: &[(&str, &str)]) -> Vec<String> {
         let unit =
@@ -226,7 +226,7 @@ mod tests {
         // One that puts ours back is as good.
         assert_eq!(of(&[("/00-firstroot.conf", OURS), ("/10-own.conf", OURS)]), [""; 0]);
         assert!(
-            of(&[("/10.conf", "[Install]\nExecStop=/usr/lib/ostree/ostree-finalize-staged\n")])[0]
+            of(&[("/10.conf", "[Install]\nExecStop=/usr/lib/firstroot/ostree-finalize-staged\n")])[0]
                 .starts_with("no drop-in")
         );
     }

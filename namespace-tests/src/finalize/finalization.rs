@@ -22,7 +22,7 @@ pub enum Contestant {
 impl Contestant {
     fn program(self) -> &'static str {
         match self {
-            Contestant::Ours | Contestant::Sabotaged(_) => "/usr/lib/ostree/ostree-finalize-staged",
+            Contestant::Ours | Contestant::Sabotaged(_) => "/usr/lib/firstroot/ostree-finalize-staged",
             Contestant::Peer => "ostree admin finalize-staged",
         }
     }

@@ -277,7 +277,7 @@ pub(crate) fn a_lock_that_somebody_has_is_waited_for(guest: Guest) -> Result<()>
     let script = |seconds: u32, arguments: &str| {
         format!(
             "{HOLD} {seconds} >/run/held & holder=$!; until test -s /run/held || ! kill -0 $holder; do :; done; \
-             /usr/lib/ostree/ostree-finalize-staged {arguments}; status=$?; kill $holder; exit $status"
+             /usr/lib/firstroot/ostree-finalize-staged {arguments}; status=$?; kill $holder; exit $status"
         )
     };
     let outcome = machine.run(&script(20, "--lock-timeout=1"))?;
@@ -292,7 +292,7 @@ pub(crate) fn a_lock_that_somebody_has_is_waited_for(guest: Guest) -> Result<()>
 
 pub(crate) fn without_root_or_without_ostree_nothing_is_done(guest: Guest) -> Result<()> {
     let machine = staged(guest)?;
-    let program = "/usr/lib/ostree/ostree-finalize-staged";
+    let program = "/usr/lib/firstroot/ostree-finalize-staged";
     let before = state(&machine, &nothing())?;
     let outcome = machine.run(&format!("setpriv --reuid=1000 --regid=1000 --clear-groups {program}"))?;
     ensure!(outcome.code == Some(1) && outcome.stderr.contains("finalization needs root"), "{outcome:?}");
@@ -368,7 +368,7 @@ pub(crate) fn a_disk_that_stays_read_only(guest: Guest) -> Result<()> {
         let machine = story.staged(guest)?.copy()?;
         let outcome = machine.run(&format!(
             "mount -o remount,ro {place}; exec /run/fixture/tools/strace -f -qq -o /dev/null -e trace=fsconfig \
-             -e inject=fsconfig:error=EROFS /usr/lib/ostree/ostree-finalize-staged"
+             -e inject=fsconfig:error=EROFS /usr/lib/firstroot/ostree-finalize-staged"
         ))?;
         let text = format!("cannot remount writable {place}: Read-only file system");
         ensure!(outcome.code == Some(1) && outcome.stderr.contains(&text), "{outcome:?}");

@@ -37,7 +37,7 @@ fn left(scenario: &Scenario, guest: Guest, contestant: Contestant) -> Result<()>
     if contestant == Contestant::Ours {
         if found.iter().any(differences::is_left_to_the_next_boot) {
             // What is left is the whole of an old deployment, or nothing.
-            machine.check("/usr/lib/ostree/ostree-finalize-staged --clean")?;
+            machine.check("/usr/lib/firstroot/ostree-finalize-staged --clean")?;
             found = compare(&listing(&machine, &finalized)?, &expected);
             let left: Vec<_> = found.iter().filter(|found| differences::is_left_to_the_next_boot(found)).collect();
             ensure!(left.is_empty(), "not removed after the next boot: {left:#?}");

@@ -174,7 +174,7 @@ pub(crate) fn whatever_is_kept_stays_what_it_is(guest: Guest) -> Result<()> {
         Ok(())
     })?;
     let limited = "ulimit -v 60000; ";
-    let outcome = machine.run(&format!("{limited}exec /usr/lib/ostree/ostree-finalize-staged"))?;
+    let outcome = machine.run(&format!("{limited}exec /usr/lib/firstroot/ostree-finalize-staged"))?;
     ensure!(outcome.code == Some(0), "{outcome:?}");
     machine.with_disk(|root| {
         let loader = root.join("boot/loader");
@@ -281,7 +281,7 @@ pub(crate) fn an_unknown_layout_is_left_to_ostree(guest: Guest) -> Result<()> {
     let why = "/boot/loader is not a link: firstroot does not know this layout";
     let said = ours(&machine, &["--prepare"])?;
     ensure!(said.contains(why) && said.contains("ostree will finalize this update at shutdown"), "{said}");
-    let nobody = "mount --bind /dev/null /usr/bin/ostree; /usr/lib/ostree/ostree-finalize-staged";
+    let nobody = "mount --bind /dev/null /usr/bin/ostree; /usr/lib/firstroot/ostree-finalize-staged";
     let outcome = machine.run(nobody)?;
     ensure!(outcome.code == Some(1) && outcome.stderr.contains(why), "{outcome:?}");
     let outcome = machine.finalize(Contestant::Ours)?.outcome;

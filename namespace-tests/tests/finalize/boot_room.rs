@@ -132,7 +132,7 @@ pub(crate) fn killed_in_either_step_it_is_finished_by_a_second_run(guest: Guest)
 pub(crate) fn a_boot_that_is_not_mounted_is_called_that(guest: Guest) -> Result<()> {
     let machine = separate_boot().staged(guest)?.copy()?;
     for arguments in ["--prepare", ""] {
-        let outcome = machine.run(&format!("umount /boot; /usr/lib/ostree/ostree-finalize-staged {arguments}"))?;
+        let outcome = machine.run(&format!("umount /boot; /usr/lib/firstroot/ostree-finalize-staged {arguments}"))?;
         let text = "/boot is not mounted and has no loader: mount it (`mount /boot`)";
         ensure!(outcome.code == Some(1) && outcome.stderr.contains(text), "{arguments}: {outcome:?}");
     }

@@ -45,7 +45,7 @@ fn machine(guest: Guest) -> Result<Machine> {
 
 /// With arguments of a shell before it: ours, which may wait two seconds for the program.
 fn ours(machine: &Machine, before: &str) -> Result<Finalized> {
-    let program = "env INVOCATION_ID=1 /usr/lib/ostree/ostree-finalize-staged --grub-timeout=2";
+    let program = "env INVOCATION_ID=1 /usr/lib/firstroot/ostree-finalize-staged --grub-timeout=2";
     machine.run_with_journal(&format!("{before}\n{program}"))
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn a_menu_that_was_not_written_is_told_at_the_next_boot(guest: Guest)
     ours(&failed, "")?.outcome.success()?;
     let old = failed.check("sed -n '/^linux/{s/^linux [^ ]* //p;q}' /boot/grub/grub.cfg")?;
     for (program, code) in [
-        ("/usr/lib/ostree/ostree-finalize-staged --boot-complete", 0),
+        ("/usr/lib/firstroot/ostree-finalize-staged --boot-complete", 0),
         ("INVOCATION_ID=1 ostree admin boot-complete", 1),
     ] {
         let machine = failed.another()?;
@@ -123,7 +123,7 @@ pub(crate) fn a_menu_that_was_not_written_is_told_at_the_next_boot(guest: Guest)
     }
     // Where the update is booted all the same, there is nothing to tell.
     boots_version(&failed, "3")?;
-    let outcome = failed.run("/usr/lib/ostree/ostree-finalize-staged --boot-complete")?;
+    let outcome = failed.run("/usr/lib/firstroot/ostree-finalize-staged --boot-complete")?;
     ensure!(outcome.code == Some(0) && !outcome.stderr.contains("GRUB"), "{outcome:?}");
     Ok(())
 }
@@ -139,8 +139,8 @@ pub(crate) fn on_an_esp_the_menu_takes_its_place_after_the_swap(guest: Guest) ->
         .copy()?;
     let mount = "mkdir -p /boot/efi; mount -t tmpfs esp /boot/efi; mkdir -p /boot/efi/EFI/BOOT /boot/efi/EFI/debian; \
         echo x >/boot/efi/EFI/BOOT/grub.cfg; ";
-    let program = "/usr/lib/ostree/ostree-finalize-staged --grub-timeout=2";
-    let plan = machine.check(&format!("{mount}/usr/lib/ostree/ostree-finalize-staged --plan"))?;
+    let program = "/usr/lib/firstroot/ostree-finalize-staged --grub-timeout=2";
+    let plan = machine.check(&format!("{mount}/usr/lib/firstroot/ostree-finalize-staged --plan"))?;
     ensure!(!plan.contains("grub"), "removable media are nobody's GRUB to libostree:\n{plan}");
     let esp = format!("{mount}echo old >/boot/efi/EFI/debian/grub.cfg; ");
     let look = "; cat /var/called; cd /boot/efi/EFI; for f in $(find -type f | sort); do echo $f; cat $f; done";
@@ -182,12 +182,12 @@ pub(crate) fn an_old_menu_boots_until_a_new_one_is_written(guest: Guest) -> Resu
     ensure!(versions(&machine, "/boot/grub/grub.cfg")? == "21");
     let old = machine.check("sed -n '/^linux/{s/^linux [^ ]* //p;q}' /boot/grub/grub.cfg")?;
     machine.boot_with(&old)?;
-    machine.check("/usr/lib/ostree/ostree-finalize-staged --clean")?;
+    machine.check("/usr/lib/firstroot/ostree-finalize-staged --clean")?;
     ensure!(versions(&machine, "/boot/grub/grub.cfg")? == "21", "after --clean");
     machine.check("ostree admin deploy --stage os/last")?;
     ours(&machine, "")?.outcome.success()?;
     machine.boot_with(&old)?;
-    let status = machine.check("ostree admin status; /usr/lib/ostree/ostree-finalize-staged --clean")?;
+    let status = machine.check("ostree admin status; /usr/lib/firstroot/ostree-finalize-staged --clean")?;
     ensure!(status.contains("* os ") && status.contains("Version: 4\n") && status.contains("Version: 2\n"), "{status}");
     machine.check("rm /var/first; ostree admin deploy --stage os/later")?;
     ours(&machine, "")?.outcome.success()?;

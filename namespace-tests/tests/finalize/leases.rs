@@ -18,7 +18,7 @@ const HOLDER: &str = r#"perl -e '
 pub(crate) fn a_lease_on_a_file_is_waited_for(guest: Guest) -> Result<()> {
     let machine = staged(guest)?;
     machine.check("echo mine:x:77: >>/etc/group; echo mine >/etc/mine")?;
-    let run = "/usr/lib/ostree/ostree-finalize-staged; status=$?; kill $holder; exit $status";
+    let run = "/usr/lib/firstroot/ostree-finalize-staged; status=$?; kill $holder; exit $status";
     let outcome = machine.run(&format!("{HOLDER}\n{run}"))?;
     ensure!(outcome.code == Some(0), "{outcome:?}");
     boots_version(&machine, "2")?;

@@ -17,7 +17,7 @@ pub(crate) fn an_interruption_is_reported_at_the_next_boot(guest: Guest) -> Resu
         let program = if by_the_peer {
             "INVOCATION_ID=1 ostree admin boot-complete"
         } else {
-            "/usr/lib/ostree/ostree-finalize-staged --boot-complete"
+            "/usr/lib/firstroot/ostree-finalize-staged --boot-complete"
         };
         let outcome = machine.run(program)?;
         let text = "error: ostree-finalize-staged.service failed on previous boot: interrupted while installing the kernel, finalizing ostree/";
@@ -37,7 +37,7 @@ pub(crate) fn a_stamp_of_what_is_booted_is_no_failure(guest: Guest) -> Result<()
     machine.check("echo \"interrupted while merging /etc, finalizing $(cd /sysroot; ls -d ostree/deploy/os/deploy/*.0 | while read d; do \
         test $(stat -c %i $d) = $(stat -c %i /) && echo $d; done)\" >/boot/ostree/finalize-failure.stamp")?;
     // libostree's unit has MountFlags=slave: nobody but the program is in its mount namespace, and it leaves it.
-    let unit = "unshare --mount --propagation slave /usr/lib/ostree/ostree-finalize-staged";
+    let unit = "unshare --mount --propagation slave /usr/lib/firstroot/ostree-finalize-staged";
     let outcome = machine.run(&format!("{unit} --boot-complete"))?;
     ensure!(outcome.code == Some(0), "{outcome:?}");
     machine.check("! test -e /boot/ostree/finalize-failure.stamp")?;
@@ -57,7 +57,7 @@ pub(crate) fn a_soft_reboot_is_finished_beside_a_stamp(guest: Guest) -> Result<(
     let outcome = machine.run(
         "cp /run/ostree-booted /run/ostree/nextroot-booted; echo text >/boot/ostree/finalize-failure.stamp; \
          rm /run/ostree-booted; cp /run/ostree/nextroot-booted /run/ostree-booted; \
-         /usr/lib/ostree/ostree-finalize-staged --boot-complete; echo $?; test ! -e /run/ostree/nextroot-booted && echo finished",
+         /usr/lib/firstroot/ostree-finalize-staged --boot-complete; echo $?; test ! -e /run/ostree/nextroot-booted && echo finished",
     )?;
     ensure!(
         outcome.stdout == "1\nfinished\n" && outcome.stderr.contains("failed on previous boot: text"),
@@ -69,7 +69,7 @@ pub(crate) fn a_soft_reboot_is_finished_beside_a_stamp(guest: Guest) -> Result<(
 /// At a soft reboot SIGKILL follows SIGTERM at once: a unit counts as failed whose process has not ended by the first.
 pub(crate) fn who_holds_boot_ends_by_the_first_signal(guest: Guest) -> Result<()> {
     let outcome = staged(guest)?.run(
-        "set +e; for program in /usr/lib/ostree/ostree-finalize-staged 'ostree admin finalize-staged'; do
+        "set +e; for program in /usr/lib/firstroot/ostree-finalize-staged 'ostree admin finalize-staged'; do
             $program --hold & until readlink /proc/$!/fd/* | grep --quiet '^/boot$'; do kill -0 $! || break; done
             kill -TERM $!; kill -KILL $!; wait $!; echo $?
          done",

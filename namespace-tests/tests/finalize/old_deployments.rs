@@ -8,7 +8,7 @@ use qemu_tests::guest::Guest;
 
 use super::ours::{boots_version, ours};
 
-const CLEAN: &str = "/usr/lib/ostree/ostree-finalize-staged --clean";
+const CLEAN: &str = "/usr/lib/firstroot/ostree-finalize-staged --clean";
 
 /// Finds the directory of version 1.
 const UNLISTED: &str = "d=$(ls -d /sysroot/ostree/deploy/os/deploy/*.0 | while read d; do test -e $d/usr/lib/second || \

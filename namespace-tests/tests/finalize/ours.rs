@@ -28,7 +28,7 @@ pub(crate) fn ours(machine: &Machine, arguments: &[&str]) -> Result<String> {
 
 /// What `--plan --json` prints, which is what its schema says. `as_whom` stands before the command.
 pub(crate) fn plan_json(machine: &Machine, as_whom: &str) -> Result<Value> {
-    let printed = machine.check(&format!("{as_whom} /usr/lib/ostree/ostree-finalize-staged --plan --json"))?;
+    let printed = machine.check(&format!("{as_whom} /usr/lib/firstroot/ostree-finalize-staged --plan --json"))?;
     let json = serde_json::from_str(&printed).with_context(|| printed.clone())?;
     json_schemas::require("finalize-staged-plan", &json)?;
     Ok(json)
@@ -238,7 +238,7 @@ pub(crate) fn what_is_not_ours_is_left_to_ostree(guest: Guest) -> Result<()> {
         // Where there is nobody to leave it to: an error, told beforehand as well.
         for arguments in ["", "--prepare"] {
             let outcome = machine.run(&format!(
-                "mount --bind /dev/null /usr/bin/ostree; /usr/lib/ostree/ostree-finalize-staged {arguments}"
+                "mount --bind /dev/null /usr/bin/ostree; /usr/lib/firstroot/ostree-finalize-staged {arguments}"
             ))?;
             let said = &outcome.stderr;
             ensure!(

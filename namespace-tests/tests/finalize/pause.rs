@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use namespace_tests::Outcome;
 use namespace_tests::finalize::Machine;
 
-const PROGRAM: &str = "/usr/lib/ostree/ostree-finalize-staged";
+const PROGRAM: &str = "/usr/lib/firstroot/ostree-finalize-staged";
 
 /// A system call of the program's first thread, and its number among those of its name, as strace counts.
 #[derive(Clone, Debug)]

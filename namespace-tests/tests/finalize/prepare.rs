@@ -61,7 +61,7 @@ pub(crate) fn preparing_and_finalizing_at_the_same_time_do_not_disturb_each_othe
     let machine = separate_boot().staged(guest)?.copy()?;
     for moment in moments(&machine, "--prepare", &["/boot", ".prepared"], 5)? {
         let machine = machine.another()?;
-        let outcome = moment.run(&machine, "--prepare", "/usr/lib/ostree/ostree-finalize-staged")?;
+        let outcome = moment.run(&machine, "--prepare", "/usr/lib/firstroot/ostree-finalize-staged")?;
         ensure!(outcome.code == Some(0), "{moment:?}: {outcome:?}");
         is_what_the_tree_has(&machine)?;
         boots_version(&machine, "2")?;
@@ -107,7 +107,7 @@ pub(crate) fn a_damaged_kernel_of_what_stays_is_told(guest: Guest) -> Result<()>
     ] {
         let machine = disk.copy()?;
         let outcome =
-            machine.run(&format!("set -e; {change}; exec /usr/lib/ostree/ostree-finalize-staged --prepare"))?;
+            machine.run(&format!("set -e; {change}; exec /usr/lib/firstroot/ostree-finalize-staged --prepare"))?;
         let text = "that deployment may not boot";
         ensure!(outcome.code == Some(0) && outcome.stderr.contains(text), "{change}: {outcome:?}");
     }
@@ -122,7 +122,7 @@ pub(crate) fn a_staged_kernel_that_has_changed_is_refused(guest: Guest) -> Resul
     let machine = staged(guest)?;
     let outcome = machine.run(
         "set -e; d=$(ls -d /sysroot/ostree/deploy/os/deploy/*.0 | while read d; do test $(stat -c %i $d) = $(stat -c %i /) || echo $d; done)
-         chattr -i $d; echo x >>$d/usr/lib/modules/6.1.0/vmlinuz; exec /usr/lib/ostree/ostree-finalize-staged --prepare",
+         chattr -i $d; echo x >>$d/usr/lib/modules/6.1.0/vmlinuz; exec /usr/lib/firstroot/ostree-finalize-staged --prepare",
     )?;
     let text = "kernel and initramfs of /ostree/deploy/os/deploy/";
     ensure!(outcome.code == Some(1) && outcome.stderr.contains(text), "{outcome:?}");

@@ -14,7 +14,7 @@ pub(crate) fn another_disk_at_work_is_no_progress(guest: Guest) -> Result<()> {
          (while test -e /run/busy; do dd if=/dev/zero of=$other bs=4k count=50 oflag=direct 2>/dev/null; done) & busy=$!
          set +e
          NOTIFY_SOCKET=/run/systemd/journal/socket /run/fixture/tools/strace -f -qq -o /run/trace -e trace=syncfs,sendto \
-             -e inject=syncfs:delay_enter=7000000:when=1 /usr/lib/ostree/ostree-finalize-staged
+             -e inject=syncfs:delay_enter=7000000:when=1 /usr/lib/firstroot/ostree-finalize-staged
          status=$?; rm /run/busy; wait $busy; losetup --detach $other; cat /run/trace; exit $status",
     )?;
     ensure!(outcome.code == Some(0), "{:?}", outcome);

@@ -13,7 +13,7 @@ const ERRORS: [&str; 4] = ["EIO", "EMFILE", "EACCES", "ENOMEM"];
 /// Runs `--plan` in the booted system, with each call of a name refused once. Prints the names of the cases in which it succeeds and
 /// says something else.
 const SCRIPT: &str = r#"
-program="/usr/lib/ostree/ostree-finalize-staged --plan"
+program="/usr/lib/firstroot/ostree-finalize-staged --plan"
 $program >/run/wanted
 refused=0
 for call in $calls; do

@@ -47,7 +47,7 @@ fn plans(machine: &Machine) -> Result<()> {
     let outcome = machine.run(&format!(
         "{WRITER}
         for n in $(seq 1 {PLANS}); do
-            /usr/lib/ostree/ostree-finalize-staged --plan >/run/plan || break
+            /usr/lib/firstroot/ostree-finalize-staged --plan >/run/plan || break
             ! grep 'removed: /etc/' /run/plan || break
             test $(grep -c 'added: /etc/busy-[0-9]*$' /run/plan) = 50 || break
             echo planned
@@ -74,7 +74,7 @@ fn finalizations(machine: &Machine) -> Result<()> {
     };
     for round in 0..rounds {
         let machine = machine.another()?;
-        let run = "/usr/lib/ostree/ostree-finalize-staged; status=$?; kill $writer; exit $status";
+        let run = "/usr/lib/firstroot/ostree-finalize-staged; status=$?; kill $writer; exit $status";
         let outcome = machine.run(&format!("{WRITER}\n{run}"))?;
         ensure!(outcome.code == Some(0), "round {round}: {outcome:?}");
         boots_version(&machine, "2")?;

@@ -140,7 +140,7 @@ pub(crate) fn a_policy_that_cannot_be_built_never_costs_the_update(guest: Guest)
             "grep -x old /etc/selinux/targeted/policy/policy.33; test -e /etc/selinux/targeted/active/modules/400/mine/cil; \
              test ! -e /sysroot/ostree/repo/tmp/firstroot-policy; ! ls -d /etc/selinux/.f*",
         )?;
-        let told = machine.run("/usr/lib/ostree/ostree-finalize-staged --boot-complete")?;
+        let told = machine.run("/usr/lib/firstroot/ostree-finalize-staged --boot-complete")?;
         let words = "the update is finalized, but the SELinux policy targeted cannot be built";
         ensure!(
             told.code == Some(0) && told.stderr.contains(words) && told.stderr.contains(reason),

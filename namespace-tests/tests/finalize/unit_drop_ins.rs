@@ -31,7 +31,7 @@ fn commands(machine: &Machine, ours_is: &str) -> Result<String> {
     let mut script = "mkdir -p /run/layer/lib/systemd/system /run/systemd/system\n".to_owned();
     let mut verify = String::new();
     for (unit, key, drop_in) in UNITS {
-        let drop_in = drop_in.replace("/usr/lib/ostree/ostree-finalize-staged", "/nowhere/ours");
+        let drop_in = drop_in.replace("/usr/lib/firstroot/ostree-finalize-staged", "/nowhere/ours");
         let directories =
             ["/run/layer/lib", "/run", "/etc"].map(|layer| format!("{layer}/systemd/system/{unit}.d")).join(" ");
         script.push_str(&format!(
@@ -78,7 +78,7 @@ pub(crate) fn preparing_tells_of_a_drop_in_that_resets_another(guest: Guest) -> 
         format!("mkdir -p {directory}; cat >{directory}/{name} <<'end'\n{text}end\n")
     };
     let installed: String = UNITS.map(|(unit, _, drop_in)| put(unit, "00-firstroot.conf", drop_in)).concat();
-    let prepare = "/usr/lib/ostree/ostree-finalize-staged --prepare 2>&1";
+    let prepare = "/usr/lib/firstroot/ostree-finalize-staged --prepare 2>&1";
     let said = machine.check(&format!("{installed}{prepare}"))?;
     ensure!(!said.contains("resets") && !said.contains("drop-in"), "{said}");
     let unit = "ostree-finalize-staged.service";

@@ -46,7 +46,7 @@ pub(crate) fn the_reason_of_a_failure_is_a_line_of_its_own(guest: Guest) -> Resu
     let machine = staged(guest)?;
     // Standard error is what the service manager says it is.
     let script = "rm /sysroot/boot/loader; : >/run/journal; JOURNAL_STREAM=$(stat -c %d:%i /run/journal) \
-        /usr/lib/ostree/ostree-finalize-staged 2>/run/journal; cat /run/journal";
+        /usr/lib/firstroot/ostree-finalize-staged 2>/run/journal; cat /run/journal";
     let outcome = machine.run(script)?;
     let last = outcome.stdout.lines().last().unwrap_or_default();
     ensure!(last.starts_with("<3>error: /boot/loader does not exist"), "{outcome:?}");

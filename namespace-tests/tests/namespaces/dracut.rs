@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../dracut-module/50ostree/module-setup.sh");
+const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../dracut-module/49ostree/module-setup.sh");
 
 /// What `script` prints with the module's functions, where tree and image are this directory.
 fn printed(directory: &Path, script: &str) -> Result<String> {

@@ -105,7 +105,7 @@ const FLIP: &str = "
 /// `verify` says what `--verify` finds out about the deployment that was made.
 const VERIFY: &str = "
     key=/run/trusted.key; mkdir -p /etc/ostree; printf '[composefs]\nenabled=signed\n' >/etc/ostree/prepare-root.conf
-    verify() { /usr/lib/ostree/ostree-prepare-root --verify --keys $key /sysroot $(basename $deployment) || echo status $?; }
+    verify() { /usr/lib/firstroot/ostree-prepare-root --verify --keys $key /sysroot $(basename $deployment) || echo status $?; }
 ";
 
 /// Signed and sealed it boots; an object that was changed since cannot be read, and all others can. Before that boot it is told.
@@ -203,7 +203,7 @@ const FUZZ: &str = "
     cd $deployment; ostree --repo=$repo checkout --composefs fuzz .ostree.cfs
     mkdir -p etc/ostree; printf '[composefs]\nenabled=yes\n' | tee etc/ostree/prepare-root.conf >/etc/ostree/prepare-root.conf
     link=ostree/boot.0/os/$(printf '%064d' 0); mkdir -p $disk/$link; ln -s ../../../deploy/os/deploy/$commit.0 $disk/$link/0
-    program=/usr/lib/ostree/ostree-prepare-root
+    program=/usr/lib/firstroot/ostree-prepare-root
     try() {
         verdict=0; timeout 60 $program --verify $disk $commit.0 >/run/told 2>&1 || verdict=$?
         boot=0; timeout 60 unshare --mount sh -c \"

@@ -10,7 +10,7 @@ use crate::{contains, is_well, scenario};
 
 /// Somebody's mistake at the prompt of a system that runs is no boot, let alone one that failed.
 const BY_HAND: &str = "mkdir -p /etc/ostree && printf '[boot]\\non-failure=reboot\\n' >/etc/ostree/prepare-root.conf && \
-    /usr/lib/ostree/ostree-prepare-root /mnt; echo status=$?";
+    /usr/lib/firstroot/ostree-prepare-root /mnt; echo status=$?";
 
 /// Debian 13's generator does not mount `/boot`: told not to, nobody does.
 pub(crate) fn boot_is_not_mounted_when_told(guest: Guest) -> Result<()> {

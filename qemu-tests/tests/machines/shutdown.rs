@@ -163,7 +163,7 @@ pub(crate) fn an_automounted_boot_and_a_read_only_sysroot_are_written_to(guest: 
         ],
     )?;
     let output = reports.first().context("two boots")?.script_output()?;
-    contains(&output, "/usr/lib/ostree/ostree-finalize-staged --hold")?;
+    contains(&output, "/usr/lib/firstroot/ostree-finalize-staged --hold")?;
     is_of_version(last(&reports)?, "2")?;
     contains(&last(&reports)?.script_output()?, DONE)
 }

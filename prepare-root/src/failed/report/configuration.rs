@@ -11,7 +11,7 @@ use crate::plan::composefs::ComposefsError;
 const OLDER_ENTRY: &str =
     "until then choose an older entry in the boot menu: its initramfs has the older configuration";
 
-const CHECK: &str = "and rebuild the initramfs; to check: `/usr/lib/ostree/ostree-prepare-root --check-config /`";
+const CHECK: &str = "and rebuild the initramfs; to check: `/usr/lib/firstroot/ostree-prepare-root --check-config /`";
 
 /// Whether the same error would stop any other boot link.
 pub(super) fn stops_every_link(cause: &Cause, caller: Caller) -> bool {

@@ -17,7 +17,7 @@ pub(super) fn likely_cause(failure: &Failure, survey: &Survey) -> String {
     let cause = match &failure.cause {
         Cause::Target(_) => "the boot loader entry was not written by ostree, or its options were changed",
         Cause::Configuration(_) => {
-            "prepare-root.conf was changed after it was last checked (/usr/lib/ostree/ostree-prepare-root --check-config)"
+            "prepare-root.conf was changed after it was last checked (/usr/lib/firstroot/ostree-prepare-root --check-config)"
         }
         Cause::NotMounted(_) => {
             "the disk, not ostree: root= is missing or wrong, the disk is gone, or its driver is not in the initramfs"

@@ -162,7 +162,7 @@ fn a_configuration_is_corrected_where_it_is() {
         let text = report(&failure(cause(), caller), &healthy_disk());
         assert!(text.contains(&format!("{path}: line 2: [sysroot] readonly = \"perhaps\"")), "{text}");
         assert!(text.contains(&format!("correct {path} in the tree and rebuild the initramfs")), "{text}");
-        assert!(text.contains("`/usr/lib/ostree/ostree-prepare-root --check-config /`"), "{text}");
+        assert!(text.contains("`/usr/lib/firstroot/ostree-prepare-root --check-config /`"), "{text}");
         assert!(text.contains("an older entry in the boot menu: its initramfs has the older configuration"), "{text}");
         assert!(!text.contains("change this argument") && !text.contains("in this shell"), "{text}");
     }

@@ -110,10 +110,10 @@ fn about_image(error: &ComposefsError) -> &'static str {
 fn about_signature(error: &VerifyError, caller: Caller) -> &'static str {
     match error {
         VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } if caller == Caller::Pid1 => {
-            "boot an older entry and deploy a tree with the file of keys; to check: `/usr/lib/ostree/ostree-prepare-root --check-config TREE`"
+            "boot an older entry and deploy a tree with the file of keys; to check: `/usr/lib/firstroot/ostree-prepare-root --check-config TREE`"
         }
         VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } => {
-            "boot an older entry and rebuild this initramfs with the file of keys; to check: `/usr/lib/ostree/ostree-prepare-root --check-config /`"
+            "boot an older entry and rebuild this initramfs with the file of keys; to check: `/usr/lib/firstroot/ostree-prepare-root --check-config /`"
         }
         VerifyError::NoMetadata { .. } | VerifyError::NoMetadataOfParent { .. } | VerifyError::Signature { .. } => {
             "boot an older entry; this commit needs a signature by a trusted key: `ostree sign`, or ask the vendor of the image"

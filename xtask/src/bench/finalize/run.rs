@@ -36,7 +36,7 @@ pub(crate) struct Bed {
 }
 
 /// The programs that are run are read, and so is what they will read, unless it is to be cold.
-const LOAD_PROGRAMS: &str = "ostree --version >/dev/null\n/usr/lib/ostree/ostree-finalize-staged --version >/dev/null\n\
+const LOAD_PROGRAMS: &str = "ostree --version >/dev/null\n/usr/lib/firstroot/ostree-finalize-staged --version >/dev/null\n\
                              /run/fixture/tools/strace -V >/dev/null\n";
 const READ_DISK: &str = "find /sysroot/ostree /boot -xdev -type f ! -name '*.file' -exec cat {} + >/dev/null\n";
 
@@ -51,7 +51,7 @@ impl Bed {
         }
         let prepared = if with_prepared {
             let machine = staged.another()?;
-            machine.check("/usr/lib/ostree/ostree-finalize-staged --prepare")?;
+            machine.check("/usr/lib/firstroot/ostree-finalize-staged --prepare")?;
             Some(machine)
         } else {
             None

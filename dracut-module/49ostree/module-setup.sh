@@ -8,8 +8,10 @@
 # shellcheck disable=SC2154
 : "${initdir?}" "${moddir=}"
 
-# The path of the program in the tree. In the initramfs it is always in /usr/lib/ostree.
-_ostree_program=/usr/lib/ostree/ostree-prepare-root
+# The program in the tree, and beside it its unit. In the initramfs the program is where libostree's would be, so that both have the
+# same path there.
+_ostree_program=/usr/lib/firstroot/ostree-prepare-root
+_ostree_unit=ostree-prepare-root.service
 
 # The tree that the initramfs is built from: empty, or the argument of --sysroot.
 _ostree_tree() {
@@ -56,13 +58,13 @@ install() {
     if dracut_module_included systemd; then
         # dracut 059 does not set the directory of units if it works on another tree.
         units=${systemdsystemunitdir:-/usr/lib/systemd/system}
-        _ostree_copy "$units/ostree-prepare-root.service"
+        mkdir -p "$initdir$units"
         # The comments are for developers, and every boot loads the image.
-        sed -i '/^#/d' "$initdir$units/ostree-prepare-root.service"
+        sed '/^#/d' "$tree${_ostree_program%/*}/$_ostree_unit" > "$initdir$units/$_ostree_unit" \
+            || _ostree_fail "cannot install $_ostree_unit"
         # Required, not wanted: if it fails, the target must not be reached, because then systemd would switch to the physical root.
         mkdir -p "$initdir$units/initrd-root-fs.target.requires"
-        ln -sfn ../ostree-prepare-root.service \
-            "$initdir$units/initrd-root-fs.target.requires/ostree-prepare-root.service"
+        ln -sfn "../$_ostree_unit" "$initdir$units/initrd-root-fs.target.requires/$_ostree_unit"
     else
         # First of the hooks between the mount of the root filesystem and the switch to it: the others need the
         # deployment's files.
