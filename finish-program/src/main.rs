@@ -1,6 +1,6 @@
 //! `finish-program LINKED SHIPPED`: makes the shipped program from the linker's output.
 //!
-//! It refuses a program that is not static, and fills the unwind tables with zeros. It is a crate of its own, so that a packager
+//! It refuses a program that is not static, and takes the unwind tables out. It is a crate of its own, so that a packager
 //! who builds the programs builds no tests with them.
 
 mod linkage;
@@ -22,7 +22,7 @@ fn main() -> Result<()> {
 fn finish(linked: &Path, shipped: &Path) -> Result<()> {
     let mut program = fs::read(linked).with_context(|| format!("reading {}", linked.display()))?;
     linkage::require_static(&program).with_context(|| linked.display().to_string())?;
-    unwinding::clear_tables(&mut program).with_context(|| linked.display().to_string())?;
+    unwinding::remove_tables(&mut program).with_context(|| linked.display().to_string())?;
     // By a rename, because a running program cannot be written to.
     let new = shipped.with_extension("new");
     fs::write(&new, program).with_context(|| format!("writing {}", new.display()))?;
