@@ -17,11 +17,16 @@ use crate::watcher::MenuIsOld;
 /// called. After the swap every failure is a warning.
 pub trait BootLoader {
     /// Writes the new list under names that nothing leads to yet. A menu that could not be written is no error: the old menu stays
-    /// whole, and the list boots.
+    /// whole, and the list boots. `progress` is called now and then while it waits for another program.
     ///
     /// # Errors
     /// It cannot be written; part of it may exist.
-    fn write(&self, roots: &Roots, plan: &BootPlan) -> Result<Option<MenuIsOld>, SystemError>;
+    fn write(
+        &self,
+        roots: &Roots,
+        plan: &BootPlan,
+        progress: &mut dyn FnMut(),
+    ) -> Result<Option<MenuIsOld>, SystemError>;
 
     /// Activates the new list in one step, which happens completely or not at all. Everything written is on the disk before.
     ///

@@ -122,8 +122,11 @@ fn names_if_there(boot: impl AsFd, path: &str) -> Result<Vec<String>, SystemErro
     Ok(names.unwrap_or_default())
 }
 
-/// bootupd's GRUB reads boot loader entries itself.
-fn bootupd_has_static_configs(boot: &OwnedFd) -> Result<bool, SystemError> {
+/// Whether bootupd has installed a GRUB that reads boot loader entries itself.
+///
+/// # Errors
+/// bootupd's state cannot be read.
+pub fn bootupd_has_static_configs(boot: &OwnedFd) -> Result<bool, SystemError> {
     const STATE: &str = "bootupd-state.json";
     let state = match dir::read(boot, STATE, LIMIT) {
         // So large a file is not bootupd's.

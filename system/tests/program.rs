@@ -8,7 +8,7 @@ use system::program::{End, Ended, Program};
 fn shell(script: &str, milliseconds: u64) -> Result<Ended, Errno> {
     let begin = Instant::now();
     let program = Program::new(&[b"/bin/sh", b"-c", script.as_bytes()], &[b"PATH=/usr/bin:/bin"])?;
-    let ended = program.run_and_kill_descendants(Duration::from_millis(milliseconds))?;
+    let ended = program.run_and_kill_descendants(Duration::from_millis(milliseconds), &mut || {})?;
     assert!(begin.elapsed() < Duration::from_secs(20));
     Ok(ended)
 }
@@ -36,5 +36,17 @@ fn a_program_ends_with_all_that_it_has_started() -> Result<(), Errno> {
     let flood = shell("yes | head -c 1000000; echo end", 60_000)?;
     assert!(flood.output.len() <= 32 << 10 && flood.output.ends_with(b"end\n"));
     assert_eq!(shell("exec yes", 200)?.end, End::TooLong);
+    progress_is_told_while_it_runs()
+}
+
+/// The program waits for what is done when progress is told.
+fn progress_is_told_while_it_runs() -> Result<(), Errno> {
+    let path = std::env::temp_dir().join(format!("progress-{}", std::process::id()));
+    let script = format!("until [ -e '{}' ]; do sleep 0.1; done", path.display());
+    let program = Program::new(&[b"/bin/sh", b"-c", script.as_bytes()], &[b"PATH=/usr/bin:/bin"])?;
+    let ended = program.run_and_kill_descendants(Duration::from_secs(600), &mut || {
+        assert!(std::fs::write(&path, "").is_ok());
+    })?;
+    assert!(ended.end == End::Status(0) && std::fs::remove_file(&path).is_ok(), "{ended:?}");
     Ok(())
 }

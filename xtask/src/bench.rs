@@ -94,8 +94,10 @@ pub(crate) fn bench(only: Option<Part>) -> Result<()> {
         }
     }
     if is_wanted(Part::Shutdown) {
-        for guest in &guests {
-            print(&shutdown::figures(*guest)?);
+        // The same archive as Debian testing's.
+        let with_policy = guests.contains(&Guest::Forky).then_some(Guest::ForkySelinux);
+        for guest in guests.iter().copied().chain(with_policy) {
+            print(&shutdown::figures(guest)?);
         }
     }
     binary::size()?;

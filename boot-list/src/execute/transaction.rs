@@ -107,7 +107,7 @@ fn write(
     watcher.enter(Phase::Kernel);
     install::install(roots, sources.overlays, files, &mut || watcher.step())?;
     watcher.enter(Phase::Entries);
-    let menu = loader.write(roots, plan)?;
+    let menu = loader.write(roots, plan, &mut || watcher.step())?;
     labels::label(roots, sources.labels, plan, files);
     watcher.enter(Phase::Sync);
     match plan.swap {

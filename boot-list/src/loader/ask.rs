@@ -25,6 +25,13 @@ pub fn ask(roots: &Roots, sysroot: &Sysroot, plan: &mut BootPlan) -> Result<(), 
         BootLoader::Uboot => uboot(roots, sysroot, plan),
         BootLoader::Grub(config) => grub(roots, sysroot, plan, config),
         other => {
+            // It is only told: what cannot be read is no reason to stop.
+            let is_static = boot_loader::bootupd_has_static_configs(&roots.mounted_boot).unwrap_or(false);
+            if other == BootLoader::Entries && is_static {
+                plan.loader_notes.push(
+                    "GRUB reads entries (bootupd's static configuration): no program runs at shutdown".to_owned(),
+                );
+            }
             plan.boot_loader = other;
             Ok(())
         }

@@ -45,7 +45,7 @@ impl Grub {
     }
 
     /// Runs the program and checks what it wrote. The error is the reason, in words.
-    fn generate(&self, directory: &OwnedFd, plan: &BootPlan) -> Result<(), String> {
+    fn generate(&self, directory: &OwnedFd, plan: &BootPlan, progress: &mut dyn FnMut()) -> Result<(), String> {
         let name = self.plan.output_name();
         tree::remove(directory, name.as_bytes()).map_err(|error| format!("cannot remove {name}: {error}"))?;
         let Some(program) = &self.plan.program else {
@@ -60,7 +60,7 @@ impl Grub {
         let environment = self.environment(plan);
         let environment: Vec<&[u8]> = environment.iter().map(Vec::as_slice).collect();
         let ended = Program::new(&words, &environment)
-            .and_then(|program| program.run_and_kill_descendants(self.limit))
+            .and_then(|program| program.run_and_kill_descendants(self.limit, progress))
             .map_err(|error| format!("cannot execute {program}: {error}"))?;
         let last = tell(program, &ended);
         let said = if last.is_empty() { last } else { format!(" ({last})") };
@@ -135,10 +135,15 @@ impl Grub {
 }
 
 impl BootLoader for Grub {
-    fn write(&self, roots: &Roots, plan: &BootPlan) -> Result<Option<MenuIsOld>, SystemError> {
-        Links.write(roots, plan)?;
+    fn write(
+        &self,
+        roots: &Roots,
+        plan: &BootPlan,
+        progress: &mut dyn FnMut(),
+    ) -> Result<Option<MenuIsOld>, SystemError> {
+        Links.write(roots, plan, progress)?;
         let directory = self.directory(roots, plan)?;
-        let reason = match self.generate(&directory, plan) {
+        let reason = match self.generate(&directory, plan, progress) {
             Ok(()) if self.plan.config == GrubConfig::InLoader => return Ok(None),
             Ok(()) => {
                 self.waits.set(true);

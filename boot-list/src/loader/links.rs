@@ -26,7 +26,12 @@ const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
 pub struct Links;
 
 impl BootLoader for Links {
-    fn write(&self, roots: &Roots, plan: &BootPlan) -> Result<Option<MenuIsOld>, SystemError> {
+    fn write(
+        &self,
+        roots: &Roots,
+        plan: &BootPlan,
+        _progress: &mut dyn FnMut(),
+    ) -> Result<Option<MenuIsOld>, SystemError> {
         let ostree = open_ostree(roots)?;
         write_links(&ostree, plan)?;
         if plan.swap == Swap::Loader && !sabotage::is_on("entries-in-place") {

@@ -149,6 +149,8 @@ pub(crate) fn read(roots: &Roots) -> Result<Option<String>, SystemError> {
     match dir::read_no_link(&roots.boot, format!("ostree/{NAME}"), LIMIT) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
         Err(Errno::NOENT) => Ok(None),
+        // Reported once and removed, as any other: else each boot would fail to read it.
+        Err(Errno::FBIG) => Ok(Some(format!("{PATH} is larger than {} KiB, so another program wrote it", LIMIT >> 10))),
         Err(error) => Err(error).context("read", PATH),
     }
 }
@@ -172,6 +174,18 @@ pub(crate) fn remarks(text: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stamp_that_is_too_large_is_reported() {
+        let root = tempfile::tempdir().unwrap();
+        for directory in ["sysroot/boot/ostree", "boot"] {
+            std::fs::create_dir_all(root.path().join(directory)).unwrap();
+        }
+        let roots = Roots::at(root.path()).unwrap();
+        assert_eq!(read(&roots).unwrap(), None);
+        std::fs::write(root.path().join("sysroot/boot/ostree").join(NAME), vec![b'x'; LIMIT as usize + 1]).unwrap();
+        assert!(read(&roots).unwrap().unwrap().contains("larger than 64 KiB"));
+    }
 
     #[test]
     fn a_stamp_names_what_it_is_about() {

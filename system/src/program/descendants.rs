@@ -12,7 +12,7 @@ use rustix::process::{
     waitpid,
 };
 
-use super::{End, Ended, KEPT, Program, wait};
+use super::{End, Ended, KEPT, PERIOD, Program, wait};
 use crate::dir;
 
 /// How long killed processes may take to end. One that waits for a broken disk never does.
@@ -22,18 +22,18 @@ const RESTS: usize = 64;
 
 impl Program {
     /// Runs it for `limit` at most. When it has ended, or is killed, all of its descendants are killed, in whatever process groups they
-    /// are; nobody waits for them. This process must have no other children.
+    /// are; nobody waits for them. `progress` is called once a second. This process must have no other children.
     ///
     /// # Errors
     /// As [`Program::run`].
-    pub fn run_and_kill_descendants(&self, limit: Duration) -> Result<Ended, Errno> {
+    pub fn run_and_kill_descendants(&self, limit: Duration, progress: &mut dyn FnMut()) -> Result<Ended, Errno> {
         let end = super::end_of(limit);
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         // Descendants whose parents have ended become children of this process, which can find and kill them.
         set_child_subreaper(Some(getpid()))?;
         let ended = self.start(Some(writer.as_fd())).and_then(|child| {
             let mut output = Vec::new();
-            let is_in_time = watch(child, &reader, end, &mut output);
+            let is_in_time = watch(child, &reader, end, &mut output, progress);
             // It may have ended already, and the group with it.
             let _ = kill_process_group(child, Signal::KILL);
             let status = wait(child)?;
@@ -46,14 +46,25 @@ impl Program {
 }
 
 /// Reads what the program writes until it ends. Returns whether it ended in time.
-fn watch(child: Pid, reader: &OwnedFd, end: Instant, output: &mut Vec<u8>) -> Result<bool, Errno> {
+fn watch(
+    child: Pid,
+    reader: &OwnedFd,
+    end: Instant,
+    output: &mut Vec<u8>,
+    progress: &mut dyn FnMut(),
+) -> Result<bool, Errno> {
     let process = pidfd_open(child, PidfdFlags::empty())?;
+    let mut told = Instant::now();
     loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Ok(false);
         }
-        let (has_ended, has_written) = ready(&process, reader, left)?;
+        if told.elapsed() >= PERIOD {
+            told = Instant::now();
+            progress();
+        }
+        let (has_ended, has_written) = ready(&process, reader, left.min(PERIOD))?;
         if has_written {
             read(reader, output)?;
         }
