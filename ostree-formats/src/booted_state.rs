@@ -105,6 +105,34 @@ impl BootedState {
     }
 }
 
+/// The keys that decide about mounts after the switch to the real root. Every key may be missing: libostree of before 2023 wrote none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MountState {
+    /// The root is an image.
+    pub composefs: bool,
+    /// `/sysroot` is read-only.
+    pub sysroot_ro: bool,
+    /// The directory of the overlay at `/etc`.
+    pub transient_etc: Option<String>,
+}
+
+impl MountState {
+    /// Reads the bytes of the file, which may be empty.
+    ///
+    /// # Errors
+    /// [`BootedStateError::NotADictionary`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BootedStateError> {
+        let dictionary = Dictionary::new(bytes).map_err(|Damaged| BootedStateError::NotADictionary)?;
+        let is_on = |key| dictionary.get(key).and_then(|value| boolean(value.of_type("b")?).ok()) == Some(true);
+        let transient_etc = dictionary.get("transient-etc").and_then(|value| text(value.of_type("s")?).ok());
+        Ok(Self {
+            composefs: is_on("composefs"),
+            sysroot_ro: is_on("sysroot-ro"),
+            transient_etc: transient_etc.map(str::to_owned),
+        })
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Value<'a> {
     Bool(bool),
@@ -175,6 +203,23 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_decides_about_mounts_may_be_missing() {
+        assert_eq!(MountState::from_bytes(b""), Ok(MountState::default()));
+        let state = BootedState {
+            device: 1,
+            inode: 2,
+            root_transient: false,
+            root_transient_ro: false,
+            composefs: Some(ComposefsState { verity: false, signed_by: None }),
+            sysroot_ro: true,
+            transient_etc: Some("/run/x".to_owned()),
+        };
+        let read = MountState::from_bytes(&state.to_bytes()).unwrap();
+        assert_eq!(read, MountState { composefs: true, sysroot_ro: true, transient_etc: Some("/run/x".to_owned()) });
+        assert_eq!(MountState::from_bytes(b"garbage"), Err(BootedStateError::NotADictionary));
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(
@@ -196,7 +241,7 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>) {
-            let _ = BootedState::from_bytes(&bytes);
+            let _ = (BootedState::from_bytes(&bytes), MountState::from_bytes(&bytes));
         }
 
         #[test]

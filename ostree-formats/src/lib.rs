@@ -31,6 +31,7 @@ pub mod commit;
 pub mod deployment;
 pub mod entry_name;
 pub mod file_object;
+pub mod fstab;
 pub mod grub_cfg;
 pub mod kargs;
 pub mod keyfile;

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use ostree_formats::mountinfo;
+use ostree_formats::{fstab, mountinfo};
 
 use crate::execute::program::{Needs, PAGE, needs};
 use crate::plan::places::STAGING;
-use crate::read::{fstab, mount_state};
+use crate::read::mount_state;
 use crate::verify::image_objects::{digest, object};
 
 /// `/etc/fstab`: comments and other lines do not change whether it mounts `/var`.

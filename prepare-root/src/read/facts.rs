@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use ostree_formats::cmdline::{BootTarget, TargetSource};
 use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::fstab;
 use ostree_formats::prepare_root_conf::{ComposefsMode, PrepareRootConf};
 use ostree_formats::repo_config;
 use rustix::fs::OFlags;
@@ -12,7 +13,6 @@ use system::dir::{self, Kind, Stat};
 use system::{Context, SystemError, block_device, mount};
 
 use super::deployment::Deployment;
-use super::fstab;
 use super::physical_root::PhysicalRoot;
 use crate::facts::{Caller, DeploymentFacts, Facts, ImageFacts, PathKind, REPO_CONFIG, SignatureFacts};
 

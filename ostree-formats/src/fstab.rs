@@ -1,9 +1,10 @@
 //! Whether `fstab(5)` mounts `/var`.
 
-/// Whether a line mounts something on `/var`. Then systemd mounts it, and libostree's generator does not.
-pub(crate) fn mounts_var(fstab: &[u8]) -> bool {
+/// Whether a line mounts something on `/var`. Then systemd mounts it, and the generator does not. By the rules of getmntent(3): fields
+/// are separated by spaces and tabs, and slashes count once.
+pub fn mounts_var(fstab: &[u8]) -> bool {
     fstab.split(|byte| *byte == b'\n').any(|line| {
-        let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+        let mut fields = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|field| !field.is_empty());
         let is_comment = fields.next().is_none_or(|source| source.starts_with(b"#"));
         let target = fields.next().unwrap_or_default();
         let mut names = target.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
@@ -30,6 +31,8 @@ mod tests {
             "/var /srv none bind",
             "a var b",
             "\u{fc} /",
+            "/dev/sda3 var/ ext4",
+            "/dev/sda3 /var\r",
         ] {
             assert!(!mounts_var(text.as_bytes()), "{text:?}");
         }
