@@ -13,20 +13,42 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::io::Errno;
 
 /// Defines the C `main` of a program: calls `$main` with the arguments after the program's name, and exits with the status
-/// that it returns. The crate must be `#![no_main]`.
+/// that it returns. The crate must be `#![no_main]`. With `$by_name`, which gets the name that the program was called by, another
+/// function may be called instead.
 #[macro_export]
 macro_rules! entry_point {
     ($main:path) => {
+        $crate::entry_point!($main, |_: &[u8]| None);
+    };
+    ($main:path, $by_name:expr) => {
         #[unsafe(no_mangle)]
         extern "C" fn main(count: ::std::ffi::c_int, words: *const *const ::std::ffi::c_char) -> ::std::ffi::c_int {
             // SAFETY: the C library calls `main` once, with what the kernel gave.
-            ::std::ffi::c_int::from($main(unsafe { $crate::entry::arguments(count, words) }))
+            let (name, arguments) =
+                unsafe { ($crate::entry::name(count, words), $crate::entry::arguments(count, words)) };
+            let other: Option<fn(::std::vec::Vec<::std::ffi::OsString>) -> u8> = ($by_name)(name);
+            ::std::ffi::c_int::from(match other {
+                Some(other) => other(arguments),
+                None => $main(arguments),
+            })
         }
     };
 }
 
 /// Whether a standard descriptor had to be filled in.
 static FILLED_IN: AtomicBool = AtomicBool::new(false);
+
+/// The name that the program was called by; empty if there is none.
+///
+/// # Safety
+/// As [`arguments`].
+pub unsafe fn name<'a>(count: c_int, words: *const *const c_char) -> &'a [u8] {
+    if count < 1 {
+        return b"";
+    }
+    // SAFETY: there is at least one word, and by this function's contract the pointer there is to a C string.
+    unsafe { CStr::from_ptr(*words) }.to_bytes()
+}
 
 /// Prepares a program: opens the standard descriptors if they are closed, and returns the arguments without the name.
 ///

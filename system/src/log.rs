@@ -44,6 +44,8 @@ impl Stderr {
 pub struct Sink {
     program: &'static str,
     stderr: Stderr,
+    /// Whether somebody reads standard error, so that the copy in the kernel log must not appear a second time.
+    is_read: bool,
     /// Opened when there is something to say.
     kernel_log: OnceLock<Option<OwnedFd>>,
 }
@@ -51,12 +53,17 @@ pub struct Sink {
 impl Sink {
     /// `program` is the prefix of every message, if it is not empty; `kernel_log` is a `/dev/kmsg` open for writing; under the journal it is not needed.
     pub fn new(program: &'static str, stderr: Stderr, kernel_log: Option<OwnedFd>) -> Self {
-        Self { program, stderr, kernel_log: OnceLock::from(kernel_log) }
+        Self { program, stderr, is_read: true, kernel_log: OnceLock::from(kernel_log) }
     }
 
     /// For a process other than PID 1: the kernel log gets a copy if standard error is a console.
     pub fn of_this_process(program: &'static str) -> Self {
-        Self { program, stderr: Stderr::of_this_process(), kernel_log: OnceLock::new() }
+        Self { program, stderr: Stderr::of_this_process(), is_read: true, kernel_log: OnceLock::new() }
+    }
+
+    /// For a generator of units: its standard error leads nowhere, and the journal does not run yet, but reads the kernel log later.
+    pub fn of_a_generator(program: &'static str) -> Self {
+        Self { program, stderr: Stderr::Console, is_read: false, kernel_log: OnceLock::new() }
     }
 
     fn kernel_log(&self) -> Option<&OwnedFd> {
@@ -77,18 +84,19 @@ impl Sink {
 
     /// Writes a text of several lines in one piece.
     fn block(&self, level: Level, text: &str) {
-        let prefix = match self.stderr {
+        let of_line = match self.stderr {
             Stderr::Journal => prefix(level),
             Stderr::Console => "",
         };
-        let whole: String = text.lines().flat_map(|line| [prefix, line, "\n"]).collect();
+        let whole: String = text.lines().flat_map(|line| [of_line, line, "\n"]).collect();
         crate::entry::survive_broken_pipes();
         // If standard error is closed, this cannot be reported.
         let _ = write_all(rustix::stdio::stderr(), whole.as_bytes());
         for record in records(text) {
-            // One write is one record. An error does not stop the next one. The priority is "debug", because the text is already on
-            // the console and must not appear twice.
-            let _ = self.kernel_log().map(|kmsg| write_all(kmsg, format!("<7>{record}").as_bytes()));
+            // One write is one record. An error does not stop the next one. If the text is already on the console, the priority is
+            // "debug", so that it does not appear twice.
+            let priority = if self.is_read { "<7>" } else { prefix(level) };
+            let _ = self.kernel_log().map(|kmsg| write_all(kmsg, [priority, &record].concat().as_bytes()));
         }
     }
 }
