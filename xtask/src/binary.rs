@@ -25,9 +25,10 @@ pub(crate) struct Program {
 pub(crate) const PREPARE_ROOT: Program =
     Program { name: "ostree-prepare-root", package: "prepare-root", limit: 1_310_720 };
 
-/// 1.7 MiB: it is in the tree, and in no initramfs.
+/// 1.74 MiB: it is in the tree, and in no initramfs. 45 KB of it are the generator, the remounts and the state overlays, each of which
+/// would have 1.1 MB alone.
 pub(crate) const FINALIZE_STAGED: Program =
-    Program { name: "ostree-finalize-staged", package: "finalize-staged", limit: 1_782_579 };
+    Program { name: "ostree-finalize-staged", package: "finalize-staged", limit: 1_827_635 };
 
 /// All of them.
 pub(crate) const PROGRAMS: [Program; 2] = [PREPARE_ROOT, FINALIZE_STAGED];

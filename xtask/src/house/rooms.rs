@@ -14,7 +14,7 @@ struct Room {
 }
 
 /// The rooms of each crate that has some. The data goes from the first to the last.
-const HOUSES: [(&str, &[Room]); 3] = [
+const HOUSES: [(&str, &[Room]); 4] = [
     (
         "prepare-root",
         &[
@@ -34,6 +34,15 @@ const HOUSES: [(&str, &[Room]); 3] = [
             Room { name: "loader", may_import: &["plan", "execute", "watcher"] },
             // What a boot loader needs is done with the steps of this room, and room in /boot is made with its entries.
             Room { name: "execute", may_import: &["plan", "loader", "watcher"] },
+        ],
+    ),
+    (
+        "real-root",
+        // Three programs: none needs anything of another one's.
+        &[
+            Room { name: "generator", may_import: &[] },
+            Room { name: "remount", may_import: &[] },
+            Room { name: "state_overlay", may_import: &[] },
         ],
     ),
     (
