@@ -24,7 +24,15 @@ DRACUTDIR ?= $(LIBDIR)/dracut
 # Not libostree's folder: no path is in both packages, so they can be installed side by side. In an initramfs the program is where
 # libostree's is, /usr/lib/ostree.
 PROGRAMDIR ?= $(LIBDIR)/firstroot
+TMPFILESDIR ?= $(LIBDIR)/tmpfiles.d
 DESTDIR ?=
+
+# `yes`: complete units, for a system without libostree's. Otherwise drop-ins for those.
+OWN_UNITS ?= no
+
+# Of generators of one name systemd runs the one in the first of /run, /etc, /usr/local/lib and /usr/lib. libostree's is in the last, so
+# beside it ours is in /etc.
+GENERATORDIR ?= $(if $(filter yes,$(OWN_UNITS)),$(LIBDIR)/systemd,/etc/systemd)/system-generators
 
 # The number orders modules. Of two with the name `ostree` dracut takes the lower one. libostree's package has `98ostree`, or
 # `50ostree` from 2026 on.
@@ -45,7 +53,26 @@ PROGRAMS ?= ostree-prepare-root ostree-finalize-staged
 FEATURES ?=
 
 # The crates that ship, and what finishes their programs.
-CRATES := ostree-formats system ostree-sysroot file-contexts selinux-policy boot-list prepare-root finalize-staged finish-program
+CRATES := ostree-formats system ostree-sysroot file-contexts selinux-policy boot-list prepare-root real-root finalize-staged finish-program
+
+define DROP_INS
+unit units/ostree-finalize-staged.service.d/00-firstroot.conf $(UNITDIR)/ostree-finalize-staged.service.d/00-firstroot.conf
+unit units/ostree-finalize-staged-hold.service.d/00-firstroot.conf $(UNITDIR)/ostree-finalize-staged-hold.service.d/00-firstroot.conf
+unit units/ostree-boot-complete.service.d/00-firstroot.conf $(UNITDIR)/ostree-boot-complete.service.d/00-firstroot.conf
+unit units/ostree-remount.service.d/00-firstroot.conf $(UNITDIR)/ostree-remount.service.d/00-firstroot.conf
+unit units/ostree-state-overlay@.service.d/00-firstroot.conf $(UNITDIR)/ostree-state-overlay@.service.d/00-firstroot.conf
+endef
+
+define COMPLETE_UNITS
+unit units/own/ostree-finalize-staged.service $(UNITDIR)/ostree-finalize-staged.service
+unit units/own/ostree-finalize-staged-hold.service $(UNITDIR)/ostree-finalize-staged-hold.service
+unit units/own/ostree-boot-complete.service $(UNITDIR)/ostree-boot-complete.service
+unit units/own/ostree-remount.service $(UNITDIR)/ostree-remount.service
+unit units/own/ostree-state-overlay@.service $(UNITDIR)/ostree-state-overlay@.service
+0644 units/own/ostree-tmpfiles.conf $(TMPFILESDIR)/ostree-tmpfiles.conf
+endef
+
+UNITS = $(if $(filter yes,$(OWN_UNITS)),$(COMPLETE_UNITS),$(DROP_INS))
 
 # Mode, source, destination. `program`: 0755, and it has to be built. `unit`: 0644, and it names a program. `link`: a symbolic link.
 define FILES
@@ -56,15 +83,20 @@ module dracut-module/49ostree/module-setup.sh $(DRACUTDIR)/modules.d/$(DRACUT_MO
 0755 dracut-module/49ostree/ostree-usable-root.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/ostree-usable-root.sh
 0644 dracut-module/firstroot.conf $(DRACUTDIR)/dracut.conf.d/50-firstroot.conf
 0644 units/initrd/ostree-prepare-root.service $(PROGRAMDIR)/ostree-prepare-root.service
-unit units/ostree-finalize-staged.service.d/00-firstroot.conf $(UNITDIR)/ostree-finalize-staged.service.d/00-firstroot.conf
-unit units/ostree-finalize-staged-hold.service.d/00-firstroot.conf $(UNITDIR)/ostree-finalize-staged-hold.service.d/00-firstroot.conf
-unit units/ostree-boot-complete.service.d/00-firstroot.conf $(UNITDIR)/ostree-boot-complete.service.d/00-firstroot.conf
+link ostree-finalize-staged $(PROGRAMDIR)/ostree-system-generator
+link ostree-finalize-staged $(PROGRAMDIR)/ostree-remount
+link ostree-finalize-staged $(PROGRAMDIR)/ostree-state-overlay
+link $(PROGRAMDIR)/ostree-system-generator $(GENERATORDIR)/ostree-system-generator
+$(UNITS)
 0644 units/ostree-finalize-staged-prepare.path $(UNITDIR)/ostree-finalize-staged-prepare.path
 link ../ostree-finalize-staged-prepare.path $(UNITDIR)/paths.target.wants/ostree-finalize-staged-prepare.path
 unit units/ostree-finalize-staged-prepare.service $(UNITDIR)/ostree-finalize-staged-prepare.service
 unit units/ostree-finalize-staged-clean.service $(UNITDIR)/ostree-finalize-staged-clean.service
 link ../ostree-finalize-staged-clean.service $(UNITDIR)/multi-user.target.wants/ostree-finalize-staged-clean.service
 0644 man/ostree-finalize-staged.8 $(MANDIR)/man8/ostree-finalize-staged.8
+0644 man/ostree-remount.8 $(MANDIR)/man8/ostree-remount.8
+0644 man/ostree-state-overlay.8 $(MANDIR)/man8/ostree-state-overlay.8
+0644 man/ostree-system-generator.8 $(MANDIR)/man8/ostree-system-generator.8
 0644 man/ostree-prepare-root.8 $(MANDIR)/man8/ostree-prepare-root.8
 0644 man/finalize-staged.conf.5 $(MANDIR)/man5/finalize-staged.conf.5
 0644 man/prepare-root.conf.5 $(MANDIR)/man5/prepare-root.conf.5
@@ -72,6 +104,8 @@ link ../ostree-finalize-staged-clean.service $(UNITDIR)/multi-user.target.wants/
 endef
 
 export CARGO RUSTC INSTALL CARGOFLAGS CARGO_TARGET_DIR TARGET PROGRAMS FEATURES CRATES DESTDIR PROGRAMDIR FILES
+# The generator links to units.
+export FIRSTROOT_UNITDIR := $(UNITDIR)
 
 all:
 	@packaging/build.sh

@@ -54,7 +54,7 @@ each_file() {
 install_one() {
     case $1 in
         program) put 0755 "$built/$2" "$3" ;;
-        unit) put_edited 0644 "$2" "$3" "s|/usr/lib/firstroot/ostree-finalize-staged|$PROGRAMDIR/ostree-finalize-staged|" ;;
+        unit) put_edited 0644 "$2" "$3" "s|/usr/lib/firstroot/|$PROGRAMDIR/|" ;;
         module) put_edited 0755 "$2" "$3" "s|^_ostree_program=.*|_ostree_program=$PROGRAMDIR/ostree-prepare-root|" ;;
         link) put_link "$2" "$3" ;;
         *) put "$1" "$2" "$3" ;;
