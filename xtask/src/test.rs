@@ -46,6 +46,7 @@ pub(crate) fn test(how_much: HowMuch) -> Result<()> {
         Ok::<_, anyhow::Error>((phases.beside(binaries)?, phases.beside(guests)?))
     })?;
     phases.run("mount namespaces", || run(&mut binaries.in_namespaces("namespaces")))?;
+    phases.run("boot path of the real root", || run(&mut binaries.in_namespaces("real_root")))?;
     phases.run("labels beside libselinux", || run(&mut binaries.perhaps_every_call("labels", how_much.all)))?;
     phases.run("finalization on disk images", || run(&mut binaries.perhaps_every_call("finalize", how_much.all)))?;
     phases.run("power cuts", || run(&mut binaries.power_cuts(how_much.all_power_cuts)))?;

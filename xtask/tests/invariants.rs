@@ -6,9 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 /// What the document calls the tests of a folder.
-const LAYERS: [(&str, &str); 4] = [
+const LAYERS: [(&str, &str); 5] = [
     ("namespaces", "namespace-tests/tests/namespaces"),
     ("finalize", "namespace-tests/tests/finalize"),
+    ("real_root", "namespace-tests/tests/real_root"),
     ("power_cuts", "namespace-tests/tests/power_cuts"),
     ("machines", "qemu-tests/tests/machines"),
 ];
