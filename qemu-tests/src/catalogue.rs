@@ -75,6 +75,10 @@ const ENTRIES: &[Entry] = &[
             .without_kernel_argument("rw")
             .with_disk_changed_by(|root| Sysroot::at(root).write_fstab("/dev/vda / auto defaults 0 0\n"))
     }),
+    ("without-libostree", |s| {
+        s.prepare_root_conf("[sysroot]\nreadonly=true\n")
+            .with_disk_changed_by(|root| Sysroot::at(root).take_libostree_away())
+    }),
     ("links-out-of-step", |s| s.with_disk_changed_by(|root| Sysroot::at(root).put_boot_links_out_of_step())),
     ("deployment-missing", |s| s.with_disk_changed_by(|root| Sysroot::at(root).lose_deployment())),
     ("reboot-on-failure", |s| {

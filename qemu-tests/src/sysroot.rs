@@ -14,6 +14,15 @@ use crate::package::PREPARE_ROOT;
 /// Where [`Sysroot::lose_deployment`] puts it: in the stateroot, where no deployment is looked for.
 pub const LOST: &str = "lost";
 
+/// Complete units that need no package of libostree's: name, content.
+const OWN_UNITS: [(&str, &str); 5] = [
+    ("ostree-remount.service", include_str!("../../units/own/ostree-remount.service")),
+    ("ostree-boot-complete.service", include_str!("../../units/own/ostree-boot-complete.service")),
+    ("ostree-finalize-staged.service", include_str!("../../units/own/ostree-finalize-staged.service")),
+    ("ostree-finalize-staged-hold.service", include_str!("../../units/own/ostree-finalize-staged-hold.service")),
+    ("ostree-state-overlay@.service", include_str!("../../units/own/ostree-state-overlay@.service")),
+];
+
 /// The mounted physical root of a system with deployments.
 #[derive(Clone, Debug)]
 pub struct Sysroot<'a> {
@@ -85,6 +94,28 @@ impl<'a> Sysroot<'a> {
         let deployment = self.deployment()?;
         run(Command::new("chattr").arg("-i").arg(&deployment).env("PATH", crate::host::PATH))?;
         fs::rename(&deployment, self.stateroot().join(LOST)).context("moving the deployment")
+    }
+
+    /// Takes libostree away from the deployment: its library, its programs but for the generator, which cannot be executed without the
+    /// library, and its units, which are replaced by ours.
+    pub fn take_libostree_away(&self) -> Result<()> {
+        let deployment = self.deployment()?;
+        let library = deployment.join("usr/lib/x86_64-linux-gnu");
+        let entries = fs::read_dir(&library).with_context(|| format!("listing {}", library.display()))?;
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libostree-1.so")));
+        anyhow::ensure!(!paths.is_empty(), "there is no libostree in {}", library.display());
+        paths.extend(["usr/bin/ostree", "usr/lib/ostree/ostree-remount"].map(|path| deployment.join(path)));
+        for path in paths {
+            fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        }
+        for (name, text) in OWN_UNITS {
+            // A new file: the old one is an object of the repository, too.
+            let unit = deployment.join("usr/lib/systemd/system").join(name);
+            fs::remove_file(&unit).with_context(|| format!("removing {}", unit.display()))?;
+            fs::write(&unit, text).with_context(|| format!("writing {}", unit.display()))?;
+        }
+        Ok(())
     }
 
     /// The only deployment.

@@ -12,6 +12,7 @@ mod only_ours;
 mod selinux;
 mod shutdown;
 mod soft_reboot;
+mod without_libostree;
 
 use std::process::ExitCode;
 
@@ -206,6 +207,7 @@ fn main() -> ExitCode {
         an_image_that_was_changed_below_its_seal_is_refused,
         images_of_a_fuzzer_are_booted_or_refused,
     ))
+    .chain(stories!(without_libostree on forky => nothing_on_the_boot_path_needs_it))
     .chain(stories!(selinux on selinux => modified, untouched))
     .chain(stories!(old_kernel on bookworm =>
         an_image_that_it_cannot_mount_is_refused_by_name,
