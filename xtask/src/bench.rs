@@ -8,6 +8,7 @@ mod finalize;
 mod initramfs_size;
 mod memory;
 mod prepare_root;
+mod real_root;
 mod shutdown;
 mod signed;
 mod stage;
@@ -41,6 +42,8 @@ pub(crate) enum Part {
     Finalize,
     /// The same in a whole machine.
     Shutdown,
+    /// After the switch to the real root.
+    RealRoot,
 }
 
 impl FromStr for Part {
@@ -53,7 +56,12 @@ impl FromStr for Part {
             "verify" => Ok(Part::Verify),
             "finalize" => Ok(Part::Finalize),
             "shutdown" => Ok(Part::Shutdown),
-            other => bail!("there is no part {other:?} to measure: prepare-root, signed, verify, finalize, shutdown"),
+            "real-root" => Ok(Part::RealRoot),
+            other => {
+                bail!(
+                    "there is no part {other:?} to measure: prepare-root, signed, verify, finalize, shutdown, real-root"
+                )
+            }
         }
     }
 }
@@ -91,6 +99,12 @@ pub(crate) fn bench(only: Option<Part>) -> Result<()> {
         let finalizer = binary::build(binary::FINALIZE_STAGED)?;
         for guest in &guests {
             finalize::figures(*guest, &finalizer, &mut print)?;
+        }
+    }
+    if is_wanted(Part::RealRoot) {
+        let binary = binary::build(binary::FINALIZE_STAGED)?;
+        for guest in &guests {
+            print(&real_root::figures(*guest, &binary)?);
         }
     }
     if is_wanted(Part::Shutdown) {
