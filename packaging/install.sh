@@ -65,7 +65,7 @@ uninstall_one() {
     rm -f "$DESTDIR$3"
     # Folders that others have files in stay.
     case $3 in
-        *.d/* | *.wants/* | */modules.d/* | "$PROGRAMDIR"/*) rmdir "$DESTDIR${3%/*}" 2> /dev/null || : ;;
+        *.d/* | *.wants/* | */modules.d/* | */system-generators/* | "$PROGRAMDIR"/*) rmdir "$DESTDIR${3%/*}" 2> /dev/null || : ;;
     esac
 }
 

@@ -16,7 +16,7 @@ use std::path::Path;
 use system::log::Sink;
 use system::{Context, SystemError, dir};
 
-use crate::{FAILED, SUCCESS, Status, USAGE};
+use crate::status::{FAILED, SUCCESS, Status, USAGE};
 use read::Found;
 
 /// Where libostree's generator writes if it is called by hand, without arguments.

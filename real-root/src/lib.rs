@@ -7,21 +7,14 @@
 pub mod generator;
 pub mod remount;
 pub mod state_overlay;
+mod status;
 
 use std::ffi::OsString;
 
-/// Exit status.
-pub type Status = u8;
+pub use status::Status;
 
 /// Runs a program with its arguments, without its name.
 pub type Program = fn(Vec<OsString>) -> Status;
-
-/// Done, or there was nothing to do.
-const SUCCESS: Status = 0;
-/// What was asked for is not done, or not all of it.
-const FAILED: Status = 1;
-/// The program was called wrongly.
-const USAGE: Status = 2;
 
 /// The program that is called by this name, which may be a path.
 pub fn by_name(name: &[u8]) -> Option<Program> {

@@ -14,7 +14,7 @@ use rustix::mount::MountFlags;
 use system::log::{Sink, Stderr};
 use system::{Context, SystemError, dir};
 
-use crate::{FAILED, SUCCESS, Status, USAGE};
+use crate::status::{FAILED, SUCCESS, Status, USAGE};
 use plan::Remount;
 
 const PROGRAM: &str = "ostree-remount";

@@ -5,6 +5,7 @@
 //! attribute of the new commit and a file of the old one, that file would hide the tree's for ever.
 
 mod booted_commit;
+mod error;
 mod prune;
 
 use std::ffi::{OsStr, OsString};
@@ -19,23 +20,13 @@ use system::log::{Sink, Stderr};
 use system::mount::FsOption;
 use system::{Context, SystemError, dir, mount, sync, xattr};
 
-use crate::{FAILED, SUCCESS, Status, USAGE};
+use crate::status::{FAILED, SUCCESS, Status, USAGE};
+use error::Error;
 
 const PROGRAM: &str = "ostree-state-overlay";
 const OVERLAYS: &str = "var/ostree/state-overlays";
 /// Names the commit.
 const MADE_OVER: &[u8] = b"user.ostree.deploymentcsum";
-
-/// Why there is no overlay.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    System(#[from] SystemError),
-    #[error("this system was not booted from an OSTree deployment")]
-    NotBooted,
-    #[error("none of the deployments on the disk is the booted one, as /run/ostree-booted describes it")]
-    NoDeployment,
-}
 
 /// Runs the program.
 pub fn run(arguments: Vec<OsString>) -> Status {

@@ -26,9 +26,10 @@ mod tests {
 
     use crate::workspace;
 
-    /// Source and destination of each line, with all variables at their defaults.
-    fn listed() -> Vec<(String, String)> {
-        let make = Command::new("make").args(["--silent", "files"]).current_dir(workspace::root()).output().unwrap();
+    /// Source and destination of each line, with all variables but these at their defaults.
+    fn listed(variables: &[&str]) -> Vec<(String, String)> {
+        let mut make = Command::new("make");
+        let make = make.args(["--silent", "files"]).args(variables).current_dir(workspace::root()).output().unwrap();
         assert!(make.status.success(), "{}", String::from_utf8_lossy(&make.stderr));
         let text = String::from_utf8(make.stdout).unwrap();
         let line = |line: &str| {
@@ -41,7 +42,8 @@ mod tests {
 
     #[test]
     fn every_file_that_belongs_to_the_programs_is_installed() {
-        let listed: BTreeSet<String> = listed().into_iter().map(|(source, _)| source).collect();
+        let both = [listed(&[]), listed(&["OWN_UNITS=yes"])].concat();
+        let listed: BTreeSet<String> = both.into_iter().map(|(source, _)| source).collect();
         let root = workspace::root();
         let mut directories = vec![root.join("units"), root.join("dracut-module"), root.join("man")];
         while let Some(directory) = directories.pop() {
@@ -60,13 +62,14 @@ mod tests {
     #[test]
     fn the_documentation_has_the_same_list() {
         let text = fs::read_to_string(workspace::root().join("docs/packaging.md")).unwrap();
-        let rows = text.lines().filter_map(|line| line.strip_prefix("| `usr/")).filter_map(|rest| {
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|rest| {
             let (path, rest) = rest.split_once("` | ")?;
             let mode = rest.split(' ').next()?;
-            (mode == "link" || mode.starts_with('0')).then(|| format!("/usr/{path}"))
+            let is_path = path.starts_with("usr/") || path.starts_with("etc/");
+            (is_path && (mode == "link" || mode.starts_with('0'))).then(|| format!("/{path}"))
         });
         let documented: BTreeSet<String> = rows.collect();
-        let listed: BTreeSet<String> = listed().into_iter().map(|(_, destination)| destination).collect();
+        let listed: BTreeSet<String> = listed(&[]).into_iter().map(|(_, destination)| destination).collect();
         assert_eq!(documented, listed);
     }
 }

@@ -9,7 +9,7 @@ const OURS: &str = "/run/ostree-state-overlay";
 
 /// A directory of the tree, and an upper layer that was made over another tree.
 const LAYERS: &str = "
-    ln -s /usr/lib/ostree/ostree-finalize-staged /run/ostree-state-overlay
+    ln -s /usr/lib/firstroot/ostree-finalize-staged /run/ostree-state-overlay
     tree=/run/tree; mkdir -p $tree/vendor/bin $tree/vendor/opaque $tree/dir $tree/same/deep/deeper
     for file in vendor/bin/tool vendor/opaque/shipped file dir/x same/deep/deeper/shipped same/deep/shipped removed; do
         echo shipped >$tree/$file

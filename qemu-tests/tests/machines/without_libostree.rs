@@ -27,8 +27,9 @@ pub(crate) fn nothing_on_the_boot_path_needs_it(guest: Guest) -> Result<()> {
     contains(&output, "\nWhat=/sysroot/ostree/deploy/default/var\n")?;
     contains(&output, "\nstate\noverlay\n")?;
     let table = report.mount_table()?;
+    // /boot is a directory of /sysroot, which is read-only.
     for (target, is_read_only) in
-        [("/var", false), ("/boot", false), ("/etc", false), ("/sysroot", true), ("/usr", true)]
+        [("/var", false), ("/boot", true), ("/etc", false), ("/sysroot", true), ("/usr", true)]
     {
         ensure!(table.at(target).is_some_and(|mount| mount.is_read_only() == is_read_only), "{target}: {table}");
     }

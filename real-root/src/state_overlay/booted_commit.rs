@@ -8,7 +8,7 @@ use ostree_sysroot::stateroots::all_deployments;
 use rustix::io::Errno;
 use system::{Context, dir};
 
-use super::Error;
+use super::error::Error;
 
 const LIMIT: u64 = 1 << 20;
 
