@@ -33,6 +33,10 @@ pub fn run(arguments: Vec<OsString>) -> Status {
             return USAGE;
         }
     };
+    // An initramfs has the same command line, and the physical root at /sysroot: systemd says where it is (systemd.generator(7)).
+    if std::env::var_os("SYSTEMD_IN_INITRD").is_some_and(|answer| answer == "1") {
+        return SUCCESS;
+    }
     system::limits::make_files_for_everybody_to_read();
     match generate(Path::new("/"), Path::new(directory)) {
         Ok(true) => SUCCESS,

@@ -48,7 +48,7 @@ fn remount() -> Result<bool, SystemError> {
     let root = rustix::fs::statvfs("/").context("read the attributes of", "/")?;
     let root_is_read_only = root.f_flag.contains(StatVfsMountFlags::RDONLY);
     // Of several the others are tried as well: a /sysroot that is busy is no reason for a /var that cannot be written to.
-    Ok(plan::plan(&state, root_is_read_only).into_iter().fold(true, |all, wanted| execute(wanted) && all))
+    Ok(plan::plan(&state, root_is_read_only).into_iter().filter(|wanted| !execute(*wanted)).count() == 0)
 }
 
 /// What prepare-root has noted. Initramfs of before 2023 note nothing: then an empty file is made, by which other programs know an

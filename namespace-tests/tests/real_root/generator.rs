@@ -1,6 +1,6 @@
 //! The generator writes the same units as libostree's, byte for byte.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use qemu_tests::guest::Guest;
 
@@ -140,7 +140,8 @@ fn compare(case: &Case) -> Result<()> {
 
 /// Debian 13's libostree is older: it mounts no `/boot`, and keeps no mount in a soft reboot.
 pub(crate) fn units_of_2025_2_differ_where_named(guest: Guest) -> Result<()> {
-    let [theirs, ours] = both(guest, &CASES[0])?;
+    let ordinary = CASES.first().context("there is no case")?;
+    let [theirs, ours] = both(guest, ordinary)?;
     let newer = [
         " sysroot.mount.d",
         "normal/sysroot.mount.d",
