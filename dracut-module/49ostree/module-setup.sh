@@ -56,8 +56,6 @@ install() {
     _ostree_check_configuration
 
     if dracut_module_included systemd; then
-        # dracut's module systemd copies the link, but it is for the real root. Without its target systemd warns of it at each boot.
-        rm -f "$initdir/etc/systemd/system-generators/ostree-system-generator"
         # dracut 059 does not set the directory of units if it works on another tree.
         units=${systemdsystemunitdir:-/usr/lib/systemd/system}
         mkdir -p "$initdir$units"

@@ -21,7 +21,7 @@ const DRIVERS: &str = "virtio_blk ext4 xfs btrfs";
 /// Leaves out systemd, which the configuration of the module asks for.
 const WITHOUT_SYSTEMD: &str = "--omit 'systemd systemd-initrd dracut-systemd'";
 
-/// Where the root filesystem hides generators that no guest needs; the initramfs has the same ones.
+/// Where the root filesystem hides generators of systemd's that no guest needs; the initramfs hides the same ones.
 const GENERATORS: &str = "/etc/systemd/system-generators";
 
 /// An initramfs with prepare-root in it.
@@ -53,8 +53,9 @@ impl Dracut {
         let artefact = cache.artefact(&name, &recipe, |directory| {
             let kernel_version = rootfs.kernel_version()?;
             namespace.bound(directory, "/out").run(&format!(
-                "dracut --force --no-hostonly --no-hostonly-cmdline --reproducible --compress cat \
-                 --add ostree --omit '{OMITTED}' --add-drivers '{DRIVERS}' --include {GENERATORS} {GENERATORS} {options} --kver '{kernel_version}' \
+                "mkdir /tmp/hidden; cp -a {GENERATORS}/systemd-* /tmp/hidden/
+                 dracut --force --no-hostonly --no-hostonly-cmdline --reproducible --compress cat \
+                 --add ostree --omit '{OMITTED}' --add-drivers '{DRIVERS}' --include /tmp/hidden {GENERATORS} {options} --kver '{kernel_version}' \
                  /out/initramfs.img >/out/dracut.log 2>&1 || {{ cat /out/dracut.log; exit 1; }}"
             ))?;
             Ok(())
