@@ -18,11 +18,12 @@ use system::proc::Proc;
 
 use crate::execute;
 use crate::execute::clean_up::clean_up_interrupted_run;
-use crate::facts::Caller;
+use crate::facts::{Caller, Facts, SystemdMode};
 use crate::failed::cause::{Cause, Failure};
 use crate::plan::{self, MountPlan, Resolved, recovery};
 use crate::read;
 use crate::read::deployment::Deployment;
+use crate::read::later::systemd_mounts_later;
 use crate::read::mount_state::PreparedFor;
 use crate::read::physical_root::PhysicalRoot;
 use crate::read::running_system::{physical_root_of_running_system, prepared_already, root_of_running_system};
@@ -38,6 +39,8 @@ pub(crate) struct BootRequest {
     pub(crate) sysroot: PathBuf,
     pub(crate) cmdline: Option<OsString>,
     pub(crate) caller: Caller,
+    /// Whether `--systemd` leaves it to this program to find out who mounts `/var` and `/boot`.
+    pub(crate) systemd: SystemdMode,
 }
 
 /// A plan, or why none is needed.
@@ -154,6 +157,11 @@ impl BootRequest {
         Ok(root_of_running_system(&physical.proc)?.map(Planned::Running))
     }
 
+    /// A generator only reads the command line of the kernel, so with another one `/var` is mounted here.
+    fn init_may_mount_later(&self) -> bool {
+        self.caller == Caller::Script && self.systemd == SystemdMode::Auto && self.cmdline.is_none()
+    }
+
     /// The plan for a deployment that was found.
     fn plan_for(
         &self,
@@ -169,6 +177,9 @@ impl BootRequest {
             image::signature_facts(physical, &deployment, &composefs, &conf.composefs_keypath, self.caller)?;
         let root = (image::image_facts(&mut deployment, &composefs)?, signature);
         let facts = read::facts::facts(physical, self.caller, &deployment, conf, composefs.mode, root, &asked_for)?;
+        let init_mounts_later =
+            self.init_may_mount_later() && systemd_mounts_later(&deployment, arguments.init.clone())?;
+        let facts = Facts { init_mounts_later, ..facts };
         let resolved = Resolved { asked_for: decided, recovery, init: arguments.init, warning };
         let plan = plan::plan(conf, composefs, resolved, &facts)
             .map_err(|error| Cause::Plan { deployment: deployment.path.clone(), error })?;

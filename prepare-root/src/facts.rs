@@ -3,6 +3,7 @@
 mod caller;
 mod candidates;
 mod image;
+pub(crate) mod init;
 mod path_kind;
 
 use ostree_formats::deployment::DeploymentPath;
@@ -69,6 +70,9 @@ pub(crate) struct Facts {
     /// With systemd, `/var` is mounted after the switch of the root: by `/etc/fstab`, or by libostree's generator, which takes the
     /// stateroot from the requested path. For an Android slot it only reads the text of the link.
     pub(crate) var_mounted_later: bool,
+    /// A script calls, and the init that it starts is a systemd that mounts `/var` and (with newer libostree) `/boot`. Only looked up
+    /// if no option decides.
+    pub(crate) init_mounts_later: bool,
     /// The stateroot's `var`.
     pub(crate) stateroot_var: PathKind,
     /// As PID 1: the kernel mounted a devtmpfs on `/dev`.
@@ -79,6 +83,17 @@ pub(crate) struct Facts {
     /// Only if a signature is demanded.
     pub(crate) signature: Option<SignatureFacts>,
     pub(crate) deployment: DeploymentFacts,
+}
+
+impl Facts {
+    /// Whether systemd mounts `/var` and (with newer libostree) `/boot` after the switch of the root.
+    pub(crate) fn systemd_follows(&self) -> bool {
+        match self.caller {
+            Caller::Systemd => true,
+            Caller::Script => self.init_mounts_later,
+            Caller::Pid1 => false,
+        }
+    }
 }
 
 #[cfg(test)]

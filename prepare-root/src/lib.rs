@@ -56,14 +56,15 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
     };
     match command {
         Command::Prepare { sysroot, cmdline, systemd } => {
-            with_caller(systemd, |caller| prepare(&BootRequest { sysroot, cmdline, caller }, &[]))
+            with_caller(systemd, |caller| prepare(&BootRequest { sysroot, cmdline, caller, systemd }, &[]))
         }
         Command::Init { arguments } => {
-            let request = BootRequest { sysroot: PathBuf::from("/"), cmdline: None, caller: Caller::Pid1 };
+            let (sysroot, caller, systemd) = (PathBuf::from("/"), Caller::Pid1, SystemdMode::No);
+            let request = BootRequest { sysroot, cmdline: None, caller, systemd };
             prepare(&request, &arguments)
         }
         Command::Plan { sysroot, cmdline, systemd, json } => {
-            with_caller(systemd, |caller| show::plan(&BootRequest { sysroot, cmdline, caller }, json))
+            with_caller(systemd, |caller| show::plan(&BootRequest { sysroot, cmdline, caller, systemd }, json))
         }
         Command::Verify(request) => show::verdicts(&request),
         Command::CheckConfig { root } => show::findings(check_config::check(&root)),

@@ -21,6 +21,7 @@ use ostree_formats::cmdline::BootTarget;
 use ostree_formats::prepare_root_conf::{ComposefsMode, PrepareRootConf};
 use serde::Serialize;
 
+use crate::facts::init::INIT;
 use crate::facts::{Caller, DeploymentFacts, Facts, REPO_CONFIG};
 use composefs::{AtBootMenu, Decision, ImageRoot};
 use error::require_directory;
@@ -89,7 +90,7 @@ pub(crate) fn plan(
     steps.extend(resolved.recovery.as_ref().map(|r| Step::RecoveryRecord { text: recovery::record(r) }));
     steps.push(Step::BootedState(booted_state(conf, image, sysroot_ro, &facts.deployment)));
     steps.push(if facts.caller == Caller::Pid1 {
-        Step::Exec { init: init::INIT }
+        Step::Exec { init: INIT }
     } else {
         Step::MoveIntoPlace { sysroot: facts.sysroot.clone(), writable: !facts.sysroot_read_only }
     });
@@ -118,7 +119,7 @@ fn in_new_root(
     facts: &Facts,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Step>, PlanError> {
-    let mount_var = facts.caller != Caller::Systemd || facts.var_marker || !facts.var_mounted_later;
+    let mount_var = !facts.systemd_follows() || facts.var_marker || !facts.var_mounted_later;
     let mut steps = Vec::new();
     steps.extend(mounts::boot(conf, sysroot_ro, facts));
     steps.extend(mounts::etc(conf, sysroot_ro || image.is_some(), facts)?);

@@ -6,6 +6,7 @@ pub(crate) mod commit_signature;
 pub(crate) mod config;
 pub(crate) mod deployment;
 pub(crate) mod facts;
+pub(crate) mod later;
 pub(crate) mod mount_state;
 pub(crate) mod physical_root;
 pub(crate) mod running_system;

@@ -39,7 +39,7 @@ pub const ABSOLUTE_LAYERS: Difference = Difference {
     level: |line| Some(line.replace("dir=/run/ostree/.private/", "dir=").replace("dir=/sysroot.tmp/", "dir=")),
 };
 
-/// Without systemd in the initramfs ours mounts `/var` there. Debian's peer is built for systemd, whose mount of `/var` in
+/// Without an initramfs ours mounts `/var` itself. Debian's peer is built for systemd, whose mount of `/var` in
 /// the booted system has the mount of the physical root as its master.
 pub const VAR_IN_THE_INITRAMFS: Difference = Difference {
     name: "systemd or not is found out when it runs",
@@ -62,7 +62,9 @@ pub const BOOT_BEFORE_THE_GENERATOR: Difference = Difference {
 /// The differences that the guest's version of `ostree` makes.
 pub fn version_differences(guest: Guest) -> &'static [Difference] {
     match guest {
-        Guest::Bookworm | Guest::Trixie => &[NO_TRANSIENT_RO, FIXED_TRANSIENT_ETC, ABSOLUTE_LAYERS],
+        Guest::Bookworm | Guest::Trixie | Guest::TrixieInitramfsTools => {
+            &[NO_TRANSIENT_RO, FIXED_TRANSIENT_ETC, ABSOLUTE_LAYERS]
+        }
         Guest::Forky | Guest::ForkySelinux => &[ABSOLUTE_LAYERS],
     }
 }

@@ -21,12 +21,12 @@ impl Journal {
 
     /// Sends one message of several fields.
     ///
-    /// If no journal listens, as in a small initramfs, the message is dropped.
-    pub fn send(&self, fields: &[(&str, String)]) {
-        let Ok(address) = SocketAddrUnix::new(SOCKET) else { return };
+    /// If no journal listens, as in a small initramfs, or does not read, the message is dropped; then it returns false.
+    pub fn send(&self, fields: &[(&str, String)]) -> bool {
+        let Ok(address) = SocketAddrUnix::new(SOCKET) else { return false };
         // Dropped if the journal does not run or does not read: the boot must not wait for it.
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        let _ = rustix::net::sendto(&self.0, &encode(fields), flags, &address);
+        rustix::net::sendto(&self.0, &encode(fields), flags, &address).is_ok()
     }
 }
 

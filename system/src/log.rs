@@ -101,6 +101,14 @@ impl Sink {
     }
 }
 
+/// Writes a message of level "info" to the kernel's log, and to nothing else. For what a journal would have. An error does not matter.
+pub fn note_in_kernel_log(program: &str, text: &str) {
+    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+    if let Ok(kmsg) = rustix::fs::open("/dev/kmsg", flags, Mode::empty()) {
+        let _ = write_all(&kmsg, format!("<6>{program}: {}", printable(text)).as_bytes());
+    }
+}
+
 static SINK: OnceLock<Sink> = OnceLock::new();
 
 impl Log for Sink {

@@ -264,8 +264,46 @@ pub(crate) fn without_systemd_var_and_boot_are_mounted(initramfs: &mut Initramfs
     Ok(())
 }
 
+/// Makes the deployment's init a systemd that mounts `/var` later.
+pub(crate) fn systemd_in_deployment(initramfs: &Initramfs) -> Result<()> {
+    let disk = &initramfs.disk;
+    let deployment = |path: &str| format!("{}/{path}", disk.deployment);
+    disk.file(&deployment("usr/lib/systemd/systemd"), "systemd")?;
+    disk.file(&deployment("usr/lib/systemd/system-generators/ostree-system-generator"), "generator")?;
+    std::fs::remove_file(disk.path(&deployment("sbin/init")))?;
+    disk.link(&deployment("sbin/init"), "/usr/lib/systemd/systemd")
+}
+
+/// A script calls, and the init that it will start is systemd.
+pub(crate) fn the_deployments_systemd_mounts_var(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.keep_disk()?;
+    let (disk, argument) = (&initramfs.disk, initramfs.disk.argument());
+    systemd_in_deployment(initramfs)?;
+    initramfs.write("/etc/ostree/prepare-root.conf.d/10.conf", "[boot]\nmount=no\n")?;
+    initramfs.set_kernel_command_line(&format!("root=LABEL=x rw {argument}\n"))?;
+    // A generator does not know of an argument that the kernel has not got.
+    for (arguments, mounted) in [
+        (&["/sysroot"][..], false),
+        (&["--systemd=no", "/sysroot"], true),
+        (&["/sysroot", &argument], true),
+        (&["/sysroot", &format!("{argument} init=/usr/lib/systemd/systemd")], true),
+    ] {
+        silent_success(&initramfs.run(arguments)?)?;
+        let table = mounts(initramfs)?;
+        ensure!(table.contains(VAR) == mounted && table.contains("/sysroot/boot") == mounted, "{arguments:?}: {table}");
+        initramfs.start_over()?;
+    }
+    let init = format!("{}/sbin/init", disk.deployment);
+    std::fs::remove_file(disk.path(&init))?;
+    disk.file(&init, "another init")?;
+    silent_success(&initramfs.run(["/sysroot"])?)?;
+    let table = mounts(initramfs)?;
+    ensure!(table.contains(VAR) && table.contains("/sysroot/boot"), "{table}");
+    Ok(())
+}
+
 pub(crate) fn boot_is_left_to_the_generator_when_told(initramfs: &mut Initramfs) -> Result<()> {
-    initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10-dracut.conf", "[boot]\nmount=no\n")?;
+    initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10-initramfs.conf", "[boot]\nmount=no\n")?;
     std::fs::create_dir_all("/run/systemd/system")?;
     silent_success(&initramfs.boot()?)?;
     let table = mounts(initramfs)?;
@@ -275,7 +313,7 @@ pub(crate) fn boot_is_left_to_the_generator_when_told(initramfs: &mut Initramfs)
 
 /// As libostree up to 2025.x mounts it, for which the dracut module asks.
 pub(crate) fn boot_is_writable_when_told(initramfs: &mut Initramfs) -> Result<()> {
-    initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10-dracut.conf", "[boot]\nmount=yes\n")?;
+    initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10-initramfs.conf", "[boot]\nmount=yes\n")?;
     initramfs.configure("[sysroot]\nreadonly=true\n")?;
     silent_success(&initramfs.run(["--systemd=yes", "/sysroot", &initramfs.disk.argument()])?)?;
     let table = mounts(initramfs)?;

@@ -107,6 +107,7 @@ fn main() -> ExitCode {
             a_hotfix_on_a_read_only_disk_is_readable,
             the_marker_file_mounts_var,
             without_systemd_var_and_boot_are_mounted,
+            the_deployments_systemd_mounts_var,
             boot_is_left_to_the_generator_when_told,
             boot_is_writable_when_told,
             a_separate_boot_is_left_alone,
@@ -226,6 +227,7 @@ fn main() -> ExitCode {
         ),
         series!(reading:
             no_error_passes_for_absence,
+            no_error_hides_the_deployments_systemd,
             no_error_makes_another_deployment_the_one_that_was_meant,
             a_report_does_not_take_an_error_for_absence,
         ),

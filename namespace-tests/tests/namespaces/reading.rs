@@ -1,8 +1,11 @@
 //! A call that reads and fails is no sign that something is not there.
 
+use std::ffi::OsStr;
+
 use anyhow::{Context, Result, ensure};
 use namespace_tests::{Initramfs, inside};
 
+use crate::boot::systemd_in_deployment;
 use crate::recovery::links_out_of_step;
 
 const READING: [&str; 9] =
@@ -42,7 +45,7 @@ fn again<T: Send>(story: impl FnOnce(&mut Initramfs) -> Result<T> + Send) -> Res
 }
 
 /// The calls that read in an undisturbed run, each with its number among those of its name.
-fn reading_calls(initramfs: &Initramfs, arguments: &[&str]) -> Result<Vec<(String, usize)>> {
+fn reading_calls<S: AsRef<OsStr>>(initramfs: &Initramfs, arguments: &[S]) -> Result<Vec<(String, usize)>> {
     initramfs.strace(&["-o", "/trace"], arguments)?;
     let trace = initramfs.read("/trace")?;
     let mut numbers = std::collections::BTreeMap::new();
@@ -57,33 +60,54 @@ fn reading_calls(initramfs: &Initramfs, arguments: &[&str]) -> Result<Vec<(Strin
     Ok(calls)
 }
 
-fn injected(initramfs: &Initramfs, inject: &str, arguments: &[&str]) -> Result<namespace_tests::Outcome> {
+fn injected<S: AsRef<OsStr>>(initramfs: &Initramfs, inject: &str, arguments: &[S]) -> Result<namespace_tests::Outcome> {
     initramfs.strace(&["-o", "/dev/null", "-e", inject], arguments)
 }
 
 /// With another mount table nothing succeeds, and nothing is said to be missing.
 pub(crate) fn no_error_passes_for_absence() -> Result<()> {
-    no_error_passes(|_| Ok(()))
+    no_error_passes(|_| Ok(()), by_argument, &["/sysroot/var", "/sysroot/boot"])
+}
+
+/// Where the deployment's systemd mounts `/var`, an error does not have it mounted in the initramfs.
+pub(crate) fn no_error_hides_the_deployments_systemd() -> Result<()> {
+    let systemd = |initramfs: &Initramfs| {
+        std::fs::remove_file("/run/ostree/initramfs-mount-var")?;
+        systemd_in_deployment(initramfs)?;
+        initramfs.set_kernel_command_line(&format!("rw {}\n", initramfs.disk.argument()))
+    };
+    no_error_passes(systemd, |_| vec!["/sysroot".to_owned()], &["/sysroot/boot"])
+}
+
+fn by_argument(initramfs: &Initramfs) -> Vec<String> {
+    vec!["/sysroot".to_owned(), initramfs.disk.argument()]
 }
 
 /// Where a deployment has to be looked for, it is the same one, or none.
 pub(crate) fn no_error_makes_another_deployment_the_one_that_was_meant() -> Result<()> {
-    no_error_passes(|initramfs| {
+    let arrange = |initramfs: &Initramfs| {
         links_out_of_step(initramfs)?;
         let other = initramfs.disk.deploy('b', 0)?;
         initramfs.disk.file(&format!("{other}/usr/lib/modules/6.1/vmlinuz"), "another kernel")
-    })
+    };
+    no_error_passes(arrange, by_argument, &["/sysroot/var", "/sysroot/boot"])
 }
 
-fn no_error_passes(arrange: fn(&Initramfs) -> Result<()>) -> Result<()> {
-    let arguments = |initramfs: &Initramfs| ["/sysroot".to_owned(), initramfs.disk.argument()];
+/// `mounted` is what is mounted of `/var` and `/boot` if nothing fails.
+fn no_error_passes(
+    arrange: fn(&Initramfs) -> Result<()>,
+    arguments: fn(&Initramfs) -> Vec<String>,
+    mounted: &[&str],
+) -> Result<()> {
     let (calls, undisturbed) = again(|initramfs| {
         arrange(initramfs)?;
-        let [sysroot, argument] = arguments(initramfs);
-        let calls = reading_calls(initramfs, &[&sysroot, &argument])?;
+        let calls = reading_calls(initramfs, &arguments(initramfs))?;
         Ok((calls, initramfs.mounts()?))
     })?;
-    ensure!(undisturbed.contains("/sysroot/var") && undisturbed.contains("/sysroot/boot"), "{undisturbed}");
+    for path in ["/sysroot/var", "/sysroot/boot"] {
+        let is_mounted = undisturbed.lines().any(|line| line.starts_with(&format!("{path} ")));
+        ensure!(is_mounted == mounted.contains(&path), "{path}: {undisturbed}");
+    }
     ensure!(calls.len() > 40, "{calls:?}");
     let mut refused = 0;
     for (index, (name, number)) in calls.iter().enumerate() {
@@ -92,9 +116,8 @@ fn no_error_passes(arrange: fn(&Initramfs) -> Result<()>) -> Result<()> {
         let inject = format!("inject={name}:error={error}:when={number}");
         again(|initramfs| {
             arrange(initramfs)?;
-            let [sysroot, argument] = arguments(initramfs);
             let before = initramfs.mounts()?;
-            let outcome = injected(initramfs, &inject, &[&sysroot, &argument])?;
+            let outcome = injected(initramfs, &inject, &arguments(initramfs))?;
             if outcome.code == Some(0) {
                 assert_eq!(initramfs.mounts()?, undisturbed, "{inject}: {outcome:?}");
                 return Ok(());

@@ -9,7 +9,7 @@ use serde::Serialize;
 pub(crate) enum Caller {
     /// systemd in an initramfs: it switches root, and mounts `/var` and (with newer libostree) `/boot` later.
     Systemd,
-    /// A script in an initramfs, which switches root. Nothing is mounted later.
+    /// A script in an initramfs, which switches root. What is mounted later depends on the init that it starts.
     Script,
     /// PID 1 without an initramfs: the physical root is `/`.
     Pid1,
@@ -18,7 +18,7 @@ pub(crate) enum Caller {
 /// Whether systemd is there to mount `/var` and `/boot` later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum SystemdMode {
-    /// If `/run/systemd/system` exists (sd_booted(3)).
+    /// If `/run/systemd/system` exists (sd_booted(3)), or if a script will start the deployment's systemd.
     #[default]
     Auto,
     Yes,

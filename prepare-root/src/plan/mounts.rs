@@ -11,7 +11,7 @@ use crate::facts::{Caller, Facts, PathKind};
 /// the tree's libostree is unknown, it is read-only with `/sysroot`: so mounts the generator of newer versions, and it skips a
 /// `/boot` that is mounted already.
 pub(super) fn boot(conf: &PrepareRootConf, sysroot_ro: bool, facts: &Facts) -> Option<Step> {
-    let with_systemd = facts.caller == Caller::Systemd;
+    let with_systemd = facts.systemd_follows();
     let wanted = conf.boot_mount.unwrap_or(true) || !with_systemd;
     let possible = facts.boot_loader_link && facts.deployment.boot == PathKind::Directory;
     let like_sysroot = conf.boot_mount.is_none() && with_systemd && sysroot_ro;

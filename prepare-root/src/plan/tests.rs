@@ -26,6 +26,7 @@ fn base() -> Value {
         "repo-problem": null,
         "var-marker": false,
         "var-mounted-later": true,
+        "init-mounts-later": false,
         "stateroot-var": "directory",
         "dev-mounted": false,
         "disk": 65026,

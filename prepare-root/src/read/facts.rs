@@ -47,6 +47,7 @@ pub(crate) fn facts(
         var_marker: dir::exists(VAR_MARKER).context("look for", VAR_MARKER)?,
         var_mounted_later: generator_mounts_var(physical, asked_for, &deployment.path)?
             || fstab_mounts_var(deployment, conf.etc_transient)?,
+        init_mounts_later: false,
         stateroot_var,
         dev_mounted: caller == Caller::Pid1 && physical.is_mounted_on("dev")?,
         disk: if image.found == PathKind::File { disk(physical)? } else { None },

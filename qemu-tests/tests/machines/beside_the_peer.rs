@@ -1,7 +1,7 @@
 //! The same disk booted by ours and by the peer's: mount table, `/run/ostree-booted`, `ostree admin status`, failed units.
 
 use anyhow::{Result, ensure};
-use qemu_tests::compare::{Difference, VAR_IN_THE_INITRAMFS, same_as_peer, same_booted_state, version_differences};
+use qemu_tests::compare::{same_as_peer, same_booted_state, version_differences};
 use qemu_tests::guest::Guest;
 use qemu_tests::mounts::MountTable;
 use qemu_tests::package::Provider;
@@ -12,26 +12,16 @@ use crate::{contains, is_well, scenario};
 /// Boots the scenario with ours, once for each script, then the same disk with the peer's, and compares the last two boots.
 /// What is wanted of both is in `expected`: two that do nothing are equal, too.
 pub(crate) fn both(guest: Guest, name: &str, scripts: &[&str], expected: impl Fn(&Report) -> Result<()>) -> Result<()> {
-    both_but_for(guest, name, scripts, version_differences(guest), expected)
-}
-
-fn both_but_for(
-    guest: Guest,
-    name: &str,
-    scripts: &[&str],
-    differences: &[Difference],
-    expected: impl Fn(&Report) -> Result<()>,
-) -> Result<()> {
     let boots: Vec<_> = scripts.iter().map(|script| (Provider::Ours, *script)).chain([(Provider::Peer, "")]).collect();
     let reports = scenario(guest, name)?.run_in_turn(&boots)?;
     let [.., ours, peer] = reports.as_slice() else { anyhow::bail!("one boot with each") };
-    are_the_same(guest, ours, peer, differences)?;
+    are_the_same(guest, ours, peer)?;
     expected(ours)
 }
 
-fn are_the_same(guest: Guest, ours: &Report, peer: &Report, differences: &[Difference]) -> Result<()> {
+fn are_the_same(guest: Guest, ours: &Report, peer: &Report) -> Result<()> {
     is_well(ours)?;
-    same_as_peer(ours, peer, differences)?;
+    same_as_peer(ours, peer, version_differences(guest))?;
     if guest == Guest::Forky {
         same_booted_state(ours, peer)?;
     }
@@ -114,7 +104,7 @@ pub(crate) fn a_hotfix_survives_a_reboot(guest: Guest) -> Result<()> {
     let reports = scenario(guest, "ext4")?.run_in_turn(&boots)?;
     let [peer, ours, ours_again, peer_again] = reports.as_slice() else { anyhow::bail!("four boots") };
     for (ours, peer) in [(ours, peer), (ours_again, peer_again)] {
-        are_the_same(guest, ours, peer, version_differences(guest))?;
+        are_the_same(guest, ours, peer)?;
         ensure!(ours.script_status()? == 0, "{}", ours.script_output()?);
     }
     a_plain_system(ours)?;
@@ -123,8 +113,7 @@ pub(crate) fn a_hotfix_survives_a_reboot(guest: Guest) -> Result<()> {
 }
 
 pub(crate) fn a_script_in_an_initramfs_without_systemd(guest: Guest) -> Result<()> {
-    let differences = [version_differences(guest), &[VAR_IN_THE_INITRAMFS]].concat();
-    both_but_for(guest, "script-initramfs", &[""], &differences, a_plain_system_without_journal)
+    both(guest, "script-initramfs", &[""], a_plain_system_without_journal)
 }
 
 /// Nobody keeps a journal before systemd runs.

@@ -30,7 +30,7 @@ pub(crate) fn a_hook_does_the_same_without_systemd(guest: Guest) -> Result<()> {
     is_well(&report)?;
     let table = report.mount_table()?;
     ensure!(table.at("/usr").is_some_and(|mount| mount.is_read_only()), "{table}");
-    // Nobody mounts them later, so the hook has.
+    // The hook finds systemd in the deployment, and leaves /var to it.
     for target in ["/var", "/boot"] {
         ensure!(table.at(target).is_some_and(|mount| !mount.is_read_only()), "{table}");
     }
