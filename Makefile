@@ -6,6 +6,7 @@
 #   make check        the tests of what ships
 #   make install      everything where a distribution expects it, below DESTDIR
 #   make uninstall    removes that again
+#   make install-initrd  what an initramfs has that is made from packages (mkosi-initrd)
 #   make files        what `make install` installs: mode, source, destination
 #   make flags        what rustc is told, a flag a line, for those who call cargo themselves
 #   make clean        removes what was built
@@ -21,6 +22,8 @@ mandir = $(PREFIX)/share/man
 MANDIR ?= $(mandir)
 UNITDIR ?= $(LIBDIR)/systemd/system
 DRACUTDIR ?= $(LIBDIR)/dracut
+INITRAMFSTOOLSDIR ?= $(PREFIX)/share/initramfs-tools
+MKINITCPIODIR ?= $(LIBDIR)/initcpio
 # Not libostree's folder: no path is in both packages, so they can be installed side by side. In an initramfs the program is where
 # libostree's is, /usr/lib/ostree.
 PROGRAMDIR ?= $(LIBDIR)/firstroot
@@ -74,14 +77,15 @@ endef
 
 UNITS = $(if $(filter yes,$(OWN_UNITS)),$(COMPLETE_UNITS),$(DROP_INS))
 
-# Mode, source, destination. `program`: 0755, and it has to be built. `unit`: 0644, and it names a program. `link`: a symbolic link.
+# Which generators of initramfs get their hooks: a distribution has one or two of them.
+GENERATORS ?= dracut initramfs-tools mkinitcpio
+
+# Mode, source, destination. `program`: 0755, and it has to be built. `script` (0755) and `unit` (0644) name the folder of the
+# programs. `link`: a symbolic link.
 define FILES
 program ostree-prepare-root $(PROGRAMDIR)/ostree-prepare-root
 program ostree-finalize-staged $(PROGRAMDIR)/ostree-finalize-staged
-module dracut-module/49ostree/module-setup.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/module-setup.sh
-0755 dracut-module/49ostree/ostree-prepare-root.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/ostree-prepare-root.sh
-0755 dracut-module/49ostree/ostree-usable-root.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/ostree-usable-root.sh
-0644 dracut-module/firstroot.conf $(DRACUTDIR)/dracut.conf.d/50-firstroot.conf
+0755 packaging/initramfs-configuration $(PROGRAMDIR)/initramfs-configuration
 0644 units/initrd/ostree-prepare-root.service $(PROGRAMDIR)/ostree-prepare-root.service
 link ostree-finalize-staged $(PROGRAMDIR)/ostree-system-generator
 link ostree-finalize-staged $(PROGRAMDIR)/ostree-remount
@@ -101,9 +105,39 @@ link ../ostree-finalize-staged-clean.service $(UNITDIR)/multi-user.target.wants/
 0644 man/finalize-staged.conf.5 $(MANDIR)/man5/finalize-staged.conf.5
 0644 man/prepare-root.conf.5 $(MANDIR)/man5/prepare-root.conf.5
 0644 packaging/selinux/firstroot.cil $(PREFIX)/share/selinux/packages/firstroot.cil
+$(foreach generator,$(GENERATORS),$(FILES_OF_$(generator)))
 endef
 
-export CARGO RUSTC INSTALL CARGOFLAGS CARGO_TARGET_DIR TARGET PROGRAMS FEATURES CRATES DESTDIR PROGRAMDIR FILES
+define FILES_OF_dracut
+script dracut-module/49ostree/module-setup.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/module-setup.sh
+0755 dracut-module/49ostree/ostree-prepare-root.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/ostree-prepare-root.sh
+0755 dracut-module/49ostree/ostree-usable-root.sh $(DRACUTDIR)/modules.d/$(DRACUT_MODULE)/ostree-usable-root.sh
+0644 dracut-module/firstroot.conf $(DRACUTDIR)/dracut.conf.d/50-firstroot.conf
+
+endef
+
+define FILES_OF_initramfs-tools
+script initramfs-tools/hooks/firstroot $(INITRAMFSTOOLSDIR)/hooks/firstroot
+0755 initramfs-tools/scripts/prepare-root $(INITRAMFSTOOLSDIR)/scripts/local-bottom/firstroot
+0755 initramfs-tools/scripts/prepare-root $(INITRAMFSTOOLSDIR)/scripts/nfs-bottom/firstroot
+
+endef
+
+# Not `ostree`: on Arch libostree's package has a hook of that name.
+define FILES_OF_mkinitcpio
+unit mkinitcpio/install/firstroot $(MKINITCPIODIR)/install/firstroot
+0644 mkinitcpio/hooks/firstroot $(MKINITCPIODIR)/hooks/firstroot
+
+endef
+
+# The files of an initramfs that is made from packages, where nothing runs a hook.
+define INITRD_FILES
+program ostree-prepare-root $(LIBDIR)/ostree/ostree-prepare-root
+0644 units/initrd/ostree-prepare-root.service $(UNITDIR)/ostree-prepare-root.service
+link ../ostree-prepare-root.service $(UNITDIR)/initrd-root-fs.target.requires/ostree-prepare-root.service
+endef
+
+export CARGO RUSTC INSTALL CARGOFLAGS CARGO_TARGET_DIR TARGET PROGRAMS FEATURES CRATES DESTDIR PROGRAMDIR FILES INITRD_FILES
 # The generator links to units.
 export FIRSTROOT_UNITDIR := $(UNITDIR)
 
@@ -116,11 +150,14 @@ check:
 install:
 	@packaging/install.sh
 
+install-initrd:
+	@FILES="$$INITRD_FILES" packaging/install.sh
+
 uninstall:
 	@packaging/install.sh --uninstall
 
 files:
-	@printf '%s\n' "$$FILES"
+	@printf '%s\n' "$$FILES" | sed 's/^ //; /^$$/d'
 
 flags:
 	@packaging/build.sh --print-flags
@@ -128,4 +165,4 @@ flags:
 clean:
 	$(CARGO) clean --target-dir "$$CARGO_TARGET_DIR"
 
-.PHONY: all check install uninstall files flags clean
+.PHONY: all check install install-initrd uninstall files flags clean

@@ -16,14 +16,14 @@ put() {
     mv -fT "$to.new" "$to"
 }
 
-# A file with other names of the programs' folder in it.
+# A file that names the programs' folder.
 put_edited() {
     if [ "$PROGRAMDIR" = /usr/lib/firstroot ]; then
         put "$1" "$2" "$3"
         return
     fi
     edited=$(mktemp)
-    sed "$4" "$2" > "$edited"
+    sed "s|/usr/lib/firstroot|$PROGRAMDIR|g" "$2" > "$edited"
     put "$1" "$edited" "$3"
     rm "$edited"
 }
@@ -47,15 +47,15 @@ is_stale() {
 
 each_file() {
     printf '%s\n' "$FILES" | while read -r mode source to; do
-        "$1" "$mode" "$source" "$to"
+        [ -z "$mode" ] || "$1" "$mode" "$source" "$to"
     done
 }
 
 install_one() {
     case $1 in
         program) put 0755 "$built/$2" "$3" ;;
-        unit) put_edited 0644 "$2" "$3" "s|/usr/lib/firstroot/|$PROGRAMDIR/|" ;;
-        module) put_edited 0755 "$2" "$3" "s|^_ostree_program=.*|_ostree_program=$PROGRAMDIR/ostree-prepare-root|" ;;
+        script) put_edited 0755 "$2" "$3" ;;
+        unit) put_edited 0644 "$2" "$3" ;;
         link) put_link "$2" "$3" ;;
         *) put "$1" "$2" "$3" ;;
     esac
@@ -65,7 +65,7 @@ uninstall_one() {
     rm -f "$DESTDIR$3"
     # Folders that others have files in stay.
     case $3 in
-        *.d/* | *.wants/* | */modules.d/* | */system-generators/* | "$PROGRAMDIR"/*) rmdir "$DESTDIR${3%/*}" 2> /dev/null || : ;;
+        *.d/* | *.wants/* | */system-generators/* | "$PROGRAMDIR"/*) rmdir "$DESTDIR${3%/*}" 2> /dev/null || : ;;
     esac
 }
 

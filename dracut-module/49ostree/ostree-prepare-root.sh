@@ -7,6 +7,6 @@
 
 # Without these arguments this is not an OSTree system, and it boots as without this module.
 if getarg ostree= > /dev/null || getarg ostree > /dev/null || grep -qE '(^| )androidboot\.' /proc/cmdline; then
-    /usr/lib/ostree/ostree-prepare-root --systemd=no "$NEWROOT" \
+    /usr/lib/ostree/ostree-prepare-root "$NEWROOT" \
         || die "ostree-prepare-root failed: its report is above. The root filesystem is at $NEWROOT."
 fi

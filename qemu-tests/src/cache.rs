@@ -196,7 +196,7 @@ fn open(lock: &Path) -> Result<File> {
 }
 
 /// The root of the cargo workspace.
-pub(crate) fn workspace() -> PathBuf {
+pub fn workspace() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap_or(package).to_path_buf()
 }

@@ -1,7 +1,5 @@
 //! Initramfs made by the guest's own dracut.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::Result;
 
 use crate::cache::{Artefact, Cache, Recipe};
@@ -24,66 +22,33 @@ const WITHOUT_SYSTEMD: &str = "--omit 'systemd systemd-initrd dracut-systemd'";
 /// Where the root filesystem hides generators of systemd's that no guest needs; the initramfs hides the same ones.
 const GENERATORS: &str = "/etc/systemd/system-generators";
 
-/// An initramfs with prepare-root in it.
-#[derive(Clone, Debug)]
-pub struct Dracut {
-    artefact: Artefact,
+/// The initramfs of `rootfs`, with the peer's dracut module or with ours.
+pub fn of(rootfs: &Rootfs, provider: Provider, cache: &Cache) -> Result<Artefact> {
+    build(rootfs, provider, provider.name(), "", cache)
 }
 
-impl Dracut {
-    /// The initramfs of `rootfs`, with the peer's dracut module or with ours.
-    pub fn of(rootfs: &Rootfs, provider: Provider, cache: &Cache) -> Result<Dracut> {
-        Dracut::build(rootfs, provider, provider.name(), "", cache)
-    }
+/// One whose init is dracut's script, with our module: the peer's needs systemd.
+pub fn without_systemd(rootfs: &Rootfs, cache: &Cache) -> Result<Artefact> {
+    build(rootfs, Provider::Ours, "ours-without-systemd", WITHOUT_SYSTEMD, cache)
+}
 
-    /// One whose init is dracut's script, with our module: the peer's needs systemd.
-    pub fn without_systemd(rootfs: &Rootfs, cache: &Cache) -> Result<Dracut> {
-        Dracut::build(rootfs, Provider::Ours, "ours-without-systemd", WITHOUT_SYSTEMD, cache)
+fn build(rootfs: &Rootfs, provider: Provider, name: &str, options: &str, cache: &Cache) -> Result<Artefact> {
+    let mut recipe = Recipe::new(include_str!("dracut.rs")).made_from(rootfs.artefact()).with("options", options);
+    let mut namespace = Namespace::of(&rootfs.path());
+    if provider == Provider::Ours {
+        let package = Package::find()?;
+        recipe = package.add_to(recipe)?;
+        namespace = namespace.overlaid_with(package.path());
     }
-
-    fn build(rootfs: &Rootfs, provider: Provider, name: &str, options: &str, cache: &Cache) -> Result<Dracut> {
-        let mut recipe = Recipe::new(include_str!("dracut.rs")).made_from(rootfs.artefact()).with("options", options);
-        let mut namespace = Namespace::of(&rootfs.path());
-        if provider == Provider::Ours {
-            let package = Package::find()?;
-            recipe = package.add_to(recipe)?;
-            namespace = namespace.overlaid_with(package.path());
-        }
-        let name = format!("initramfs-{}-{name}", rootfs.guest());
-        let artefact = cache.artefact(&name, &recipe, |directory| {
-            let kernel_version = rootfs.kernel_version()?;
-            namespace.bound(directory, "/out").run(&format!(
-                "mkdir /tmp/hidden; cp -a {GENERATORS}/systemd-* /tmp/hidden/
-                 dracut --force --no-hostonly --no-hostonly-cmdline --reproducible --compress cat \
-                 --add ostree --omit '{OMITTED}' --add-drivers '{DRIVERS}' --include /tmp/hidden {GENERATORS} {options} --kver '{kernel_version}' \
-                 /out/initramfs.img >/out/dracut.log 2>&1 || {{ cat /out/dracut.log; exit 1; }}"
-            ))?;
-            Ok(())
-        })?;
-        Ok(Dracut { artefact })
-    }
-
-    /// The initramfs, not compressed.
-    pub fn initramfs(&self) -> PathBuf {
-        self.path().join("initramfs.img")
-    }
-
-    /// The directory that the initramfs is in.
-    pub fn initramfs_directory(&self) -> PathBuf {
-        self.path().to_path_buf()
-    }
-
-    /// What dracut said.
-    pub fn log(&self) -> PathBuf {
-        self.path().join("dracut.log")
-    }
-
-    /// The artefact, for recipes.
-    pub fn artefact(&self) -> &Artefact {
-        &self.artefact
-    }
-
-    fn path(&self) -> &Path {
-        self.artefact.path()
-    }
+    let name = format!("initramfs-{}-{name}", rootfs.guest());
+    cache.artefact(&name, &recipe, |directory| {
+        let kernel_version = rootfs.kernel_version()?;
+        namespace.bound(directory, "/out").run(&format!(
+            "mkdir /tmp/hidden; cp -a {GENERATORS}/systemd-* /tmp/hidden/
+             dracut --force --no-hostonly --no-hostonly-cmdline --reproducible --compress cat \
+             --add ostree --omit '{OMITTED}' --add-drivers '{DRIVERS}' --include /tmp/hidden {GENERATORS} {options} --kver '{kernel_version}' \
+             /out/initramfs.img >/out/dracut.log 2>&1 || {{ cat /out/dracut.log; exit 1; }}"
+        ))?;
+        Ok(())
+    })
 }

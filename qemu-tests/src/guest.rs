@@ -9,6 +9,8 @@ pub enum Guest {
     Bookworm,
     /// Debian 13: the main guest. ostree 2025.2, dracut 106.
     Trixie,
+    /// Debian 13 as it is installed by default: with initramfs-tools in place of dracut.
+    TrixieInitramfsTools,
     /// Debian testing: the newest ostree, dracut, systemd and kernel that are packaged.
     Forky,
     /// Debian testing with SELinux: its policy in the tree, as Fedora has it, and a label on every file of the disk.
@@ -36,10 +38,19 @@ const PACKAGES: &[&str] = &[
 /// What a guest has besides for SELinux: libostree runs `semodule` in `bwrap`.
 const SELINUX_PACKAGES: &[&str] = &["bubblewrap", "policycoreutils", "selinux-policy-default", "selinux-utils"];
 
+/// What makes a guest's initramfs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generator {
+    /// dracut.
+    Dracut,
+    /// Debian's own.
+    InitramfsTools,
+}
+
 impl Guest {
     /// All of them.
-    pub fn all() -> [Guest; 4] {
-        [Guest::Bookworm, Guest::Trixie, Guest::Forky, Guest::ForkySelinux]
+    pub fn all() -> [Guest; 5] {
+        [Guest::Bookworm, Guest::Trixie, Guest::TrixieInitramfsTools, Guest::Forky, Guest::ForkySelinux]
     }
 
     /// Those that most whole machines are made of.
@@ -51,7 +62,7 @@ impl Guest {
     pub fn suite(self) -> &'static str {
         match self {
             Guest::Bookworm => "bookworm",
-            Guest::Trixie => "trixie",
+            Guest::Trixie | Guest::TrixieInitramfsTools => "trixie",
             Guest::Forky | Guest::ForkySelinux => "forky",
         }
     }
@@ -60,6 +71,7 @@ impl Guest {
     pub fn name(self) -> &'static str {
         match self {
             Guest::ForkySelinux => "forky-selinux",
+            Guest::TrixieInitramfsTools => "trixie-initramfs-tools",
             Guest::Bookworm | Guest::Trixie | Guest::Forky => self.suite(),
         }
     }
@@ -67,7 +79,16 @@ impl Guest {
     /// The packages that its root filesystem is made of.
     pub fn packages(self) -> Vec<&'static str> {
         let more = if self.has_selinux() { SELINUX_PACKAGES } else { &[] };
-        [PACKAGES, more].concat()
+        let generator = |name: &'static str| match self.generator() {
+            Generator::InitramfsTools if name == "dracut" => "initramfs-tools",
+            _ => name,
+        };
+        PACKAGES.iter().chain(more).map(|name| generator(name)).collect()
+    }
+
+    /// What makes its initramfs.
+    pub fn generator(self) -> Generator {
+        if self == Guest::TrixieInitramfsTools { Generator::InitramfsTools } else { Generator::Dracut }
     }
 
     /// Whether it has an SELinux policy, and labels.

@@ -1,7 +1,7 @@
 //! Whole machines: Debian systems that the real `ostree` has deployed, booted in QEMU with our prepare-root or the peer's.
 //!
 //! ```text
-//! Guest → Rootfs ─┬→ Dracut (initramfs) ─→ Tree (OSTree commit) → Disks (deployed) ─┐
+//! Guest → Rootfs ─┬→ Initramfs ────────────→ Tree (OSTree commit) → Disks (deployed) ─┐
 //!        Package ─┘   peer's or ours                                 copied, changed │
 //!                                                                                   ↓
 //!                                               Scenario → Machine → QEMU → Report, MountTable
@@ -22,6 +22,8 @@ pub mod dpkg;
 pub mod dracut;
 pub mod guest;
 pub mod host;
+pub mod initramfs;
+pub mod initramfs_tools;
 pub mod journal;
 pub mod labels;
 pub mod mounted;

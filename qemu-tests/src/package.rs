@@ -60,6 +60,11 @@ impl Package {
         Ok(Package { root: MADE.get_or_init(|| root).clone() })
     }
 
+    /// The one that was installed below `root`.
+    pub fn at(root: &Path) -> Package {
+        Package { root: root.to_path_buf() }
+    }
+
     /// The tree.
     pub fn path(&self) -> &Path {
         &self.root

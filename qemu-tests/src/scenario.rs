@@ -7,12 +7,13 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 
-use crate::cache::Cache;
+use crate::cache::{Artefact, Cache};
 use crate::cpio::Archive;
 use crate::disk::{Disks, Filesystem};
-use crate::dracut::Dracut;
+use crate::dracut;
 use crate::guest::Guest;
 use crate::images::{empty_disk, place_for_images, remove_images};
+use crate::initramfs;
 use crate::machine::{Console, Initramfs, Machine, PowerCut};
 use crate::package::{Package, Provider};
 use crate::report::Report;
@@ -24,8 +25,8 @@ use crate::tree::Tree;
 /// How a deployment's root is prepared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// By a systemd unit in dracut's initramfs.
-    Dracut,
+    /// In the initramfs that the guest's generator makes.
+    Generated,
     /// By a hook in dracut's initramfs without systemd.
     DracutHook,
     /// By the script of an initramfs that has nothing but busybox.
@@ -63,7 +64,7 @@ impl Scenario {
             filesystem: Filesystem::Ext4,
             tree: Provider::Ours,
             provider: Provider::Ours,
-            way: Way::Dracut,
+            way: Way::Generated,
             files: Vec::new(),
             kernel_arguments: Vec::new(),
             without_arguments: Vec::new(),
@@ -270,9 +271,9 @@ impl Scenario {
         let small = directory.join("small.img");
         let write = |bytes: Vec<u8>| fs::write(&small, bytes).with_context(|| format!("writing {}", small.display()));
         match self.way {
-            Way::Dracut if self.provider == self.tree => Ok(Initramfs::OfEntry),
-            Way::Dracut => Ok(Initramfs::File(Dracut::of(tree.rootfs(), self.provider, cache)?.initramfs())),
-            Way::DracutHook => Ok(Initramfs::File(Dracut::without_systemd(tree.rootfs(), cache)?.initramfs())),
+            Way::Generated if self.provider == self.tree => Ok(Initramfs::OfEntry),
+            Way::Generated => Ok(file_in(&initramfs::of(tree.rootfs(), self.provider, cache)?)),
+            Way::DracutHook => Ok(file_in(&dracut::without_systemd(tree.rootfs(), cache)?)),
             Way::Script => {
                 let package = (self.provider == Provider::Ours).then(Package::find).transpose()?;
                 write(small_initramfs::of_a_script(tree.rootfs(), package.as_ref())?)?;
@@ -292,6 +293,11 @@ impl Scenario {
         let archive = self.files.iter();
         archive.fold(Archive::new(), |a, (path, content)| a.file(path, 0o644, content.as_bytes())).finish()
     }
+}
+
+/// The image in what a generator made.
+fn file_in(artefact: &Artefact) -> Initramfs {
+    Initramfs::File(artefact.path().join("initramfs.img"))
 }
 
 impl fmt::Display for Scenario {

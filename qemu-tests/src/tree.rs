@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::cache::{Artefact, Cache, Recipe};
-use crate::dracut::Dracut;
 use crate::guest::Guest;
+use crate::initramfs;
 use crate::namespace::Namespace;
 use crate::package::{Package, Provider};
 use crate::rootfs::Rootfs;
@@ -31,12 +31,10 @@ impl Tree {
     /// Builds it with the guest's own `ostree` if the cache has none.
     pub fn of(guest: Guest, provider: Provider, cache: &Cache) -> Result<Tree> {
         let rootfs = Rootfs::of(guest, cache)?;
-        let dracut = Dracut::of(&rootfs, provider, cache)?;
+        let initramfs = initramfs::of(&rootfs, provider, cache)?;
         let make = format!("{MAKE_TREE}{}", if guest.has_selinux() { COMMIT_NEWER } else { "" });
-        let recipe = Recipe::new(include_str!("tree.rs"))
-            .with("make", &make)
-            .made_from(rootfs.artefact())
-            .made_from(dracut.artefact());
+        let recipe =
+            Recipe::new(include_str!("tree.rs")).with("make", &make).made_from(rootfs.artefact()).made_from(&initramfs);
         let artefact = cache.artefact(&format!("tree-{guest}-{}", provider.name()), &recipe, |directory| {
             let kernel_version = rootfs.kernel_version()?;
             let tree = match provider {
@@ -49,7 +47,7 @@ impl Tree {
             Namespace::of(&rootfs.path())
                 .prepared_by("mkdir \"$scratch/tree-upper\" \"$scratch/tree-work\"")
                 .mounted(&overlay, "/tree")
-                .bound(&dracut.initramfs_directory(), "/initramfs")
+                .bound(initramfs.path(), "/initramfs")
                 .bound(directory, "/repo")
                 .run(&format!("kver='{kernel_version}'\nbranch='{BRANCH}'\n{make}"))
                 .map(drop)

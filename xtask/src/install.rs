@@ -45,7 +45,8 @@ mod tests {
         let both = [listed(&[]), listed(&["OWN_UNITS=yes"])].concat();
         let listed: BTreeSet<String> = both.into_iter().map(|(source, _)| source).collect();
         let root = workspace::root();
-        let mut directories = vec![root.join("units"), root.join("dracut-module"), root.join("man")];
+        let folders = ["units", "dracut-module", "initramfs-tools", "mkinitcpio", "man"];
+        let mut directories: Vec<_> = folders.iter().map(|folder| root.join(folder)).collect();
         while let Some(directory) = directories.pop() {
             for entry in fs::read_dir(directory).unwrap() {
                 let path = entry.unwrap().path();

@@ -19,6 +19,7 @@ use crate::install;
 use crate::manual_pages;
 use crate::phases::{Phases, Taken, timed};
 use crate::reproducible;
+use crate::shell_scripts;
 use crate::workspace::{self, cargo, run};
 
 /// What of the tests runs.
@@ -53,7 +54,7 @@ pub(crate) fn test(how_much: HowMuch) -> Result<()> {
     if how_much.fast {
         println!("\nskipped: whole machines (--fast)");
     } else {
-        phases.run("initramfs by dracut", || run(&mut with_machines("dracut", &binaries.destdir)))?;
+        phases.run("initramfs", || run(&mut with_machines("initramfs", &binaries.destdir)))?;
         phases.run("whole machines", || run(&mut machines(how_much.all, &binaries.destdir)))?;
     }
     phases.print();
@@ -69,6 +70,7 @@ fn without_root(phases: &mut Phases) -> Result<()> {
     phases.run("the house", house::check)?;
     phases.run("licences and sources of dependencies", deny)?;
     phases.run("manual pages", manual_pages::lint)?;
+    phases.run("shell scripts", shell_scripts::lint)?;
     phases.run("lock file of the fuzzer", fuzz::check_lock_file)?;
     phases.run("tests without root and QEMU", || run(cargo().args(["test", "--quiet", "--workspace"])))
 }

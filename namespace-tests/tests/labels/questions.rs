@@ -58,7 +58,7 @@ impl Question {
             // Until 3.8 lines without a regex were compiled, too, and matched a path with a line feed behind it.
             Guest::Bookworm => !self.path.ends_with(b"\n"),
             // In 3.8 any of several lines counts; since 3.9 one of the later file does.
-            Guest::Trixie => !self.path.ends_with(b"\n") && !is_named_twice,
+            Guest::Trixie | Guest::TrixieInitramfsTools => !self.path.ends_with(b"\n") && !is_named_twice,
             Guest::Forky | Guest::ForkySelinux => !is_ambiguous,
         }
     }

@@ -137,7 +137,7 @@ fn compare(guest: Guest, case: &Case) -> Result<()> {
         (case.arrange)(initramfs)?;
         // The peer's generator of 2026.1 and later mounts /boot, so there prepare-root does not.
         let boot = if guest == Guest::Forky { "no" } else { "yes" };
-        initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10-dracut.conf", format!("[boot]\nmount={boot}\n"))?;
+        initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10-initramfs.conf", format!("[boot]\nmount={boot}\n"))?;
         initramfs.keep_disk()?;
         initramfs.set_kernel_command_line(&format!(
             "root=LABEL=x rw {} {}\n",

@@ -8,8 +8,8 @@ mod beside_the_peer;
 mod boot;
 mod composefs;
 mod console;
-mod dracut;
 mod failing;
+mod generators;
 mod init;
 mod pid1;
 mod reading;
@@ -231,7 +231,12 @@ fn main() -> ExitCode {
             no_error_makes_another_deployment_the_one_that_was_meant,
             a_report_does_not_take_an_error_for_absence,
         ),
-        series!(dracut: a_group_may_be_repeated),
+        series!(generators: a_group_may_be_repeated),
+        stories!(generators:
+            a_script_asks_until_it_boots,
+            a_script_goes_on_with_what_was_booted_by_hand,
+            a_script_leaves_other_systems_alone,
+        ),
         stories!(recovery:
             the_only_deployment_with_that_kernel_is_booted,
             of_two_with_one_commit_the_other_link_decides,

@@ -6,6 +6,7 @@
 mod beside_the_peer;
 mod composefs;
 mod failing;
+mod initramfs_tools;
 mod interrupted;
 mod old_kernel;
 mod only_ours;
@@ -114,6 +115,10 @@ const NOT_EACH_TIME: &[(&str, &str)] = &[
         "forky::soft_reboot::a_separate_boot_is_mounted_again",
         "forky::soft_reboot::what_is_booted_and_what_is_finalized_comes_up_as_after_the_peer",
     ),
+    (
+        "trixie-initramfs-tools::initramfs_tools::the_same_is_mounted_as_with_dracut",
+        "trixie-initramfs-tools::initramfs_tools::a_missing_deployment_is_explained_and_repaired_at_the_prompt",
+    ),
     ("forky-selinux::selinux::untouched", "forky-selinux::selinux::modified"),
     (
         "forky::failing::a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell",
@@ -146,6 +151,7 @@ fn main() -> ExitCode {
     let both = Guest::booted();
     let bookworm = [Guest::Bookworm];
     let trixie = [Guest::Trixie];
+    let with_initramfs_tools = [Guest::TrixieInitramfsTools];
     let forky = [Guest::Forky];
     let selinux = [Guest::ForkySelinux];
     // The longest ones first: at the end, none runs alone for long.
@@ -208,6 +214,10 @@ fn main() -> ExitCode {
         images_of_a_fuzzer_are_booted_or_refused,
     ))
     .chain(stories!(without_libostree on forky => nothing_on_the_boot_path_needs_it))
+    .chain(stories!(initramfs_tools on with_initramfs_tools =>
+        a_missing_deployment_is_explained_and_repaired_at_the_prompt,
+        the_same_is_mounted_as_with_dracut,
+    ))
     .chain(stories!(selinux on selinux => modified, untouched))
     .chain(stories!(old_kernel on bookworm =>
         an_image_that_it_cannot_mount_is_refused_by_name,

@@ -37,7 +37,9 @@ impl Configuration {
                 Configuration::Image,
                 Configuration::ImageWithVerity,
             ],
-            Guest::Bookworm | Guest::Trixie => &[Configuration::Plain, Configuration::SysrootReadOnly],
+            Guest::Bookworm | Guest::Trixie | Guest::TrixieInitramfsTools => {
+                &[Configuration::Plain, Configuration::SysrootReadOnly]
+            }
         }
     }
 
@@ -95,7 +97,7 @@ pub(crate) fn enter<T: Send>(
             initramfs.configure(text)?;
         }
         let drop_in = format!("[boot]\nmount={}\n", if boot_is_mounted { "yes" } else { "no" });
-        initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10-dracut.conf", drop_in)?;
+        initramfs.write("/usr/lib/ostree/prepare-root.conf.d/10-initramfs.conf", drop_in)?;
         // This kernel has no fs-verity: of an image with `verity` nothing can be read, an init in /etc can.
         let init = if configuration == Configuration::ImageWithVerity { "init=/etc/passwd " } else { "" };
         initramfs.set_kernel_command_line(&format!("root=LABEL=x rw quiet {init}{}\n", initramfs.disk.argument()))?;
