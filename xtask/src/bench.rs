@@ -19,6 +19,7 @@ mod verification;
 use std::str::FromStr;
 
 use anyhow::{Result, bail, ensure};
+use qemu_tests::cache::Cache;
 use qemu_tests::guest::Guest;
 use qemu_tests::host;
 use qemu_tests::rootfs::why_not_installable;
@@ -34,6 +35,8 @@ pub(crate) use memory::{MEASURE, measure};
 pub(crate) enum Part {
     /// At boot.
     PrepareRoot,
+    /// What it adds to the initramfs of each generator; that of dracut is in [`Part::PrepareRoot`], too.
+    Initramfs,
     /// The same with seals and signatures, in a whole machine.
     Signed,
     /// Before a boot.
@@ -52,16 +55,16 @@ impl FromStr for Part {
     fn from_str(name: &str) -> Result<Part> {
         match name {
             "prepare-root" => Ok(Part::PrepareRoot),
+            "initramfs" => Ok(Part::Initramfs),
             "signed" => Ok(Part::Signed),
             "verify" => Ok(Part::Verify),
             "finalize" => Ok(Part::Finalize),
             "shutdown" => Ok(Part::Shutdown),
             "real-root" => Ok(Part::RealRoot),
-            other => {
-                bail!(
-                    "there is no part {other:?} to measure: prepare-root, signed, verify, finalize, shutdown, real-root"
-                )
-            }
+            other => bail!(
+                "there is no part {other:?} to measure: prepare-root, initramfs, signed, verify, finalize, shutdown, \
+                 real-root"
+            ),
         }
     }
 }
@@ -87,6 +90,13 @@ pub(crate) fn bench(only: Option<Part>) -> Result<()> {
         let programs = Programs::build()?;
         for guest in &guests {
             print(&prepare_root::figures(*guest, &programs)?);
+        }
+    }
+    if is_wanted(Part::Initramfs) {
+        let cache = Cache::open()?;
+        println!("{}", initramfs_size::initramfs_tools::figures(&cache)?);
+        for guest in guests.iter().filter(|_| only.is_some()) {
+            print(&initramfs_size::section(*guest, &cache)?);
         }
     }
     if is_wanted(Part::Signed) && guests.contains(&Guest::Forky) {

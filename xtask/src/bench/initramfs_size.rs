@@ -1,16 +1,19 @@
 //! What the dracut module adds to an initramfs, with everything that comes with it.
 
+pub(crate) mod initramfs_tools;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use qemu_tests::cache::{Cache, Recipe};
+use qemu_tests::guest::Guest;
 use qemu_tests::namespace::Namespace;
 use qemu_tests::package::Package;
 use qemu_tests::rootfs::Rootfs;
 
-use super::table::{Comparison, Goal, Unit};
+use super::table::{Comparison, Goal, Section, Unit};
 use crate::workspace::run;
 
 /// An initramfs for any machine, except that drivers of hardware are left out, only to be done sooner. The kernel modules that
@@ -26,6 +29,12 @@ const LEVEL: &str = "-15";
 struct Sizes {
     raw: f64,
     compressed: f64,
+}
+
+/// The figures of dracut alone.
+pub(crate) fn section(guest: Guest, cache: &Cache) -> Result<Section> {
+    let comparisons = compare(&Rootfs::of(guest, cache)?, cache)?;
+    Ok(Section { title: format!("dracut of Debian {guest}"), comparisons })
 }
 
 /// Ours and the peer's: each an initramfs with the module, less the same one without it.
