@@ -18,6 +18,15 @@ pub enum TargetSource {
     AndroidSlot,
     /// Any other `androidboot.` argument: Android without A/B slots.
     Android,
+    /// `firstroot.deployment=`, or the option `--deployment`: it names the deployment itself, and no link is followed.
+    Deployment,
+}
+
+impl TargetSource {
+    /// Android's arguments, which win over `ostree=`, name a slot by its link.
+    pub fn is_a_slot(self) -> bool {
+        matches!(self, Self::AndroidSlot | Self::Android)
+    }
 }
 
 /// The path that the boot loader requested.
@@ -30,6 +39,15 @@ pub struct BootTarget {
     pub source: TargetSource,
     /// This argument as written in the command line.
     pub argument: String,
+}
+
+impl BootTarget {
+    /// The argument, and of which kind it is.
+    pub fn described(&self) -> String {
+        // The option of the program may decide instead of a kernel argument.
+        let kind = if self.argument.starts_with('-') { "option" } else { "kernel argument" };
+        format!("{kind} {}", self.argument)
+    }
 }
 
 impl fmt::Display for BootTarget {
@@ -107,11 +125,15 @@ impl KernelCommandLine {
         find.map(|(value, _)| String::from_utf8_lossy(&value).into_owned())
     }
 
+    /// The value of the last `firstroot.deployment=`, lossy if it is not UTF-8 (such a value names nothing). The last one counts,
+    /// because a person at the boot menu types at the end of the line.
+    pub fn deployment(&self) -> Option<String> {
+        self.last("firstroot.deployment")
+    }
+
     /// The value of the last `init=`: the kernel and systemd start that in place of `/sbin/init`.
     pub fn init(&self) -> Option<String> {
-        let line = Cmdline::from(self.of_the_kernel());
-        let last = line.iter().filter(|p| *p.key() == *b"init").last()?;
-        last.value().map(|value| String::from_utf8_lossy(value).into_owned())
+        self.last("init")
     }
 
     /// Whether the user requested a shell in the initramfs (`rd.shell`, `rd.break`), and so is at the machine.
@@ -119,6 +141,13 @@ impl KernelCommandLine {
         let off = |value: Option<&[u8]>| matches!(value, Some(b"0" | b"no" | b"off" | b"false"));
         let shell = self.find("rd.shell", |_, value| Some(!off(value))).is_some_and(|(on, _)| on);
         shell || self.has("rd.break")
+    }
+
+    /// The value of the last argument of exactly that name, lossy if it is not UTF-8.
+    fn last(&self, key: &str) -> Option<String> {
+        let line = Cmdline::from(self.of_the_kernel());
+        let last = line.iter().filter(|p| *p.key() == *key.as_bytes()).last()?;
+        last.value().map(|value| String::from_utf8_lossy(value).into_owned())
     }
 
     fn has(&self, key: &str) -> bool {
@@ -190,6 +219,18 @@ mod tests {
         let init = |line: &str| KernelCommandLine::new(line).init();
         assert_eq!(init("init=/a quiet init=/bin/b rd.init=/c -- init=/d").as_deref(), Some("/bin/b"));
         assert_eq!(init("quiet initcall_debug init"), None);
+    }
+
+    #[test]
+    fn the_last_deployment_counts() {
+        let deployment = |line: &str| KernelCommandLine::new(line).deployment();
+        assert_eq!(deployment("firstroot.deployment=aaaa.0 ostree=/x firstroot.deployment=1").as_deref(), Some("1"));
+        assert_eq!(
+            deployment("\"firstroot.deployment=13 beta\" -- firstroot.deployment=1").as_deref(),
+            Some("13 beta")
+        );
+        assert_eq!(deployment("firstroot.deployment= ").as_deref(), Some(""));
+        assert_eq!(deployment("xfirstroot.deployment=1 firstroot.deployments=1 firstroot.deployment"), None);
     }
 
     #[test]

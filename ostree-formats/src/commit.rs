@@ -19,6 +19,8 @@ pub struct Commit {
     pub version: Option<String>,
     /// The commit before it.
     pub parent: Option<Checksum>,
+    /// When it was made, in seconds since 1970.
+    pub time: u64,
     /// `ostree.composefs.digest.v0`: the fs-verity digest (32 bytes, SHA-256) of its image.
     pub composefs_digest: Option<Vec<u8>>,
     /// `ostree.container.image-config` exists: bootc made this commit for a container image, and its parent is the commit in that image.
@@ -48,6 +50,7 @@ impl Commit {
         Ok(Commit {
             version,
             parent,
+            time: members.time,
             composefs_digest: of_type("ostree.composefs.digest.v0", "ay").map(<[u8]>::to_vec),
             of_container: of_type("ostree.container.image-config", "s").is_some(),
         })
@@ -58,6 +61,7 @@ impl Commit {
 struct Members<'a> {
     metadata: Dictionary<'a>,
     parent: &'a [u8],
+    time: u64,
     dirtree: &'a [u8],
     dirmeta: &'a [u8],
 }
@@ -72,8 +76,9 @@ impl<'a> Members<'a> {
         related.iter().try_for_each(|object| text(pair(object, 1)?.0).map(|_| ()))?;
         let _subject = text(commit.variable(1)?)?;
         let _body = text(commit.variable(1)?)?;
-        commit.fixed(TIME)?;
-        Ok(Self { metadata, parent, dirtree: commit.variable(1)?, dirmeta: commit.variable(1)? })
+        // Numbers in objects are big-endian.
+        let time = u64::from_be_bytes(commit.fixed(TIME)?.try_into().map_err(|_| Damaged)?);
+        Ok(Self { metadata, parent, time, dirtree: commit.variable(1)?, dirmeta: commit.variable(1)? })
     }
 }
 
@@ -98,6 +103,7 @@ mod tests {
         let commit = Commit::parse(&bytes()).unwrap();
         assert_eq!(commit.version.as_deref(), Some("42.1"));
         assert_eq!((commit.parent, commit.composefs_digest, commit.of_container), (None, None, false));
+        assert_eq!(commit.time, 0x6774_8580);
     }
 
     #[test]

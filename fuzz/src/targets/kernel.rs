@@ -20,16 +20,19 @@ pub(super) fn command_line(bytes: &[u8]) {
             Err(error) => is_printable(&error, bytes),
         }
     }
-    for value in [line.composefs(), line.init()].into_iter().flatten() {
+    for value in [line.composefs(), line.init(), line.deployment()].into_iter().flatten() {
         assert!(text.contains(&value), "{value:?}");
     }
     let quotes = bytes.iter().filter(|byte| **byte == b'"').count();
     if quotes % 2 == 0 {
         let for_init =
-            b" -- ostree=/other init=/other rd.shell androidboot.slot_suffix=_a ostree.prepare-root.composefs=no";
+            b" -- ostree=/other init=/other firstroot.deployment=other rd.shell androidboot.slot_suffix=_a ostree.prepare-root.composefs=no";
         let longer = KernelCommandLine::new([bytes, for_init].concat());
         assert_eq!(longer.boot_target(), line.boot_target());
-        assert_eq!((longer.init(), longer.composefs()), (line.init(), line.composefs()));
+        assert_eq!(
+            (longer.init(), longer.composefs(), longer.deployment()),
+            (line.init(), line.composefs(), line.deployment())
+        );
         assert_eq!(longer.wants_shell(), line.wants_shell());
     }
 }
