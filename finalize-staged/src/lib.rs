@@ -59,9 +59,10 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
         Command::Hold => hold::hold().map_err(Into::into),
         Command::Clean => clean::clean(),
         Command::BootComplete => match boot_complete::boot_complete() {
-            Ok(Report::Failed(text)) => {
+            Ok(Report::Failed { reason, brief }) => {
+                brief.iter().for_each(|line| log::error!("{line}"));
                 // libostree's words: other programs look for them.
-                log::error!("error: ostree-finalize-staged.service failed on previous boot: {text}");
+                log::error!("error: ostree-finalize-staged.service failed on previous boot: {reason}");
                 return FAILED;
             }
             Ok(Report::Remarks(remarks)) => {
@@ -79,6 +80,10 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
     match result {
         Ok(()) => SUCCESS,
         Err(error) => {
+            if stderr == Stderr::Journal {
+                tell::brief(&error.brief());
+            }
+            // The last line: `rpm-ostree status` shows it.
             log::error!("error: {error}");
             FAILED
         }

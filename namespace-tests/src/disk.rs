@@ -65,7 +65,12 @@ impl Disk {
 
     /// One more deployment, of commit `cccc…` where `c` is `commit`, with the kernel of the first; its path.
     pub fn deploy(&self, commit: char, serial: u32) -> Result<String> {
-        let path = format!("ostree/deploy/{STATEROOT}/deploy/{}.{serial}", commit.to_string().repeat(64));
+        self.deploy_in(STATEROOT, &commit.to_string().repeat(64), serial)
+    }
+
+    /// One more deployment of that commit, in a stateroot of that name; its path.
+    pub fn deploy_in(&self, stateroot: &str, commit: &str, serial: u32) -> Result<String> {
+        let path = format!("ostree/deploy/{stateroot}/deploy/{commit}.{serial}");
         for directory in ["usr/bin", "usr/etc", "etc", "var", "boot", "sysroot", "dev", "run", "proc", "sys", "tmp"] {
             self.directory(&format!("{path}/{directory}"))?;
         }

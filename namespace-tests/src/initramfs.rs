@@ -34,9 +34,21 @@ pub struct Outcome {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
+    /// The whole report of a failed boot, if this run has written one.
+    pub report: Option<String>,
 }
 
+/// Where the whole report of a failed boot is.
+const REPORT: &str = "/run/ostree/boot-failure";
+
 impl Outcome {
+    /// Everything that was told: on the screen, in the whole report, and the last one once more as if it had no lines.
+    pub fn told(&self) -> String {
+        let whole = self.report.as_deref().unwrap_or(&self.stderr);
+        let in_one_line = whole.split_whitespace().collect::<Vec<_>>().join(" ");
+        format!("{}\n{whole}\n{in_one_line}", self.stderr)
+    }
+
     /// An error with all of it unless the exit status is 0.
     pub fn success(&self) -> Result<()> {
         ensure!(
@@ -248,8 +260,13 @@ impl Initramfs {
 
 /// Runs a command to its end.
 fn outcome(command: &mut Command) -> Result<Outcome> {
+    // That of an earlier run.
+    if Path::new(REPORT).exists() {
+        std::fs::remove_file(REPORT)?;
+    }
     let output = command.output().with_context(|| format!("running {command:?}"))?;
     Ok(Outcome {
+        report: std::fs::read_to_string(REPORT).ok(),
         code: output.status.code(),
         signal: output.status.signal(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

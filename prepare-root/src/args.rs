@@ -12,9 +12,9 @@ use crate::verify::VerifyRequest;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Turn the physical root at `sysroot` into the root of a deployment.
-    Prepare { sysroot: PathBuf, cmdline: Option<OsString>, systemd: SystemdMode },
+    Prepare { sysroot: PathBuf, cmdline: Option<OsString>, deployment: Option<String>, systemd: SystemdMode },
     /// Print what that would do, and change nothing.
-    Plan { sysroot: PathBuf, cmdline: Option<OsString>, systemd: SystemdMode, json: bool },
+    Plan { sysroot: PathBuf, cmdline: Option<OsString>, deployment: Option<String>, systemd: SystemdMode, json: bool },
     /// Check the configuration in `root`: a tree, or an initramfs that is being built.
     CheckConfig { root: PathBuf },
     /// Check whether deployments would boot verified.
@@ -35,11 +35,13 @@ ostree-prepare-root --verify [--keys FILE] SYSROOT [DEPLOYMENT]
   SYSROOT              where the physical root is mounted: /sysroot in an initramfs
   KERNEL_CMDLINE       kernel command line to use instead of /proc/cmdline
 
+  -d, --deployment D   boot this deployment instead of the one of ostree=: its number in the report of a failed boot,
+                       its version, or the first digits of its checksum (at least 4)
   --plan               print what a boot would do, and change nothing
   --json               with --plan: print JSON
   --systemd=auto|yes|no  whether systemd will mount /var and /boot; auto checks for /run/systemd/system
   --check-config ROOT  check the configuration in ROOT: a tree, or an initramfs that is being built
-  --verify             check whether a deployment (CHECKSUM.SERIAL, its path, or a boot link) would boot with the demanded
+  --verify             check whether a deployment (as for --deployment, CHECKSUM.SERIAL, its path, or a boot link) would boot with the demanded
                        image, signature and objects; without DEPLOYMENT: all of them. Exit status 0: yes, 1: no, 3: unknown
   --keys FILE          with --verify: the trusted keys (absolute path)
   --help, --version
@@ -60,7 +62,7 @@ pub(crate) fn only_looks(option: &OsStr) -> bool {
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut positional, mut plan, mut json, mut systemd) = (Vec::new(), false, false, None);
-    let (mut verify, mut keys) = (false, None);
+    let (mut verify, mut keys, mut deployment) = (false, None, None);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(Command::Print(HELP)),
@@ -68,6 +70,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             Long("plan") => plan = true,
             Long("json") => json = true,
             Long("verify") => verify = true,
+            Long("deployment") | Short('d') => deployment = Some(parser.value()?.string()?),
             Long("keys") => keys = Some(absolute(parser.value()?.string()?)?),
             Long("systemd") => systemd = Some(systemd_mode(&parser.value()?.string()?)?),
             Long("check-config") => {
@@ -96,6 +99,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
     if verify && systemd.is_some() {
         return Err("--systemd cannot be used with --verify".into());
     }
+    if verify && deployment.is_some() {
+        return Err("--deployment cannot be used with --verify: name the deployment after SYSROOT".into());
+    }
     let systemd = systemd.unwrap_or_default();
     if verify {
         let deployment = positional.next().map(|word| word.string()).transpose()?;
@@ -103,9 +109,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
     }
     let cmdline = positional.next();
     Ok(if plan {
-        Command::Plan { sysroot, cmdline, systemd, json }
+        Command::Plan { sysroot, cmdline, deployment, systemd, json }
     } else {
-        Command::Prepare { sysroot, cmdline, systemd }
+        Command::Prepare { sysroot, cmdline, deployment, systemd }
     })
 }
 
@@ -134,11 +140,25 @@ mod tests {
     fn as_the_peer_is_called() {
         let sysroot = PathBuf::from("/sysroot");
         let systemd = SystemdMode::Auto;
-        assert_eq!(parsed(&["/sysroot"]), Ok(Command::Prepare { sysroot: sysroot.clone(), cmdline: None, systemd }));
+        let deployment = None;
+        assert_eq!(
+            parsed(&["/sysroot"]),
+            Ok(Command::Prepare { sysroot: sysroot.clone(), cmdline: None, deployment: deployment.clone(), systemd })
+        );
         assert_eq!(
             parsed(&["/sysroot", "ostree=/x"]),
-            Ok(Command::Prepare { sysroot, cmdline: Some("ostree=/x".into()), systemd })
+            Ok(Command::Prepare { sysroot, cmdline: Some("ostree=/x".into()), deployment, systemd })
         );
+    }
+
+    #[test]
+    fn a_deployment_may_stand_anywhere() {
+        let (sysroot, systemd) = (PathBuf::from("/sysroot"), SystemdMode::Auto);
+        for arguments in [&["--deployment", "1", "/sysroot"][..], &["/sysroot", "-d1"], &["-d", "1", "/sysroot"]] {
+            let deployment = Some("1".to_owned());
+            let expected = Command::Prepare { sysroot: sysroot.clone(), cmdline: None, deployment, systemd };
+            assert_eq!(parsed(arguments), Ok(expected));
+        }
     }
 
     #[test]
@@ -150,6 +170,10 @@ mod tests {
             (&["--verify", "--systemd=no", "/sysroot"], "--systemd cannot be used with --verify"),
             (&["--verify", "--keys=key", "/sysroot"], "--keys=key: the path must be absolute"),
             (&["--verify", "--plan", "/sysroot"], "--plan and --verify cannot be used together"),
+            (
+                &["--verify", "--deployment=1", "/sysroot"],
+                "--deployment cannot be used with --verify: name the deployment after SYSROOT",
+            ),
             (&["/sysroot", "a", "b"], "unexpected argument \"b\""),
             (&["--systemd=maybe", "/sysroot"], "--systemd=maybe: the value must be auto, yes or no"),
         ] {

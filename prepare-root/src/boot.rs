@@ -1,6 +1,7 @@
 //! A boot from top to bottom.
 
 mod arguments;
+mod chosen;
 mod configuration;
 mod image;
 mod known;
@@ -10,7 +11,6 @@ mod target;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use ostree_formats::cmdline::{BootTarget, TargetError};
 use ostree_formats::prepare_root_conf::PrepareRootConf;
 use ostree_sysroot::boot_links::LookupError;
 use system::dir;
@@ -38,6 +38,8 @@ pub(crate) use known::Known;
 pub(crate) struct BootRequest {
     pub(crate) sysroot: PathBuf,
     pub(crate) cmdline: Option<OsString>,
+    /// A word for the deployment, which is used instead of the boot link.
+    pub(crate) deployment: Option<String>,
     pub(crate) caller: Caller,
     /// Whether `--systemd` leaves it to this program to find out who mounts `/var` and `/boot`.
     pub(crate) systemd: SystemdMode,
@@ -108,7 +110,7 @@ impl BootRequest {
     /// Everything before the first change: only reads.
     fn plan(&self, known: &mut Known, purpose: Purpose) -> Result<Planned, Cause> {
         let proc = Proc::open()?;
-        let arguments = Arguments::read(&proc, self.cmdline.as_deref())?;
+        let arguments = Arguments::read(&proc, self.cmdline.as_deref(), self.deployment.as_deref())?;
         known.wants_shell = arguments.wants_shell;
         let pid1 = self.caller == Caller::Pid1;
         // As PID 1 the configuration is in the deployment, which is not known yet.
@@ -116,7 +118,7 @@ impl BootRequest {
         known.asked_for = arguments.asked_for.as_ref().ok().cloned();
 
         let physical = PhysicalRoot::open(&self.sysroot, proc)?;
-        if let Some(nothing_to_do) = self.nothing_to_do(&physical, &arguments.asked_for, purpose)? {
+        if let Some(nothing_to_do) = self.nothing_to_do(&physical, &arguments, purpose)? {
             return Ok(nothing_to_do);
         }
         // If there is nothing to do, an error in the configuration does not matter.
@@ -140,14 +142,12 @@ impl BootRequest {
     fn nothing_to_do(
         &self,
         physical: &PhysicalRoot,
-        asked_for: &Result<BootTarget, TargetError>,
+        arguments: &Arguments,
         purpose: Purpose,
     ) -> Result<Option<Planned>, Cause> {
         if let Some(prepared) = prepared_already(physical)? {
-            if purpose == Purpose::Boot
-                && let Ok(asked_for) = asked_for
-            {
-                prepared_already::require_same(physical, &prepared, asked_for)?;
+            if purpose == Purpose::Boot {
+                prepared_already::require_same(physical, &prepared, arguments)?;
             }
             return Ok(Some(Planned::PreparedAlready(prepared)));
         }
@@ -170,8 +170,9 @@ impl BootRequest {
         conf: &PrepareRootConf,
         arguments: Arguments,
     ) -> Result<(MountPlan, Deployment), Cause> {
-        let asked_for = arguments.asked_for?;
         let Target { mut deployment, asked_for: decided, recovery, warning } = target;
+        // libostree's generator, which mounts /var, only knows the link.
+        let asked_for = arguments.asked_for.unwrap_or_else(|_| decided.clone());
         let composefs = image::decide(conf, arguments.composefs.as_deref(), self.caller, &deployment)?;
         let signature =
             image::signature_facts(physical, &deployment, &composefs, &conf.composefs_keypath, self.caller)?;
@@ -194,9 +195,14 @@ fn find_target(
     conf: &PrepareRootConf,
     purpose: Purpose,
 ) -> Result<Target, Cause> {
-    let asked_for = arguments.asked_for.clone()?;
-    let may_recover = recovery::may_recover(conf, arguments.composefs.as_deref());
-    match target::find(physical, asked_for, arguments.otherwise.clone(), may_recover) {
+    let found = match &arguments.choice {
+        Some(choice) => chosen::find(physical, choice, &arguments.asked_for),
+        None => {
+            let may_recover = recovery::may_recover(conf, arguments.composefs.as_deref());
+            target::find(physical, arguments.asked_for.clone()?, arguments.otherwise.clone(), may_recover)
+        }
+    };
+    match found {
         Err(_) if purpose == Purpose::Boot && !physical.is_mounted()? => {
             Err(Cause::NotMounted(physical.at.display().to_string()))
         }

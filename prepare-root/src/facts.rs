@@ -2,6 +2,7 @@
 
 mod caller;
 mod candidates;
+mod deployments;
 mod image;
 pub(crate) mod init;
 mod path_kind;
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 pub(crate) use caller::{Caller, SystemdMode};
 pub(crate) use candidates::Candidates;
+pub(crate) use deployments::{Deployments, ListedDeployment, Scope, Unread};
 pub(crate) use image::{IMAGE, ImageFacts, Lack, Seal, SignatureFacts};
 pub(crate) use path_kind::PathKind;
 

@@ -28,7 +28,7 @@ use crate::boot::{BootRequest, Known};
 use crate::execute::pid1;
 use crate::exit_status::{FAILED, SUCCESS, USAGE};
 use crate::facts::{Caller, SystemdMode};
-use crate::failed::{on_failure, report, survey};
+use crate::failed::{keep, on_failure, report, survey};
 use crate::read::caller::caller;
 
 pub use exit_status::Status;
@@ -42,7 +42,7 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
     let command = if boots_as_pid1 { Ok(Command::Init { arguments }) } else { args::parse(arguments) };
     match &command {
         Ok(Command::Init { .. }) => Sink::new(PROGRAM, Stderr::Console, pid1::open_console()),
-        Ok(Command::Prepare { .. }) => Sink::of_this_process(PROGRAM),
+        Ok(Command::Prepare { .. }) => Sink::of_initramfs(PROGRAM),
         // These commands change nothing, so they do not write to the kernel's log.
         _ => Sink::new(PROGRAM, Stderr::of_this_process(), None),
     }
@@ -55,17 +55,16 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
         }
     };
     match command {
-        Command::Prepare { sysroot, cmdline, systemd } => {
-            with_caller(systemd, |caller| prepare(&BootRequest { sysroot, cmdline, caller, systemd }, &[]))
+        Command::Prepare { sysroot, cmdline, deployment, systemd } => {
+            with_caller(systemd, |caller| prepare(&BootRequest { sysroot, cmdline, deployment, caller, systemd }, &[]))
         }
         Command::Init { arguments } => {
             let (sysroot, caller, systemd) = (PathBuf::from("/"), Caller::Pid1, SystemdMode::No);
-            let request = BootRequest { sysroot, cmdline: None, caller, systemd };
-            prepare(&request, &arguments)
+            prepare(&BootRequest { sysroot, cmdline: None, deployment: None, caller, systemd }, &arguments)
         }
-        Command::Plan { sysroot, cmdline, systemd, json } => {
-            with_caller(systemd, |caller| show::plan(&BootRequest { sysroot, cmdline, caller, systemd }, json))
-        }
+        Command::Plan { sysroot, cmdline, deployment, systemd, json } => with_caller(systemd, |caller| {
+            show::plan(&BootRequest { sysroot, cmdline, deployment, caller, systemd }, json)
+        }),
         Command::Verify(request) => show::verdicts(&request),
         Command::CheckConfig { root } => show::findings(check_config::check(&root)),
         Command::Print(text) => show::print(text),
@@ -93,7 +92,13 @@ fn prepare(request: &BootRequest, init_arguments: &[OsString]) -> Status {
             Err(error) => log::warn!("{error}"),
         }
     }
-    log::error!(target: system::log::LINES, "{}", report::report(&failure, &survey::survey(&failure.sysroot)));
+    let survey = survey::survey(&failure.sysroot, failure.asked_for.as_ref());
+    let whole = report::whole(&failure, &survey);
+    log::error!(target: system::log::RECORD, "{whole}");
+    let kept = keep::keep(&failure, &whole);
+    // Behind the name of the program.
+    let used = PROGRAM.len() + ": ".len();
+    log::error!(target: system::log::SCREEN, "{}", report::screen(&failure, &survey, used, kept));
     let user_is_present = known.wants_shell || on_failure::runs_by_hand(request.caller);
     on_failure::act(on_failure::decide(known.on_failure, user_is_present));
     FAILED

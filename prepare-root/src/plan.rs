@@ -7,6 +7,7 @@
 //! 3. At the end the new root replaces the physical root. A run that is killed between these two mounts leaves the physical
 //!    root inside the new one, where the next run finds it ([`crate::read::mount_state`]).
 
+pub(crate) mod choice;
 pub(crate) mod composefs;
 mod error;
 mod init;

@@ -114,7 +114,7 @@ fn failed(error: &dyn std::fmt::Display) -> Status {
 /// A plan, line by line.
 pub(crate) fn in_words(plan: &MountPlan) -> String {
     let asked_for = &plan.asked_for;
-    let mut text = line(&format!("asked for: {} (kernel argument {})", asked_for.path, asked_for.argument));
+    let mut text = line(&format!("asked for: {} ({})", asked_for.path, asked_for.described()));
     for warning in &plan.warnings {
         text.push_str(&line(&format!("warning: {warning}")));
     }

@@ -18,7 +18,10 @@ use ostree_formats::deployment::{DeploymentId, DeploymentPath};
 use ostree_sysroot::stateroots;
 use system::proc::Proc;
 
+use crate::facts::Scope;
 use crate::failed::cause::Cause;
+use crate::plan::choice::{ChoiceError, choose};
+use crate::read::deployments;
 use crate::read::physical_root::PhysicalRoot;
 use crate::read::running_system::physical_root_of_running_system;
 use demand::Demand;
@@ -42,6 +45,8 @@ pub(crate) enum NoVerdict {
     NoDeployment(String),
     #[error("there is no deployment {asked} on the physical root at {at}")]
     NoSuchDeployment { asked: String, at: String },
+    #[error("{asked}: {error}")]
+    Choice { asked: String, error: ChoiceError },
     #[error("{0}")]
     Cause(#[from] Cause),
 }
@@ -89,6 +94,14 @@ impl VerifyRequest {
                 return Err(NoVerdict::NoSuchDeployment { asked: asked.clone(), at: at() });
             }
             return Ok(all);
+        }
+        if !asked.contains('/') {
+            let deployments = deployments::list(physical);
+            // Any stateroot: a word that means deployments of several ones is an error, as in a boot.
+            let chosen = choose(&deployments, &Scope::Any, asked);
+            return chosen
+                .map(|chosen| vec![chosen.path.clone()])
+                .map_err(|error| NoVerdict::Choice { asked: asked.clone(), error });
         }
         Ok(vec![physical.follow(asked).map_err(Cause::from)?.path])
     }

@@ -80,6 +80,11 @@ const ENTRIES: &[Entry] = &[
             .with_disk_changed_by(|root| Sysroot::at(root).take_libostree_away())
     }),
     ("links-out-of-step", |s| s.with_disk_changed_by(|root| Sysroot::at(root).put_boot_links_out_of_step())),
+    // Nothing is recovered: a person chooses.
+    ("link-missing", |s| {
+        s.prepare_root_conf("[boot]\nrecover=no\n")
+            .with_disk_changed_by(|root| Sysroot::at(root).put_boot_links_out_of_step())
+    }),
     ("deployment-missing", |s| s.with_disk_changed_by(|root| Sysroot::at(root).lose_deployment())),
     ("reboot-on-failure", |s| {
         s.initramfs_file("etc/ostree/prepare-root.conf", "[boot]\non-failure=reboot\n")

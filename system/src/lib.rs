@@ -5,6 +5,7 @@
 //! nothing: a plan decides.
 
 pub mod block_device;
+pub mod columns;
 pub mod copy;
 pub mod dir;
 pub mod entry;

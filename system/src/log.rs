@@ -3,8 +3,11 @@
 //! Under systemd standard error goes to the journal, which takes a `<N>` before a line for its priority (sd-daemon(3)).
 //! Elsewhere standard error is the console, and the kernel log gets a copy, so that `dmesg` has it later.
 //!
-//! A message is one [`printable`] line, even if a name in it has a line feed. Only messages with the target [`LINES`] have several
-//! lines.
+//! A program of the initramfs writes to the console itself if its standard error is the journal. systemd's `journal+console` puts the
+//! name and the number of the process before each line, so that no line of 80 columns fits.
+//!
+//! A message is one [`printable`] line, even if a name in it has a line feed. Only messages with the targets [`SCREEN`] and
+//! [`RECORD`] have several lines.
 
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
@@ -15,8 +18,10 @@ use rustix::fs::{Mode, OFlags};
 use crate::dir::write_all;
 use crate::printable::{printable, printable_lines};
 
-/// The target of a message of several lines, each of which went through [`printable`].
-pub const LINES: &str = "lines";
+/// The target of a message of several lines for the person at the console, and nobody else.
+pub const SCREEN: &str = "screen";
+/// The target of a message of several lines for the journal, or for the kernel log if standard error is not the journal.
+pub const RECORD: &str = "record";
 
 /// Where standard error goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,30 +53,52 @@ pub struct Sink {
     is_read: bool,
     /// Opened when there is something to say.
     kernel_log: OnceLock<Option<OwnedFd>>,
+    /// The console, if standard error is the journal.
+    console: OnceLock<Option<OwnedFd>>,
+}
+
+/// Where one message goes.
+struct Places {
+    stderr: bool,
+    console: bool,
+    kernel_log: bool,
 }
 
 impl Sink {
     /// `program` is the prefix of every message, if it is not empty; `kernel_log` is a `/dev/kmsg` open for writing; under the journal it is not needed.
     pub fn new(program: &'static str, stderr: Stderr, kernel_log: Option<OwnedFd>) -> Self {
-        Self { program, stderr, is_read: true, kernel_log: OnceLock::from(kernel_log) }
+        Self {
+            program,
+            stderr,
+            is_read: true,
+            kernel_log: OnceLock::from(kernel_log),
+            console: OnceLock::from(None),
+        }
     }
 
     /// For a process other than PID 1: the kernel log gets a copy if standard error is a console.
     pub fn of_this_process(program: &'static str) -> Self {
-        Self { program, stderr: Stderr::of_this_process(), is_read: true, kernel_log: OnceLock::new() }
+        Self { console: OnceLock::from(None), ..Self::of_initramfs(program) }
     }
 
     /// For a generator of units: its standard error leads nowhere, and the journal does not run yet, but reads the kernel log later.
     pub fn of_a_generator(program: &'static str) -> Self {
-        Self { program, stderr: Stderr::Console, is_read: false, kernel_log: OnceLock::new() }
+        let (kernel_log, console) = (OnceLock::new(), OnceLock::from(None));
+        Self { program, stderr: Stderr::Console, is_read: false, kernel_log, console }
     }
 
-    fn kernel_log(&self) -> Option<&OwnedFd> {
+    /// For a process of an initramfs, other than PID 1: if standard error is a console, the kernel log gets a copy; if it is the
+    /// journal, the console gets one.
+    pub fn of_initramfs(program: &'static str) -> Self {
+        let stderr = Stderr::of_this_process();
+        Self { program, stderr, is_read: true, kernel_log: OnceLock::new(), console: OnceLock::new() }
+    }
+
+    /// Opens `path` for a copy, so an error does not matter.
+    fn copy<'a>(&self, place: &'a OnceLock<Option<OwnedFd>>, path: &str, of: Stderr) -> Option<&'a OwnedFd> {
         let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
-        // It is only a copy, so an error does not matter.
-        let open =
-            || (self.stderr == Stderr::Console).then(|| rustix::fs::open("/dev/kmsg", flags, Mode::empty()).ok());
-        self.kernel_log.get_or_init(|| open().flatten()).as_ref()
+        let open = || (self.stderr == of).then(|| rustix::fs::open(path, flags, Mode::empty()).ok());
+        place.get_or_init(|| open().flatten()).as_ref()
     }
 
     /// Sends everything that is logged from now on here. A second call changes nothing: the first sink stays.
@@ -82,21 +109,41 @@ impl Sink {
         }
     }
 
+    fn places(&self, target: &str) -> Places {
+        let is_console = self.stderr == Stderr::Console;
+        match target {
+            SCREEN => Places { stderr: is_console, console: true, kernel_log: false },
+            RECORD => Places { stderr: !is_console, console: false, kernel_log: true },
+            _ => Places { stderr: true, console: true, kernel_log: true },
+        }
+    }
+
     /// Writes a text of several lines in one piece.
-    fn block(&self, level: Level, text: &str) {
+    fn block(&self, level: Level, text: &str, places: &Places) {
         let of_line = match self.stderr {
             Stderr::Journal => prefix(level),
             Stderr::Console => "",
         };
         let whole: String = text.lines().flat_map(|line| [of_line, line, "\n"]).collect();
         crate::entry::survive_broken_pipes();
-        // If standard error is closed, this cannot be reported.
-        let _ = write_all(rustix::stdio::stderr(), whole.as_bytes());
+        if places.stderr {
+            // If standard error is closed, this cannot be reported.
+            let _ = write_all(rustix::stdio::stderr(), whole.as_bytes());
+        }
+        if places.console
+            && let Some(console) = self.copy(&self.console, "/dev/console", Stderr::Journal)
+        {
+            let _ = write_all(console, format!("{}\n", text.trim_end()).as_bytes());
+        }
+        if !places.kernel_log {
+            return;
+        }
         for record in records(text) {
             // One write is one record. An error does not stop the next one. If the text is already on the console, the priority is
             // "debug", so that it does not appear twice.
             let priority = if self.is_read { "<7>" } else { prefix(level) };
-            let _ = self.kernel_log().map(|kmsg| write_all(kmsg, [priority, &record].concat().as_bytes()));
+            let kmsg = self.copy(&self.kernel_log, "/dev/kmsg", Stderr::Console);
+            let _ = kmsg.map(|kmsg| write_all(kmsg, [priority, &record].concat().as_bytes()));
         }
     }
 }
@@ -117,7 +164,7 @@ impl Log for Sink {
     }
 
     fn log(&self, record: &Record<'_>) {
-        self.block(record.level(), &message(self.program, record));
+        self.block(record.level(), &message(self.program, record), &self.places(record.target()));
     }
 
     fn flush(&self) {}
@@ -127,7 +174,8 @@ impl Log for Sink {
 fn message(program: &str, record: &Record<'_>) -> String {
     let colon = if program.is_empty() { "" } else { ": " };
     let text = format!("{program}{colon}{}", record.args());
-    let shown = if record.target() == LINES { printable_lines(&text) } else { printable(text.trim_end()) };
+    let shown =
+        if [SCREEN, RECORD].contains(&record.target()) { printable_lines(&text) } else { printable(text.trim_end()) };
     shown.into_owned()
 }
 
@@ -172,7 +220,7 @@ fn records(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LINES, message, records};
+    use super::{RECORD, SCREEN, message, records};
     use log::Record;
 
     #[test]
@@ -180,8 +228,10 @@ mod tests {
         let name = "x\n<3>forged\x1b[2J\u{202e}";
         let shown = message("p", &Record::builder().args(format_args!("cannot open {name}: no")).build());
         assert_eq!(shown, r"p: cannot open x\n<3>forged\u{1b}[2J\u{202e}: no");
-        let lines = message("p", &Record::builder().target(LINES).args(format_args!("one\n  two\x1b\n")).build());
-        assert_eq!(lines, "p: one\n  two\\u{1b}\n");
+        for target in [SCREEN, RECORD] {
+            let lines = message("p", &Record::builder().target(target).args(format_args!("one\n  two\x1b\n")).build());
+            assert_eq!(lines, "p: one\n  two\\u{1b}\n");
+        }
     }
 
     #[test]

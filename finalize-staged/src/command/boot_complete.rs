@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use system::{Context, dir};
 
 use crate::checks::require_booted_and_root;
-use crate::error::Error;
+use crate::error::{Brief, Error};
 use crate::execute::{failure_stamp, writable_roots};
 use crate::read::run_directory::RunDirectory;
 
@@ -19,8 +19,13 @@ pub(crate) enum Report {
     Nothing,
     /// The update is finalized, and these remarks are left.
     Remarks(Vec<String>),
-    /// Finalization failed: the text of the stamp.
-    Failed(String),
+    /// Finalization failed.
+    Failed {
+        /// The first line of the stamp.
+        reason: String,
+        /// The same in lines that are short enough for `systemctl status`.
+        brief: Vec<String>,
+    },
 }
 
 /// Reads and removes the stamp.
@@ -52,8 +57,25 @@ pub(crate) fn boot_complete() -> Result<Report, Error> {
             log::info!("removing {}: the update that it names is booted", failure_stamp::PATH);
             Report::Nothing
         }
-        _ => Report::Failed(text),
+        _ => failed(&text),
     })
+}
+
+/// What a stamp says about a failure.
+fn failed(text: &str) -> Report {
+    let mut lines = text.lines();
+    let reason = lines.next().unwrap_or_default().to_owned();
+    let brief: Vec<String> = lines.map(str::to_owned).collect();
+    if !brief.is_empty() {
+        return Report::Failed { reason, brief };
+    }
+    // The stamp of an interrupted run, or libostree's.
+    let wrong = match reason.split_once(failure_stamp::FINALIZING) {
+        Some((interrupted, _)) => format!("the last update was {}", interrupted.trim_end_matches([',', ' '])),
+        None => "the last update was not finalized".to_owned(),
+    };
+    let brief = Brief::new(wrong, "the old system is booted: stage the update again").lines();
+    Report::Failed { reason, brief }
 }
 
 /// Whether the new list was activated. A power cut may have left the stamp of one that was not.

@@ -51,7 +51,7 @@ pub(crate) fn finalize(timeouts: Timeouts) -> Result<(), Error> {
     }
     let roots = writable_roots::open()?;
     finalize_in(&roots, &run, &mut progress, timeouts).inspect_err(|error| {
-        failure_stamp::write_failure(&roots, &format!("{PROGRAM}: {error}"));
+        failure_stamp::write_failure(&roots, &format!("{PROGRAM}: {error}"), &error.brief());
     })
 }
 

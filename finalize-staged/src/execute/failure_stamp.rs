@@ -10,7 +10,10 @@ use ostree_sysroot::boot_names::NEW_STAMP as NEW;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use system::dir::{self, write_all};
+use system::printable::printable;
 use system::{Context, SystemError, tree};
+
+use crate::error::Brief;
 
 /// Its name in `boot/ostree`, libostree's.
 const NAME: &str = "finalize-failure.stamp";
@@ -21,7 +24,7 @@ pub(crate) const MENU_IS_OLD: &str = "GRUB's menu is the old one";
 /// Between two remarks.
 const ALSO: &str = "; also: ";
 /// Before the deployment, at the end of a stamp.
-const FINALIZING: &str = "finalizing ";
+pub(crate) const FINALIZING: &str = "finalizing ";
 /// Its absolute path.
 pub(crate) const PATH: &str = "/boot/ostree/finalize-failure.stamp";
 /// Bytes for the words beside the deployment's path. The text changes from phase to phase, and is overwritten in place, so that a
@@ -64,7 +67,7 @@ impl Stamp {
             return self.remove(roots);
         }
         let text = with_remarks(remarks, &self.target);
-        let text = system::printable::printable(&text) + "\n";
+        let text = printable(&text) + "\n";
         let written = match &self.file {
             Some(file) => rustix::io::pwrite(file, text.as_bytes(), 0)
                 .and_then(|_| rustix::fs::ftruncate(file, text.len() as u64))
@@ -93,9 +96,14 @@ impl Stamp {
     }
 }
 
-/// Writes the reason of a failure durably.
-pub(crate) fn write_failure(roots: &Roots, message: &str) {
-    if let Err(error) = write_durably(roots, format!("{message}\n").as_bytes()) {
+/// Writes the reason of a failure durably: one line, and below it the same in short lines.
+pub(crate) fn write_failure(roots: &Roots, message: &str, brief: &Brief) {
+    let first = printable(message);
+    let text: String = std::iter::once(first.as_ref())
+        .chain(brief.lines().iter().map(String::as_str))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    if let Err(error) = write_durably(roots, text.as_bytes()) {
         log::warn!("{error}: the failure will not be reported at the next boot");
     }
 }

@@ -237,6 +237,7 @@ impl Machine {
         // As shells tell it.
         let signal = (status > 128).then(|| status - 128);
         let outcome = Outcome {
+            report: None,
             code: if signal.is_some() { None } else { Some(status) },
             signal,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

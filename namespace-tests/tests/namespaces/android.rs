@@ -10,7 +10,7 @@ use crate::recovery::links_out_of_step;
 
 fn boots(initramfs: &Initramfs, cmdline: &str, warning: &str) -> Result<()> {
     let outcome = initramfs.run(["--systemd=yes", "/sysroot", cmdline])?;
-    ensure!(outcome.code == Some(0) && outcome.stderr.contains(warning), "{outcome:?}");
+    ensure!(outcome.code == Some(0) && outcome.told().contains(warning), "{outcome:?}");
     let table = initramfs.mounts()?;
     ensure!(table.contains(&format!("/sysroot tmpfs of /{} ", initramfs.disk.deployment)), "{table}");
     // The slot's link is missing, or its text has no stateroot: libostree's generator mounts no /var.
@@ -55,11 +55,16 @@ pub(crate) fn a_slot_is_repaired_by_what_the_report_says(initramfs: &mut Initram
     // A link that is there counts, whatever it is; ostree= does not.
     let cmdline = format!("androidboot.slot_suffix=_a {}", disk.argument());
     let target = text_of_slot(initramfs);
-    let repair = format!("ln -sfn {target} /sysroot/ostree/root.a\n");
-    let words = ["the boot link /ostree/root.a leads to ../ostree/boot.1/os/gone/0, which does not exist", &repair];
+    // The shell finds the only name that fits.
+    let repair = "cd /sysroot/ostree ln -sfn deploy/os/deploy/aaaa*.0 root.a ";
+    let fits = |name: &str| name.starts_with("aaaa") && name.ends_with(".0");
+    let names = std::fs::read_dir(disk.path("ostree/deploy/os/deploy"))?.flatten();
+    let names: Vec<_> = names.filter(|entry| entry.file_name().to_str().is_some_and(fits)).collect();
+    ensure!(names.len() == 1 && names.iter().all(|entry| entry.path().ends_with(&disk.deployment)), "{names:?}");
+    let words = ["the boot link /ostree/root.a leads to ../ostree/boot.1/os/gone/0, which does not exist", repair];
     let outcome = refused(initramfs, &["/sysroot", &cmdline], &words)?;
     ensure!(
-        !outcome.stderr.contains("change this argument") && !outcome.stderr.contains(" ostree=/"),
+        !outcome.told().contains("firstroot.deployment=") && !outcome.told().contains(" ostree=/"),
         "{}",
         outcome.stderr
     );

@@ -54,7 +54,7 @@ pub(crate) fn a_second_run_says_that_it_is_prepared_already(initramfs: &mut Init
     // Nothing is to be done, so nothing of this counts.
     initramfs.configure("nonsense")?;
     let second = initramfs.boot()?;
-    ensure!(second.code == Some(0) && second.stderr.contains("is already prepared for /"), "{second:?}");
+    ensure!(second.code == Some(0) && second.told().contains("is already prepared for /"), "{second:?}");
     assert_eq!(initramfs.mounts()?, before);
     Ok(())
 }
@@ -67,7 +67,7 @@ pub(crate) fn a_run_for_another_deployment_is_no_success(initramfs: &mut Initram
     let argument = format!("{}1", initramfs.disk.argument().trim_end_matches('0'));
     let second = initramfs.run(["/sysroot", &argument])?;
     let told = format!("is already prepared for /{}, but /{other} was requested", initramfs.disk.deployment);
-    ensure!(second.code == Some(1) && second.stderr.contains(&told), "{second:?}");
+    ensure!(second.code == Some(1) && second.told().contains(&told), "{second:?}");
     assert_eq!(initramfs.mounts()?, before);
     Ok(())
 }
@@ -192,7 +192,7 @@ pub(crate) fn etc_is_transient(initramfs: &mut Initramfs) -> Result<()> {
     let outcome = initramfs.run(["--systemd=yes", "/sysroot", &initramfs.disk.argument()])?;
     // One line tells that something will be lost.
     ensure!(outcome.code == Some(0) && outcome.stderr.lines().count() == 1, "{outcome:?}");
-    ensure!(outcome.stderr.contains("changes in /etc are lost at the next boot"), "{outcome:?}");
+    ensure!(outcome.told().contains("changes in /etc are lost at the next boot"), "{outcome:?}");
     let table = mounts(initramfs)?;
     let etc = "/sysroot/etc overlay of / rw,relatime [] lowerdir=/run/ostree/.private/usr/etc \
                upperdir=/run/ostree/transient-etc.XXXXXX/upper workdir=/run/ostree/transient-etc.XXXXXX/work";
@@ -418,12 +418,12 @@ pub(crate) fn check_config_says_what_would_stop_a_boot(initramfs: &mut Initramfs
     ] {
         initramfs.configure(text)?;
         let outcome = check()?;
-        ensure!(outcome.code == Some(1) && outcome.stderr.contains(word), "{text}: {outcome:?}");
+        ensure!(outcome.code == Some(1) && outcome.told().contains(word), "{text}: {outcome:?}");
     }
     initramfs.configure("[root]\ntransient=true\n")?;
     let outcome = check()?;
     ensure!(
-        outcome.code == Some(0) && outcome.stderr.contains("boots only with ostree.prepare-root.composefs="),
+        outcome.code == Some(0) && outcome.told().contains("boots only with ostree.prepare-root.composefs="),
         "{outcome:?}"
     );
     // The key of RFC 8032's third test.
@@ -436,7 +436,7 @@ pub(crate) fn check_config_says_what_would_stop_a_boot(initramfs: &mut Initramfs
     ] {
         initramfs.write("/etc/keys", keys)?;
         let outcome = check()?;
-        ensure!(outcome.code == Some(1) && outcome.stderr.contains(reason), "{reason}: {outcome:?}");
+        ensure!(outcome.code == Some(1) && outcome.told().contains(reason), "{reason}: {outcome:?}");
     }
     for keys in [format!("{key}\n"), format!("{key}\r\n{key}\r\n")] {
         initramfs.write("/etc/keys", keys)?;
@@ -445,11 +445,11 @@ pub(crate) fn check_config_says_what_would_stop_a_boot(initramfs: &mut Initramfs
     initramfs.configure("[etc]\ntransient=no\n[sysroot]\n[etc]\ntransient=true\n")?;
     let outcome = check()?;
     let warning = "line 5: [etc] transient = \"true\" overrides \"no\" of line 2";
-    ensure!(outcome.code == Some(0) && outcome.stderr.contains(warning), "{outcome:?}");
+    ensure!(outcome.code == Some(0) && outcome.told().contains(warning), "{outcome:?}");
     initramfs.configure("")?;
     initramfs.write("/etc/ostree/prepare-root.conf.d/10.conf", "[sysroot]\nreadonly=true\n")?;
     let outcome = check()?;
-    ensure!(outcome.code == Some(1) && outcome.stderr.contains("reads no drop-ins"), "{outcome:?}");
+    ensure!(outcome.code == Some(1) && outcome.told().contains("reads no drop-ins"), "{outcome:?}");
     Ok(())
 }
 
@@ -458,7 +458,7 @@ pub(crate) fn a_typing_mistake_is_a_warning(initramfs: &mut Initramfs) -> Result
     let outcome = initramfs.boot()?;
     ensure!(outcome.code == Some(0), "{outcome:?}");
     ensure!(
-        outcome.stderr.contains("unknown key \"read-only\" in [sysroot]; did you mean \"readonly\"?"),
+        outcome.told().contains("unknown key \"read-only\" in [sysroot]; did you mean \"readonly\"?"),
         "{outcome:?}"
     );
     Ok(())

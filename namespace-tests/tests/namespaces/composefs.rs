@@ -11,7 +11,7 @@ use namespace_tests::{Initramfs, inside_of};
 use qemu_tests::guest::Guest;
 
 use crate::bad_input::refused_boot;
-use crate::pid1;
+use crate::pid1::{self, in_one_line};
 use crate::signed::SIGNED;
 
 pub(crate) const ENABLED: &str = "[composefs]\nenabled=yes\n";
@@ -76,7 +76,7 @@ pub(crate) fn what_will_be_lost_is_told_in_one_line(initramfs: &mut Initramfs) -
     initramfs.configure(format!("{ENABLED}[root]\ntransient=true\n[etc]\ntransient=true\n"))?;
     let outcome = initramfs.boot()?;
     ensure!(outcome.stderr.lines().count() == 1, "{outcome:?}");
-    ensure!(outcome.stderr.contains("changes in / and /etc are lost at the next boot"), "{outcome:?}");
+    ensure!(outcome.told().contains("changes in / and /etc are lost at the next boot"), "{outcome:?}");
     Ok(())
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn a_second_run_says_that_an_image_is_prepared_already(initramfs: &mu
     let before = initramfs.mounts()?;
     let second = initramfs.boot()?;
     ensure!(
-        second.code == Some(0) && second.stderr.contains("is already prepared for a composefs image"),
+        second.code == Some(0) && second.told().contains("is already prepared for a composefs image"),
         "{second:?}"
     );
     assert_eq!(initramfs.mounts()?, before);
@@ -93,7 +93,7 @@ pub(crate) fn a_second_run_says_that_an_image_is_prepared_already(initramfs: &mu
     std::fs::remove_file("/run/ostree-booted")?;
     let third = initramfs.boot()?;
     ensure!(
-        third.code == Some(1) && third.stderr.contains("is already prepared for a composefs image, but"),
+        third.code == Some(1) && third.told().contains("is already prepared for a composefs image, but"),
         "{third:?}"
     );
     Ok(())
@@ -309,7 +309,7 @@ pub(crate) fn without_an_initramfs_a_signature_vouches_for_nothing() -> Result<(
         (format!("{SIGNED}unverified-init=yes\n"), "the file of trusted keys"),
     ] {
         let (output, report) = booted_as_init(&configuration, "")?;
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let told = in_one_line(&output);
         ensure!(!output.status.success() && report.is_none() && told.contains(reason), "{output:?}");
     }
     Ok(())

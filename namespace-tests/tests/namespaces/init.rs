@@ -26,7 +26,7 @@ pub(crate) fn a_root_without_any_init_stops(initramfs: &mut Initramfs) -> Result
     refused(initramfs, &["--systemd=yes", "/sysroot", &argument], &words)?;
     // A script may execute something else, and a warning has to do.
     let outcome = initramfs.run(["--systemd=no", "/sysroot", &argument])?;
-    ensure!(outcome.code == Some(0) && outcome.stderr.contains("it has no init"), "{outcome:?}");
+    ensure!(outcome.code == Some(0) && outcome.told().contains("it has no init"), "{outcome:?}");
     initramfs.start_over()?;
     // systemd finds itself, and what init= names.
     disk.file(&format!("{}/usr/lib/systemd/systemd", disk.deployment), "systemd")?;
@@ -51,7 +51,7 @@ pub(crate) fn links_of_init_are_followed_in_the_new_root(initramfs: &mut Initram
     refused(initramfs, &arguments, &["/sbin/init cannot be read: Too many levels of symbolic links"])?;
     // A script may execute something else.
     let outcome = initramfs.run(["--systemd=no", "/sysroot", &argument])?;
-    ensure!(outcome.code == Some(0) && outcome.stderr.contains("/sbin/init cannot be read: Too many"), "{outcome:?}");
+    ensure!(outcome.code == Some(0) && outcome.told().contains("/sbin/init cannot be read: Too many"), "{outcome:?}");
     initramfs.start_over()
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn systemd_counts_before_sbin_init(initramfs: &mut Initramfs) -> Resu
     disk.file(&init(initramfs), "init")?;
     let outcome = initramfs.run(arguments)?;
     let told = "/bin/script, which /usr/lib/systemd/systemd needs, cannot be read: No such file";
-    ensure!(outcome.code == Some(0) && outcome.stderr.contains(told), "{outcome:?}");
+    ensure!(outcome.code == Some(0) && outcome.told().contains(told), "{outcome:?}");
     initramfs.start_over()?;
     disk.remove(&init(initramfs))?;
     refused(initramfs, &arguments, &[told])?;
@@ -85,7 +85,7 @@ pub(crate) fn what_init_needs_first_is_read_too(initramfs: &mut Initramfs) -> Re
     let told = "/bin/script, which /sbin/init needs, cannot be read: No such file";
     refused(initramfs, &arguments, &[told])?;
     let outcome = initramfs.run(without_systemd)?;
-    ensure!(outcome.code == Some(0) && outcome.stderr.contains(told), "{outcome:?}");
+    ensure!(outcome.code == Some(0) && outcome.told().contains(told), "{outcome:?}");
     initramfs.start_over()?;
     let script = format!("{}/bin/script", disk.deployment);
     disk.directory(&format!("{}/bin", disk.deployment))?;
@@ -120,9 +120,9 @@ pub(crate) fn a_disk_that_fails_at_init_is_told(initramfs: &mut Initramfs) -> Re
             let before = initramfs.mounts()?;
             let outcome = initramfs.strace(&["-o", "/dev/null", "-e", &inject], arguments)?;
             let told = format!("{program} cannot be read: Input/output error");
-            ensure!(outcome.code == Some(1) && outcome.stderr.contains(&told), "{outcome:?}");
+            ensure!(outcome.code == Some(1) && outcome.told().contains(&told), "{outcome:?}");
             let cause = "likely cause: the disk fails, or the deployment is damaged";
-            ensure!(outcome.stderr.contains(cause), "{outcome:?}");
+            ensure!(outcome.told().contains(cause), "{outcome:?}");
             assert_eq!(initramfs.mounts()?, before);
         }
         boots(initramfs, &arguments)?;
@@ -139,8 +139,8 @@ pub(crate) fn init_of_the_command_line_counts(initramfs: &mut Initramfs) -> Resu
     for (named, reason) in [("/opt/init", "Too many levels of symbolic links"), ("/opt/missing", "No such file")] {
         let outcome = with(named)?;
         let told = format!("init={named} cannot be read: {reason}");
-        ensure!(outcome.code == Some(0) && outcome.stderr.contains(&told), "{outcome:?}");
-        ensure!(outcome.stderr.contains("correct or remove init= in the boot menu"), "{outcome:?}");
+        ensure!(outcome.code == Some(0) && outcome.told().contains(&told), "{outcome:?}");
+        ensure!(outcome.told().contains("correct or remove init= in the boot menu"), "{outcome:?}");
         initramfs.start_over()?;
     }
     for named in ["/opt/init/ostree-prepare-root", "init"] {
@@ -179,7 +179,7 @@ pub(crate) fn an_image_of_which_no_file_can_be_read_stops(initramfs: &mut Initra
     let argument = format!("{} ostree.prepare-root.composefs=no", initramfs.disk.argument());
     initramfs.configure("[root]\ntransient=true\n[composefs]\nenabled=verity\n")?;
     let outcome = refused_boot(initramfs, &["likely cause: fs-verity is required"])?;
-    ensure!(!outcome.stderr.contains("composefs="), "{outcome:?}");
+    ensure!(!outcome.told().contains("composefs="), "{outcome:?}");
     refused(initramfs, &["/sysroot", &argument], &["in the boot menu remove ostree.prepare-root.composefs="])?;
     initramfs.configure("[composefs]\nenabled=verity\n")?;
     let outcome = initramfs.run(["/sysroot", &argument])?;

@@ -6,6 +6,7 @@ mod android;
 mod bad_input;
 mod beside_the_peer;
 mod boot;
+mod choice;
 mod composefs;
 mod console;
 mod failing;
@@ -141,6 +142,19 @@ fn main() -> ExitCode {
             whether_systemd_is_there_is_not_guessed,
             a_wrong_call_has_a_status_of_its_own,
         ),
+        stories!(choice:
+            each_short_form_boots_the_deployment,
+            entries_decide_the_numbers,
+            what_several_have_is_refused,
+            what_none_has_is_refused_with_a_list,
+            another_stateroot_is_refused,
+            no_boot_link_is_needed,
+            another_deployment_is_no_success_of_a_second_run,
+            a_whole_name_is_enough_on_a_disk_that_fails,
+            a_plan_is_that_of_the_choice,
+            verify_takes_the_same_words,
+        ),
+        images!(choice: a_signature_is_demanded_of_what_is_chosen),
         stories!(console:
             a_report_shows_names_and_does_not_obey_them,
             a_plan_shows_names_and_does_not_obey_them,

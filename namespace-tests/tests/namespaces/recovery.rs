@@ -17,9 +17,9 @@ pub(crate) fn links_out_of_step(initramfs: &Initramfs) -> Result<()> {
 fn booted(initramfs: &Initramfs, deployment: &str, outcome: &Outcome) -> Result<()> {
     ensure!(outcome.code == Some(0), "{outcome:?}");
     let warning = format!("the boot link {} is missing; booting /{deployment}, because ", initramfs.disk.bootlink);
-    ensure!(outcome.stderr.contains(&warning), "{outcome:?}");
+    ensure!(outcome.told().contains(&warning), "{outcome:?}");
     let repair = "ostree may be unable to update before you repair the links: mount -o remount,rw /sysroot";
-    ensure!(outcome.stderr.contains(repair), "{outcome:?}");
+    ensure!(outcome.told().contains(repair), "{outcome:?}");
     let table = initramfs.mounts()?;
     ensure!(table.contains(&format!("/sysroot tmpfs of /{deployment} ")), "{table}");
     let record = initramfs.read("/run/ostree/recovered-boot")?;

@@ -130,7 +130,7 @@ pub(crate) fn the_command_line_weakens_only_what_it_may(initramfs: &mut Initramf
     // By design, and said.
     initramfs.configure(SIGNED)?;
     let outcome = initramfs.run(["/sysroot", &off])?;
-    ensure!(outcome.code == Some(0) && outcome.stderr.contains("weakens [composefs] enabled = signed"), "{outcome:?}");
+    ensure!(outcome.code == Some(0) && outcome.told().contains("weakens [composefs] enabled = signed"), "{outcome:?}");
     ensure!(!initramfs.mounts()?.contains("composefs"), "{}", initramfs.mounts()?);
     Ok(())
 }

@@ -191,7 +191,7 @@ pub(crate) fn what_was_not_looked_at_or_not_said_is_not_good(initramfs: &mut Ini
     initramfs.disk.file("ostree/deploy/other/deploy", "")?;
     let outcome = initramfs.run(["--verify", "/sysroot"])?;
     ensure!(outcome.code == Some(CANNOT_TELL), "{outcome:?}");
-    ensure!(outcome.stderr.contains("cannot list /ostree/deploy/other/deploy"), "{outcome:?}");
+    ensure!(outcome.told().contains("cannot list /ostree/deploy/other/deploy"), "{outcome:?}");
     Ok(())
 }
 
@@ -254,7 +254,7 @@ pub(crate) fn what_cannot_be_told_here_is_said(initramfs: &mut Initramfs) -> Res
         ensure!(outcome.code == Some(CANNOT_TELL) && !outcome.stderr.is_empty(), "{wrong}: {outcome:?}");
     }
     let outcome = initramfs.run(["--verify", "/usr"])?;
-    ensure!(outcome.code == Some(CANNOT_TELL) && outcome.stderr.contains("no directory /ostree"), "{outcome:?}");
+    ensure!(outcome.code == Some(CANNOT_TELL) && outcome.told().contains("no directory /ostree"), "{outcome:?}");
     Ok(())
 }
 

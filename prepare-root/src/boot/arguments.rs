@@ -6,6 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use ostree_formats::cmdline::{BootTarget, KernelCommandLine, TargetError};
 use system::SystemError;
 use system::proc::Proc;
+use system::shell::quoted;
+
+use crate::plan::choice::Choice;
 
 /// The arguments: of the command line that was passed to the program, otherwise of the one that the kernel was booted with.
 #[derive(Debug)]
@@ -13,20 +16,26 @@ pub(super) struct Arguments {
     pub(super) asked_for: Result<BootTarget, TargetError>,
     /// The target in `ostree=`: used if the requested Android slot has no link.
     pub(super) otherwise: Option<BootTarget>,
+    /// `firstroot.deployment=`, or the option of the program: no link is followed.
+    pub(super) choice: Option<Choice>,
     pub(super) composefs: Option<String>,
     pub(super) init: Option<String>,
     pub(super) wants_shell: bool,
 }
 
 impl Arguments {
-    /// `given` replaces the command line of the kernel.
-    pub(super) fn read(proc: &Proc, given: Option<&OsStr>) -> Result<Self, SystemError> {
+    /// `given` replaces the command line of the kernel, and `deployment` its `firstroot.deployment=`.
+    pub(super) fn read(proc: &Proc, given: Option<&OsStr>, deployment: Option<&str>) -> Result<Self, SystemError> {
         let booted_with = KernelCommandLine::new(proc.command_line()?);
         let cmdline = match given {
             Some(line) => KernelCommandLine::new(line.as_bytes()),
             None => booted_with.clone(),
         };
+        let by_option =
+            |word: &str| Choice { word: word.to_owned(), argument: format!("--deployment {}", quoted(word)) };
+        let by_argument = |word| Choice { argument: format!("firstroot.deployment={word}"), word };
         Ok(Self {
+            choice: deployment.map(by_option).or_else(|| cmdline.deployment().map(by_argument)),
             asked_for: cmdline.boot_target(),
             // If it is unusable, only Android's argument remains.
             otherwise: cmdline.ostree_target().ok(),

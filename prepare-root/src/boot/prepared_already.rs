@@ -1,9 +1,10 @@
 //! Whether a root that is already prepared is the requested one.
 
-use ostree_formats::cmdline::BootTarget;
-use ostree_sysroot::boot_links::LookupError;
+use ostree_sysroot::boot_links::{Followed, LookupError};
 use system::proc::Proc;
 
+use super::arguments::Arguments;
+use super::chosen;
 use crate::failed::cause::Cause;
 use crate::read::mount_state::PreparedFor;
 use crate::read::physical_root::PhysicalRoot;
@@ -13,15 +14,10 @@ use crate::read::running_system::is_recorded;
 pub(super) fn require_same(
     physical: &PhysicalRoot,
     prepared: &PreparedFor,
-    asked_for: &BootTarget,
+    arguments: &Arguments,
 ) -> Result<(), Cause> {
     let inside = PhysicalRoot::open(&physical.at.join("sysroot"), Proc::open()?)?;
-    let asked = match inside.follow(&asked_for.path) {
-        Ok(asked) => asked,
-        Err(error @ LookupError::Other { .. }) => return Err(error.into()),
-        // The boot link is missing or dangling: the earlier run has recovered from that.
-        Err(_) => return Ok(()),
-    };
+    let Some(asked) = requested(&inside, arguments)? else { return Ok(()) };
     let is_same = match prepared {
         PreparedFor::Deployment(path) => asked.path == *path,
         PreparedFor::Image => is_recorded(&asked)?,
@@ -34,4 +30,18 @@ pub(super) fn require_same(
         prepared: prepared.to_string(),
         asked: asked.path.to_string(),
     })
+}
+
+/// The requested deployment. `None`: the command line names none, or the boot link is missing or dangling, and the earlier run has
+/// recovered from that.
+fn requested(inside: &PhysicalRoot, arguments: &Arguments) -> Result<Option<Followed>, Cause> {
+    if let Some(choice) = &arguments.choice {
+        return chosen::open(inside, choice, &arguments.asked_for).map(Some);
+    }
+    let Ok(asked_for) = &arguments.asked_for else { return Ok(None) };
+    match inside.follow(&asked_for.path) {
+        Ok(asked) => Ok(Some(asked)),
+        Err(error @ LookupError::Other { .. }) => Err(error.into()),
+        Err(_) => Ok(None),
+    }
 }

@@ -1,7 +1,7 @@
 //! Finds the deployment that the boot loader requested.
 
 use ostree_formats::bootlink::{Bootlink, by_text};
-use ostree_formats::cmdline::{BootTarget, TargetSource};
+use ostree_formats::cmdline::BootTarget;
 use ostree_sysroot::boot_links::LookupError;
 use system::{Context, dir};
 
@@ -35,7 +35,7 @@ pub(crate) fn find(
         Err(error) => error,
     };
     let no_link = matches!(&error, Cause::Lookup(LookupError::Missing(path)) if *path == asked_for.path);
-    let Some(otherwise) = otherwise.filter(|_| no_link && asked_for.source != TargetSource::Ostree) else {
+    let Some(otherwise) = otherwise.filter(|_| no_link && asked_for.source.is_a_slot()) else {
         return Err(error);
     };
     // Report the error of the slot, even if ostree= is wrong, too.
@@ -69,7 +69,7 @@ fn find_one(
         Ok(recovery) => {
             let path = recovery.deployment.clone();
             let directory = dir::open_directory(physical, path.to_string()).context("open", format_args!("/{path}"))?;
-            let of_slot = asked_for.source != TargetSource::Ostree;
+            let of_slot = asked_for.source.is_a_slot();
             let recovery = if of_slot { recovery.with_slot(&asked_for.path) } else { recovery };
             Ok((Deployment { path, directory, image: None }, Some(recovery)))
         }
@@ -83,7 +83,7 @@ fn find_one(
 fn missing_boot_link(physical: &PhysicalRoot, asked_for: &BootTarget, error: &LookupError) -> Option<Bootlink> {
     match error {
         LookupError::Missing(_) => asked_for.path.parse().ok(),
-        LookupError::Dangling { path, target } if asked_for.source != TargetSource::Ostree => {
+        LookupError::Dangling { path, target } if asked_for.source.is_a_slot() => {
             let link = by_text(path, target).parse().ok()?;
             let followed = physical.follow(&format!("/{link}"));
             matches!(followed, Err(LookupError::Missing(_))).then_some(link)

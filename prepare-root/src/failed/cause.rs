@@ -11,6 +11,7 @@ use system::SystemError;
 
 use crate::facts::Caller;
 use crate::plan::PlanError;
+use crate::plan::choice::ChoiceError;
 use crate::plan::composefs::AtBootMenu;
 use crate::read::commit_signature::VerifyError;
 use crate::read::physical_root::PhysicalRootError;
@@ -30,6 +31,8 @@ pub(crate) enum Cause {
     NotOstree(String),
     #[error("{0}")]
     Lookup(#[from] LookupError),
+    #[error("{argument}: {error}")]
+    Choice { argument: String, error: ChoiceError },
     #[error("there is no boot link {missing}, and several deployments have this kernel: {}", paths(.candidates))]
     Ambiguous { missing: String, candidates: Vec<DeploymentPath> },
     #[error(
@@ -58,6 +61,31 @@ pub(crate) enum Cause {
     System(#[from] SystemError),
     #[error("cannot execute {init}: {reason}")]
     Exec { init: &'static str, reason: Errno },
+}
+
+impl Cause {
+    /// The cause, for a report that lists the deployments below it.
+    pub(crate) fn brief(&self) -> String {
+        match self {
+            Self::Choice { argument, error } => format!("{argument}: {}", error.brief()),
+            Self::Ambiguous { missing, .. } => {
+                format!("there is no boot link {missing}, and several deployments have this kernel")
+            }
+            other => other.to_string(),
+        }
+    }
+
+    /// The deployment that cannot be booted.
+    pub(crate) fn deployment(&self) -> Option<&DeploymentPath> {
+        match self {
+            Self::Plan { deployment, .. }
+            | Self::Verify { deployment, .. }
+            | Self::Image { deployment, .. }
+            | Self::Hotfix { deployment, .. }
+            | Self::Init { deployment, .. } => Some(deployment),
+            _ => None,
+        }
+    }
 }
 
 impl From<PhysicalRootError> for Cause {

@@ -29,7 +29,8 @@ pub(crate) fn runs_by_hand(caller: Caller) -> bool {
     }
 }
 
-fn a_system_runs() -> bool {
+/// Whether this is a running system and no boot.
+pub(crate) fn a_system_runs() -> bool {
     // If this is unknown, nothing is rebooted.
     !matches!(Proc::open().and_then(|proc| root_of_running_system(&proc)), Ok(None))
 }

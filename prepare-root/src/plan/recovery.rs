@@ -48,7 +48,7 @@ pub(crate) enum NoRecovery {
 }
 
 /// The text for the link of an Android slot: libostree's generator takes the stateroot from it.
-pub(crate) fn text_of_slot(deployment: &DeploymentPath) -> String {
+fn text_of_slot(deployment: &DeploymentPath) -> String {
     format!("deploy/{}/deploy/{}", deployment.stateroot, deployment.id)
 }
 

@@ -66,8 +66,11 @@ fn generator_mounts_var(
     asked_for: &BootTarget,
     deployment: &DeploymentPath,
 ) -> Result<bool, SystemError> {
-    if asked_for.source == TargetSource::Ostree {
-        return Ok(true);
+    match asked_for.source {
+        TargetSource::Ostree => return Ok(true),
+        // There is no ostree=.
+        TargetSource::Deployment => return Ok(false),
+        TargetSource::AndroidSlot | TargetSource::Android => {}
     }
     let link = dir::if_there(dir::open(physical, &asked_for.path, OFlags::PATH | OFlags::NOFOLLOW));
     let target = link.and_then(|link| link.map(|link| dir::read_link(link, "")).transpose());

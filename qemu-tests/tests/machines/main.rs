@@ -227,6 +227,7 @@ fn main() -> ExitCode {
         a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell,
     ))
     .chain(stories!(failing on trixie =>
+        a_missing_link_is_explained_and_a_number_boots,
         a_machine_without_a_keyboard_reboots,
         a_machine_without_a_keyboard_powers_off,
         whoever_asked_for_a_shell_gets_one,

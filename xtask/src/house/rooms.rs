@@ -49,7 +49,7 @@ const HOUSES: [(&str, &[Room]); 4] = [
         "finalize-staged",
         &[
             Room { name: "read", may_import: &["error", "program"] },
-            Room { name: "tell", may_import: &["finalization"] },
+            Room { name: "tell", may_import: &["finalization", "error"] },
             Room { name: "etc_merge", may_import: &["error"] },
             Room { name: "policy", may_import: &["etc_merge"] },
             Room {

@@ -2,6 +2,8 @@
 
 use ostree_formats::prepare_root_conf::ConfError;
 
+use system::printable::printable;
+
 use super::advice::REMOVE_ARGUMENT;
 use crate::facts::Caller;
 use crate::failed::cause::Cause;
@@ -11,7 +13,7 @@ use crate::plan::composefs::ComposefsError;
 const OLDER_ENTRY: &str =
     "until then choose an older entry in the boot menu: its initramfs has the older configuration";
 
-const CHECK: &str = "and rebuild the initramfs; to check: `/usr/lib/firstroot/ostree-prepare-root --check-config /`";
+const CHECK: &str = "and rebuild the initramfs; to check:\n\t/usr/lib/firstroot/ostree-prepare-root --check-config /";
 
 /// Whether the same error would stop any other boot link.
 pub(super) fn stops_every_link(cause: &Cause, caller: Caller) -> bool {
@@ -28,7 +30,7 @@ pub(super) fn stops_every_link(cause: &Cause, caller: Caller) -> bool {
 pub(super) fn correct(errors: &[ConfError], caller: Caller) -> Vec<String> {
     let mut files: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
     files.dedup();
-    let files = files.join(" and ");
+    let files = files.iter().map(|file| printable(file)).collect::<Vec<_>>().join(" and ");
     match caller {
         Caller::Pid1 => vec![format!("boot another entry and correct {files} in this deployment's tree")],
         Caller::Systemd | Caller::Script => {

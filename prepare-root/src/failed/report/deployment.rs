@@ -1,6 +1,6 @@
 //! Advice for a deployment that lacks something, or that has something that this kernel cannot use.
 
-use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::deployment::{DeploymentId, DeploymentPath};
 
 use system::shell::quoted;
 
@@ -9,14 +9,19 @@ use crate::plan::composefs::{AtBootMenu, ComposefsError};
 
 /// The command that removes a hotfix: without this directory `/usr` is that of the tree again. An initramfs may have no `chattr`;
 /// `ostree admin unlock` has made the deployment mutable already.
-pub(super) fn give_up_hotfix(sysroot: &str, deployment: &DeploymentPath) -> String {
-    let directory = format!("{sysroot}/{deployment}");
+pub(super) fn give_up_hotfix(sysroot: &str, deployment: &DeploymentPath, digits: usize) -> String {
+    let directory = format!("{sysroot}/ostree/deploy/{}/deploy", deployment.stateroot);
     format!(
-        "to remove the hotfix: mount -o remount,rw {} && {{ chattr -i {} 2>/dev/null; rm -rf {}; }}",
+        "to remove the hotfix:\n\tmount -o remount,rw {}\n\tcd {}\n\trm -rf {}/.usr-ovl-work",
         quoted(sysroot),
         quoted(&directory),
-        quoted(&format!("{directory}/.usr-ovl-work"))
+        pattern(&deployment.id, digits)
     )
+}
+
+/// The name of a deployment for a shell in the directory of all deployments, without a whole checksum.
+pub(super) fn pattern(id: &DeploymentId, digits: usize) -> String {
+    format!("{}*.{}", id.commit.as_str().get(..digits).unwrap_or_default(), id.deployserial)
 }
 
 /// For a deployment without a directory that every deployment has.
@@ -36,7 +41,8 @@ pub(super) fn without_image(error: &ComposefsError) -> Option<&'static str> {
     let ComposefsError::NoImage { at_boot_menu, .. } = error else { return None };
     match at_boot_menu {
         AtBootMenu::SwitchOff => Some(
-            "to boot this entry without an image and without verification, add in the boot menu: ostree.prepare-root.composefs=no",
+            "to boot this entry without an image and without verification, add in the boot menu:\n\
+             \tostree.prepare-root.composefs=no",
         ),
         AtBootMenu::RemoveArgument => Some(REMOVE_ARGUMENT),
         AtBootMenu::Nothing => None,
@@ -58,8 +64,8 @@ mod tests {
         let programs = root.path().join("bin");
         std::fs::create_dir(&programs).unwrap();
         std::os::unix::fs::symlink("/bin/rm", programs.join("rm")).unwrap();
-        let told = give_up_hotfix(&sysroot, &deployment);
-        let command = told.strip_prefix("to remove the hotfix: ").unwrap();
+        let told = give_up_hotfix(&sysroot, &deployment, 4);
+        let command = told.strip_prefix("to remove the hotfix:\n").unwrap();
         let mut shell = std::process::Command::new("/bin/sh");
         shell.args(["-c", &format!("mount() {{ :; }}; {command}")]).env("PATH", programs);
         let output = shell.output().unwrap();

@@ -15,8 +15,8 @@ pub(super) fn likely_cause(error: &InitError, sealed: bool) -> &'static str {
     match error {
         InitError::Missing(_) | InitError::Named { .. } => "the tree has no init system, or the deployment is damaged",
         InitError::Unreadable { .. } if is_about_seals(error, sealed) => {
-            "fs-verity is required ([composefs] enabled), but the object of this file in /ostree/repo/objects is not sealed, or \
-             the kernel or the filesystem has no fs-verity"
+            "fs-verity is required ([composefs] enabled), but the object of this file is not sealed, or the kernel or the \
+             filesystem has no fs-verity"
         }
         InitError::Unreadable { reason: Errno::NOENT, .. } => "the tree lacks a package, or the deployment is damaged",
         InitError::Unreadable { .. } => "the disk fails, or the deployment is damaged",

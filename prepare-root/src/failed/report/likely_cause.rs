@@ -8,6 +8,7 @@ use crate::facts::{Caller, Lack};
 use crate::failed::cause::{Cause, Failure};
 use crate::failed::survey::Survey;
 use crate::plan::PlanError;
+use crate::plan::choice::ChoiceError;
 use crate::plan::composefs::ComposefsError;
 use crate::read::commit_signature::VerifyError;
 
@@ -15,10 +16,10 @@ use crate::read::commit_signature::VerifyError;
 pub(super) fn likely_cause(failure: &Failure, survey: &Survey) -> String {
     let not_ostree = survey.is_empty();
     let cause = match &failure.cause {
+        Cause::Choice { error: ChoiceError::Unread { reason, .. }, .. } => because_of(*reason),
+        Cause::Choice { .. } => "it was mistyped, or the list of deployments has changed",
         Cause::Target(_) => "the boot loader entry was not written by ostree, or its options were changed",
-        Cause::Configuration(_) => {
-            "prepare-root.conf was changed after it was last checked (/usr/lib/firstroot/ostree-prepare-root --check-config)"
-        }
+        Cause::Configuration(_) => "prepare-root.conf was changed after it was last checked (--check-config)",
         Cause::NotMounted(_) => {
             "the disk, not ostree: root= is missing or wrong, the disk is gone, or its driver is not in the initramfs"
         }
@@ -68,7 +69,7 @@ fn of_plan(error: &PlanError) -> &'static str {
             "the image was changed or replaced, or belongs to another deployment"
         }
         PlanError::Composefs(ComposefsError::NotSealed { .. }) => {
-            "the deployment was made before fs-verity was configured (ex-integrity.fsverity in /ostree/repo/config)"
+            "the deployment was made before fs-verity was configured"
         }
         PlanError::Composefs(ComposefsError::NoVerity { lack: Lack::Kernel, .. }) => {
             "this kernel was built without fs-verity"
@@ -98,7 +99,7 @@ fn of_signature(error: &VerifyError) -> &'static str {
             "no trusted key has signed this commit, or the disk was changed"
         }
         VerifyError::NoDigest { .. } | VerifyError::DigestLength { .. } => {
-            "the commit was made without `ostree commit --generate-composefs-metadata`"
+            "the commit was made without metadata for composefs"
         }
         _ => "the repository is damaged, or was changed",
     }

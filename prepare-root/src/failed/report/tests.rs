@@ -1,4 +1,7 @@
-use super::*;
+mod golden;
+mod shape;
+
+use super::whole;
 
 use expect_test::expect;
 use ostree_formats::cmdline::{BootTarget, TargetError, TargetSource};
@@ -7,9 +10,9 @@ use ostree_sysroot::boot_links::LookupError;
 use rustix::io::Errno;
 use system::SystemError;
 
-use crate::facts::Caller;
+use crate::facts::{Caller, Deployments, ListedDeployment};
 use crate::failed::cause::{Cause, Failure, InitError};
-use crate::failed::survey::MountedAs;
+use crate::failed::survey::{MountedAs, Survey, Surveyed};
 use crate::plan::PlanError;
 use crate::plan::composefs::{AtBootMenu, ComposefsError};
 use crate::read::commit_signature::VerifyError;
@@ -28,12 +31,36 @@ fn failure(cause: Cause, caller: Caller) -> Failure {
     Failure { cause, caller, sysroot: "/sysroot".into(), asked_for }
 }
 
+/// The whole report. That for the screen says the same in a shape that every report has.
+fn report(failure: &Failure, survey: &Survey) -> String {
+    shape::check(failure, survey);
+    whole(failure, survey)
+}
+
+/// Deployments with these paths, numbered in this order.
+fn deployments(paths: &[&str]) -> (Vec<Surveyed>, Deployments) {
+    let listed = |path: &&str| ListedDeployment { path: path.parse().unwrap(), version: None, time: None };
+    let list: Vec<ListedDeployment> = paths.iter().map(listed).collect();
+    let surveyed = list.iter().enumerate().map(|(number, listed)| Surveyed {
+        number,
+        listed: listed.clone(),
+        origin: Some("debian:stable".to_owned()),
+        title: None,
+        is_complete: true,
+        has_modules: true,
+    });
+    (surveyed.collect(), Deployments { list, ..Deployments::default() })
+}
+
 fn healthy_disk() -> Survey {
+    let (deployments, numbered) = deployments(&[DEPLOYMENT]);
     Survey {
         mounted: Some(MountedAs { source: "/dev/vda2".into(), fstype: "ext4".into(), options: "rw,relatime".into() }),
         top_level: vec!["boot".into(), "ostree".into()],
         boot_links: vec![("/ostree/boot.0/os/c/0".into(), format!("../../../{}", &DEPLOYMENT[7..]))],
-        deployments: vec![(DEPLOYMENT.parse().unwrap(), Some("debian:stable".into()))],
+        deployments,
+        numbered,
+        scope: crate::facts::Scope::OnlyStateroot,
         other_names: Vec::new(),
         unread: Vec::new(),
     }
@@ -48,11 +75,13 @@ fn links_out_of_step() {
           looked up:    /ostree/boot.1/os/c/0 on the physical root, mounted at /sysroot
           mounted:      /dev/vda2 on /sysroot, ext4, rw,relatime
           boot links:   /ostree/boot.0/os/c/0 -> ../../../deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0
-          deployments:  /ostree/deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0 (origin debian:stable)
+          deployments:  0: /ostree/deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0 (origin debian:stable)
           likely cause: boot loader entries and boot links do not match: an update was interrupted, or only one of them was restored from a backup
-          what to do:   in the boot menu choose another entry, or change this argument: ostree=/ostree/boot.0/os/c/0
-                        or in this shell: /usr/lib/ostree/ostree-prepare-root /sysroot ostree=/ostree/boot.0/os/c/0
-                        then: systemctl default
+          what to do:   in the boot menu choose another entry, or add:
+                          firstroot.deployment=0
+                        or in this shell:
+                          /usr/lib/ostree/ostree-prepare-root --deployment 0 /sysroot
+                          systemctl default
     "#]]
     .assert_eq(&report(&failure(missing.into(), Caller::Systemd), &healthy_disk()));
 }
@@ -67,7 +96,9 @@ fn nothing_mounted() {
           mounted:      nothing at /sysroot
           on the disk:  no boot links and no deployments; its root directory is empty
           likely cause: the disk, not ostree: root= is missing or wrong, the disk is gone, or its driver is not in the initramfs
-          what to do:   compare root= with the disks: `cat /proc/cmdline`, `blkid`, `systemctl status sysroot.mount`
+          what to do:   compare root= with the disks:
+                          cat /proc/cmdline; blkid
+                          systemctl status sysroot.mount
                         choose another entry in the boot menu, or boot a rescue system and check the disk
     "#]]
     .assert_eq(&report(&failure(cause, Caller::Systemd), &Survey::default()));
@@ -88,11 +119,13 @@ fn a_slot_is_repaired_by_its_link() {
         // The first link leads to a deployment that is not there.
         survey.boot_links.insert(0, ("/ostree/boot.0/os/b/0".into(), "../../../deploy/os/deploy/gone.0".into()));
         let text = report(&failure, &survey);
-        let slot = format!("ln -sfn {} /sysroot/ostree/root.a\n", &DEPLOYMENT[7..]);
-        let command = format!("mount -o remount,rw /sysroot && {slot}");
-        assert!(text.contains(&command) && !text.contains("ostree="), "{text}");
-        assert_eq!(text.contains("then: /usr/lib/ostree/ostree-prepare-root /sysroot\n"), shell, "{text}");
+        let commands =
+            ["mount -o remount,rw /sysroot", "cd /sysroot/ostree", "ln -sfn deploy/os/deploy/aaaa*.0 root.a"];
+        let commands: String = commands.map(|command| format!("                  {command}\n")).concat();
+        assert!(text.contains(&commands) && !text.contains("ostree=") && !text.contains("deployment="), "{text}");
+        assert_eq!(text.contains("  /usr/lib/ostree/ostree-prepare-root /sysroot\n"), shell, "{text}");
         survey.deployments.clear();
+        survey.numbered.list.clear();
         let text = report(&failure, &survey);
         assert!(!text.contains("ln -s") && text.contains("boot a rescue system"), "{text}");
     }
@@ -131,7 +164,8 @@ fn what_a_deployment_lacks() {
         assert!(text.contains("rebuild the tree with usr/etc"), "{text}");
     }
     let no_image = |at_boot_menu| of(ComposefsError::NoImage { demanded: "x".into(), at_boot_menu }.into());
-    let switched_off = "without verification, add in the boot menu: ostree.prepare-root.composefs=no";
+    let switched_off =
+        "without verification, add in the boot menu:\n                  ostree.prepare-root.composefs=no";
     assert!(no_image(AtBootMenu::SwitchOff).contains(switched_off));
     assert!(!no_image(AtBootMenu::Nothing).contains("composefs="));
     assert!(no_image(AtBootMenu::RemoveArgument).contains("remove ostree.prepare-root.composefs="));
@@ -162,17 +196,17 @@ fn a_configuration_is_corrected_where_it_is() {
         let text = report(&failure(cause(), caller), &healthy_disk());
         assert!(text.contains(&format!("{path}: line 2: [sysroot] readonly = \"perhaps\"")), "{text}");
         assert!(text.contains(&format!("correct {path} in the tree and rebuild the initramfs")), "{text}");
-        assert!(text.contains("`/usr/lib/firstroot/ostree-prepare-root --check-config /`"), "{text}");
+        assert!(text.contains("  /usr/lib/firstroot/ostree-prepare-root --check-config /\n"), "{text}");
         assert!(text.contains("an older entry in the boot menu: its initramfs has the older configuration"), "{text}");
-        assert!(!text.contains("change this argument") && !text.contains("in this shell"), "{text}");
+        assert!(!text.contains("firstroot.deployment=") && !text.contains("in this shell"), "{text}");
     }
     // Without an initramfs it is that of the deployment.
     let text = report(&failure(cause(), Caller::Pid1), &healthy_disk());
-    assert!(text.contains("in this deployment's tree") && text.contains("change this argument: ostree="), "{text}");
+    assert!(text.contains("in this deployment's tree") && text.contains("firstroot.deployment=0"), "{text}");
     let plan = |error: ComposefsError| Cause::Plan { deployment: DEPLOYMENT.parse().unwrap(), error: error.into() };
     let text = report(&failure(plan(ComposefsError::BadArgument("x".into())), Caller::Systemd), &healthy_disk());
     assert!(
-        text.contains("correct or remove ostree.prepare-root.composefs=") && !text.contains("change this argument"),
+        text.contains("correct or remove ostree.prepare-root.composefs=") && !text.contains("firstroot.deployment="),
         "{text}"
     );
 }
@@ -215,7 +249,7 @@ fn with_sealed_files_only_an_input_error_is_about_seals() {
         "{text}"
     );
     for (at_boot_menu, words) in [
-        (AtBootMenu::SwitchOff, Some("add in the boot menu: ostree.prepare-root.composefs=no")),
+        (AtBootMenu::SwitchOff, Some("add in the boot menu:\n                  ostree.prepare-root.composefs=no")),
         (AtBootMenu::RemoveArgument, Some("in the boot menu remove ostree.prepare-root.composefs=")),
         (AtBootMenu::Nothing, None),
     ] {
@@ -232,9 +266,10 @@ fn no_argument_as_pid_1() {
           asked for:    unknown: see the first line
           mounted:      /dev/vda2 on /sysroot, ext4, rw,relatime
           boot links:   /ostree/boot.0/os/c/0 -> ../../../deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0
-          deployments:  /ostree/deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0 (origin debian:stable)
+          deployments:  0: /ostree/deploy/os/deploy/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.0 (origin debian:stable)
           likely cause: the boot loader entry was not written by ostree, or its options were changed
-          what to do:   in the boot menu choose another entry, or change this argument: ostree=/ostree/boot.0/os/c/0
+          what to do:   in the boot menu choose another entry, or add:
+                          firstroot.deployment=0
     "#]]
     .assert_eq(&report(&failure(TargetError::Missing.into(), Caller::Pid1), &healthy_disk()));
 }

@@ -15,13 +15,13 @@ use crate::read::commit_signature::VerifyError;
 
 /// One line each.
 pub(super) fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
-    let mut actions = about_cause(failure);
+    let mut actions = about_cause(failure, survey);
     let by_hand = failure.caller != Caller::Pid1;
     if by_hand && is_about_an_image(&failure.cause) {
         let shown = failure.sysroot.display().to_string();
         let sysroot = quoted(&shown);
         actions.push(format!(
-            "to see which deployments are intact: /usr/lib/ostree/ostree-prepare-root --verify {sysroot}"
+            "to see which deployments are intact:\n\t/usr/lib/ostree/ostree-prepare-root --verify {sysroot}"
         ));
     }
     actions.extend(elsewhere::actions(failure, survey));
@@ -29,13 +29,13 @@ pub(super) fn what_to_do(failure: &Failure, survey: &Survey) -> Vec<String> {
 }
 
 /// How to remove that cause.
-fn about_cause(failure: &Failure) -> Vec<String> {
+fn about_cause(failure: &Failure, survey: &Survey) -> Vec<String> {
     let sysroot = failure.sysroot.display().to_string();
     let mut actions = Vec::new();
     match &failure.cause {
         Cause::NotMounted(_) | Cause::NotOstree(_) => {
             actions.push(
-                "compare root= with the disks: `cat /proc/cmdline`, `blkid`, `systemctl status sysroot.mount`"
+                "compare root= with the disks:\n\tcat /proc/cmdline; blkid\n\tsystemctl status sysroot.mount"
                     .to_owned(),
             );
         }
@@ -51,13 +51,13 @@ fn about_cause(failure: &Failure) -> Vec<String> {
         }
         Cause::Verify { error, .. } => actions.push(about_signature(error, failure.caller).to_owned()),
         Cause::Plan { error: PlanError::HotfixWithoutUpper | PlanError::HotfixWork, deployment } => {
-            actions.push(deployment::give_up_hotfix(&sysroot, deployment));
+            actions.push(deployment::give_up_hotfix(&sysroot, deployment, survey.digits()));
         }
         Cause::Hotfix { deployment, error } => {
             if error.reason == Errno::NODEV {
                 actions.push(with_drivers(failure.caller, "overlay"));
             }
-            actions.push(deployment::give_up_hotfix(&sysroot, deployment));
+            actions.push(deployment::give_up_hotfix(&sysroot, deployment, survey.digits()));
         }
         Cause::Plan { error: PlanError::Incomplete { name, .. }, .. } => {
             actions.push(deployment::incomplete(name).to_owned());
@@ -66,7 +66,7 @@ fn about_cause(failure: &Failure) -> Vec<String> {
             actions.extend(init::what_to_do(error, *sealed, *at_boot_menu).into_iter().map(str::to_owned));
         }
         Cause::Lookup(LookupError::NotADeployment { .. }) => {
-            actions.push("boot another entry and deploy the commit with `ostree admin deploy`".to_owned());
+            actions.push("boot another entry and deploy the commit:\n\tostree admin deploy REF".to_owned());
         }
         Cause::PreparedForAnother { .. } => {
             actions.push("reboot and choose the entry of the requested deployment in the boot menu".to_owned())
@@ -110,17 +110,19 @@ fn about_image(error: &ComposefsError) -> &'static str {
 fn about_signature(error: &VerifyError, caller: Caller) -> &'static str {
     match error {
         VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } if caller == Caller::Pid1 => {
-            "boot an older entry and deploy a tree with the file of keys; to check: `/usr/lib/firstroot/ostree-prepare-root --check-config TREE`"
+            "boot an older entry and deploy a tree with the file of keys; to check:\n\
+             \t/usr/lib/firstroot/ostree-prepare-root --check-config TREE"
         }
         VerifyError::KeysUnreadable { .. } | VerifyError::Keys { .. } => {
-            "boot an older entry and rebuild this initramfs with the file of keys; to check: `/usr/lib/firstroot/ostree-prepare-root --check-config /`"
+            "boot an older entry and rebuild this initramfs with the file of keys; to check:\n\
+             \t/usr/lib/firstroot/ostree-prepare-root --check-config /"
         }
         VerifyError::NoMetadata { .. } | VerifyError::NoMetadataOfParent { .. } | VerifyError::Signature { .. } => {
-            "boot an older entry; this commit needs a signature by a trusted key: `ostree sign`, or ask the vendor of the image"
+            "boot an older entry; this commit needs a signature by a trusted key (`ostree sign`): ask the vendor of the image"
         }
         VerifyError::NoDigest { .. } | VerifyError::DigestLength { .. } => {
-            "boot an older entry; make this commit again with `ostree commit --generate-composefs-metadata` and sign it, or ask the \
-             vendor of the image"
+            "boot an older entry; ask the vendor of the image for a signed commit that is made with:\n\
+             \tostree commit --generate-composefs-metadata"
         }
         _ => DEPLOY_AGAIN,
     }
