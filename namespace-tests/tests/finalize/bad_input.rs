@@ -25,8 +25,13 @@ fn state(machine: &Machine, finalized: &Finalized) -> Result<Listing> {
 }
 
 fn nothing() -> Finalized {
-    let outcome =
-        namespace_tests::Outcome { code: Some(0), signal: None, stdout: String::new(), stderr: String::new() };
+    let outcome = namespace_tests::Outcome {
+        code: Some(0),
+        signal: None,
+        stdout: String::new(),
+        stderr: String::new(),
+        report: None,
+    };
     Finalized { outcome, journal: Vec::new() }
 }
 

@@ -1,6 +1,6 @@
 //! What is said about the merge of `/etc`: libostree's words where monitoring looks for them, and the cure.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use namespace_tests::finalize::{Contestant, Story};
 use qemu_tests::guest::Guest;
 
@@ -53,6 +53,32 @@ pub(crate) fn conflicts_are_told_in_the_peers_words_and_with_the_files(guest: Gu
     machine.finalize(Contestant::Ours)?.outcome.success()?;
     boots_version(&machine, "2")?;
     ensure!(machine.check("readlink /etc/certs.d")? == "/usr/share/certs\n");
+    Ok(())
+}
+
+/// What `systemctl status` of the prepare unit shows at 80 columns, typed.
+pub(crate) fn a_conflict_comes_with_the_command_that_ends_it(guest: Guest) -> Result<()> {
+    let machine = Story::named("conflict-command")
+        .first_tree("echo 127.0.0.1 >usr/etc/hosts")
+        .tree("os/next", "2", "kernel 2; rm -r usr/etc/hosts; mkdir usr/etc/hosts")
+        .stage("os/next")
+        .staged(guest)?
+        .copy()?;
+    let script = "echo mine >>/etc/hosts; : >/run/journal; JOURNAL_STREAM=$(stat -c %d:%i /run/journal) \
+        /usr/lib/firstroot/ostree-finalize-staged --prepare 2>/run/journal; cat /run/journal";
+    let outcome = machine.run(script)?;
+    let lines: Vec<&str> = outcome.stdout.lines().filter_map(|line| line.strip_prefix("<3>")).collect();
+    let typed = lines.iter().find_map(|line| line.strip_prefix("  mv ")).unwrap_or_default();
+    ensure!(typed == "/etc/hosts /etc/hosts.mine", "{outcome:?}");
+    let short: Vec<&&str> = lines.iter().skip_while(|line| !line.starts_with("/etc/hosts: ")).collect();
+    let (last, short) = short.split_last().context("no lines")?;
+    ensure!(last.starts_with("error: /etc/hosts is a file"), "{outcome:?}");
+    // Time, host and program take 40 columns.
+    ensure!(short.len() >= 3 && short.iter().all(|line| line.chars().count() <= 40), "{outcome:?}");
+    machine.check(&format!("mv {typed}"))?;
+    machine.finalize(Contestant::Ours)?.outcome.success()?;
+    boots_version(&machine, "2")?;
+    ensure!(machine.check("tail -n 1 /etc/hosts.mine; test -d /etc/hosts")? == "mine\n");
     Ok(())
 }
 

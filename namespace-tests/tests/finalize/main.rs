@@ -224,6 +224,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), etc_words:
             conflicts_are_told_in_the_peers_words_and_with_the_files,
+            a_conflict_comes_with_the_command_that_ends_it,
             a_tree_without_usr_etc_is_to_be_rebuilt,
             an_empty_file_does_not_take_the_place_of_an_interrupted_run,
         ));

@@ -78,7 +78,7 @@ pub(crate) fn chosen(calls: Vec<(String, usize)>, sample: usize) -> Vec<(String,
 
 /// Disks and `/run/ostree`, without what one run said.
 pub(crate) fn state(machine: &Machine) -> Result<Listing> {
-    let nothing = Outcome { code: Some(0), signal: None, stdout: String::new(), stderr: String::new() };
+    let nothing = Outcome { code: Some(0), signal: None, stdout: String::new(), stderr: String::new(), report: None };
     let mut listing = listing(machine, &Finalized { outcome: nothing, journal: Vec::new() })?;
     // An empty file, which the next one who locks it removes.
     listing.remove("ostree/lock");

@@ -50,5 +50,15 @@ pub(crate) fn the_reason_of_a_failure_is_a_line_of_its_own(guest: Guest) -> Resu
     let outcome = machine.run(script)?;
     let last = outcome.stdout.lines().last().unwrap_or_default();
     ensure!(last.starts_with("<3>error: /boot/loader does not exist"), "{outcome:?}");
+    // Before it, what `systemctl status` shows at 80 columns.
+    let short = "<3>/boot/loader is damaged\n<3>check the disk:\n<3>  ostree fsck\n<3>error: ";
+    ensure!(outcome.stdout.contains(short), "{outcome:?}");
+    // The next boot says the same.
+    let script = ": >/run/journal; JOURNAL_STREAM=$(stat -c %d:%i /run/journal) \
+        /usr/lib/firstroot/ostree-finalize-staged --boot-complete 2>/run/journal; cat /run/journal";
+    let outcome = machine.run(script)?;
+    let reason = "error: ostree-finalize-staged.service failed on previous boot: ostree-finalize-staged: /boot/loader does not exist";
+    let told = format!("<3>/boot/loader is damaged\n<3>check the disk:\n<3>  ostree fsck\n<3>{reason}");
+    ensure!(outcome.stdout.starts_with(&told), "{outcome:?}");
     Ok(())
 }
