@@ -1,15 +1,11 @@
 //! Why a deployment is not finalized, in one line for the journal.
 
-mod brief;
-
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::staged_state::StagedStateError;
 use ostree_sysroot::SysrootError;
 use system::SystemError;
 
 use crate::etc_merge::conflict::Conflict;
-
-pub(crate) use brief::Brief;
 
 /// An error stops finalization before the swap. After the swap there are only warnings.
 #[derive(Debug, thiserror::Error)]

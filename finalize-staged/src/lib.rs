@@ -6,6 +6,7 @@
 //! harm.
 
 mod args;
+mod brief;
 mod checks;
 mod command;
 mod error;

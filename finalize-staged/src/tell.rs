@@ -6,7 +6,7 @@ pub(crate) mod progress;
 
 use system::notify::Manager;
 
-use crate::error::Brief;
+use crate::brief::Brief;
 
 /// An error for `systemctl status`: some short lines, and the status of the service.
 pub(crate) fn brief(brief: &Brief) {

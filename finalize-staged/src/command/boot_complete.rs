@@ -7,8 +7,9 @@ use ostree_sysroot::{Roots, Sysroot, booted};
 use rustix::io::Errno;
 use system::{Context, dir};
 
+use crate::brief::Brief;
 use crate::checks::require_booted_and_root;
-use crate::error::{Brief, Error};
+use crate::error::Error;
 use crate::execute::{failure_stamp, writable_roots};
 use crate::read::run_directory::RunDirectory;
 

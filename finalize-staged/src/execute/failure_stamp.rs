@@ -13,7 +13,7 @@ use system::dir::{self, write_all};
 use system::printable::printable;
 use system::{Context, SystemError, tree};
 
-use crate::error::Brief;
+use crate::brief::Brief;
 
 /// Its name in `boot/ostree`, libostree's.
 const NAME: &str = "finalize-failure.stamp";

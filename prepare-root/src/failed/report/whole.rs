@@ -61,14 +61,10 @@ pub(crate) fn whole(failure: &Failure, survey: &Survey) -> String {
     }
     line("likely cause:", &likely_cause(failure, survey));
     let mut label = "what to do:";
-    for advice in what_to_do(failure, survey) {
-        for said in advice.lines() {
-            match said.strip_prefix('\t') {
-                Some(typed) => line(label, &format!("  {typed}")),
-                None => line(label, said),
-            }
-            label = "";
-        }
+    for said in what_to_do(failure, survey).iter().flat_map(|advice| advice.lines()) {
+        // What has to be typed stands further to the right.
+        line(label, &said.replacen('\t', "  ", 1));
+        label = "";
     }
     text
 }

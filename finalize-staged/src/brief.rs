@@ -9,7 +9,7 @@ use system::columns::{SCREEN, columns, cut, wrapped};
 use system::printable::printable;
 use system::shell::quoted;
 
-use super::Error;
+use crate::error::Error;
 use crate::etc_merge::conflict::Conflict;
 
 /// What `systemctl status` has before a message: time, host name, `ostree[12345]: `.
