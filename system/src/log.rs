@@ -67,13 +67,7 @@ struct Places {
 impl Sink {
     /// `program` is the prefix of every message, if it is not empty; `kernel_log` is a `/dev/kmsg` open for writing; under the journal it is not needed.
     pub fn new(program: &'static str, stderr: Stderr, kernel_log: Option<OwnedFd>) -> Self {
-        Self {
-            program,
-            stderr,
-            is_read: true,
-            kernel_log: OnceLock::from(kernel_log),
-            console: OnceLock::from(None),
-        }
+        Self { program, stderr, is_read: true, kernel_log: OnceLock::from(kernel_log), console: OnceLock::from(None) }
     }
 
     /// For a process other than PID 1: the kernel log gets a copy if standard error is a console.
