@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use system::{Context, dir};
 
 use crate::error::Error;
+use crate::etc_merge::conflict::Conflict;
 use crate::etc_merge::path::EtcPath;
 use crate::etc_merge::plan::{self as etc_plan, EtcMergePlan};
 use crate::etc_merge::scan::{self, Skipped, Trees};
@@ -114,6 +115,22 @@ pub(crate) fn plan(roots: &Roots, sysroot: &Sysroot, staging: &Staging<'_>) -> R
     let files = staging.survey(roots, &boot)?;
     warnings.extend(files.warnings.iter().cloned());
     Ok(Finalization { target: path.clone(), etc, reset_etc, boot, files, warnings })
+}
+
+/// The conflicts that would stop the finalization of `staged`.
+pub(crate) fn conflicts(
+    roots: &Roots,
+    sysroot: &Sysroot,
+    staged: &StagedState,
+    used: bool,
+    lenient: bool,
+) -> Result<Vec<Conflict>, Error> {
+    let Some(merge) = &staged.merge_deployment else { return Ok(Vec::new()) };
+    let merge = sysroot.find(merge).ok_or_else(|| Error::MergeDeploymentMissing(merge.clone()))?;
+    let path = &staged.target.deployment;
+    let directory = ostree_sysroot::deployment::open(roots, path)?;
+    let reset_etc = used || !is_there(&directory, "etc", path)?;
+    Ok(etc_merge(roots, merge, path, reset_etc, lenient)?.plan.conflicts)
 }
 
 /// The plan for `list`, with the file of the boot loader.

@@ -16,6 +16,7 @@ mod finalization;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod handover;
+pub mod inspect;
 mod policy;
 mod program;
 mod read;

@@ -52,6 +52,18 @@ pub fn needed(roots: &Roots, configured: repo_config::Bootloader) -> Result<Need
     Ok(needed)
 }
 
+/// A script that GRUB may read: its path in `/boot`, and the names in it.
+pub type ReadMenu = (String, Result<GrubNames, SystemError>);
+
+/// Each script that GRUB may read, by its path in `/boot`, with the names in it. None if the boot loader is another one.
+///
+/// # Errors
+/// It cannot be found out which boot loader there is.
+pub fn menus(roots: &Roots, configured: repo_config::Bootloader) -> Result<Vec<ReadMenu>, SystemError> {
+    let BootLoader::Grub(config) = boot_loader::find(roots, configured)? else { return Ok(Vec::new()) };
+    Ok(scripts(&config).into_iter().map(|path| (path.clone(), read(roots, &path))).collect())
+}
+
 /// The paths in `/boot` of the scripts that GRUB may read.
 fn scripts(config: &GrubConfig) -> Vec<String> {
     match config {

@@ -13,6 +13,7 @@ mod facts;
 mod failed;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+pub mod inspect;
 mod plan;
 mod read;
 mod show;

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use ostree_formats::cmdline::KernelCommandLine;
 use ostree_formats::deployment::{DeploymentId, DeploymentPath};
+use ostree_formats::prepare_root_conf::PrepareRootConf;
 use ostree_sysroot::stateroots;
 use system::proc::Proc;
 
@@ -27,6 +28,7 @@ use crate::read::running_system::physical_root_of_running_system;
 use demand::Demand;
 
 pub(crate) use finding::{Finding, Verdict};
+pub(crate) use judge::as_finalized;
 
 /// What to verify, and with which keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +51,16 @@ pub(crate) enum NoVerdict {
     Choice { asked: String, error: ChoiceError },
     #[error("{0}")]
     Cause(#[from] Cause),
+}
+
+/// Judges one deployment by the configuration of its initramfs.
+pub(crate) fn judge_with(
+    physical: &PhysicalRoot,
+    deployment: &DeploymentPath,
+    conf: &PrepareRootConf,
+    argument: Option<&str>,
+) -> Result<String, Finding> {
+    judge::judge(physical, deployment, &Demand::of(conf.clone(), argument.map(str::to_owned)))
 }
 
 impl VerifyRequest {

@@ -23,6 +23,15 @@ pub fn print_json(json: &str) -> Result<(), Errno> {
     write(&printable_json(json))
 }
 
+/// Prints a text as it is, with the colours that a terminal is told. Each name in it went through
+/// [`printable`](crate::printable::printable) before.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_coloured(text: &str) -> Result<(), Errno> {
+    write(text)
+}
+
 fn write(text: &str) -> Result<(), Errno> {
     survive_broken_pipes();
     write_all(rustix::stdio::stdout(), text.as_bytes())

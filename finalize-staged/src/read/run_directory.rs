@@ -124,6 +124,20 @@ impl RunDirectory {
         })
     }
 
+    /// The staged deployment, if there is one; whether it is locked, whether an earlier run may have changed its `etc`, and whether a
+    /// run was interrupted.
+    pub(crate) fn announced(&self) -> Result<Option<(StagedState, bool, bool, bool)>, Error> {
+        match self.find()? {
+            StagedNow::Nothing | StagedNow::Empty => Ok(None),
+            StagedNow::Staged { state, used } => Ok(Some((*state, false, used, false))),
+            StagedNow::Interrupted(state, _) => Ok(Some((*state, false, true, true))),
+            StagedNow::Locked => match self.read(STAGED_NAME)? {
+                Some(bytes) => Ok(Some((parse(&bytes, STAGED)?, true, false, false))),
+                None => Ok(None),
+            },
+        }
+    }
+
     /// Renames the announcement; an interrupted run has already done so.
     pub(crate) fn begin(&self, resume_record: &ResumeRecord) -> Result<(), SystemError> {
         let text = serde_json::to_vec(resume_record).unwrap_or_default();

@@ -2,7 +2,7 @@
 //! or firstroot's may reset the other one's. systemd does not report this, so `--prepare` does.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -60,8 +60,27 @@ pub(crate) fn warn() {
     }
 }
 
+/// The commands of a unit that systemd runs, each with the file that it is in; `None`: there is no such unit.
+pub(crate) fn commands(root: impl AsFd, unit: &str, key: &str) -> Result<Option<Vec<(String, String)>>, SystemError> {
+    let files = files(root, unit)?;
+    if !files.first().is_some_and(|file| file.path.ends_with(".service")) {
+        return Ok(None);
+    }
+    let mut effective: Vec<(String, String)> = Vec::new();
+    for file in files {
+        for command in assignments(&file.text, key) {
+            if command.is_empty() {
+                effective.clear();
+            } else {
+                effective.push((file.path.clone(), command));
+            }
+        }
+    }
+    Ok(Some(effective))
+}
+
 /// The unit file, and its drop-ins in systemd's order: by name, regardless of the directory.
-fn files(root: &OwnedFd, unit: &str) -> Result<Vec<UnitFile>, SystemError> {
+fn files(root: impl AsFd, unit: &str) -> Result<Vec<UnitFile>, SystemError> {
     let mut drop_ins: BTreeMap<String, String> = BTreeMap::new();
     let own = DIRECTORIES.iter().flat_map(|directory| {
         drop_in_directories(unit).into_iter().map(move |drop_ins| format!("{directory}/{drop_ins}"))
@@ -69,7 +88,7 @@ fn files(root: &OwnedFd, unit: &str) -> Result<Vec<UnitFile>, SystemError> {
     // The drop-ins for all services come after every other directory.
     let of_all = DIRECTORIES.iter().map(|directory| format!("{directory}/service.d"));
     for directory in own.chain(of_all) {
-        let names = match dir::names(root, &directory) {
+        let names = match dir::names(&root, &directory) {
             Err(Errno::NOENT | Errno::NOTDIR) => continue,
             names => names.context("list", format_args!("/{directory}"))?,
         };
@@ -80,13 +99,13 @@ fn files(root: &OwnedFd, unit: &str) -> Result<Vec<UnitFile>, SystemError> {
     }
     let mut files = Vec::new();
     for directory in DIRECTORIES {
-        if let Some(file) = read(root, format!("{directory}/{unit}.service"))? {
+        if let Some(file) = read(&root, format!("{directory}/{unit}.service"))? {
             files.push(file);
             break;
         }
     }
     for path in drop_ins.into_values() {
-        files.extend(read(root, path)?);
+        files.extend(read(&root, path)?);
     }
     Ok(files)
 }

@@ -29,6 +29,11 @@ impl Demand {
         if errors.is_empty() { Ok(Demand { conf, argument, keys }) } else { Err(Cause::Configuration(errors)) }
     }
 
+    /// What a configuration demands.
+    pub(crate) fn of(conf: PrepareRootConf, argument: Option<String>) -> Demand {
+        Demand { conf, argument, keys: None }
+    }
+
     /// The file of trusted keys: never one that a deployment names, because the deployment would verify itself.
     pub(crate) fn keys(&self) -> &str {
         self.keys.as_deref().unwrap_or(&self.conf.composefs_keypath)
@@ -39,9 +44,9 @@ impl Demand {
         if let Some(error) = own.errors.first() {
             return Err(Finding::Configuration(error.clone()));
         }
-        let of_own = self.of(&own.conf)?;
+        let of_own = self.mode_of(&own.conf)?;
         let of_own = Decision { source: format!("{} in the deployment", of_own.source), ..of_own };
-        let here = self.of(&self.conf)?;
+        let here = self.mode_of(&self.conf)?;
         let stricter = if of_own.mode > here.mode { of_own } else { here };
         Ok(match &self.keys {
             Some(keys) if stricter.mode < ComposefsMode::Signed => Decision {
@@ -55,7 +60,7 @@ impl Demand {
         })
     }
 
-    fn of(&self, conf: &PrepareRootConf) -> Result<Decision, Finding> {
+    fn mode_of(&self, conf: &PrepareRootConf) -> Result<Decision, Finding> {
         let counts = |argument: &&str| {
             let stronger = ComposefsMode::from_value(argument).is_none_or(|mode| mode > conf.composefs);
             stronger && conf.composefs_kernel_argument != KernelArgumentPolicy::Ignore

@@ -18,6 +18,8 @@ use crate::read::commit_signature::VerifyError;
 pub(crate) enum Finding {
     #[error("{0}")]
     System(#[from] SystemError),
+    #[error("{0}")]
+    NoRoot(String),
     #[error("its configuration has an error: {0}")]
     Configuration(ConfError),
     #[error("{0}")]
@@ -62,7 +64,12 @@ impl Finding {
     /// Whether the deployment is certainly bad. Otherwise it could not be checked completely.
     pub(crate) fn is_certain(&self) -> bool {
         match self {
-            Finding::System(_) | Finding::NotEnabled | Finding::NoImage | Finding::Hotfix | Finding::Gone => false,
+            Finding::System(_)
+            | Finding::NoRoot(_)
+            | Finding::NotEnabled
+            | Finding::NoImage
+            | Finding::Hotfix
+            | Finding::Gone => false,
             // Of the kernel argument: the next boot may have another one.
             Finding::Demand(_) | Finding::ImageTooLarge(_) => false,
             Finding::Configuration(_) | Finding::OtherImage { .. } => true,

@@ -107,7 +107,7 @@ fn digest_of_commit(physical: &PhysicalRoot, path: &DeploymentPath) -> Result<Op
 }
 
 /// A staged deployment may have no `/etc` yet: finalization makes it from `usr/etc`.
-fn as_finalized(facts: Facts, deployment: &Deployment) -> Result<Facts, Errno> {
+pub(crate) fn as_finalized(facts: Facts, deployment: &Deployment) -> Result<Facts, Errno> {
     let mut facts = facts;
     if facts.deployment.etc == PathKind::Nothing
         && dir::if_there(dir::open_directory(&deployment.directory, "usr/etc"))?.is_some()
