@@ -16,11 +16,14 @@
 # Folders. The lower-case names are GNU's.
 prefix = /usr
 PREFIX ?= $(prefix)
+bindir = $(PREFIX)/bin
+BINDIR ?= $(bindir)
 libdir = $(PREFIX)/lib
 LIBDIR ?= $(libdir)
 mandir = $(PREFIX)/share/man
 MANDIR ?= $(mandir)
 UNITDIR ?= $(LIBDIR)/systemd/system
+BASHCOMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 DRACUTDIR ?= $(LIBDIR)/dracut
 INITRAMFSTOOLSDIR ?= $(PREFIX)/share/initramfs-tools
 MKINITCPIODIR ?= $(LIBDIR)/initcpio
@@ -52,11 +55,11 @@ TARGET := $(shell $(RUSTC) -vV | sed -n 's/^host: //p')
 endif
 
 # What is built: for tests of the project, which need less, or more.
-PROGRAMS ?= ostree-prepare-root ostree-finalize-staged
+PROGRAMS ?= ostree-prepare-root ostree-finalize-staged firstroot
 FEATURES ?=
 
 # The crates that ship, and what finishes their programs.
-CRATES := ostree-formats system ostree-sysroot file-contexts selinux-policy boot-list prepare-root real-root finalize-staged finish-program
+CRATES := ostree-formats system ostree-sysroot file-contexts selinux-policy boot-list prepare-root real-root finalize-staged firstroot finish-program
 
 define DROP_INS
 unit units/ostree-finalize-staged.service.d/00-firstroot.conf $(UNITDIR)/ostree-finalize-staged.service.d/00-firstroot.conf
@@ -85,6 +88,7 @@ GENERATORS ?= dracut initramfs-tools mkinitcpio
 define FILES
 program ostree-prepare-root $(PROGRAMDIR)/ostree-prepare-root
 program ostree-finalize-staged $(PROGRAMDIR)/ostree-finalize-staged
+program firstroot $(BINDIR)/firstroot
 0755 packaging/initramfs-configuration $(PROGRAMDIR)/initramfs-configuration
 0644 units/initrd/ostree-prepare-root.service $(PROGRAMDIR)/ostree-prepare-root.service
 link ostree-finalize-staged $(PROGRAMDIR)/ostree-system-generator
@@ -102,8 +106,10 @@ link ../ostree-finalize-staged-clean.service $(UNITDIR)/multi-user.target.wants/
 0644 man/ostree-state-overlay.8 $(MANDIR)/man8/ostree-state-overlay.8
 0644 man/ostree-system-generator.8 $(MANDIR)/man8/ostree-system-generator.8
 0644 man/ostree-prepare-root.8 $(MANDIR)/man8/ostree-prepare-root.8
+0644 man/firstroot.8 $(MANDIR)/man8/firstroot.8
 0644 man/finalize-staged.conf.5 $(MANDIR)/man5/finalize-staged.conf.5
 0644 man/prepare-root.conf.5 $(MANDIR)/man5/prepare-root.conf.5
+0644 packaging/bash-completion/firstroot $(BASHCOMPLETIONDIR)/firstroot
 0644 packaging/selinux/firstroot.cil $(PREFIX)/share/selinux/packages/firstroot.cil
 $(foreach generator,$(GENERATORS),$(FILES_OF_$(generator)))
 endef

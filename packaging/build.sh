@@ -60,7 +60,7 @@ if [ "${1-}" = --print-flags ]; then
     exit
 fi
 
-set -- --package prepare-root --package finalize-staged
+set -- --package prepare-root --package finalize-staged --package firstroot
 for program in $PROGRAMS; do
     set -- "$@" --bin "$program"
 done

@@ -73,7 +73,7 @@ if [ "${1-}" = --uninstall ]; then
     each_file uninstall_one
     exit
 fi
-if is_stale "$built/ostree-prepare-root" || is_stale "$built/ostree-finalize-staged"; then
+if is_stale "$built/ostree-prepare-root" || is_stale "$built/ostree-finalize-staged" || is_stale "$built/firstroot"; then
     packaging/build.sh
 fi
 each_file install_one

@@ -114,6 +114,7 @@ fn deny() -> Result<()> {
 struct Binaries {
     prepare_root: PathBuf,
     finalize_staged: PathBuf,
+    command: PathBuf,
     sabotaged: PathBuf,
     /// With everything that is installed.
     destdir: PathBuf,
@@ -128,6 +129,7 @@ impl Binaries {
         Ok(Binaries {
             prepare_root: binary::build(binary::PREPARE_ROOT)?,
             finalize_staged: binary::build(binary::FINALIZE_STAGED)?,
+            command: binary::build(binary::FIRSTROOT)?,
             sabotaged: binary::build_sabotaged()?,
             destdir,
         })
@@ -140,6 +142,7 @@ impl Binaries {
         command
             .env("FIRSTROOT_PREPARE_ROOT", &self.prepare_root)
             .env("FIRSTROOT_FINALIZE_STAGED", &self.finalize_staged)
+            .env("FIRSTROOT_COMMAND", &self.command)
             .env("FIRSTROOT_PEERS", "1");
         command
     }

@@ -8,6 +8,7 @@ mod bad_input;
 mod beside_the_peer;
 mod boot_of_others;
 mod boot_room;
+mod command;
 mod deep;
 mod device_trees;
 mod differences;
@@ -137,7 +138,24 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         commands_of_others_stay,
         preparing_tells_of_a_drop_in_that_resets_another,
     ));
+    let no_command = command::binary().is_none().then_some("needs the static binary: cargo xtask test");
+    trials.extend(with_guest!(guest, missing.or(no_command), command:
+        a_system_that_is_whole_comes_up,
+        an_initramfs_is_looked_into,
+    ));
     // What is ours alone is the same with each guest.
+    if guest == Guest::Trixie {
+        trials.extend(with_guest!(guest, missing.or(no_command), command:
+            what_is_staged_is_shown_and_checked,
+            no_damage_passes_for_a_yes,
+            without_root_or_without_ostree_it_says_so,
+            etc_is_compared_and_restored,
+            etc_on_an_overlay_is_the_etc_that_services_see,
+            boot_links_are_repaired_for_every_entry,
+            boot_links_are_not_guessed,
+            a_repair_killed_at_any_call_is_done_again,
+        ));
+    }
     if guest == Guest::Trixie {
         trials.extend(with_guest!(guest, missing.or(no_binary), prepare:
             what_is_known_to_be_good_is_not_read_again,

@@ -14,7 +14,7 @@ struct Room {
 }
 
 /// The rooms of each crate that has some. The data goes from the first to the last.
-const HOUSES: [(&str, &[Room]); 4] = [
+const HOUSES: [(&str, &[Room]); 5] = [
     (
         "prepare-root",
         &[
@@ -43,6 +43,18 @@ const HOUSES: [(&str, &[Room]); 4] = [
             Room { name: "generator", may_import: &["status"] },
             Room { name: "remount", may_import: &["status"] },
             Room { name: "state_overlay", may_import: &["status"] },
+        ],
+    ),
+    (
+        "firstroot",
+        &[
+            Room { name: "initramfs", may_import: &[] },
+            Room { name: "read", may_import: &["initramfs"] },
+            Room { name: "show", may_import: &["exit_status"] },
+            Room { name: "status", may_import: &["place", "read", "show", "exit_status"] },
+            Room { name: "check", may_import: &["place", "read", "initramfs", "show", "exit_status"] },
+            Room { name: "etc", may_import: &["place", "read", "show", "exit_status"] },
+            Room { name: "repair", may_import: &["place", "read", "show", "exit_status"] },
         ],
     ),
     (

@@ -1,7 +1,5 @@
-//! A directory in `tests/plans` is a case: `disk` is the state of a system, `plan` is what must come out. See [`disk`] for the
+//! A directory in `tests/plans` is a case: `disk` is the state of a system, `plan` is what must come out. See [`disk_text`] for the
 //! lines of `disk`. `UPDATE_EXPECT=1` rewrites `plan`.
-
-mod disk;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -16,7 +14,8 @@ use super::{look_at, text};
 use crate::error::Error;
 use crate::etc_merge::plan::Step;
 use crate::finalization::{self, Staging};
-use disk::{Disk, shortened};
+use crate::read::options::SysrootOptions;
+use disk_text::{Disk, shortened};
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans")
@@ -40,7 +39,13 @@ fn print(disk: &Disk) -> String {
     let roots = disk.roots(root.path());
     let staged = disk.staged();
     let beside = disk.beside(root.path());
-    let staging = Staging { staged: &staged, used: disk.used, options: disk.options, beside: &beside, lenient: false };
+    let staging = Staging {
+        staged: &staged,
+        used: disk.used,
+        options: SysrootOptions::parse(&disk.options),
+        beside: &beside,
+        lenient: false,
+    };
     let shown = match look_at(&roots, &staging) {
         Ok(shown) => shown,
         Err(error) => return format!("error: {error}\n"),

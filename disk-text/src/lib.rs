@@ -1,4 +1,4 @@
-//! The state of a system as text, and as directories. Nothing of it needs root.
+//! The state of a system as text, and as directories, for tests. Nothing of it needs root.
 //!
 //! ```text
 //! like NAME                  first all lines of that case
@@ -8,6 +8,8 @@
 //! fifo PATH
 //! mode PATH OCTAL
 //! commit CHECKSUM VERSION    a commit object
+//! cpio PATH NAME=TEXT|NAME=TEXT                        an initramfs
+//! seal CHECKSUM PATH PATH    this checksum stands for that of the content of these files, everywhere
 //! rm PATH                    with all that is in it
 //! booted PATH                the deployment that runs
 //! target|bootcsum|merge|kargs|overlay|extra VALUE      what is staged; - is none; | stands between kernel arguments
@@ -16,6 +18,9 @@
 //! ```
 //!
 //! `{1a}` is the checksum that repeats these digits, `{{text}}` is `{text}`.
+
+// It is for tests, which may fail at any line.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,31 +32,42 @@ use ostree_formats::staged_state::{StagedState, StagedTarget};
 use ostree_sysroot::Roots;
 use ostree_sysroot::boot_contents::Beside;
 use rustix::fs::{CWD, FileType, Mode};
+use sha2::{Digest, Sha256};
 use system::dir;
 
-use crate::read::options::SysrootOptions;
-
 /// The lines of a case, with those that it is like.
-pub(super) struct Disk {
+#[derive(Debug)]
+pub struct Disk {
     lines: Vec<String>,
-    pub(super) used: bool,
-    pub(super) options: SysrootOptions,
+    /// Whether there is a line `used`.
+    pub used: bool,
+    /// The values of the lines `option`, with commas between them.
+    pub options: String,
+    /// The checksums of the lines `seal`, with what they stand for.
+    sealed: Vec<(String, String)>,
 }
 
 impl Disk {
-    pub(super) fn read(directory: &Path, name: &str) -> Self {
+    /// Reads the case `name` in `directory`.
+    pub fn read(directory: &Path, name: &str) -> Self {
+        let lines = Self::lines(directory, name);
+        let options: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("option ")).collect();
+        let options = options.join(",");
+        Self { used: lines.iter().any(|line| line == "used"), options, lines, sealed: Vec::new() }.with_seals()
+    }
+
+    /// The lines, with those of the case that it is like.
+    fn lines(directory: &Path, name: &str) -> Vec<String> {
         let path = directory.join(name).join("disk");
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let mut lines = Vec::new();
         for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             match line.strip_prefix("like ") {
-                Some(other) => lines.extend(Self::read(directory, other).lines),
+                Some(other) => lines.extend(Self::lines(directory, other)),
                 None => lines.push(expanded(line)),
             }
         }
-        let options: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("option ")).collect();
-        let options = SysrootOptions::parse(&options.join(","));
-        Self { used: lines.iter().any(|line| line == "used"), options, lines }
+        lines
     }
 
     fn values<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a str> {
@@ -63,7 +79,43 @@ impl Disk {
         self.values(word).last().filter(|value| *value != "-")
     }
 
-    pub(super) fn staged(&self) -> StagedState {
+    /// Replaces each sealed checksum by the one that it stands for.
+    fn with_seals(mut self) -> Self {
+        let seals: Vec<String> = self.values("seal").map(str::to_owned).collect();
+        for seal in seals {
+            let (stands_for, paths) = seal.split_once(' ').unwrap();
+            let mut hash = Sha256::new();
+            for path in paths.split(' ') {
+                let text = |line: &String| {
+                    line.strip_prefix(path)?.strip_prefix(" = ").map(|text| text.replace("\\n", "\n").into_bytes())
+                };
+                let archive =
+                    |line: &String| line.strip_prefix("cpio ")?.strip_prefix(path)?.strip_prefix(' ').map(archive);
+                let content = self.lines.iter().rev().find_map(|line| text(line).or_else(|| archive(line)));
+                hash.update(content.unwrap_or_else(|| panic!("seal: there is no {path}")));
+            }
+            let sum = ostree_formats::deployment::hexadecimal(&hash.finalize());
+            let lines = self.lines.iter_mut().filter(|line| !line.starts_with("seal "));
+            lines.for_each(|line| *line = line.replace(stands_for, &sum));
+            self.sealed.push((stands_for.to_owned(), sum));
+        }
+        self
+    }
+
+    /// A text with the checksums of the case, short.
+    pub fn shortened(&self, text: &str) -> String {
+        let unsealed =
+            self.sealed.iter().fold(text.to_owned(), |text, (stands_for, sum)| text.replace(sum, stands_for));
+        shortened(&unsealed)
+    }
+
+    /// Whether something is staged.
+    pub fn has_staged(&self) -> bool {
+        self.value("target").is_some()
+    }
+
+    /// What is staged.
+    pub fn staged(&self) -> StagedState {
         let extra = self.values("extra").map(|line| line.split_once(' ').unwrap());
         StagedState {
             target: StagedTarget {
@@ -79,7 +131,7 @@ impl Disk {
     }
 
     /// Makes it.
-    pub(super) fn make(&self) -> tempfile::TempDir {
+    pub fn make(&self) -> tempfile::TempDir {
         // In memory where that is possible: there are many cases.
         let memory = Path::new("/dev/shm");
         let root = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
@@ -102,21 +154,23 @@ impl Disk {
         root
     }
 
-    pub(super) fn roots(&self, root: &Path) -> Roots {
+    /// Its directories, opened.
+    pub fn roots(&self, root: &Path) -> Roots {
         // On one filesystem in the test, on two in what it is a picture of.
         let boot_is_separate = self.lines.iter().any(|line| line == "separate-boot");
         Roots { boot_is_separate, ..Roots::at(root).unwrap() }
     }
 
-    pub(super) fn beside(&self, root: &Path) -> Beside {
+    /// What finalization finds in `/run/ostree`.
+    pub fn beside(&self, root: &Path) -> Beside {
         let overlays = root.join("run/ostree/staged-initrds");
         Beside { overlays: dir::open_root(&overlays).ok(), ..Beside::default() }
     }
 }
 
 /// Words that are no paths.
-const SETTINGS: [&str; 10] =
-    ["booted", "target", "bootcsum", "merge", "kargs", "overlay", "extra", "option", "used", "separate-boot"];
+const SETTINGS: [&str; 11] =
+    ["booted", "target", "bootcsum", "merge", "kargs", "overlay", "extra", "option", "used", "separate-boot", "seal"];
 
 fn make(root: &Path, line: &str) {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -139,6 +193,10 @@ fn make(root: &Path, line: &str) {
             let (path, mode) = rest.split_once(' ').unwrap();
             let mode = fs::Permissions::from_mode(u32::from_str_radix(mode, 8).unwrap());
             fs::set_permissions(root.join(path), mode).unwrap();
+        }
+        "cpio" => {
+            let (path, files) = rest.split_once(' ').unwrap_or((rest, ""));
+            fs::write(place(path), archive(files)).unwrap();
         }
         "commit" => {
             let (checksum, version) = rest.split_once(' ').unwrap();
@@ -180,6 +238,23 @@ fn commit(version: &str) -> Vec<u8> {
     bytes
 }
 
+/// An archive as the kernel unpacks it.
+fn archive(files: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let named =
+        files.split('|').filter_map(|file| file.split_once('=')).map(|(name, text)| (name, text.replace("\\n", "\n")));
+    for (name, text) in named.chain([("TRAILER!!!", String::new())]) {
+        let fields = [0, 0o100_755, 0, 0, 1, 0, text.len(), 0, 0, 0, 0, name.len() + 1, 0];
+        bytes.extend_from_slice(b"070701");
+        fields.iter().for_each(|field| bytes.extend_from_slice(format!("{field:08x}").as_bytes()));
+        for part in [format!("{name}\0").as_bytes(), text.as_bytes()] {
+            bytes.extend_from_slice(part);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+    }
+    bytes
+}
+
 /// `{1a}` becomes a checksum.
 fn expanded(line: &str) -> String {
     let (mut out, mut rest) = (String::new(), line);
@@ -202,7 +277,7 @@ fn expanded(line: &str) -> String {
 }
 
 /// Checksums become `{1a}` again.
-pub(super) fn shortened(text: &str) -> String {
+pub fn shortened(text: &str) -> String {
     let (mut out, mut rest) = (String::new(), text);
     while let Some(at) = rest.find(|character: char| character.is_ascii_hexdigit()) {
         let run = rest[at..].bytes().take_while(u8::is_ascii_hexdigit).count();

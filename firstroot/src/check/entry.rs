@@ -1,0 +1,187 @@
+//! One entry of the boot menu, in the order of a boot: kernel and initramfs, boot link, deployment.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use ostree_formats::deployment::{DeploymentPath, hexadecimal};
+use ostree_sysroot::boot_links::{LookupError, follow_by_text};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use sha2::{Digest, Sha256};
+use system::dir::{self, Kind};
+
+use super::deployment::{self, Demanded};
+use super::kernel;
+use super::model::{CheckedEntry, Finding, answer};
+use crate::initramfs::{self, Contents};
+use crate::place::{Place, as_root};
+use crate::read::menu::MenuEntry;
+
+/// Judges entries. What several of them share is read once.
+pub(super) struct Judge<'a> {
+    pub(super) place: &'a Place,
+    /// By the names of kernel directories and deployments.
+    pub(super) kernels: BTreeMap<String, Vec<Finding>>,
+    /// By the paths of all that is loaded.
+    pub(super) initramfs: BTreeMap<String, (Demanded, Vec<Finding>)>,
+    pub(super) deployments: BTreeMap<String, Vec<Finding>>,
+}
+
+impl Judge<'_> {
+    /// One entry; its findings are added to `findings`.
+    pub(super) fn entry(&mut self, entry: &MenuEntry, findings: &mut Vec<Finding>) -> CheckedEntry {
+        let mut own = self.files(entry);
+        let deployment = match follow_by_text(self.place.roots.sysroot.as_fd(), &format!("/{}", entry.link)) {
+            Ok(found) => Some(found.path),
+            Err(error) => {
+                own.push(link_finding(entry, &error, self.place));
+                None
+            }
+        };
+        if let Some(path) = &deployment {
+            own.extend(self.kernel(entry, path));
+        }
+        let files_are_there = own.is_empty();
+        let (demanded, of_initramfs) =
+            if files_are_there { self.initramfs(entry) } else { (Demanded::default(), Vec::new()) };
+        let prepare_root = demanded.prepare_root.clone();
+        own.extend(of_initramfs);
+        if let Some(path) = &deployment {
+            own.extend(self.deployment(entry, path, demanded));
+        }
+        let boots = answer(&own);
+        findings.extend(own);
+        CheckedEntry {
+            entry: entry.path.clone(),
+            title: entry.title().to_owned(),
+            deployment: deployment.map(|path| format!("/{path}")),
+            boots,
+            prepare_root,
+        }
+    }
+
+    /// Whether the files that the boot loader loads are there.
+    fn files(&self, entry: &MenuEntry) -> Vec<Finding> {
+        let Some(kernel) = entry.kernel() else {
+            let cure = format!("rm {}; the next update writes new entries", entry.path);
+            return vec![Finding::bad(&entry.path, "the entry names no kernel".to_owned(), cure)];
+        };
+        let initrds = entry.initrds().map(|path| ("initrd", path));
+        let all = std::iter::once(("kernel", kernel)).chain(initrds);
+        all.filter_map(|(what, path)| self.file(entry, what, path)).collect()
+    }
+
+    fn file(&self, entry: &MenuEntry, what: &str, path: &str) -> Option<Finding> {
+        let shown = format!("/boot/{path}");
+        let again = format!("boot another entry; ostree admin deploy REF (of {})", entry.link.stateroot);
+        match dir::open(&self.place.roots.boot, path, OFlags::PATH).and_then(dir::stat_fd) {
+            Ok(stat) if stat.kind != Kind::File => {
+                Some(Finding::bad(&shown, format!("the {what} of {} is not a file", entry.path), again))
+            }
+            Ok(stat) if stat.size == 0 => {
+                Some(Finding::bad(&shown, format!("the {what} of {} is empty", entry.path), again))
+            }
+            Ok(_) => self.overlay(path, &shown),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+                Some(Finding::bad(&shown, format!("the {what} of {} does not exist", entry.path), again))
+            }
+            Err(error) => Some(Finding::unknown(&shown, format!("the {what} cannot be looked up: {error}"), as_root())),
+        }
+    }
+
+    /// An overlay has the checksum of its content as its name.
+    fn overlay(&self, path: &str, shown: &str) -> Option<Finding> {
+        let checksum = path.rsplit_once("initramfs-overlays/")?.1.strip_suffix(".img")?;
+        match hash(self.place, path) {
+            Ok(found) if found == checksum => None,
+            Ok(_) => {
+                let cure = "ostree admin deploy --overlay-initrd FILE REF".to_owned();
+                Some(Finding::bad(shown, "the content of the overlay initrd does not match its name".to_owned(), cure))
+            }
+            Err(error) => Some(Finding::unknown(shown, format!("it cannot be read: {error}"), as_root())),
+        }
+    }
+
+    fn kernel(&mut self, entry: &MenuEntry, path: &DeploymentPath) -> Vec<Finding> {
+        let key = format!("{} {path} {:?}", entry.link.bootcsum, entry.kernel());
+        if let Some(known) = self.kernels.get(&key) {
+            return known.clone();
+        }
+        let found = kernel::findings(self.place, entry, path);
+        self.kernels.insert(key, found.clone());
+        found
+    }
+
+    /// What is in the initramfs.
+    fn initramfs(&mut self, entry: &MenuEntry) -> (Demanded, Vec<Finding>) {
+        let paths: Vec<&str> = entry.initrds().collect();
+        let key = format!("{paths:?} {}", entry.kargs.get("init").unwrap_or_default());
+        if let Some(known) = self.initramfs.get(&key) {
+            return known.clone();
+        }
+        let found = if paths.is_empty() { deployment::without_initramfs(entry) } else { self.unpacked(entry, &paths) };
+        self.initramfs.insert(key, found.clone());
+        found
+    }
+
+    fn unpacked(&self, entry: &MenuEntry, paths: &[&str]) -> (Demanded, Vec<Finding>) {
+        let mut contents = Contents::default();
+        for path in paths {
+            let shown = format!("/boot/{path}");
+            let opened = dir::open(&self.place.roots.boot, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY);
+            let file = match opened {
+                Ok(file) => File::from(file),
+                Err(error) => {
+                    let finding = Finding::unknown(&shown, format!("it cannot be read: {error}"), as_root());
+                    return (Demanded::default(), vec![finding]);
+                }
+            };
+            if let Err(error) = initramfs::read(file, &mut contents) {
+                let text = format!("the initramfs cannot be unpacked: {error}");
+                let finding = if error.is_certain() {
+                    Finding::bad(&shown, text, "boot another entry, and build the initramfs again".to_owned())
+                } else {
+                    Finding::unknown(&shown, text, format!("look into it: lsinitrd {shown}"))
+                };
+                return (Demanded::default(), vec![finding]);
+            }
+        }
+        deployment::demanded(&contents, &entry.path)
+    }
+
+    /// Whether the deployment would become the root.
+    fn deployment(&mut self, entry: &MenuEntry, path: &DeploymentPath, demanded: Demanded) -> Vec<Finding> {
+        let argument = entry.kargs.get("ostree.prepare-root.composefs").map(str::to_owned);
+        let key = format!("{path} {argument:?} {demanded:?}");
+        if let Some(known) = self.deployments.get(&key) {
+            return known.clone();
+        }
+        let found = deployment::findings(self.place, path, &demanded, argument.as_deref(), entry.kargs.get("init"));
+        self.deployments.insert(key, found.clone());
+        found
+    }
+}
+
+/// SHA-256 of a file in `/boot`.
+fn hash(place: &Place, path: &str) -> Result<String, std::io::Error> {
+    use std::io::Read;
+    let opened = dir::open(&place.roots.boot, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+    let (mut file, mut hash, mut buffer) = (File::from(opened), Sha256::new(), vec![0; 256 << 10]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hexadecimal(&hash.finalize())),
+            count => hash.update(buffer.get(..count).unwrap_or_default()),
+        }
+    }
+}
+
+fn link_finding(entry: &MenuEntry, error: &LookupError, place: &Place) -> Finding {
+    let text = error.to_string();
+    let link = &entry.path;
+    match error {
+        LookupError::Other { .. } => Finding::unknown(link, text, as_root()),
+        _ if place.runs => Finding::bad(link, text, "firstroot repair bootlinks".to_owned()),
+        _ => Finding::bad(link, text, format!("firstroot repair bootlinks --root {}", place.root.display())),
+    }
+}

@@ -1,0 +1,104 @@
+//! Archives as programs of a distribution make them.
+
+use std::process::{Command, Stdio};
+
+use super::*;
+
+/// `None`: there is no such program here.
+fn compressed(command: &[&str], bytes: &[u8]) -> Option<Vec<u8>> {
+    let (program, arguments) = command.split_first().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("in");
+    std::fs::write(&file, bytes).unwrap();
+    let input = std::fs::File::open(&file).unwrap();
+    let output = Command::new(program).args(arguments).stdin(input).stderr(Stdio::null()).output().ok()?;
+    assert!(output.status.success(), "{command:?}");
+    Some(output.stdout)
+}
+
+const PROGRAM: &str = "usr/lib/ostree/ostree-prepare-root";
+
+fn main_archive() -> Vec<u8> {
+    // More than a piece, and than a block of lz4.
+    let large: String = (0..170_000).map(|number| format!("{number:07}").repeat(8)).collect();
+    archive(&[
+        ("usr/lib/large", &large),
+        ("lib/ostree/prepare-root.conf", "[composefs]\nenabled=yes\n"),
+        (PROGRAM, "\x7fELF ostree-prepare-root (firstroot) 0.1.0\n"),
+    ])
+}
+
+fn look(bytes: &[u8]) -> (Contents, Result<(), UnpackError>) {
+    let mut contents = Contents::default();
+    let result = read(bytes, &mut contents);
+    (contents, result)
+}
+
+fn is_whole(bytes: &[u8], what: &str) {
+    let (contents, result) = look(bytes);
+    result.unwrap_or_else(|error| panic!("{what}: {error}"));
+    let program = contents.prepare_root().unwrap_or_else(|| panic!("{what}"));
+    assert_eq!(
+        (program.path.as_str(), program.firstroot.as_deref()),
+        ("/usr/lib/ostree/ostree-prepare-root", Some("0.1.0"))
+    );
+    let parsed = contents.configuration().unwrap();
+    assert_eq!(parsed.conf.composefs.as_str(), "yes", "{what}");
+    assert!(contents.has("/usr/lib/large") && !contents.has("/etc"));
+}
+
+#[test]
+fn every_way_to_compress_is_read_after_an_early_archive_and_before_an_appended_one() {
+    let early = archive(&[("kernel/x86/microcode/GenuineIntel.bin", "microcode")]);
+    let appended = archive(&[("usr/lib/appended", "")]);
+    let main = main_archive();
+    is_whole(&main, "uncompressed");
+    let mut tried = 0;
+    for command in [
+        &["gzip", "-9"][..],
+        &["zstd", "-3", "-q"],
+        &["zstd", "-15", "-T0", "-q"],
+        &["xz", "--check=crc32", "--lzma2=dict=1MiB"],
+        &["lz4", "-l", "-q"],
+    ] {
+        let Some(compressed) = compressed(command, &main) else {
+            eprintln!("skipped: {command:?} is not installed");
+            continue;
+        };
+        tried += 1;
+        let padded = [early.as_slice(), &[0; 300]].concat();
+        let all = [padded, compressed.clone(), appended.clone()].concat();
+        is_whole(&all, command[0]);
+        assert!(look(&all).0.has("usr/lib/appended"), "{command:?}");
+        for cut in [compressed.len() - 1, compressed.len() / 2, 7] {
+            let (_, result) = look(&compressed[..cut]);
+            assert!(result.as_ref().is_err_and(UnpackError::is_certain), "{command:?} cut at {cut}: {result:?}");
+        }
+    }
+    assert!(tried >= 2, "only {tried} programs that compress");
+}
+
+#[test]
+fn a_format_that_is_not_read_is_no_damage() {
+    for (bytes, is_certain) in [(&b"BZh91AY"[..], false), (b"]\0\0\x80\0", false), (b"\x89LZO\0", false), (b"MZ", true)]
+    {
+        let (_, result) = look(bytes);
+        assert_eq!(result.unwrap_err().is_certain(), is_certain, "{bytes:?}");
+    }
+}
+
+#[test]
+fn later_files_win_and_links_lead_where_they_lead() {
+    let both = [
+        archive(&[("etc/ostree/prepare-root.conf", "[composefs]\nenabled=no\n")]),
+        archive(&[
+            ("etc/ostree/prepare-root.conf", "[composefs]\nenabled=maybe\n"),
+            ("etc/ostree/prepare-root.conf.d/10-a.conf", "[boot]\nrecover=no\n"),
+        ]),
+    ];
+    let (contents, result) = look(&both.concat());
+    result.unwrap();
+    let parsed = contents.configuration().unwrap();
+    assert_eq!((parsed.conf.composefs.as_str(), parsed.conf.boot_recover), ("maybe", false));
+    assert_eq!(contents.prepare_root(), None);
+}
