@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures of ours and of the peer's, measured in the same run.
 
 mod calls;
+mod command;
 mod contestant;
 mod disk;
 mod disk_image;
@@ -47,6 +48,8 @@ pub(crate) enum Part {
     Shutdown,
     /// After the switch to the real root.
     RealRoot,
+    /// The command for people.
+    Command,
 }
 
 impl FromStr for Part {
@@ -60,10 +63,11 @@ impl FromStr for Part {
             "verify" => Ok(Part::Verify),
             "finalize" => Ok(Part::Finalize),
             "shutdown" => Ok(Part::Shutdown),
+            "command" => Ok(Part::Command),
             "real-root" => Ok(Part::RealRoot),
             other => bail!(
                 "there is no part {other:?} to measure: prepare-root, initramfs, signed, verify, finalize, shutdown, \
-                 real-root"
+                 real-root, command"
             ),
         }
     }
@@ -123,6 +127,9 @@ pub(crate) fn bench(only: Option<Part>) -> Result<()> {
         for guest in guests.iter().copied().chain(with_policy) {
             print(&shutdown::figures(guest)?);
         }
+    }
+    if is_wanted(Part::Command) && guests.contains(&Guest::Trixie) {
+        print(&command::figures(&binary::build(binary::FIRSTROOT)?)?);
     }
     binary::size()?;
     ensure!(goals_met, "a goal is missed, see above");

@@ -23,6 +23,7 @@ const FILES: [(&str, &[&str]); 2] = [
     (
         "ostree-system-generator",
         &[
+            "/etc/systemd/system-generators/ostree-system-generator",
             "/usr/local/lib/systemd/system-generators/ostree-system-generator",
             "/usr/lib/systemd/system-generators/ostree-system-generator",
         ],
