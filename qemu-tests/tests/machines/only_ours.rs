@@ -77,9 +77,9 @@ pub(crate) fn a_read_only_root_without_proc_dev_and_run_boots_without_initramfs(
 /// The first boot finds the deployment without its link; the recorded command repairs it; the second boot needs no recovery,
 /// and `ostree` can update again.
 pub(crate) fn links_out_of_step_boot_and_can_be_repaired(guest: Guest) -> Result<()> {
-    let repair =
-        "sed -n 's/^repair=//p' /run/ostree/recovered-boot >/tmp/repair && cat /tmp/repair && sh -e /tmp/repair";
-    let update = "ostree admin status && ostree admin deploy --os=default firstroot/guest && ostree admin status";
+    let repair = "firstroot status && firstroot repair bootlinks --dry-run && ! firstroot check && \
+         sed -n 's/^repair=//p' /run/ostree/recovered-boot >/tmp/repair && cat /tmp/repair && sh -e /tmp/repair && firstroot check";
+    let update = "firstroot check && ostree admin status && ostree admin deploy --os=default firstroot/guest && ostree admin status";
     let [first, second] = scenario(guest, "links-out-of-step")?
         .run_scripts(&[repair, update])?
         .try_into()
@@ -93,6 +93,8 @@ pub(crate) fn links_out_of_step_boot_and_can_be_repaired(guest: Guest) -> Result
     contains(warning, "boot link /ostree/boot.1/default/")?;
     contains(warning, "ostree may be unable to update before you repair the links: mount -o remount,rw /sysroot")?;
     ensure!(first.script_status()? == 0, "{}", first.script_output()?);
+    contains(&first.script_output()?, "this boot was recovered: the boot link /ostree/boot.1/default/")?;
+    contains(&first.script_output()?, "\nwould make /ostree/boot.1/default/")?;
 
     is_well(&second)?;
     ensure!(second.run_ostree_file("recovered-boot").is_none(), "the second boot was a recovery as well");

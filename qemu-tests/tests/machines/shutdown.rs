@@ -64,7 +64,8 @@ pub(crate) fn an_update_is_staged_finalized_booted_rolled_back_and_left_to_ostre
              for id in e8646cd63dff4625b77909a8e7a40994 d3863baec13e4449ab0384684a8af3a7 dd440e3e549083b63d0efc7dc15255f1
              do structured $id; done
              ostree admin status; ostree fsck --quiet
-             ostree admin set-default 1",
+             firstroot status; firstroot check; firstroot etc
+             ostree admin set-default 1; firstroot status --json",
             "test ! -e /etc/vendor; cat /etc/mine
              ostree admin undeploy 1; ostree admin deploy --os=default firstroot/2; ostree admin status
              version=3; ostree --repo=/sysroot/ostree/repo config set sysroot.bootloader zipl
@@ -84,6 +85,7 @@ pub(crate) fn an_update_is_staged_finalized_booted_rolled_back_and_left_to_ostre
     contains(&output, "mine\nvendor 2\n700\nvendor\n600\n")?;
     contains(&output, "(rollback)")?;
     names_every_phase(&output)?;
+    the_command_sees_it(&output)?;
     for part in ["OSTREE_OSNAME=default\n", "ETC_N_REMOVED=1\n", "ETC_N_ADDED=1\n", "OSTREE_DID_BOOTSWAP=yes\n"] {
         contains(&output, part)?;
     }
@@ -93,6 +95,23 @@ pub(crate) fn an_update_is_staged_finalized_booted_rolled_back_and_left_to_ostre
     is_of_version(third, "1")?;
     contains(&third.script_output()?, "Version: 2")?;
     is_left_to_ostree(fourth, "3")
+}
+
+/// What `firstroot` says of it: the finalization from the journal, whose programs run, and that every entry boots.
+fn the_command_sees_it(output: &str) -> Result<()> {
+    contains(output, "\nBooted        /ostree/deploy/default/deploy/")?;
+    contains(output, "\nNext boot     /ostree/deploy/default/deploy/")?;
+    ensure!(output.lines().any(|line| line.starts_with("Finalized") && line.contains("swap and sync")), "{output}");
+    let ours =
+        output.lines().find(|line| line.starts_with("Programs") && line.contains("firstroot's: ")).unwrap_or_default();
+    for name in
+        ["ostree-finalize-staged,", "ostree-finalize-staged-hold", "ostree-boot-complete", "ostree-prepare-root"]
+    {
+        contains(ours, name)?;
+    }
+    contains(output, "\nThis machine would come up, with every entry.\n")?;
+    contains(output, "\nA   /etc/mine\n")?;
+    contains(output, "\nD   /etc/issue.net\n")
 }
 
 fn is_left_to_ostree(report: &Report, version: &str) -> Result<()> {
