@@ -7,7 +7,9 @@
 #   make install      everything where a distribution expects it, below DESTDIR
 #   make uninstall    removes that again
 #   make install-initrd  what an initramfs has that is made from packages (mkosi-initrd)
-#   make files        what `make install` installs: mode, source, destination
+#   make install-boot    the complete units of a system without libostree's
+#   make files        what `make install` installs: mode, source, destination; `make files-boot`: what `make install-boot` does
+#   make licences     the licences of the crates that are linked
 #   make flags        what rustc is told, a flag a line, for those who call cargo themselves
 #   make clean        removes what was built
 #
@@ -143,7 +145,13 @@ program ostree-prepare-root $(LIBDIR)/ostree/ostree-prepare-root
 link ../ostree-prepare-root.service $(UNITDIR)/initrd-root-fs.target.requires/ostree-prepare-root.service
 endef
 
-export CARGO RUSTC INSTALL CARGOFLAGS CARGO_TARGET_DIR TARGET PROGRAMS FEATURES CRATES DESTDIR PROGRAMDIR FILES INITRD_FILES
+# What `firstroot-boot` has: a package for a system without libostree's. The path of `init=` without an initramfs is libostree's.
+define BOOT_FILES
+$(COMPLETE_UNITS)
+link ../firstroot/ostree-prepare-root $(LIBDIR)/ostree/ostree-prepare-root
+endef
+
+export CARGO RUSTC INSTALL CARGOFLAGS CARGO_TARGET_DIR TARGET PROGRAMS FEATURES CRATES DESTDIR PROGRAMDIR FILES INITRD_FILES BOOT_FILES
 # The generator links to units.
 export FIRSTROOT_UNITDIR := $(UNITDIR)
 
@@ -162,8 +170,18 @@ install-initrd:
 uninstall:
 	@packaging/install.sh --uninstall
 
+install-boot:
+	@FILES="$$BOOT_FILES" packaging/install.sh --no-programs
+
 files:
 	@printf '%s\n' "$$FILES" | sed 's/^ //; /^$$/d'
+
+files-boot:
+	@printf '%s\n' "$$BOOT_FILES"
+
+licences:
+	@$(CARGO) tree $(CARGOFLAGS) $(addprefix --package ,$(filter-out finish-program,$(CRATES))) --target $(TARGET) --edges normal,no-proc-macro \
+		--prefix none --no-dedupe --format '{l}: {p}' | sed 's/ (.*//' | sort -u
 
 flags:
 	@packaging/build.sh --print-flags
@@ -171,4 +189,4 @@ flags:
 clean:
 	$(CARGO) clean --target-dir "$$CARGO_TARGET_DIR"
 
-.PHONY: all check install install-initrd uninstall files flags clean
+.PHONY: all check install install-initrd install-boot uninstall files files-boot licences flags clean

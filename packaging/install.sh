@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the files of the Makefile's list, or with --uninstall removes them.
+# Installs the files of the Makefile's list, or with --uninstall removes them. --no-programs: there are no programs among them.
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
 # The Makefile calls it, with these in the environment:
@@ -73,7 +73,8 @@ if [ "${1-}" = --uninstall ]; then
     each_file uninstall_one
     exit
 fi
-if is_stale "$built/ostree-prepare-root" || is_stale "$built/ostree-finalize-staged" || is_stale "$built/firstroot"; then
+if [ "${1-}" != --no-programs ] \
+    && { is_stale "$built/ostree-prepare-root" || is_stale "$built/ostree-finalize-staged" || is_stale "$built/firstroot"; }; then
     packaging/build.sh
 fi
 each_file install_one

@@ -8,8 +8,8 @@ use nix::time::{ClockId, clock_gettime};
 use crate::memory;
 use crate::targets::Target;
 
-/// For each byte: a second for 1 MiB.
-const TIME_PER_BYTE: Duration = Duration::from_nanos(953);
+/// For each byte: two seconds for 1 MiB, several times what the slowest takes. A parser whose time is quadratic needs minutes.
+const TIME_PER_BYTE: Duration = Duration::from_nanos(1907);
 /// For an input of any size. A clock that ticks is not exact, and a thread that was away finds its caches cold.
 const TIME_AT_LEAST: Duration = Duration::from_millis(20);
 /// How often a run that took too long is repeated.

@@ -43,12 +43,17 @@ fn build(rootfs: &Rootfs, provider: Provider, name: &str, options: &str, cache: 
     let name = format!("initramfs-{}-{name}", rootfs.guest());
     cache.artefact(&name, &recipe, |directory| {
         let kernel_version = rootfs.kernel_version()?;
-        namespace.bound(directory, "/out").run(&format!(
-            "mkdir /tmp/hidden; cp -a {GENERATORS}/systemd-* /tmp/hidden/
-             dracut --force --no-hostonly --no-hostonly-cmdline --reproducible --compress cat \
-             --add ostree --omit '{OMITTED}' --add-drivers '{DRIVERS}' --include /tmp/hidden {GENERATORS} {options} --kver '{kernel_version}' \
-             /out/initramfs.img >/out/dracut.log 2>&1 || {{ cat /out/dracut.log; exit 1; }}"
-        ))?;
+        namespace.bound(directory, "/out").run(&command(&kernel_version, options))?;
         Ok(())
     })
+}
+
+/// A shell command that makes `/out/initramfs.img` for the kernel.
+pub(crate) fn command(kernel_version: &str, options: &str) -> String {
+    format!(
+        "mkdir -p /tmp/hidden; cp -a {GENERATORS}/systemd-* /tmp/hidden/
+         dracut --force --no-hostonly --no-hostonly-cmdline --reproducible --compress cat \
+             --add ostree --omit '{OMITTED}' --add-drivers '{DRIVERS}' --include /tmp/hidden {GENERATORS} {options} --kver '{kernel_version}' \
+             /out/initramfs.img >/out/dracut.log 2>&1 || {{ cat /out/dracut.log; exit 1; }}"
+    )
 }

@@ -31,6 +31,9 @@ const NEEDED: &[(&str, &str)] = &[
     ("setfattr", "attr"),
     ("setfacl", "acl"),
     ("setcap", "libcap2-bin"),
+    // For the packages of this project.
+    ("dh", "debhelper"),
+    ("rpmbuild", "rpm"),
     // Statically linked: it runs where there is no other file.
     ("busybox", "busybox-static"),
 ];
@@ -77,7 +80,8 @@ pub fn in_a_mount_namespace<T: Send>(work: impl FnOnce() -> Result<T> + Send) ->
     })
 }
 
-fn ensure_installed() -> Result<()> {
+/// Makes sure of the programs alone: who builds packages need not be root, unless one is missing.
+pub fn ensure_installed() -> Result<()> {
     let missing = missing();
     if missing.is_empty() {
         return Ok(());

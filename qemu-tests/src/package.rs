@@ -1,5 +1,6 @@
 //! Our own files, as a distribution would package them.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,10 @@ pub enum Provider {
     Ours,
     /// libostree, as the guest packages it.
     Peer,
+    /// This project's package for Debian, installed beside libostree's. The tree has a second branch, where it is removed again.
+    Deb,
+    /// The same with the package for Fedora.
+    Rpm,
 }
 
 impl Provider {
@@ -35,6 +40,8 @@ impl Provider {
         match self {
             Provider::Ours => "ours",
             Provider::Peer => "peer",
+            Provider::Deb => "deb",
+            Provider::Rpm => "rpm",
         }
     }
 }
@@ -96,15 +103,44 @@ impl Package {
     }
 }
 
+/// Names a directory with the packages that `cargo xtask package` has built; without it, that command is run.
+pub const PACKAGES_VARIABLE: &str = "FIRSTROOT_PACKAGES";
+
+/// The packages of this project, built once in a process.
+///
+/// # Errors
+/// They cannot be built.
+pub fn built_packages() -> Result<Vec<PathBuf>> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if BUILT.get().is_none() {
+        let directory = match std::env::var_os(PACKAGES_VARIABLE) {
+            Some(directory) => PathBuf::from(directory),
+            None => {
+                xtask(&["package"])?;
+                workspace().join("target/package")
+            }
+        };
+        let _ = BUILT.set(directory);
+    }
+    let directory = BUILT.get().context("the packages")?;
+    let mut paths = Vec::new();
+    collect(directory, &mut paths)?;
+    paths.sort();
+    Ok(paths)
+}
+
 fn install(destdir: &Path) -> Result<PathBuf> {
     // What an earlier version installed must not stay.
     fs::remove_dir_all(destdir).with_context(|| format!("removing {}", destdir.display()))?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run(Command::new(cargo)
-        .args(["run", "--quiet", "--package", "xtask", "--", "install"])
-        .arg(destdir)
-        .current_dir(workspace()))?;
+    xtask(&["install".as_ref(), destdir.as_os_str()])?;
     Ok(destdir.to_path_buf())
+}
+
+fn xtask(arguments: &[impl AsRef<OsStr>]) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["run", "--quiet", "--package", "xtask", "--"]).args(arguments).current_dir(workspace());
+    run(&mut command).map(drop)
 }
 
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {

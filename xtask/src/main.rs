@@ -7,8 +7,8 @@ mod fuzz;
 mod house;
 mod install;
 mod manual_pages;
+mod package;
 mod phases;
-mod reproducible;
 mod shell_scripts;
 mod test;
 mod workspace;
@@ -24,14 +24,15 @@ cargo xtask test [--fast | --all]                    what CI runs; --fast leaves
                                                     the machines that differ little from another one, and every
                                                     power cut and call instead of samples
 cargo xtask test [--all-power-cuts]                  every power cut instead of a sample
-cargo xtask bench [--only prepare-root|initramfs|signed|verify|finalize|shutdown|real-root|command]
+cargo xtask bench [--only PART]                      PART: prepare-root, initramfs, signed, verify, finalize, shutdown,
+                                                    selinux, real-root, command;
                                                     figures beside libostree's, in the same run
 cargo xtask fuzz [TARGET] [--seconds N]              libFuzzer over every parser, 60 s each; see fuzz/README.md
 cargo xtask build                                    build the static binaries
 cargo xtask install DESTDIR [--dracut-module NAME]   install below DESTDIR, where a distribution expects everything
 cargo xtask house                                    check the shipped code: circles of imports, rooms, lengths
 cargo xtask size                                     print the sizes of the binaries; fail above the limits
-cargo xtask reproduce                                build in another folder; fail if the binaries differ
+cargo xtask package [deb|rpm]                        build the packages in another folder; fail if their programs differ
 ";
 
 fn main() -> Result<()> {
@@ -59,6 +60,7 @@ fn main() -> Result<()> {
             ("fuzz", Value(target)) if options.fuzz.target.is_none() => options.fuzz.target = Some(target.string()?),
             ("install", Long("dracut-module")) => options.dracut_module = Some(parser.value()?.string()?),
             ("install", Value(directory)) if options.destdir.is_none() => options.destdir = Some(directory.into()),
+            ("package", Value(format)) if options.format.is_none() => options.format = Some(format.parse()?),
             (_, other) => return Err(other.unexpected().into()),
         }
     }
@@ -79,7 +81,7 @@ fn main() -> Result<()> {
         }
         "house" => house::check(),
         "size" => binary::size(),
-        "reproduce" => reproducible::check(),
+        "package" => package::package(options.format),
         other => bail!("there is no command {other:?}\n{HELP}"),
     }
 }
@@ -94,4 +96,5 @@ struct Options {
     fuzz: fuzz::Options,
     destdir: Option<PathBuf>,
     dracut_module: Option<String>,
+    format: Option<package::Format>,
 }

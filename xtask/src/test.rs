@@ -17,8 +17,8 @@ use crate::fuzz;
 use crate::house;
 use crate::install;
 use crate::manual_pages;
+use crate::package;
 use crate::phases::{Phases, Taken, timed};
-use crate::reproducible;
 use crate::shell_scripts;
 use crate::workspace::{self, cargo, run};
 
@@ -36,9 +36,10 @@ pub(crate) struct HowMuch {
 /// Runs the phases. The first failure ends it.
 pub(crate) fn test(how_much: HowMuch) -> Result<()> {
     let mut phases = Phases::begin();
+    qemu_tests::host::ensure_ready()?;
     let (binaries, _) = std::thread::scope(|scope| {
-        let binaries =
-            scope.spawn(|| timed("static binaries, and again from another folder, at the same time", Binaries::build));
+        let binaries = scope
+            .spawn(|| timed("static binaries, and packages from another folder, at the same time", Binaries::build));
         let guests = scope.spawn(|| timed("guests, at the same time", make_guests));
         let checked = without_root(&mut phases);
         println!("\nwaiting for static binaries and guests");
@@ -54,6 +55,7 @@ pub(crate) fn test(how_much: HowMuch) -> Result<()> {
     if how_much.fast {
         println!("\nskipped: whole machines (--fast)");
     } else {
+        phases.run("packages", || run(&mut with_machines("packages", &binaries.destdir)))?;
         phases.run("initramfs", || run(&mut with_machines("initramfs", &binaries.destdir)))?;
         phases.run("whole machines", || run(&mut machines(how_much.all, &binaries.destdir)))?;
     }
@@ -83,7 +85,6 @@ fn joined<T>(handle: Handle<'_, T>) -> Taken<T> {
 
 /// Programs on the host, and the guests' root filesystems, which every phase from the namespaces on needs.
 fn make_guests() -> Result<()> {
-    qemu_tests::host::ensure_ready()?;
     let cache = Cache::open()?;
     for guest in Guest::all() {
         // One of a release that moves may not be installable today; the tests say so.
@@ -125,7 +126,7 @@ impl Binaries {
         binary::size()?;
         let destdir = workspace::root().join("target/destdir");
         install::install(&destdir, None)?;
-        reproducible::check()?;
+        package::package(None)?;
         Ok(Binaries {
             prepare_root: binary::build(binary::PREPARE_ROOT)?,
             finalize_staged: binary::build(binary::FINALIZE_STAGED)?,
@@ -176,6 +177,9 @@ fn machines(all: bool, destdir: &Path) -> Command {
 fn with_machines(test: &str, destdir: &Path) -> Command {
     let mut command = cargo();
     command.args(["test", "--workspace", "--test", test, "--", "--nocapture"]);
-    command.env("FIRSTROOT_MACHINES", "1").env("FIRSTROOT_DESTDIR", destdir);
+    command
+        .env("FIRSTROOT_MACHINES", "1")
+        .env("FIRSTROOT_DESTDIR", destdir)
+        .env("FIRSTROOT_PACKAGES", package::directory());
     command
 }

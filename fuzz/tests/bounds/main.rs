@@ -1,4 +1,4 @@
-//! No input of 1 MiB takes a parser more than a second, or many times its size of memory.
+//! No input of 1 MiB takes a parser more than two seconds, or many times its size of memory.
 
 mod variants;
 mod worst;

@@ -10,6 +10,7 @@ mod initramfs_tools;
 mod interrupted;
 mod old_kernel;
 mod only_ours;
+mod packaged;
 mod selinux;
 mod shutdown;
 mod soft_reboot;
@@ -213,6 +214,8 @@ fn main() -> ExitCode {
         an_image_that_was_changed_below_its_seal_is_refused,
         images_of_a_fuzzer_are_booted_or_refused,
     ))
+    .chain(stories!(packaged on trixie => a_deb_boots_and_is_removed_by_an_update))
+    .chain(stories!(packaged on forky => an_rpm_boots_and_is_removed_by_an_update))
     .chain(stories!(without_libostree on forky => nothing_on_the_boot_path_needs_it))
     .chain(stories!(initramfs_tools on with_initramfs_tools =>
         a_missing_deployment_is_explained_and_repaired_at_the_prompt,

@@ -66,7 +66,7 @@ fn shutdown(guest: Guest, provider: Provider) -> Result<Shutdown> {
     };
     let stage = match provider {
         Provider::Ours => format!("{stage}; prepared ^Finished"),
-        Provider::Peer => stage.to_owned(),
+        _ => stage.to_owned(),
     };
     let scenario = Scenario::new("time-of-shutdown").on(guest).with_filesystem(Filesystem::Ext4WithBoot);
     let scenario = scenario.deployed_with(provider).booted_by(provider);
