@@ -34,6 +34,7 @@ const NEEDED: &[(&str, &str)] = &[
     // For the packages of this project.
     ("dh", "debhelper"),
     ("rpmbuild", "rpm"),
+    ("lintian", "lintian"),
     // Statically linked: it runs where there is no other file.
     ("busybox", "busybox-static"),
 ];

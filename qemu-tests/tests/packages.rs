@@ -65,7 +65,8 @@ sha256sum /usr/lib/ostree/ostree-prepare-root >/run/peer
 is_as_before() { paths >/run/after; diff /run/before /run/after; sha256sum --quiet --check /run/peer; }
 works() {
     /usr/lib/firstroot/ostree-prepare-root --version | grep firstroot
-    systemctl --root=/ cat ostree-finalize-staged.service | grep '^ExecStop=/usr/lib/firstroot/ostree-finalize-staged'
+    cat /usr/lib/systemd/system/ostree-finalize-staged.service /usr/lib/systemd/system/ostree-finalize-staged.service.d/*.conf \
+        | grep '^ExecStop=.*/usr/lib/firstroot/ostree-finalize-staged'
 }
 "#;
 
@@ -164,7 +165,8 @@ fn an_rpm_comes_and_goes(guest: Guest) -> Result<()> {
         r#"
 package=$(echo {}/firstroot-[0-9]*.rpm)
 in_root() {{ rpm --root "$root" --define '_dbpath /var/lib/rpm' "$@"; }}
-paths() {{ find "$root/usr" "$root/etc" | sort; }}
+# Directories that Fedora's own packages have are not removed.
+paths() {{ find "$root/usr" "$root/etc" \( ! -type d -o -path '*firstroot*' -o -path '*49ostree' -o -name '*.service.d' \) | sort; }}
 works() {{ chroot "$root" /usr/lib/firstroot/ostree-prepare-root --version | grep firstroot; }}
 mkdir -p "$root/var/lib/rpm"
 in_root --initdb

@@ -107,7 +107,18 @@ pub(crate) fn package(only: Option<Format>) -> Result<()> {
         let triple = here.parent().and_then(Path::file_name).context("where the programs are")?;
         require_same(&here, &home.join("what is built").join(triple).join(program.name))?;
     }
-    keep(&home.join("packages"))
+    keep(&home.join("packages"))?;
+    lint()
+}
+
+/// Debian's checks of what it packages. Errors that are meant are overridden by name, in the package.
+fn lint() -> Result<()> {
+    let debs = fs::read_dir(directory())?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    let debs: Vec<_> = debs.iter().filter(|path| path.extension().is_some_and(|end| end == "deb")).collect();
+    if debs.is_empty() {
+        return Ok(());
+    }
+    run(Command::new("lintian").args(["--allow-root", "--fail-on", "error"]).args(debs))
 }
 
 /// Copies the packages to where they are looked for.
