@@ -181,7 +181,7 @@ files-boot:
 
 licences:
 	@$(CARGO) tree $(CARGOFLAGS) $(addprefix --package ,$(filter-out finish-program,$(CRATES))) --target $(TARGET) --edges normal,no-proc-macro \
-		--prefix none --no-dedupe --format '{l}: {p}' | sed 's/ (.*//' | sort -u
+		--prefix none --no-dedupe --format '{l}: {p}' | sed '/^$$/d; s/ (.*//' | sort -u
 
 flags:
 	@packaging/build.sh --print-flags
