@@ -148,6 +148,7 @@ endef
 # What `firstroot-boot` has: a package for a system without libostree's. The path of `init=` without an initramfs is libostree's.
 define BOOT_FILES
 $(COMPLETE_UNITS)
+link $(PROGRAMDIR)/ostree-system-generator $(LIBDIR)/systemd/system-generators/ostree-system-generator
 link ../firstroot/ostree-prepare-root $(LIBDIR)/ostree/ostree-prepare-root
 endef
 

@@ -3,10 +3,13 @@
 //! By the rules of the kernel (Documentation/admin-guide/kernel-parameters.rst): double quotes protect spaces, `-` and `_` are the
 //! same in a name, everything after ` -- ` belongs to init. Other arguments may have bytes that are not UTF-8.
 
+mod arguments;
+
 use std::fmt;
 
-use linux_kernel_cmdline::bytes::Cmdline;
 use serde::Serialize;
+
+use arguments::{Argument, arguments};
 
 /// The kind of argument that decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -145,9 +148,8 @@ impl KernelCommandLine {
 
     /// The value of the last argument of exactly that name, lossy if it is not UTF-8.
     fn last(&self, key: &str) -> Option<String> {
-        let line = Cmdline::from(self.of_the_kernel());
-        let last = line.iter().filter(|p| *p.key() == *key.as_bytes()).last()?;
-        last.value().map(|value| String::from_utf8_lossy(value).into_owned())
+        let last = arguments(&self.0).filter(|one| one.name == key.as_bytes()).last()?;
+        last.value.map(|value| String::from_utf8_lossy(value).into_owned())
     }
 
     fn has(&self, key: &str) -> bool {
@@ -160,26 +162,18 @@ impl KernelCommandLine {
             let fold = |b: &u8| if *b == b'-' { b'_' } else { *b };
             name.iter().map(fold).eq(key.as_bytes().iter().map(fold))
         };
-        Cmdline::from(self.of_the_kernel())
-            .iter()
-            .filter(|p| same_name(&p.key()))
-            .find_map(|p| Some((take(&p.key(), p.value())?, String::from_utf8_lossy(&p).into_owned())))
+        arguments(&self.0)
+            .filter(|one| same_name(one.name))
+            .find_map(|one| Some((take(one.name, one.value)?, as_text(&one))))
     }
 
     fn first_with_prefix(&self, prefix: &[u8]) -> Option<String> {
-        let line = Cmdline::from(self.of_the_kernel());
-        line.iter().find(|p| p.key().starts_with(prefix)).map(|p| String::from_utf8_lossy(&p).into_owned())
+        arguments(&self.0).find(|one| one.name.starts_with(prefix)).map(|one| as_text(&one))
     }
+}
 
-    /// Everything before ` -- `; what comes after it is for init.
-    fn of_the_kernel(&self) -> &[u8] {
-        let whole = Cmdline::from(&self.0);
-        let end = whole
-            .iter_bytes()
-            .find(|word| *word == b"--")
-            .map(|word| word.as_ptr() as usize - self.0.as_ptr() as usize);
-        end.and_then(|end| self.0.get(..end)).unwrap_or(&self.0)
-    }
+fn as_text(argument: &Argument<'_>) -> String {
+    String::from_utf8_lossy(argument.text).into_owned()
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ says dpkg --remove firstroot
 makes_an_initramfs
 is_as_before
 # Not even a configuration file is left for a purge to find.
-! dpkg --status firstroot
+if dpkg --status firstroot; then exit 1; fi
 "#;
     ends(&in_guest(guest, script)?)
 }
@@ -119,7 +119,7 @@ is_as_before
 /// There are no maintainer scripts that could be interrupted: dpkg is killed while it unpacks.
 fn an_interrupted_deb_is_brought_right(guest: Guest) -> Result<()> {
     let script = r#"
-dpkg-deb --info "$deb" | grep -E 'p(re|ost)(inst|rm)' && exit 1
+if dpkg-deb --info "$deb" | grep -E 'p(re|ost)(inst|rm)'; then exit 1; fi
 dpkg --unpack "$deb"
 dpkg --status firstroot | grep unpacked
 says dpkg --configure --pending
@@ -144,7 +144,7 @@ is_as_before
 fn firstroot_boot_takes_a_place(guest: Guest) -> Result<()> {
     let script = r#"
 apt-get install --yes --no-install-recommends "$deb" "$boot_deb"
-! dpkg --status ostree-boot 2>/dev/null | grep 'ok installed'
+if dpkg --status ostree-boot 2>/dev/null | grep 'ok installed'; then exit 1; fi
 dpkg --status firstroot-boot | grep 'ok installed'
 works
 for unit in ostree-finalize-staged ostree-finalize-staged-hold ostree-boot-complete ostree-remount ostree-state-overlay@; do
@@ -152,7 +152,7 @@ for unit in ostree-finalize-staged ostree-finalize-staged-hold ostree-boot-compl
 done
 dpkg --verify firstroot firstroot-boot >/run/verified || true
 # Manual pages are left out of guests.
-grep -v -e /usr/share/doc/ -e /usr/share/man/ /run/verified && exit 1
+if grep -v -e /usr/share/doc/ -e /usr/share/man/ /run/verified; then exit 1; fi
 apt-get check
 "#;
     ends(&in_guest(guest, script)?)
@@ -178,7 +178,7 @@ in_root --verify --nodeps firstroot
 in_root --upgrade --force --nodeps "$package"
 works
 in_root --erase firstroot
-! in_root --query firstroot
+if in_root --query firstroot; then exit 1; fi
 paths >"$scratch/after"
 diff "$scratch/before" "$scratch/after"
 "#,

@@ -81,6 +81,7 @@ pub(crate) fn package(only: Option<Format>) -> Result<()> {
     copy_source(&source)?;
     vendor(&source)?;
     let toolchain = binary::toolchain()?;
+    let mut compared = 0;
     let formats = match only {
         None => "deb rpm",
         Some(Format::Deb) => "deb",
@@ -102,11 +103,24 @@ pub(crate) fn package(only: Option<Format>) -> Result<()> {
             .env("FORMATS", formats)
             .env("TOOLCHAIN", &toolchain))?;
     }
-    for program in binary::PROGRAMS {
-        let here = binary::build(program)?;
-        let triple = here.parent().and_then(Path::file_name).context("where the programs are")?;
-        require_same(&here, &home.join("what is built").join(triple).join(program.name))?;
+    let unpacked = directory.path().join("unpacked");
+    for entry in fs::read_dir(home.join("packages"))? {
+        unpack(&entry?.path(), &unpacked)?;
+        for program in binary::PROGRAMS {
+            let here = binary::build(program)?;
+            for place in ["usr/lib/firstroot", "usr/bin"] {
+                let there = unpacked.join(place).join(program.name);
+                if there.exists() {
+                    require_same(&here, &there)?;
+                    fs::remove_file(&there)?;
+                    compared += 1;
+                }
+            }
+        }
     }
+    // Each program in a package of each format that was built.
+    let expected = binary::PROGRAMS.len() * formats.split(' ').count();
+    ensure!(compared == expected, "{compared} programs are in the packages, not {expected}");
     keep(&home.join("packages"))?;
     lint()
 }
@@ -119,6 +133,18 @@ fn lint() -> Result<()> {
         return Ok(());
     }
     run(Command::new("lintian").args(["--allow-root", "--fail-on", "error"]).args(debs))
+}
+
+/// Adds the files of a package to a directory.
+fn unpack(package: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    let is_deb = package.extension().is_some_and(|end| end == "deb");
+    let script = if is_deb {
+        r#"dpkg-deb --extract "$1" "$2""#
+    } else {
+        r#"rpm2cpio "$1" | (cd "$2" && cpio --extract --make-directories --unconditional --quiet)"#
+    };
+    run(Command::new("sh").args(["-euc", script, "sh"]).arg(package).arg(to))
 }
 
 /// Copies the packages to where they are looked for.

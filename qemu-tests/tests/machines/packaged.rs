@@ -12,8 +12,10 @@ use crate::{contains, is_well};
 /// Who runs at each step of a boot.
 const WHO: &str = "
 readlink /etc/systemd/system-generators/ostree-system-generator || echo no generator of ours
-journalctl --boot --output=cat --unit=ostree-prepare-root | grep --max-count=1 'prepared\\|firstroot' || echo prepare-root is silent
-systemctl cat ostree-remount.service ostree-finalize-staged.service | grep -c /usr/lib/firstroot/ || true
+# What libostree's program says has the name of its source.
+journalctl --boot --output=export --unit=ostree-prepare-root >/tmp/said
+grep --quiet 'UNIT=ostree-prepare-root.service' /tmp/said
+echo \"libostree's lines: $(grep --count 'CODE_FILE=.*ostree-prepare-root.c' /tmp/said || true).\"
 find /usr /etc -path '*firstroot*' ! -name 'firstroot-*' ! -path '/usr/lib/firstroot-*' ! -path /usr/share/firstroot
 ";
 
@@ -31,6 +33,8 @@ fn boots_and_leaves(guest: Guest, provider: Provider, name: &str) -> Result<()> 
     }
     let [with, _] = reports.as_slice() else { anyhow::bail!("two boots") };
     let (with, without) = (with.script_output()?, last(&reports)?.script_output()?);
+    contains(&with, "libostree's lines: 0.\n")?;
+    ensure!(without.contains("libostree's lines: ") && !without.contains("libostree's lines: 0."), "{without}");
     contains(&with, "/usr/lib/firstroot/ostree-system-generator\n")?;
     contains(&with, "/usr/lib/firstroot/ostree-finalize-staged\n")?;
     is_of_version(last(&reports)?, "2")?;
