@@ -181,7 +181,8 @@ impl BootRequest {
         let init_mounts_later =
             self.init_may_mount_later() && systemd_mounts_later(&deployment, arguments.init.clone())?;
         let facts = Facts { init_mounts_later, ..facts };
-        let resolved = Resolved { asked_for: decided, recovery, init: arguments.init, warning };
+        let by_option = arguments.choice.is_some_and(|choice| choice.by_option);
+        let resolved = Resolved { asked_for: decided, recovery, init: arguments.init, warning, by_option };
         let plan = plan::plan(conf, composefs, resolved, &facts)
             .map_err(|error| Cause::Plan { deployment: deployment.path.clone(), error })?;
         Ok((plan, deployment))

@@ -103,6 +103,7 @@ fn execute_step(stage: &mut Stage<'_>, step: &Step, plan: &MountPlan, for_init: 
         }
         Step::BootedState(state) => run_directory::booted_state(stage, state)?,
         Step::RecoveryRecord { text } => run_directory::recovery_record(stage, text)?,
+        Step::ChoiceRecord { deployment } => run_directory::choice_record(stage, deployment)?,
         Step::MoveIntoPlace { sysroot, writable } => root::move_into_place(stage, Path::new(sysroot), *writable)?,
         Step::Exec { init } => {
             rustix::process::umask(for_init.umask);

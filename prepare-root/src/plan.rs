@@ -56,6 +56,8 @@ pub(crate) struct Resolved {
     pub(crate) init: Option<String>,
     /// A warning about the argument that decided.
     pub(crate) warning: Option<String>,
+    /// By an option, which a second run does not have.
+    pub(crate) by_option: bool,
 }
 
 /// Makes the plan.
@@ -89,6 +91,9 @@ pub(crate) fn plan(
     let sealed = image.as_ref().is_some_and(|image| image.verity);
     steps.push(init::require(facts.caller, resolved.init, sealed));
     steps.extend(resolved.recovery.as_ref().map(|r| Step::RecoveryRecord { text: recovery::record(r) }));
+    if resolved.by_option {
+        steps.push(Step::ChoiceRecord { deployment: facts.deployment.path.to_string() });
+    }
     steps.push(Step::BootedState(booted_state(conf, image, sysroot_ro, &facts.deployment)));
     steps.push(if facts.caller == Caller::Pid1 {
         Step::Exec { init: INIT }

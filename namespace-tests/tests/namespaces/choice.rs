@@ -12,6 +12,8 @@ use crate::composefs::BRANCH;
 use crate::recovery::links_out_of_step;
 use crate::signed::{KEYS, SIGNED};
 
+const RECORD: &str = "/run/ostree/chosen-deployment";
+
 /// Written by `ostree commit --add-metadata-string=version=42.1`, on the first of January 2025.
 const COMMIT: &str = concat!(
     "76657273696f6e0034322e31000073081000000000000000000000006774858007544917e5732c982368aee16ad286039414",
@@ -185,10 +187,38 @@ pub(crate) fn another_deployment_is_no_success_of_a_second_run(initramfs: &mut I
     is_root(initramfs, &other, &outcome)?;
     let again = initramfs.run(["--deployment", "bbbb", "/sysroot", &argument])?;
     ensure!(again.code == Some(0) && again.stderr.contains("is already prepared for /"), "{again:?}");
-    for arguments in [&["--deployment", "aaaa", "/sysroot", &argument][..], &["/sysroot", &argument]] {
-        let another = initramfs.run(arguments)?;
-        ensure!(another.code == Some(1) && another.told().contains("is already prepared for /"), "{another:?}");
+    let another = initramfs.run(["--deployment", "aaaa", "/sysroot", &argument])?;
+    ensure!(another.code == Some(1) && another.told().contains("is already prepared for /"), "{another:?}");
+    Ok(())
+}
+
+/// What `systemctl default` starts after the command in the report: the unit, with the arguments that have failed before.
+pub(crate) fn a_unit_accepts_what_a_person_has_prepared(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.keep_disk()?;
+    let other = initramfs.disk.deploy('b', 0)?;
+    let argument = initramfs.disk.argument();
+    let record = Path::new(RECORD);
+    let mistyped = format!("{argument} firstroot.deployment=8742");
+    for line in [&argument, &mistyped, "quiet"] {
+        let outcome = initramfs.run(["--deployment", "bbbb", "/sysroot", line])?;
+        is_root(initramfs, &other, &outcome)?;
+        ensure!(initramfs.read(RECORD)? == format!("/{other}\n"), "{:?}", initramfs.read(RECORD));
+        let unit = initramfs.run(["/sysroot", line])?;
+        ensure!(unit.code == Some(0) && unit.stderr.contains("is already prepared for /"), "{unit:?}");
+        // Only a root that is prepared for it.
+        initramfs.write(RECORD, format!("/{}\n", initramfs.disk.deployment))?;
+        if line != "quiet" {
+            let unit = initramfs.run(["/sysroot", line])?;
+            ensure!(unit.code == Some(1), "{unit:?}");
+        }
+        initramfs.start_over()?;
     }
+    // No other run leaves a record.
+    let outcome = initramfs.run(["/sysroot", &format!("{argument} firstroot.deployment=bbbb")])?;
+    is_root(initramfs, &other, &outcome)?;
+    ensure!(!record.exists(), "{:?}", initramfs.read(RECORD));
+    let another = initramfs.run(["/sysroot", &argument])?;
+    ensure!(another.code == Some(1) && another.told().contains("is already prepared for /"), "{another:?}");
     Ok(())
 }
 

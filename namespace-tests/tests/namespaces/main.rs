@@ -150,6 +150,7 @@ fn main() -> ExitCode {
             another_stateroot_is_refused,
             no_boot_link_is_needed,
             another_deployment_is_no_success_of_a_second_run,
+            a_unit_accepts_what_a_person_has_prepared,
             a_whole_name_is_enough_on_a_disk_that_fails,
             a_plan_is_that_of_the_choice,
             verify_takes_the_same_words,

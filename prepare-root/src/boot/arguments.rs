@@ -31,9 +31,11 @@ impl Arguments {
             Some(line) => KernelCommandLine::new(line.as_bytes()),
             None => booted_with.clone(),
         };
-        let by_option =
-            |word: &str| Choice { word: word.to_owned(), argument: format!("--deployment {}", quoted(word)) };
-        let by_argument = |word| Choice { argument: format!("firstroot.deployment={word}"), word };
+        let by_option = |word: &str| {
+            let argument = format!("--deployment {}", quoted(word));
+            Choice { word: word.to_owned(), argument, by_option: true }
+        };
+        let by_argument = |word| Choice { argument: format!("firstroot.deployment={word}"), word, by_option: false };
         Ok(Self {
             choice: deployment.map(by_option).or_else(|| cmdline.deployment().map(by_argument)),
             asked_for: cmdline.boot_target(),

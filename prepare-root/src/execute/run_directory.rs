@@ -93,3 +93,13 @@ pub(super) fn recovery_record(stage: &Stage<'_>, text: &str) -> Result<(), Syste
     dir::replace_volatile_file(ostree, "recovered-boot", text.as_bytes(), 0o644)
         .context("write", "/run/ostree/recovered-boot")
 }
+
+/// `/run/ostree/chosen-deployment`: the deployment that a person has chosen by an option.
+pub(super) fn choice_record(stage: &mut Stage<'_>, deployment: &str) -> Result<(), SystemError> {
+    const RECORD: &str = "/run/ostree/chosen-deployment";
+    let text = format!("/{deployment}\n");
+    let ostree = dir::open_directory(&stage.run, "ostree").context("open", "/run/ostree")?;
+    dir::replace_volatile_file(ostree, "chosen-deployment", text.as_bytes(), 0o644).context("write", RECORD)?;
+    stage.undo.choice_record = true;
+    Ok(())
+}

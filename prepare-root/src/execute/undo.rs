@@ -12,6 +12,9 @@ use system::{Context, SystemError, dir};
 /// Below `/run`: systemd finds the disk behind an overlay root with this link.
 pub(super) const VOLATILE_ROOT: &str = "systemd/volatile-root";
 
+/// Below `/run`: the deployment that a person has chosen by an option.
+const CHOSEN: &str = "ostree/chosen-deployment";
+
 /// What was done so far and must be undone after a failure; nothing after [`Undo::commit`].
 #[derive(Debug, Default)]
 pub(super) struct Undo {
@@ -25,6 +28,8 @@ pub(super) struct Undo {
     pub(super) volatile_root: bool,
     /// `/run/ostree-booted` exists, and would be wrong.
     pub(super) booted_state: bool,
+    /// `/run/ostree/chosen-deployment` exists, and would be wrong.
+    pub(super) choice_record: bool,
     /// The directory that `etc.transient` made, below `/run/ostree`.
     pub(super) transient_etc: Option<String>,
 }
@@ -40,6 +45,9 @@ impl Undo {
     pub(super) fn undo(&mut self, run: &OwnedFd, physical_at: &Path) {
         if self.booted_state {
             let _ = dir::remove_file(run, "ostree-booted");
+        }
+        if self.choice_record {
+            let _ = dir::remove_file(run, CHOSEN);
         }
         if self.volatile_root {
             let _ = dir::remove_file(run, VOLATILE_ROOT);
@@ -77,7 +85,7 @@ fn remove_transient_etc(run: &OwnedFd, name: &str) -> Result<(), Errno> {
 /// A file that cannot be removed: it would be wrong about this boot.
 pub(super) fn remove_records() -> Result<(), SystemError> {
     let run = dir::open_root(Path::new("/run")).context("open", "/run")?;
-    for name in ["ostree-booted", VOLATILE_ROOT, "ostree/recovered-boot"] {
+    for name in ["ostree-booted", VOLATILE_ROOT, "ostree/recovered-boot", CHOSEN] {
         dir::remove_file(&run, name).context("remove", format_args!("/run/{name}"))?;
     }
     let names = dir::if_there(dir::names(&run, "ostree")).context("list", "/run/ostree")?.unwrap_or_default();

@@ -17,6 +17,8 @@ pub(crate) struct Choice {
     pub(crate) word: String,
     /// `firstroot.deployment=1` or `--deployment 1`.
     pub(crate) argument: String,
+    /// By the option: only the command that a person types has it, and not the unit that runs again afterwards.
+    pub(crate) by_option: bool,
 }
 
 /// Why a word means no deployment.

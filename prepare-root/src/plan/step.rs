@@ -138,6 +138,11 @@ pub(crate) enum Step {
     BootedState(BootedState),
     /// `/run/ostree/recovered-boot`: for later tools.
     RecoveryRecord { text: String },
+    /// `/run/ostree/chosen-deployment`: for a second run, which is not told the choice.
+    ChoiceRecord {
+        #[serde(serialize_with = "absolute")]
+        deployment: String,
+    },
     /// Detach the physical root from SYSROOT and mount the new root there. `writable` is for undoing it.
     MoveIntoPlace { sysroot: String, writable: bool },
     /// PID 1: become the deployment's init.
@@ -217,6 +222,7 @@ impl fmt::Display for Step {
             }
             Self::BootedState(state) => write_booted_state(f, state),
             Self::RecoveryRecord { .. } => f.write_str("write /run/ostree/recovered-boot"),
+            Self::ChoiceRecord { deployment } => write!(f, "write /run/ostree/chosen-deployment: /{deployment}"),
             Self::MoveIntoPlace { sysroot, .. } => {
                 write!(f, "detach the physical root from {sysroot}, move the new root there")
             }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ostree_formats::booted_state::BootedState;
+use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::mountinfo;
 use ostree_sysroot::boot_links::Followed;
 use system::proc::Proc;
@@ -29,6 +30,18 @@ pub(crate) fn prepared_already(physical: &PhysicalRoot) -> Result<Option<Prepare
     }
     let mounts = mountinfo::parse(&physical.proc.mountinfo()?);
     Ok(mount_state::prepared(&mounts, &physical.at))
+}
+
+/// The record of a choice, by an earlier run with `--deployment`.
+const CHOSEN: &str = "/run/ostree/chosen-deployment";
+
+/// The deployment that an earlier run was told to use by an option. A record that names none is as good as none.
+pub(crate) fn recorded_choice() -> Result<Option<DeploymentPath>, SystemError> {
+    const LIMIT: u64 = 4 << 10;
+    let record = dir::open_root(Path::new("/run")).and_then(|run| dir::read(run, "ostree/chosen-deployment", LIMIT));
+    let Some(record) = dir::if_there(record).context("read", CHOSEN)? else { return Ok(None) };
+    let path = str::from_utf8(&record).ok().and_then(|text| text.trim_end().parse().ok());
+    Ok(path)
 }
 
 /// Whether `/run/ostree-booted` is about this deployment.
