@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use ostree_formats::cmdline::{BootTarget, TargetSource};
-use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::deployment::{DeploymentPath, Stateroot};
 use ostree_formats::fstab;
 use ostree_formats::prepare_root_conf::{ComposefsMode, PrepareRootConf};
 use ostree_formats::repo_config;
@@ -67,7 +67,7 @@ fn generator_mounts_var(
     deployment: &DeploymentPath,
 ) -> Result<bool, SystemError> {
     match asked_for.source {
-        TargetSource::Ostree => return Ok(true),
+        TargetSource::Ostree => return Ok(names(&asked_for.path, &deployment.stateroot)),
         // There is no ostree=.
         TargetSource::Deployment => return Ok(false),
         TargetSource::AndroidSlot | TargetSource::Android => {}
@@ -76,6 +76,16 @@ fn generator_mounts_var(
     let target = link.and_then(|link| link.map(|link| dir::read_link(link, "")).transpose());
     let target = target.context("read the link", &asked_for.path)?;
     Ok(target.is_some_and(|target| target.starts_with(&format!("deploy/{}/", deployment.stateroot))))
+}
+
+/// Whether the generator takes this stateroot from the text of `ostree=`. A chosen deployment may be of another one: that of the text
+/// may be gone from the disk.
+fn names(path: &str, stateroot: &Stateroot) -> bool {
+    if let Ok(deployment) = path.parse::<DeploymentPath>() {
+        return deployment.stateroot == *stateroot;
+    }
+    let rest = path.strip_prefix("/ostree/boot.0/").or_else(|| path.strip_prefix("/ostree/boot.1/"));
+    rest.and_then(|rest| rest.split_once('/')).is_some_and(|(named, _)| named == stateroot.as_str())
 }
 
 /// What is at a path on the physical root; a link at its end is not followed.
@@ -174,5 +184,23 @@ fn disk(physical: &PhysicalRoot) -> Result<Option<u64>, SystemError> {
         // The caller of --plan may have no permission to ask btrfs, or the device has no name in this initramfs.
         Err(Errno::PERM | Errno::ACCESS | Errno::NOENT) => Ok(None),
         other => other.context("find the device of", "the physical root"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_generator_finds_only_the_stateroot_that_the_path_names() {
+        let os: Stateroot = "os".parse().unwrap();
+        let deployment = format!("/ostree/deploy/os/deploy/{}.0", "a".repeat(64));
+        for path in ["/ostree/boot.0/os/c/0", "/ostree/boot.1/os/c/0", &deployment] {
+            assert!(names(path, &os), "{path}");
+        }
+        let other = deployment.replace("/os/", "/other/");
+        for path in ["/ostree/boot.1/other/c/0", "/ostree/boot.1/os", "/ostree/boot.2/os/c/0", "/os/c/0", "", &other] {
+            assert!(!names(path, &os), "{path}");
+        }
     }
 }
