@@ -5,6 +5,7 @@
 
 mod execute;
 mod plan;
+mod record;
 
 use std::path::Path;
 use std::time::Duration;

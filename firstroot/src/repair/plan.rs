@@ -1,17 +1,20 @@
 //! Which boot links are missing, and where they would lead.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::os::fd::AsFd;
 
 use ostree_formats::bootlink::{BootVersion, Bootlink};
+use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::Roots;
-use ostree_sysroot::boot_links::{self, LookupError, follow_by_text};
+use ostree_sysroot::boot_links::{LookupError, follow_by_text};
 use ostree_sysroot::roots::read_if_there;
 use prepare_root::inspect;
 use rustix::io::Errno;
 use serde::Serialize;
-use system::{Context, SystemError, dir};
+use system::{Context, dir};
 
+use super::record::{self, Links, Record};
 use crate::place::Place;
 use crate::read::menu;
 
@@ -48,7 +51,7 @@ pub(super) struct NewSet {
     pub(super) made: Vec<Made>,
     /// All links in it: path and target.
     #[serde(skip)]
-    pub(super) links: BTreeMap<String, String>,
+    pub(super) links: Links,
 }
 
 /// What is to be done.
@@ -64,7 +67,7 @@ pub(super) struct Repair {
 pub(super) fn plan(place: &Place) -> Result<Repair, String> {
     let menu = menu::read(&place.roots).map_err(|error| error.to_string())?;
     let mut repair = Repair::default();
-    let mut by_set: BTreeMap<BootVersion, Vec<Made>> = BTreeMap::new();
+    let mut by_set: BTreeMap<BootVersion, (Source, Vec<Made>)> = BTreeMap::new();
     for entry in &menu.entries {
         let link = &entry.link;
         match follow_by_text(place.roots.sysroot.as_fd(), &format!("/{link}")) {
@@ -72,19 +75,61 @@ pub(super) fn plan(place: &Place) -> Result<Repair, String> {
             Err(error @ LookupError::Other { .. }) => return Err(error.to_string()),
             Err(_) => {}
         }
-        match meant(place, link) {
-            Ok(made) => by_set.entry(link.bootversion).or_default().push(made),
+        let (source, made) = match by_set.entry(link.bootversion) {
+            Entry::Vacant(vacant) => vacant.insert((source(&place.roots, link.bootversion)?, Vec::new())),
+            Entry::Occupied(known) => known.into_mut(),
+        };
+        match recorded(place, source, link).and_then(|found| found.map_or_else(|| meant(place, link), Ok)) {
+            Ok(deployment) => made.push(Made::new(link, &deployment)),
             Err(reason) => repair.unknown.push(Unknown { link: format!("/{link}"), reason }),
         }
     }
-    for (bootversion, made) in by_set {
-        repair.sets.push(set(&place.roots, bootversion, made)?);
+    for (bootversion, (source, made)) in by_set {
+        if !made.is_empty() {
+            repair.sets.push(set(bootversion, source, made));
+        }
     }
     Ok(repair)
 }
 
+/// What there is of a set.
+#[derive(Debug)]
+enum Source {
+    /// It exists: the number of its directory, and its links.
+    Present(BootVersion, Links),
+    /// The link to it does not exist. No link of the other set is in it: that one boots other deployments.
+    Lost(Record),
+}
+
+fn source(roots: &Roots, bootversion: BootVersion) -> Result<Source, String> {
+    let name = format!("boot.{bootversion}");
+    let unknown_layout = |what: &str| format!("/ostree/{name} {what}: firstroot does not know this layout");
+    let target = match dir::read_link(&roots.sysroot, &format!("ostree/{name}")) {
+        Err(Errno::INVAL) => return Err(unknown_layout("is not a link")),
+        other => dir::if_there(other).context("read the link", format_args!("/ostree/{name}")),
+    };
+    let Some(target) = target.map_err(|error| error.to_string())? else {
+        return record::read(roots, bootversion).map(Source::Lost).map_err(|error| error.to_string());
+    };
+    let number = match target.strip_prefix(&format!("{name}.")) {
+        Some("0") => BootVersion::Zero,
+        Some("1") => BootVersion::One,
+        _ => return Err(unknown_layout(&format!("leads to {target}"))),
+    };
+    let links = record::links(roots, &format!("ostree/{name}")).map_err(|error| error.to_string())?;
+    Ok(Source::Present(number, links))
+}
+
+/// Where a link led, if what is left of its set says so.
+fn recorded(place: &Place, source: &Source, link: &Bootlink) -> Result<Option<DeploymentPath>, String> {
+    match source {
+        Source::Present(..) => Ok(None),
+        Source::Lost(record) => record.deployment(&place.roots, &in_set(link)).map_err(|error| error.to_string()),
+    }
+}
+
 /// The link, by the rules of a boot. What this boot was recovered by must not contradict it.
-fn meant(place: &Place, link: &Bootlink) -> Result<Made, String> {
+fn meant(place: &Place, link: &Bootlink) -> Result<DeploymentPath, String> {
     let deployment = inspect::meant_by(&place.physical, link)?;
     let record = read_if_there(&place.roots.system, &"", "run/ostree/recovered-boot", 1 << 20);
     let record = record.map_err(|error| error.to_string())?.unwrap_or_default();
@@ -93,54 +138,37 @@ fn meant(place: &Place, link: &Bootlink) -> Result<Made, String> {
     if value("missing") == Some(&format!("/{link}")) && value("deployment") != Some(&format!("/{deployment}")) {
         return Err(format!("this boot was recovered by another deployment than /{deployment}"));
     }
-    Ok(Made {
-        link: format!("/{link}"),
-        target: format!("../../../deploy/{}/deploy/{}", deployment.stateroot, deployment.id),
-        path: format!("{}/{}/{}", link.stateroot, link.bootcsum, link.bootserial),
-        deployment: format!("/{deployment}"),
-    })
+    Ok(deployment)
 }
 
-/// The set with what it has, or, where it does not exist, with what the other one has.
-fn set(roots: &Roots, bootversion: BootVersion, made: Vec<Made>) -> Result<NewSet, String> {
-    let name = format!("boot.{bootversion}");
-    let present = match dir::read_link(&roots.sysroot, &format!("ostree/{name}")) {
-        Ok(target) => Some(target),
-        Err(Errno::NOENT) => None,
-        Err(Errno::INVAL) => return Err(format!("/ostree/{name} is not a link: firstroot does not know this layout")),
-        Err(error) => {
-            return Err(SystemError { operation: "read the link", object: name.into(), reason: error, kernel: None }
-                .to_string());
-        }
-    };
-    let number = match present.as_deref().map(|target| target.strip_prefix(&format!("{name}."))) {
-        None => BootVersion::Zero,
-        Some(Some("0")) => BootVersion::One,
-        Some(Some("1")) => BootVersion::Zero,
-        Some(_) => {
-            return Err(format!(
-                "/ostree/{name} leads to {}: firstroot does not know this layout",
-                present.unwrap_or_default()
-            ));
-        }
-    };
-    let source = if present.is_some() { bootversion } else { bootversion.other() };
-    let prefix = format!("ostree/boot.{source}/");
-    let all = boot_links::list(roots.sysroot.as_fd()).all().map_err(|error| error.to_string())?;
-    let mut links = BTreeMap::new();
-    for link in all {
-        let Some(path) = link.path.strip_prefix(&prefix) else { continue };
-        match link.target {
-            Ok(target) => {
-                links.insert(path.to_owned(), target);
-            }
-            Err(Errno::NOENT) => {}
-            Err(error) => {
-                let error = Err::<(), _>(error).context("read the boot link", format_args!("/{}", link.path));
-                error.map_err(|error| error.to_string())?;
-            }
+impl Made {
+    fn new(link: &Bootlink, deployment: &DeploymentPath) -> Self {
+        Self {
+            link: format!("/{link}"),
+            target: format!("../../../deploy/{}/deploy/{}", deployment.stateroot, deployment.id),
+            path: in_set(link),
+            deployment: format!("/{deployment}"),
         }
     }
-    links.extend(made.iter().map(|made| (made.path.clone(), made.target.clone())));
-    Ok(NewSet { directory: format!("{name}.{number}"), replaces: present, name, made, links })
 }
+
+fn in_set(link: &Bootlink) -> String {
+    format!("{}/{}/{}", link.stateroot, link.bootcsum, link.bootserial)
+}
+
+/// The set with what it has, and what is made. It never takes the place of the only record.
+fn set(bootversion: BootVersion, source: Source, made: Vec<Made>) -> NewSet {
+    let name = format!("boot.{bootversion}");
+    let (number, replaces, mut links) = match source {
+        Source::Present(number, links) => (number.other(), Some(format!("{name}.{number}")), links),
+        Source::Lost(Record { mut directories, links }) => match directories.pop() {
+            Some((number, directory)) => (number.other(), Some(directory), links),
+            None => (BootVersion::Zero, None, links),
+        },
+    };
+    links.extend(made.iter().map(|made| (made.path.clone(), made.target.clone())));
+    NewSet { directory: format!("{name}.{number}"), replaces, name, made, links }
+}
+
+#[cfg(test)]
+mod tests;
