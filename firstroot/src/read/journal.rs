@@ -12,6 +12,13 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// More lines than a run writes.
 const LINES: &str = "--lines=60";
 
+/// What firstroot and libostree write in this unit. The identifier is set by the unit; it was the program's name before. systemd's own
+/// lines about the unit, and those of other programs in it, have other ones.
+const SELECTION: [&str; 3] =
+    ["--unit=ostree-finalize-staged.service", "--identifier=ostree", "--identifier=ostree-finalize-staged"];
+/// The process that is systemd.
+const MANAGER: &str = "1";
+
 /// A part of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -60,16 +67,9 @@ struct Message {
 /// # Errors
 /// It cannot be asked, for this reason.
 pub(crate) fn last_finalization() -> Result<Option<LastFinalization>, String> {
-    let words = [
-        PROGRAM,
-        "--quiet",
-        "--no-pager",
-        "--output=json",
-        "--output-fields=MESSAGE,PRIORITY,_PID,_BOOT_ID",
-        LINES,
-        "--identifier=ostree-finalize-staged",
-    ];
-    let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+    let words =
+        [PROGRAM, "--quiet", "--no-pager", "--output=json", "--output-fields=MESSAGE,PRIORITY,_PID,_BOOT_ID", LINES];
+    let words: Vec<&[u8]> = words.iter().chain(&SELECTION).map(|word| word.as_bytes()).collect();
     let program = Program::new(&words, &[b"LC_ALL=C", b"PATH=/usr/bin:/bin"]).map_err(|error| error.to_string())?;
     let ended = program.run(LIMIT, &mut || ()).map_err(|error| format!("cannot execute {PROGRAM}: {error}"))?;
     match ended.end {
@@ -86,7 +86,9 @@ pub(crate) fn parse(lines: &str) -> Option<LastFinalization> {
     let messages: Vec<Message> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let is_end = |message: &&Message| {
         let text = text_of(message);
-        (text.starts_with("finalized /") || text.starts_with("error: ")) && !text.starts_with("finalized /boot")
+        message.process != MANAGER
+            && (text.starts_with("finalized /") || text.starts_with("error: "))
+            && !text.starts_with("finalized /boot")
     };
     let last = messages.iter().rev().find(is_end)?;
     let same_run = messages.iter().filter(|message| message.process == last.process && message.boot == last.boot);
@@ -101,6 +103,8 @@ pub(crate) fn parse(lines: &str) -> Option<LastFinalization> {
     for message in same_run {
         let text = text_of(message);
         match message.priority.as_str() {
+            // libostree's program gives no priorities.
+            _ if text.starts_with("error: ") => found.errors.push(text.trim_start_matches("error: ").to_owned()),
             "0" | "1" | "2" | "3" => found.errors.push(text.trim_start_matches("error: ").to_owned()),
             "4" => found.warnings.push(text),
             _ => found.summary(&text),
@@ -163,6 +167,19 @@ mod tests {
         assert_eq!(phases, [("lock", 1), ("swap and sync", 120)]);
         let failed = parse(&line(3, 3, "error: /boot is full")).unwrap();
         assert_eq!((failed.deployment, failed.errors), (None, vec!["/boot is full".to_owned()]));
+        let of_libostree = parse(&line(3, 6, "error: /boot is full")).unwrap();
+        assert_eq!(of_libostree.errors, ["/boot is full"]);
         assert_eq!(parse("nothing"), None);
+        let of_systemd = line(4, 3, "error: ostree-finalize-staged.service failed").replace("\"7\"", "\"1\"");
+        let after = parse(&(lines.concat() + &of_systemd)).unwrap();
+        assert_eq!((after.deployment, after.errors.len()), (found.deployment, 0));
+    }
+
+    #[test]
+    fn the_journal_is_asked_for_the_unit_and_the_identifier_that_it_sets() {
+        let unit = include_str!("../../../units/ostree-finalize-staged.service.d/00-firstroot.conf");
+        let identifier = unit.lines().find_map(|line| line.strip_prefix("SyslogIdentifier=")).unwrap();
+        assert!(SELECTION.contains(&format!("--identifier={identifier}").as_str()), "{identifier}");
+        assert!(SELECTION.contains(&"--unit=ostree-finalize-staged.service"));
     }
 }
