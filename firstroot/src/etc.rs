@@ -4,8 +4,10 @@ mod compare;
 mod diff;
 mod explain;
 mod restore;
+mod saved;
 mod status;
 mod trees;
+mod unlisted;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;

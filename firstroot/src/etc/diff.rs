@@ -9,6 +9,7 @@ use system::program::{End, Program};
 use super::compare::{self, Found};
 use super::status::{Change, Item, items};
 use super::trees::{EtcTrees, Tree, is_at_or_below, relative, shown};
+use super::unlisted;
 use crate::exit_status::{FAILED, SUCCESS, Status};
 use crate::show::page::{Page, Style};
 use crate::show::print;
@@ -37,7 +38,12 @@ pub(super) fn show(trees: &EtcTrees, staged: bool, json: bool, paths: &[OsString
     let wanted = paths.iter().map(|path| relative(path)).collect::<Result<Vec<_>, _>>()?;
     let (all, _) = items(trees, staged)?;
     let is_wanted = |item: &Item| wanted.is_empty() || wanted.iter().any(|path| is_at_or_below(&item.relative, path));
-    let chosen: Vec<Item> = all.into_iter().filter(is_wanted).collect();
+    let mut chosen: Vec<Item> = all.into_iter().filter(is_wanted).collect();
+    for path in &wanted {
+        if !chosen.iter().any(|item| is_at_or_below(&item.relative, path)) {
+            chosen.extend(unlisted::item(vendor, &trees.machine, path)?);
+        }
+    }
     let mut differences = Vec::new();
     let mut both = Vec::new();
     for item in chosen {

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
 use ostree_sysroot::deployment;
-use rustix::fs::{AtFlags, Mode, RenameFlags};
+use rustix::fs::{Mode, RenameFlags};
 use rustix::io::Errno;
 use selinux_policy::Labels;
 use serde::Serialize;
@@ -16,17 +16,14 @@ use system::copy::{self, Copier};
 use system::dir::Kind;
 use system::tree;
 
+use super::saved::save;
 use super::status::{Change, items};
 use super::trees::{EtcTrees, Tree, is_at_or_below, open_directory, relative, shown, split};
+use super::unlisted;
 use crate::exit_status::{FAILED, SUCCESS, Status};
 use crate::place::Place;
 use crate::show::page::{Page, Style};
 use crate::show::print;
-
-/// What follows the name of a file that is kept.
-const SAVED: &str = ".saved";
-/// How many of them one file may have.
-const MOST_SAVED: usize = 1000;
 
 /// How it is done.
 #[derive(Debug, Clone, Copy)]
@@ -69,9 +66,16 @@ pub(super) fn restore(place: &Place, trees: &EtcTrees, how: How, paths: &[OsStri
     let mut work = Restore { vendor, machine: &trees.machine, how, labels, copier: Copier::default() };
     let (mut shown_all, mut status) = (Shown::default(), SUCCESS);
     for path in &wanted {
-        let chosen: Vec<_> = all.iter().filter(|item| is_at_or_below(&item.relative, path)).collect();
-        if chosen.is_empty() {
-            shown_all.unchanged.push(shown(path));
+        let mut chosen: Vec<_> = all.iter().filter(|item| is_at_or_below(&item.relative, path)).collect();
+        let unlisted = chosen.is_empty().then(|| unlisted::item(vendor, &trees.machine, path));
+        match &unlisted {
+            None => {}
+            Some(Ok(Some(item))) => chosen.push(item),
+            Some(Ok(None)) => shown_all.unchanged.push(shown(path)),
+            Some(Err(error)) => {
+                log::error!("{error}");
+                status = FAILED;
+            }
         }
         for item in chosen {
             if item.change == Change::Added {
@@ -224,12 +228,22 @@ impl Restore<'_> {
 
     /// Gives `new` the name, and keeps what had it.
     fn put(&self, to: &OwnedFd, name: &OsStr, new: &[u8], here: Option<Kind>) -> Result<Option<Vec<u8>>, Errno> {
-        let mut saved = None;
-        match here {
-            None => {}
-            Some(Kind::Directory) if self.how.discard => tree::remove(to, name.as_bytes())?,
-            Some(_) if self.how.discard => {}
-            Some(kind) => saved = Some(save(to, name, kind)?),
+        let saved = match here {
+            Some(kind) if !self.how.discard => Some(save(to, name, kind)?),
+            _ => None,
+        };
+        let is_directory = here == Some(Kind::Directory);
+        if is_directory && self.how.discard {
+            match rustix::fs::renameat_with(to, new, to, name, RenameFlags::EXCHANGE) {
+                Ok(()) => {
+                    rustix::fs::fsync(to)?;
+                    tree::remove(to, new)?;
+                    return Ok(None);
+                }
+                // An overlay cannot move a directory of its lower filesystem. It is only lost at a reboot.
+                Err(Errno::XDEV | Errno::INVAL) => tree::remove(to, name.as_bytes())?,
+                Err(error) => return Err(error),
+            }
         }
         rustix::fs::renameat(to, new, to, name)?;
         Ok(saved)
@@ -238,29 +252,6 @@ impl Restore<'_> {
     fn label(&self, file: impl std::os::fd::AsFd, path: &OsStr, kind: Kind) {
         self.labels.give(file, &absolute(path), kind);
     }
-}
-
-/// Gives the machine's file a second name, or moves its directory. Returns the name.
-fn save(directory: &OwnedFd, name: &OsStr, kind: Kind) -> Result<Vec<u8>, Errno> {
-    for number in 0..MOST_SAVED {
-        let number = if number == 0 { String::new() } else { format!(".{number}") };
-        let saved = [name.as_bytes(), SAVED.as_bytes(), number.as_bytes()].concat();
-        let moved = |saved: &[u8]| rustix::fs::renameat_with(directory, name, directory, saved, RenameFlags::NOREPLACE);
-        let kept = match kind {
-            Kind::Directory => moved(&saved),
-            _ => match rustix::fs::linkat(directory, name, directory, &saved, AtFlags::empty()) {
-                // A file that may have no second name.
-                Err(Errno::PERM | Errno::MLINK | Errno::XDEV | Errno::OPNOTSUPP) => moved(&saved),
-                other => other,
-            },
-        };
-        match kept {
-            Err(Errno::EXIST) => {}
-            Ok(()) => return Ok(saved),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(Errno::EXIST)
 }
 
 fn join(directory: &OsStr, name: &OsStr) -> OsString {
@@ -284,3 +275,6 @@ fn text(all: &Shown, page: &mut Page) {
     all.unchanged.iter().for_each(|path| page.line(0, Style::Plain, &format!("{path} is as shipped")));
     all.left.iter().for_each(|path| page.line(0, Style::Plain, &format!("left {path}: only this machine has it")));
 }
+
+#[cfg(test)]
+mod tests;

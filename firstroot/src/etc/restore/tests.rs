@@ -1,0 +1,49 @@
+//! What is restored of what the comparison does not list, and what takes the place of a directory.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+fn tree(path: &Path) -> Tree {
+    fs::create_dir_all(path).unwrap();
+    let deployment = format!("ostree/deploy/os/deploy/{}.0", "1".repeat(64)).parse().unwrap();
+    Tree { deployment, path: path.to_owned(), directory: fs::File::open(path).unwrap().into() }
+}
+
+fn restored(vendor: &Tree, machine: &Tree, path: &str) -> Option<String> {
+    let labels = Labels::of(&machine.directory, None).unwrap();
+    let how = How { staged: false, discard: true, json: false };
+    Restore { vendor, machine, how, labels, copier: Copier::default() }.one(OsStr::new(path)).unwrap()
+}
+
+#[test]
+fn a_file_of_a_removed_directory_is_not_as_shipped() {
+    let root = tempfile::tempdir().unwrap();
+    let (vendor, machine) = (tree(&root.path().join("vendor")), tree(&root.path().join("etc")));
+    fs::create_dir(vendor.path.join("d")).unwrap();
+    fs::write(vendor.path.join("d/a"), "a").unwrap();
+    fs::write(vendor.path.join("pipe"), "a").unwrap();
+    rustix::fs::mknodat(&machine.directory, "pipe", rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+    let change =
+        |path: &str| unlisted::item(&vendor, &machine, OsStr::new(path)).map(|item| item.map(|item| item.change));
+    assert_eq!(change("d/a"), Ok(Some(Change::Removed)));
+    assert_eq!(change("pipe"), Ok(Some(Change::Modified)));
+    assert!(change("d/typo").is_err_and(|error| error.contains("/etc/d/typo is neither shipped")));
+    for path in ["d/a", "pipe"] {
+        restored(&vendor, &machine, path);
+        assert_eq!(change(path), Ok(None));
+        assert_eq!(fs::read(machine.path.join(path)).unwrap(), b"a");
+    }
+}
+
+#[test]
+fn a_discarded_directory_leaves_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let (vendor, machine) = (tree(&root.path().join("vendor")), tree(&root.path().join("etc")));
+    fs::write(vendor.path.join("a"), "a").unwrap();
+    fs::create_dir_all(machine.path.join("a/b")).unwrap();
+    assert_eq!(restored(&vendor, &machine, "a"), None);
+    assert_eq!(fs::read(machine.path.join("a")).unwrap(), b"a");
+    assert_eq!(fs::read_dir(&machine.path).unwrap().count(), 1);
+}
