@@ -10,6 +10,8 @@ use super::cpio::{Member, Visitor};
 const LARGEST_FILE: usize = 1 << 20;
 /// Larger than any build of the program.
 const LARGEST_PROGRAM: usize = 16 << 20;
+/// More names without content than the files that decide have in any initramfs.
+const MOST_WAITING: usize = 64;
 /// An initramfs has some thousand names.
 const MOST_NAMES: usize = 1 << 20;
 const PROGRAM: &str = "ostree-prepare-root";
@@ -45,6 +47,8 @@ pub(crate) struct Contents {
     names: BTreeSet<String>,
     kept: BTreeMap<String, Kept>,
     programs: BTreeMap<String, PrepareRoot>,
+    /// Names that decide, and whose content comes with a later name of the same file.
+    waiting: Vec<Member>,
 }
 
 impl Contents {
@@ -92,33 +96,66 @@ impl Contents {
     }
 }
 
-impl Visitor for Contents {
-    fn begin(&mut self, file: &Member) -> usize {
-        let path = normal(&file.name);
-        if is_configuration(&path) {
-            LARGEST_FILE
-        } else if is_program(&path) && file.is_file() {
-            LARGEST_PROGRAM
-        } else if file.is_link() && is_program(&path) {
-            LARGEST_FILE
-        } else {
-            0
-        }
+impl Contents {
+    /// Whether a name waits for the content of this file.
+    fn is_awaited(&self, file: &Member) -> bool {
+        file.size > 0 && file.file.is_some() && self.waiting.iter().any(|waiting| waiting.file == file.file)
     }
 
-    fn end(&mut self, file: &Member, content: Vec<u8>) {
+    /// A name with its content.
+    fn keep(&mut self, file: &Member, content: Vec<u8>) {
         let path = normal(&file.name);
         if is_configuration(&path) {
             if file.is_file() {
-                self.kept.insert(path.clone(), Kept::File(content));
+                self.kept.insert(path, Kept::File(content));
             } else if file.is_link() {
-                self.kept.insert(path.clone(), Kept::Link(String::from_utf8_lossy(&content).into_owned()));
+                self.kept.insert(path, Kept::Link(String::from_utf8_lossy(&content).into_owned()));
             }
         } else if is_program(&path) && (file.is_file() || file.is_link()) {
             let firstroot = version(&content);
             let is_executable = file.is_link() || (file.mode & 0o111 != 0 && file.size > 0);
             self.programs.insert(path.clone(), PrepareRoot { path: format!("/{path}"), firstroot, is_executable });
         }
+    }
+}
+
+/// How much of a file with this path is wanted.
+fn wanted(path: &str, file: &Member) -> usize {
+    if is_configuration(path) {
+        LARGEST_FILE
+    } else if is_program(path) && file.is_file() {
+        LARGEST_PROGRAM
+    } else if file.is_link() && is_program(path) {
+        LARGEST_FILE
+    } else {
+        0
+    }
+}
+
+impl Visitor for Contents {
+    fn begin(&mut self, file: &Member) -> usize {
+        if self.is_awaited(file) { LARGEST_PROGRAM } else { wanted(&normal(&file.name), file) }
+    }
+
+    fn end(&mut self, file: &Member, content: Vec<u8>) {
+        let path = normal(&file.name);
+        if self.is_awaited(file) {
+            let (named, rest) = std::mem::take(&mut self.waiting).into_iter().partition(|one| one.file == file.file);
+            self.waiting = rest;
+            let named: Vec<Member> = named;
+            for one in named {
+                let most = wanted(&normal(&one.name), &one).min(content.len());
+                self.keep(&Member { size: file.size, ..one }, content.get(..most).unwrap_or_default().to_vec());
+            }
+        } else if file.size == 0
+            && file.is_file()
+            && file.file.is_some()
+            && wanted(&path, file) > 0
+            && self.waiting.len() < MOST_WAITING
+        {
+            self.waiting.push(file.clone());
+        }
+        self.keep(file, content);
         if self.names.len() < MOST_NAMES {
             self.names.insert(path);
         }

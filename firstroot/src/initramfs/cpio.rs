@@ -37,6 +37,8 @@ pub(crate) struct Member {
     pub(crate) mode: u32,
     /// Its size.
     pub(crate) size: u32,
+    /// What its names have in common if it has several: inode, and device. Only the last one in the archive has the content.
+    pub(crate) file: Option<[u32; 3]>,
 }
 
 impl Member {
@@ -192,7 +194,7 @@ fn padded_rest(size: u32) -> u64 {
     u64::from(size).next_multiple_of(4)
 }
 
-/// The fields that are used: mode, size, and the bytes of the name.
+/// The fields that are used: inode, mode, number of names, size, device, and the bytes of the name.
 fn parse(header: &[u8]) -> Result<(Member, u32), CpioError> {
     let field = |number: usize| {
         let digits = header.get(6 + 8 * number..14 + 8 * number).ok_or(CpioError::Header)?;
@@ -209,7 +211,8 @@ fn parse(header: &[u8]) -> Result<(Member, u32), CpioError> {
     if name_bytes == 0 || name_bytes > LONGEST_NAME {
         return Err(CpioError::Name(name_bytes));
     }
-    Ok((Member { name: Vec::new(), mode, size }, name_bytes))
+    let file = if field(4)? > 1 { Some([field(0)?, field(7)?, field(8)?]) } else { None };
+    Ok((Member { name: Vec::new(), mode, size, file }, name_bytes))
 }
 
 #[cfg(test)]

@@ -102,3 +102,21 @@ fn later_files_win_and_links_lead_where_they_lead() {
     assert_eq!((parsed.conf.composefs.as_str(), parsed.conf.boot_recover), ("maybe", false));
     assert_eq!(contents.prepare_root(), None);
 }
+
+#[test]
+fn a_file_with_several_names_has_its_content_with_the_last_one() {
+    let linked = |name: &str, content: &str| {
+        let mut bytes = archive(&[(name, content)]);
+        // Inode 7 with two names.
+        bytes[6..14].copy_from_slice(b"00000007");
+        bytes[6 + 8 * 4..14 + 8 * 4].copy_from_slice(b"00000002");
+        bytes.truncate(bytes.len() - archive(&[]).len());
+        bytes
+    };
+    let program = "ostree-prepare-root (firstroot) 0.1.0\n";
+    let all = [linked(PROGRAM, ""), linked("usr/bin/other", program), archive(&[])];
+    let (contents, result) = look(&all.concat());
+    result.unwrap();
+    let found = contents.prepare_root().unwrap();
+    assert_eq!((found.firstroot.as_deref(), found.is_executable), (Some("0.1.0"), true));
+}
