@@ -14,7 +14,7 @@ pub(crate) use read::read;
 
 /// Prints it.
 pub(crate) fn show(root: Option<&Path>, json: bool) -> Status {
-    match Place::open(root, "check") {
+    match Place::open(root, "status") {
         Ok(place) => {
             let status = read(&place, true);
             print::print(&status, json, |page| text::page(&status, page))
