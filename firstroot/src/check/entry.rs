@@ -50,6 +50,7 @@ impl Judge<'_> {
         if let Some(path) = &deployment {
             own.extend(self.deployment(entry, path, demanded));
         }
+        own.extend(chosen_by_argument(entry));
         let boots = answer(&own);
         findings.extend(own);
         CheckedEntry {
@@ -161,6 +162,16 @@ impl Judge<'_> {
         self.deployments.insert(key, found.clone());
         found
     }
+}
+
+/// With `firstroot.deployment=` another deployment may boot than the one that was judged.
+fn chosen_by_argument(entry: &MenuEntry) -> Option<Finding> {
+    let chosen = entry.kargs.get("firstroot.deployment")?;
+    let text = format!(
+        "firstroot.deployment={chosen} chooses the deployment at the boot: it is not known whether that one boots"
+    );
+    let cure = format!("take firstroot.deployment= out of {}, if the boot link counts again", entry.path);
+    Some(Finding::unknown(&entry.path, text, cure))
 }
 
 /// SHA-256 of a file in `/boot`.
