@@ -228,11 +228,14 @@ impl Restore<'_> {
 
     /// Gives `new` the name, and keeps what had it.
     fn put(&self, to: &OwnedFd, name: &OsStr, new: &[u8], here: Option<Kind>) -> Result<Option<Vec<u8>>, Errno> {
+        // A directory cannot take the name of a file by a rename alone.
+        let becomes_directory = tree::look_up(to, new)? == Some(Kind::Directory);
         let saved = match here {
+            Some(_) if becomes_directory && !self.how.discard => Some(save(to, name, Kind::Directory)?),
             Some(kind) if !self.how.discard => Some(save(to, name, kind)?),
             _ => None,
         };
-        let is_directory = here == Some(Kind::Directory);
+        let is_directory = here == Some(Kind::Directory) || (here.is_some() && becomes_directory);
         if is_directory && self.how.discard {
             match rustix::fs::renameat_with(to, new, to, name, RenameFlags::EXCHANGE) {
                 Ok(()) => {

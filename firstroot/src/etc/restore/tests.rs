@@ -12,8 +12,12 @@ fn tree(path: &Path) -> Tree {
 }
 
 fn restored(vendor: &Tree, machine: &Tree, path: &str) -> Option<String> {
+    restored_with(vendor, machine, path, true)
+}
+
+fn restored_with(vendor: &Tree, machine: &Tree, path: &str, discard: bool) -> Option<String> {
     let labels = Labels::of(&machine.directory, None).unwrap();
-    let how = How { staged: false, discard: true, json: false };
+    let how = How { staged: false, discard, json: false };
     Restore { vendor, machine, how, labels, copier: Copier::default() }.one(OsStr::new(path)).unwrap()
 }
 
@@ -46,4 +50,18 @@ fn a_discarded_directory_leaves_nothing() {
     assert_eq!(restored(&vendor, &machine, "a"), None);
     assert_eq!(fs::read(machine.path.join("a")).unwrap(), b"a");
     assert_eq!(fs::read_dir(&machine.path).unwrap().count(), 1);
+}
+
+#[test]
+fn a_directory_takes_the_place_of_a_file() {
+    for discard in [false, true] {
+        let root = tempfile::tempdir().unwrap();
+        let (vendor, machine) = (tree(&root.path().join("vendor")), tree(&root.path().join("etc")));
+        fs::create_dir_all(vendor.path.join("a/b")).unwrap();
+        fs::write(machine.path.join("a"), "mine").unwrap();
+        let saved = restored_with(&vendor, &machine, "a", discard);
+        assert!(machine.path.join("a/b").is_dir());
+        assert_eq!(saved.as_deref(), (!discard).then_some("/etc/a.saved"));
+        assert_eq!(fs::read(machine.path.join("a.saved")).ok().as_deref(), (!discard).then_some(&b"mine"[..]));
+    }
 }
