@@ -8,8 +8,9 @@ use nix::time::{ClockId, clock_gettime};
 use crate::memory;
 use crate::targets::Target;
 
-/// For each byte: two seconds for 1 MiB, several times what the slowest takes. A parser whose time is quadratic needs minutes.
-const TIME_PER_BYTE: Duration = Duration::from_nanos(1907);
+/// For each byte: one second for 256 KiB, ten times what the slowest takes on a machine that does nothing else: where two processors are
+/// one, a busy neighbour doubles the time of this thread. A parser whose time is quadratic needs several times as much.
+const TIME_PER_BYTE: Duration = Duration::from_nanos(3814);
 /// For an input of any size. A clock that ticks is not exact, and a thread that was away finds its caches cold.
 const TIME_AT_LEAST: Duration = Duration::from_millis(20);
 /// How often a run that took too long is repeated.

@@ -1,4 +1,4 @@
-//! Inputs of 1 MiB as nobody would write them.
+//! Inputs of 256 KiB as nobody would write them.
 
 use std::io;
 
