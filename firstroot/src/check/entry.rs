@@ -8,7 +8,6 @@ use ostree_formats::deployment::{DeploymentPath, hexadecimal};
 use ostree_sysroot::boot_links::{LookupError, follow_by_text};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use sha2::{Digest, Sha256};
 use system::dir::{self, Kind};
 
 use super::deployment::{self, Demanded};
@@ -16,6 +15,7 @@ use super::kernel;
 use super::model::{CheckedEntry, Finding, answer};
 use crate::initramfs::{self, Contents};
 use crate::place::{Place, as_root};
+use crate::read::digest;
 use crate::read::menu::MenuEntry;
 
 /// Judges entries. What several of them share is read once.
@@ -175,16 +175,9 @@ fn chosen_by_argument(entry: &MenuEntry) -> Option<Finding> {
 }
 
 /// SHA-256 of a file in `/boot`.
-fn hash(place: &Place, path: &str) -> Result<String, std::io::Error> {
-    use std::io::Read;
+fn hash(place: &Place, path: &str) -> Result<String, Errno> {
     let opened = dir::open(&place.roots.boot, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-    let (mut file, mut hash, mut buffer) = (File::from(opened), Sha256::new(), vec![0; 256 << 10]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hexadecimal(&hash.finalize())),
-            count => hash.update(buffer.get(..count).unwrap_or_default()),
-        }
-    }
+    digest::sha256(&opened).map(|bytes| hexadecimal(&bytes))
 }
 
 fn link_finding(entry: &MenuEntry, error: &LookupError, place: &Place) -> Finding {

@@ -213,14 +213,21 @@ fn room(place: &Place, found: &mut Vec<Finding>) {
 
 /// What no entry names any more.
 fn unused(place: &Place, found: &mut Vec<Finding>) {
-    // A sysroot that cannot be loaded has findings of its own.
-    let Ok(sysroot) = Sysroot::load(&place.roots) else {
-        let text = "ostree or firstroot cannot load this sysroot: no update will succeed".to_owned();
-        let reason = Sysroot::load(&place.roots).err().map(|error| error.to_string()).unwrap_or_default();
-        found.push(Finding::note("/sysroot", format!("{text}: {reason}"), "mend it first".to_owned()));
-        return;
+    let sysroot = match Sysroot::load(&place.roots) {
+        Ok(sysroot) => sysroot,
+        Err(error) => {
+            let text = format!("ostree or firstroot cannot load this sysroot: no update will succeed: {error}");
+            found.push(Finding::note("/sysroot", text, "mend it first".to_owned()));
+            return;
+        }
     };
-    let Ok(left) = leftovers::find(&place.roots, Unreadable::IsEmpty) else { return };
+    let left = match leftovers::find(&place.roots, Unreadable::IsEmpty) {
+        Ok(left) => left,
+        Err(error) => {
+            found.push(Finding::note("/boot, /ostree", format!("what is left over is not known: {error}"), as_root()));
+            return;
+        }
+    };
     let current = Current::with(&sysroot, list::current(&sysroot));
     let removable = removals(&left, &current);
     let mut all: Vec<String> = removable.boot.iter().map(|path| format!("/boot/{path}")).collect();

@@ -11,9 +11,7 @@ use system::dir::Kind;
 use system::{tree, xattr};
 
 use super::trees::{Tree, split};
-
-/// A larger file is only compared by its size: nobody edits it by hand.
-const LARGEST: u64 = 64 << 20;
+use crate::read::digest;
 
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,8 +27,9 @@ pub(super) struct Found {
     pub(super) target: Option<String>,
     /// Names of extended attributes that count as changes.
     pub(super) attributes: Vec<String>,
+    /// Of a file: SHA-256. Contents are not kept: a machine may have large files in `/etc`.
     #[serde(skip)]
-    pub(super) content: Vec<u8>,
+    pub(super) content: Option<[u8; 32]>,
     #[serde(skip)]
     values: Vec<Option<Vec<u8>>>,
 }
@@ -53,7 +52,7 @@ pub(super) fn look(at: &Tree, path: &OsStr) -> Result<Option<Found>, Errno> {
 
 fn found(directory: impl AsFd, name: &[u8], kind: Kind) -> Result<Found, Errno> {
     let stat: Stat = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    let (mut target, mut content, mut attributes, mut values) = (None, Vec::new(), Vec::new(), Vec::new());
+    let (mut target, mut content, mut attributes, mut values) = (None, None, Vec::new(), Vec::new());
     let size = stat.st_size.unsigned_abs();
     match kind {
         Kind::Link => {
@@ -67,10 +66,8 @@ fn found(directory: impl AsFd, name: &[u8], kind: Kind) -> Result<Found, Errno> 
                 values.push(xattr::get(&opened, &name)?);
                 attributes.push(String::from_utf8_lossy(&name).into_owned());
             }
-            if kind == Kind::File && size <= LARGEST {
-                content = vec![0; usize::try_from(size).unwrap_or(0)];
-                let count = tree::fill(&opened, &mut content)?;
-                content.truncate(count);
+            if kind == Kind::File {
+                content = Some(digest::sha256(&opened)?);
             }
         }
         Kind::Other => {}
@@ -113,7 +110,7 @@ pub(super) fn differences(one: &Found, other: &Found) -> Vec<String> {
         let text = |found: &Found| found.target.clone().unwrap_or_default();
         all.push(format!("target {} -> {}", text(one), text(other)));
     }
-    if one.kind == "file" && (one.size != other.size || one.content != other.content) {
+    if one.kind == "file" && (one.size, one.content) != (other.size, other.content) {
         all.push("content".to_owned());
     }
     if one.kind != "link" && one.mode != other.mode {

@@ -87,7 +87,8 @@ fn heading(difference: &Difference, page: &mut Page) {
 /// Whether there is something for `diff` to show.
 fn is_text(one: &Option<Found>, other: &Option<Found>) -> bool {
     let is_file = |found: &Option<Found>| found.as_ref().is_none_or(|found| found.kind == "file");
-    let content = |found: &Option<Found>| found.as_ref().map(|found| found.content.clone()).unwrap_or_default();
+    // What is not there is as an empty one.
+    let content = |found: &Option<Found>| found.as_ref().filter(|found| found.size > 0).map(|found| found.content);
     is_file(one) && is_file(other) && content(one) != content(other)
 }
 

@@ -41,15 +41,18 @@ pub(super) fn show(place: &Place, trees: &EtcTrees, json: bool, path: &OsStr) ->
         (Some(one), Some(other)) => compare::differences(one, other),
         _ => Vec::new(),
     };
-    let update = update(&shipped, &machine, &details, trees.staged.as_ref().map(|_| &staged), is_transient(place));
+    let update = update(&shipped, &machine, &details, trees.staged.as_ref().map(|_| &staged), is_transient(place)?);
     let explained =
         Explained { path: shown(&path), shipped, machine, staged, has_staged: trees.staged.is_some(), details, update };
     Ok(print::print(&explained, json, |page| text(&explained, page)))
 }
 
-fn is_transient(place: &Place) -> bool {
-    let booted = read_if_there(&place.roots.system, &"", "run/ostree-booted", 1 << 20).ok().flatten();
-    booted.and_then(|bytes| BootedState::from_bytes(&bytes).ok()).is_some_and(|state| state.transient_etc.is_some())
+fn is_transient(place: &Place) -> Result<bool, String> {
+    let cannot = |error: &dyn std::fmt::Display| format!("cannot read /run/ostree-booted: {error}");
+    let booted =
+        read_if_there(&place.roots.system, &"", "run/ostree-booted", 1 << 20).map_err(|error| cannot(&error))?;
+    let Some(bytes) = booted else { return Ok(false) };
+    Ok(BootedState::from_bytes(&bytes).map_err(|error| cannot(&error))?.transient_etc.is_some())
 }
 
 /// The rule of the merge, for this path.
