@@ -18,10 +18,12 @@ mod recording;
 mod replay;
 mod root;
 mod scratch;
+mod states;
 mod views;
 
 pub use check::{Bad, Checker};
 pub use cuts::{Cut, every_cut, sample_of_cuts, shuffled};
 pub use known::Known;
-pub use recording::Recording;
+pub use recording::{BeginAndEnd, Recording};
 pub use scratch::Scratch;
+pub use states::States;

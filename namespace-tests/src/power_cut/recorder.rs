@@ -102,10 +102,11 @@ impl Marks {
         Ok(Marks { _open: open.with_context(|| format!("opening {}", device.display()))?, device })
     }
 
-    /// A shell command that writes a mark. It must not be flushed: that would flush others' writes.
-    pub(super) fn command(&self, mark: &str) -> String {
+    /// A shell command that writes a mark, which is a file in `directory`. It must not be flushed: that would flush others' writes.
+    pub(super) fn command(&self, directory: &Path, mark: &str) -> String {
         format!(
-            "dd if=/run/fixture/machine/{mark} of={} bs=512 count=1 oflag=direct conv=notrunc status=none",
+            "dd if={}/{mark} of={} bs=512 count=1 oflag=direct conv=notrunc status=none",
+            directory.display(),
             self.device.display()
         )
     }

@@ -1,4 +1,4 @@
-//! A finalization on a logged disk: how the disk was before, and what was done to it.
+//! A finalization, or a run of another program, on a logged disk: how the disk was before, and what was done to it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,21 @@ use crate::finalize::{Contestant, Finalized, Machine};
 
 const BASE: &str = "base.img";
 const LOG: &str = "log";
+/// Where the booted system has the machine's directory.
+const IN_THE_SYSTEM: &str = "/run/fixture/machine";
+
+/// Shell commands that mark in the log where a program begins and ends.
+#[derive(Debug)]
+pub struct BeginAndEnd {
+    /// In the booted system.
+    pub begin: String,
+    /// In the booted system.
+    pub end: String,
+    /// On the machine that runs the tests.
+    pub begin_here: String,
+    /// On the machine that runs the tests.
+    pub end_here: String,
+}
 
 /// It is in a directory of its own.
 #[derive(Debug)]
@@ -30,24 +45,37 @@ pub struct Recording {
 
 impl Recording {
     /// Has `machine` finalize on a logged disk; the recording is in `directory` (which is in a [`super::Scratch`]).
-    pub fn of(mut machine: Machine, contestant: Contestant, directory: &Path) -> Result<(Recording, Finalized)> {
+    pub fn of(machine: Machine, contestant: Contestant, directory: &Path) -> Result<(Recording, Finalized)> {
+        Recording::while_running(machine, directory, |machine, marks| {
+            machine.finalize_between(contestant, &marks.begin, &marks.end)
+        })
+    }
+
+    /// The same of whatever `run` does with the machine. It executes the marks before and after it.
+    pub fn while_running<T>(
+        mut machine: Machine,
+        directory: &Path,
+        run: impl FnOnce(&Machine, &BeginAndEnd) -> Result<T>,
+    ) -> Result<(Recording, T)> {
         let layout = Layout::of(&machine)?;
         let (base, image) = (directory.join(BASE), directory.join("disk.img"));
         layout.assemble(&machine, &base)?;
         drop(clone(&base, &image)?);
         let recorder = Recorder::start(&image, directory)?;
-        let finalized = {
+        let result = {
             let marks = Marks::of(recorder.disk(), layout.marks())?;
-            let machine_directory = machine.run_ostree().parent().context("/run/ostree")?.to_path_buf();
             for text in ["begin", "end"] {
-                write_mark(&machine_directory, text)?;
+                write_mark(machine.directory(), text)?;
             }
             let mut volumes = layout.volumes(recorder.disk()).into_iter();
             machine.move_to(volumes.next().context("no physical root")?, volumes.next());
-            machine.finalize_between(contestant, &marks.command("begin"), &marks.command("end"))?
+            let here = machine.directory().to_path_buf();
+            let [begin, end] = ["begin", "end"].map(|text| marks.command(Path::new(IN_THE_SYSTEM), text));
+            let [begin_here, end_here] = ["begin", "end"].map(|text| marks.command(&here, text));
+            run(&machine, &BeginAndEnd { begin, end, begin_here, end_here })?
         };
         recorder.stop()?;
-        Ok((Recording::read(directory, layout)?, finalized))
+        Ok((Recording::read(directory, layout)?, result))
     }
 
     /// One that was kept; `machine` has the same story.

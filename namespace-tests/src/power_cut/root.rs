@@ -54,6 +54,11 @@ pub(super) struct Root {
 }
 
 impl Root {
+    /// Where it is mounted.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where a boot link leads, from the physical root.
     pub(super) fn deployment(&self, link: &str) -> Result<String> {
         let place = self.path.join(link.trim_start_matches('/'));

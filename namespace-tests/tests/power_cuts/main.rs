@@ -6,15 +6,20 @@
 //! of the peer, too, whose bad ones are counted.
 
 mod disks;
+mod repair;
 mod run;
 mod tests;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
+use namespace_tests::finalize::Filesystem;
+use qemu_tests::guest::Guest;
 use qemu_tests::rootfs;
 use qemu_tests::stopwatch::{print_longest, timed};
 
+use repair::{Damage, Repairer};
 use tests::Test;
 
 /// Why this test cannot run here.
@@ -32,19 +37,55 @@ fn missing(test: &Test) -> Option<String> {
 }
 
 fn trial(test: Test) -> Trial {
-    let missing = missing(&test);
+    named(test.name(), missing(&test), move || run::run(&test))
+}
+
+fn named(name: String, missing: Option<String>, run: impl FnOnce() -> Result<()> + Send + 'static) -> Trial {
     let kind = missing.as_deref().map(|reason| format!("needs {reason}")).unwrap_or_default();
-    let name = test.name();
     let timed_name = name.clone();
-    let run = move || timed(&timed_name, || run::run(&test)).map_err(|error| Failed::from(format!("{error:#}")));
+    let run = move || timed(&timed_name, run).map_err(|error| Failed::from(format!("{error:#}")));
     Trial::test(name, run).with_kind(kind).with_ignored_flag(missing.is_some())
+}
+
+/// Why a test of another program than the finalizer cannot run here.
+fn missing_for(is_built: bool, only_in_all: bool) -> Option<String> {
+    if std::env::var_os("FIRSTROOT_PEERS").is_none() || !is_built {
+        return Some("cargo xtask test".to_owned());
+    }
+    if only_in_all && !run::all_are_wanted() {
+        return Some("FIRSTROOT_POWER_CUTS=all".to_owned());
+    }
+    rootfs::why_not_installable(Guest::Trixie)
+}
+
+/// Of `firstroot repair bootlinks`.
+fn repairs() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    let missing = |only_in_all| missing_for(repair::binary().is_some(), only_in_all);
+    for filesystem in [Filesystem::Ext4, Filesystem::Xfs] {
+        let (name, is_ext4) = (filesystem.name(), filesystem == Filesystem::Ext4);
+        for (damage, only_in_all) in
+            [(Damage::OneIsMissing, false), (Damage::OutOfStep, is_ext4), (Damage::SetHasNoName, !is_ext4)]
+        {
+            let name =
+                format!("repair::every_power_cut_leaves_links_that_lead_right::{name}_{damage:?}").to_lowercase();
+            trials.push(named(name, missing(only_in_all), move || repair::none_is_bad(filesystem, damage)));
+        }
+        for (repairer, only_in_all, what) in
+            [(Repairer::WithoutSyncs, is_ext4, "no_sync"), (Repairer::RemovingFirst, !is_ext4, "removing_first")]
+        {
+            let name = format!("repair::{what}_is_noticed::{name}");
+            trials.push(named(name, missing(only_in_all), move || repair::is_noticed(filesystem, repairer)));
+        }
+    }
+    trials
 }
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // More than there are cores: mounting is mostly waiting.
     arguments.test_threads.get_or_insert(4);
-    let tests = tests::all().into_iter().map(trial).collect();
+    let tests = tests::all().into_iter().map(trial).chain(repairs()).collect();
     let conclusion = libtest_mimic::run(&arguments, tests);
     print_longest();
     conclusion.exit_code()

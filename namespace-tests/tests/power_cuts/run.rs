@@ -22,6 +22,11 @@ pub(crate) fn all_are_wanted() -> bool {
     std::env::var_os("FIRSTROOT_POWER_CUTS").is_some_and(|value| value == "all")
 }
 
+/// The power cuts that are looked at.
+pub(crate) fn cuts(recording: &Recording) -> Vec<Cut> {
+    if all_are_wanted() { every_cut(recording, SUBSETS) } else { sample_of_cuts(recording, SAMPLE) }
+}
+
 /// `DIRECTORY:CUT` of one to be repeated.
 fn repeated() -> Result<Option<(PathBuf, Cut)>> {
     let Some(value) = std::env::var_os("FIRSTROOT_POWER_CUT") else { return Ok(None) };
@@ -55,8 +60,7 @@ fn run_here(test: &Test) -> Result<()> {
     let cuts = match repeated {
         Some((_, cut)) => vec![cut],
         None if test.expected == Expected::SomeAreBad => shuffled(every_cut(&recording, 1)),
-        None if all_are_wanted() => every_cut(&recording, SUBSETS),
-        None => sample_of_cuts(&recording, SAMPLE),
+        None => cuts(&recording),
     };
     let mut checker = Checker::of(&recording, &known, &directory)?;
     let mut bad = Vec::new();
