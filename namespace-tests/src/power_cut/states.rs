@@ -1,13 +1,17 @@
 //! Disks as power cuts leave them, for tests that look at something else than the boot menu.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
+use qemu_tests::command::run;
+use qemu_tests::host;
 
 use super::cuts::Cut;
 use super::recording::Recording;
 use super::replay::Replay;
 use super::root::{MountedDisk, check_filesystems};
+use crate::finalize::Filesystem;
 
 /// Rebuilds them, one after the other.
 #[derive(Debug)]
@@ -32,6 +36,10 @@ impl<'a> States<'a> {
         let mounted = MountedDisk::mount(&disk, layout, &self.directory)?;
         let result = look(mounted.root().path(), cut.after >= self.recording.end);
         mounted.unmount()?;
+        if layout.partitions.iter().any(|partition| partition.filesystem == Filesystem::Btrfs) {
+            // Kernels before Linux 6.7 mount no older state of a filesystem that they remember.
+            run(Command::new("btrfs").args(["device", "scan", "--forget"]).env("PATH", host::PATH))?;
+        }
         result.and_then(|()| check_filesystems(&disk, layout)).with_context(|| format!("power cut {cut}"))
     }
 }

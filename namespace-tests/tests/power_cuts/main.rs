@@ -1,5 +1,5 @@
 //! No power cut during a finalization leaves a machine that does not boot: the disk is rebuilt as it was after each write, and
-//! looked at as GRUB does and as the kernel does. Every test is listed; without root, or without what it needs, each is ignored
+//! looked at as GRUB does and as the kernel does. The same of repairs of boot links, and of state overlays. Every test is listed; without root, or without what it needs, each is ignored
 //! by name.
 //!
 //! A sample of power cuts by itself; all of them with `FIRSTROOT_POWER_CUTS=all` (`cargo xtask test --all-power-cuts`), and then
@@ -8,18 +8,20 @@
 mod disks;
 mod repair;
 mod run;
+mod state_overlay;
 mod tests;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
-use namespace_tests::finalize::Filesystem;
+use namespace_tests::finalize::{Contestant, Filesystem};
 use qemu_tests::guest::Guest;
 use qemu_tests::rootfs;
 use qemu_tests::stopwatch::{print_longest, timed};
 
 use repair::{Damage, Repairer};
+use state_overlay::Program;
 use tests::Test;
 
 /// Why this test cannot run here.
@@ -69,7 +71,9 @@ fn repairs() -> Vec<Trial> {
         {
             let name =
                 format!("repair::every_power_cut_leaves_links_that_lead_right::{name}_{damage:?}").to_lowercase();
-            trials.push(named(name, missing(only_in_all), move || repair::none_is_bad(filesystem, damage)));
+            trials.push(named(name, missing(only_in_all), move || {
+                repair::every_power_cut_leaves_links_that_lead_right(filesystem, damage)
+            }));
         }
         for (repairer, only_in_all, what) in
             [(Repairer::WithoutSyncs, is_ext4, "no_sync"), (Repairer::RemovingFirst, !is_ext4, "removing_first")]
@@ -81,11 +85,33 @@ fn repairs() -> Vec<Trial> {
     trials
 }
 
+/// Of `ostree-state-overlay`.
+fn state_overlays() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    let missing = |only_in_all| missing_for(Contestant::Ours.is_there(), only_in_all);
+    for filesystem in [Filesystem::Ext4, Filesystem::Xfs, Filesystem::Btrfs] {
+        let name = format!("state_overlay::no_power_cut_leaves_what_hides_the_new_tree::{}", filesystem.name());
+        trials.push(named(name, missing(false), move || {
+            state_overlay::no_power_cut_leaves_what_hides_the_new_tree(filesystem)
+        }));
+    }
+    for (program, what, filesystem) in [
+        // Journals of ext4 and XFS keep the order of removals and mark. The log that an fsync of btrfs writes does not.
+        (Program::NotSyncingRemovals, "no_sync_of_removals", Filesystem::Btrfs),
+        (Program::NotSyncing, "no_sync", Filesystem::Xfs),
+        (Program::MarkingFirst, "marking_first", Filesystem::Ext4),
+    ] {
+        let name = format!("state_overlay::{what}_is_noticed::{}", filesystem.name());
+        trials.push(named(name, missing(false), move || state_overlay::is_noticed(filesystem, program)));
+    }
+    trials
+}
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // More than there are cores: mounting is mostly waiting.
     arguments.test_threads.get_or_insert(4);
-    let tests = tests::all().into_iter().map(trial).chain(repairs()).collect();
+    let tests = tests::all().into_iter().map(trial).chain(repairs()).chain(state_overlays()).collect();
     let conclusion = libtest_mimic::run(&arguments, tests);
     print_longest();
     conclusion.exit_code()

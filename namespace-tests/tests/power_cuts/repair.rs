@@ -16,7 +16,7 @@ use qemu_tests::guest::Guest;
 use qemu_tests::host;
 
 use crate::disks::{self, Boot, Entries, Loader};
-use crate::run::cuts;
+use crate::run::{FEW, cuts};
 
 /// The binary under test; `None`: `cargo test` alone.
 pub(crate) fn binary() -> Option<PathBuf> {
@@ -139,7 +139,7 @@ fn every_power_cut(filesystem: Filesystem, damage: Damage, repairer: Repairer) -
         let (recording, ()) = Recording::while_running(machine, &directory, |machine, marks| {
             repaired(machine, repairer, &marks.begin_here, &marks.end_here)
         })?;
-        let cuts = cuts(&recording);
+        let cuts = cuts(&recording, FEW);
         let mut states = States::of(&recording, &directory)?;
         for cut in &cuts {
             states.look(*cut, |root, is_done| {
@@ -153,7 +153,7 @@ fn every_power_cut(filesystem: Filesystem, damage: Damage, repairer: Repairer) -
 }
 
 /// Every power cut leaves links that lead where they should, or where they did not before.
-pub(crate) fn none_is_bad(filesystem: Filesystem, damage: Damage) -> Result<()> {
+pub(crate) fn every_power_cut_leaves_links_that_lead_right(filesystem: Filesystem, damage: Damage) -> Result<()> {
     let cuts = every_power_cut(filesystem, damage, Repairer::Ours)?;
     ensure!(cuts > 5, "only {cuts} power cuts were looked at");
     Ok(())

@@ -12,6 +12,8 @@ use crate::tests::{Expected, Test};
 
 /// Power cuts of a sample, besides those after each write.
 const SAMPLE: usize = 12;
+/// The same where little is written.
+pub(crate) const FEW: usize = 4;
 /// Random subsets at each write, where all are wanted.
 const SUBSETS: usize = 4;
 /// How many bad power cuts are described.
@@ -22,9 +24,9 @@ pub(crate) fn all_are_wanted() -> bool {
     std::env::var_os("FIRSTROOT_POWER_CUTS").is_some_and(|value| value == "all")
 }
 
-/// The power cuts that are looked at.
-pub(crate) fn cuts(recording: &Recording) -> Vec<Cut> {
-    if all_are_wanted() { every_cut(recording, SUBSETS) } else { sample_of_cuts(recording, SAMPLE) }
+/// The power cuts that are looked at: all, or those while the program runs and as many `others`.
+pub(crate) fn cuts(recording: &Recording, others: usize) -> Vec<Cut> {
+    if all_are_wanted() { every_cut(recording, SUBSETS) } else { sample_of_cuts(recording, others) }
 }
 
 /// `DIRECTORY:CUT` of one to be repeated.
@@ -60,7 +62,7 @@ fn run_here(test: &Test) -> Result<()> {
     let cuts = match repeated {
         Some((_, cut)) => vec![cut],
         None if test.expected == Expected::SomeAreBad => shuffled(every_cut(&recording, 1)),
-        None => cuts(&recording),
+        None => cuts(&recording, SAMPLE),
     };
     let mut checker = Checker::of(&recording, &known, &directory)?;
     let mut bad = Vec::new();
