@@ -98,7 +98,7 @@ pub(super) struct Listed {
     pub(super) initramfs: Vec<Result<String, String>>,
 }
 
-/// The entries, the default first. Where a boot loader reads another file, that is whole, and has the same kernels and boot links.
+/// The entries, the default first. Where a boot loader reads another file, that is whole, and has the same kernels, initramfs and boot links.
 pub(super) fn entries(view: &dyn View, boot: &str) -> Result<Vec<Listed>> {
     let directory = format!("{boot}/loader/entries");
     let mut in_entries = Vec::new();
@@ -132,10 +132,11 @@ pub(super) fn entries(view: &dyn View, boot: &str) -> Result<Vec<Listed>> {
 /// Files that boot loaders read in place of entries.
 const FILES: [&str; 3] = ["syslinux.cfg", "uEnv.txt", "grub.cfg"];
 
-/// The kernels and boot links that a text names: all words with one of them, from `/ostree/` on.
+/// The kernels, initramfs and boot links that a text names: all words with one of them, from `/ostree/` on.
 fn booted(text: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(text);
     let words = text.split(|separates: char| separates.is_whitespace() || separates == '=');
-    let named = words.filter(|word| word.contains("/vmlinuz-") || word.starts_with("/ostree/boot."));
+    let is_file = |word: &&str| word.contains("/vmlinuz-") || word.contains("/initramfs-");
+    let named = words.filter(|word| is_file(word) || word.starts_with("/ostree/boot."));
     named.filter_map(|word| word.find("/ostree/").and_then(|at| word.get(at..)).map(str::to_owned)).collect()
 }

@@ -250,9 +250,10 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         trials.extend(with_guest!(guest, missing.or(no_binary), restart:
             killed_at_any_call_with_a_separate_boot,
             killed_at_any_call_with_one_filesystem,
-        killed_at_any_call_with_a_policy_that_is_changed,
+            killed_at_any_call_with_a_policy_that_is_changed,
             killed_at_any_call_when_only_the_boot_links_swap,
             killed_at_any_call_with_syslinux,
+            killed_at_any_call_with_uboot,
             preparing_killed_at_any_call_the_peer_finalizes,
             what_an_interrupted_run_kept_is_void_when_something_else_happened,
         ));

@@ -85,7 +85,8 @@ pub(crate) fn state(machine: &Machine) -> Result<Listing> {
     Ok(listing)
 }
 
-fn killed_and_run_again(story: &Story, guest: Guest, sample: usize, edits: &str) -> Result<()> {
+/// `between`: what must succeed in the system whose finalization was killed, before it is run again.
+fn killed_and_run_again(story: &Story, guest: Guest, sample: usize, edits: &str, between: &str) -> Result<()> {
     let machine = story.staged(guest)?.copy()?;
     machine.check(&format!("{EDITS}; {edits}"))?;
     let undisturbed = machine.another()?;
@@ -101,6 +102,9 @@ fn killed_and_run_again(story: &Story, guest: Guest, sample: usize, edits: &str)
             continue;
         }
         killed += 1;
+        if !between.is_empty() {
+            machine.check(between).with_context(|| format!("killed at {name} {number}: {}", first.outcome.stderr))?;
+        }
         let second = machine.finalize(Contestant::Ours)?;
         ensure!(second.outcome.code == Some(0), "killed at {name} {number}: {:?}", second.outcome);
         let found = compare(&state(&machine)?, &wanted);
@@ -117,17 +121,17 @@ fn killed_and_run_again(story: &Story, guest: Guest, sample: usize, edits: &str)
 }
 
 pub(crate) fn killed_at_any_call_with_a_separate_boot(guest: Guest) -> Result<()> {
-    killed_and_run_again(&story("restart-separate").with_boot_on(Filesystem::Ext4), guest, 3, "true")
+    killed_and_run_again(&story("restart-separate").with_boot_on(Filesystem::Ext4), guest, 3, "true", "")
 }
 
 pub(crate) fn killed_at_any_call_with_one_filesystem(guest: Guest) -> Result<()> {
-    killed_and_run_again(&story("restart"), guest, 5, "true")
+    killed_and_run_again(&story("restart"), guest, 5, "true", "")
 }
 
 /// With labels, and a policy that is built at shutdown.
 pub(crate) fn killed_at_any_call_with_a_policy_that_is_changed(guest: Guest) -> Result<()> {
     let story = selinux::story("restart", "", "echo new >usr/etc/conf.d/00003.conf").with_boot_on(Filesystem::Ext4);
-    killed_and_run_again(&story.stage("os/next"), guest, 8, selinux::MODULE)
+    killed_and_run_again(&story.stage("os/next"), guest, 8, selinux::MODULE, "")
 }
 
 pub(crate) fn killed_at_any_call_when_only_the_boot_links_swap(guest: Guest) -> Result<()> {
@@ -138,14 +142,45 @@ pub(crate) fn killed_at_any_call_when_only_the_boot_links_swap(guest: Guest) -> 
         .stage("os/one")
         .reboot()
         .stage("os/two");
-    killed_and_run_again(&story, guest, 4, "true")
+    killed_and_run_again(&story, guest, 4, "true", "")
+}
+
+/// In the boot loader's `$file`, each kernel and each initramfs is that of the deployment behind the boot link beside it.
+const LEADS_TO_WHOLE_KERNELS: &str = r#"
+    named() { tr -s '[:space:]=' '\n' <$file | grep -o $1; }
+    named '/ostree/os-.*/vmlinuz-.*' >/run/kernels
+    named '/ostree/os-.*/initramfs-.*' >/run/initramfs
+    named '^/ostree/boot[.].*' >/run/links
+    test $(wc -l </run/kernels) = 2; test $(wc -l </run/links) = $(grep -l ostree= /boot/loader/entries/* | wc -l)
+    paste /run/kernels /run/initramfs /run/links | while read -r kernel initramfs link; do
+        cmp /boot$kernel /sysroot$link/usr/lib/modules/*/vmlinuz
+        cmp /boot$initramfs /sysroot$link/usr/lib/modules/*/initramfs.img
+    done
+    grep -q "^$whole" $file"#;
+
+/// With a file that the boot loader reads, which the peer has written once, and a line that must be in it.
+fn killed_with_a_file(name: &str, installed: &str, guest: Guest, file: &str, whole: &str) -> Result<()> {
+    let story = Story::named(name)
+        .configured("sysroot.bootloader", "auto")
+        .installed(installed)
+        .tree("os/next", "2", "kernel 2; echo new >usr/etc/conf.d/00003.conf; rm usr/etc/conf.d/00004.conf")
+        .tree("os/later", "3", "kernel 3; echo newer >usr/etc/conf.d/00003.conf")
+        .stage("os/next")
+        .reboot()
+        .stage("os/later");
+    let between = format!("file=/boot/loader/{file}; whole='{whole}'\n{LEADS_TO_WHOLE_KERNELS}");
+    killed_and_run_again(&story, guest, 20, "true", &between)
+}
+
+pub(crate) fn killed_at_any_call_with_uboot(guest: Guest) -> Result<()> {
+    let installed = ": >/target/boot/loader/uEnv.txt; ln -s loader/uEnv.txt /target/boot/uEnv.txt";
+    killed_with_a_file("restart-uboot", installed, guest, "uEnv.txt", "bootargs=")
 }
 
 pub(crate) fn killed_at_any_call_with_syslinux(guest: Guest) -> Result<()> {
     let installed = "mkdir /target/boot/syslinux; ln -s ../loader/syslinux.cfg /target/boot/syslinux/syslinux.cfg
         printf 'DEFAULT other\\nLABEL other\\n\\tKERNEL /other\\n' >/target/boot/loader/syslinux.cfg";
-    let story = story("restart-syslinux").configured("sysroot.bootloader", "auto").installed(installed);
-    killed_and_run_again(&story, guest, 20, "true")
+    killed_with_a_file("restart-syslinux-twice", installed, guest, "syslinux.cfg", "LABEL other")
 }
 
 /// Whatever `--prepare` leaves when it is killed, the peer can finalize.

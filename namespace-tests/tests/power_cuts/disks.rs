@@ -63,6 +63,7 @@ const GRUB: &str = r#"programs=/target/ostree/deploy/os/var/usr/sbin; mkdir -p $
 #!/bin/sh
 for entry in $(ls -r /boot/loader.$_OSTREE_GRUB2_BOOTVERSION/entries/ostree-*.conf); do
     echo "linux $(sed -n 's/^linux //p' $entry) $(sed -n 's/^options //p' $entry)"
+    echo "initrd $(sed -n 's/^initrd //p' $entry)"
 done >"$2.new"
 mv "$2.new" "$2"
 END
