@@ -1,8 +1,9 @@
 //! Reads an initramfs: which program prepares the root in it, and with which configuration.
 
 pub(crate) mod contents;
-mod cpio;
+pub(crate) mod cpio;
 mod unpack;
+mod xz;
 
 use std::io::Read;
 

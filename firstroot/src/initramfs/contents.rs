@@ -42,7 +42,7 @@ pub(crate) struct PrepareRoot {
 }
 
 /// What was found.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Contents {
     names: BTreeSet<String>,
     kept: BTreeMap<String, Kept>,
@@ -159,6 +159,11 @@ impl Visitor for Contents {
         if self.names.len() < MOST_NAMES {
             self.names.insert(path);
         }
+    }
+
+    /// As the kernel does: inodes of two archives have nothing in common.
+    fn trailer(&mut self) {
+        self.waiting.clear();
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) trait Visitor {
     fn begin(&mut self, file: &Member) -> usize;
     /// It has ended; `content` is its beginning, as far as it was wanted.
     fn end(&mut self, file: &Member, content: Vec<u8>);
+    /// The archive has ended: names that wait for their content get none.
+    fn trailer(&mut self);
 }
 
 /// A file in an archive.
@@ -139,6 +141,7 @@ impl Reader {
                 name.truncate(name_bytes.saturating_sub(1) as usize);
                 member.name = name;
                 self.state = if member.name == TRAILER {
+                    visitor.trailer();
                     State::Padding(padded_rest(member.size), true)
                 } else {
                     let wanted = visitor.begin(&member).min(member.size as usize);
@@ -230,6 +233,8 @@ mod tests {
         fn end(&mut self, file: &Member, content: Vec<u8>) {
             self.0.push((String::from_utf8_lossy(&file.name).into_owned(), content));
         }
+
+        fn trailer(&mut self) {}
     }
 
     use super::super::archive;

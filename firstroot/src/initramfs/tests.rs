@@ -20,7 +20,11 @@ const PROGRAM: &str = "usr/lib/ostree/ostree-prepare-root";
 
 fn main_archive() -> Vec<u8> {
     // More than a piece, and than a block of lz4.
-    let large: String = (0..170_000).map(|number| format!("{number:07}").repeat(8)).collect();
+    archive_of(170_000)
+}
+
+fn archive_of(lines: usize) -> Vec<u8> {
+    let large: String = (0..lines).map(|number| format!("{number:07}").repeat(8)).collect();
     archive(&[
         ("usr/lib/large", &large),
         ("lib/ostree/prepare-root.conf", "[composefs]\nenabled=yes\n"),
@@ -87,6 +91,37 @@ fn a_format_that_is_not_read_is_no_damage() {
     }
 }
 
+/// Headers and chunks of every kind are passed by, up to the next block.
+#[test]
+fn xz_is_read_with_all_that_it_has() {
+    let main = archive_of(9_000);
+    for arguments in [
+        &["--check=crc64", "-T2", "--block-size=100000", "-6"][..],
+        &["--check=sha256", "--x86", "--delta=dist=4", "--lzma2=dict=128MiB"],
+        &["--check=none", "--block-size=99999", "-0"],
+    ] {
+        let command = [&["xz"], arguments].concat();
+        let Some(compressed) = compressed(&command, &main) else { return };
+        is_whole(&compressed, arguments[0]);
+    }
+}
+
+/// Such headers decide how much memory a decoder takes; `fuzz/tests/bounds` measures it.
+#[test]
+fn a_large_dictionary_is_no_damage() {
+    let Some(mut block) = compressed(&["xz", "--check=crc32", "--lzma2=dict=1MiB"], &archive_of(100)) else { return };
+    // The dictionary of the first block; its checksum is not looked at before.
+    assert_eq!(block[12 + 2..12 + 5], [0x21, 1, 16]);
+    block[12 + 4] = 40;
+    let window = [b"\x28\xb5\x2f\xfd\x00".as_slice(), &[(31 - 10) << 3], &[0; 20]].concat();
+    let segment = [b"\x28\xb5\x2f\xfd\xe0".as_slice(), &(1_u64 << 31).to_le_bytes(), &[0; 20]].concat();
+    for (bytes, name) in [(block, "xz"), (window, "zstd"), (segment, "zstd")] {
+        let (_, result) = look(&bytes);
+        let error = result.unwrap_err();
+        assert!(!error.is_certain() && error.to_string().starts_with(&format!("it is compressed by {name} with a")));
+    }
+}
+
 #[test]
 fn later_files_win_and_links_lead_where_they_lead() {
     let both = [
@@ -103,16 +138,27 @@ fn later_files_win_and_links_lead_where_they_lead() {
     assert_eq!(contents.prepare_root(), None);
 }
 
+/// A name of inode 7, which has two names, and no trailer.
+fn linked(name: &str, content: &str) -> Vec<u8> {
+    let mut bytes = archive(&[(name, content)]);
+    bytes[6..14].copy_from_slice(b"00000007");
+    bytes[6 + 8 * 4..14 + 8 * 4].copy_from_slice(b"00000002");
+    bytes.truncate(bytes.len() - archive(&[]).len());
+    bytes
+}
+
+#[test]
+fn a_name_gets_no_content_of_another_archive() {
+    let program = "ostree-prepare-root (firstroot) 0.1.0\n";
+    let all = [linked(PROGRAM, ""), archive(&[]), linked("usr/bin/other", program), archive(&[])];
+    let (contents, result) = look(&all.concat());
+    result.unwrap();
+    let found = contents.prepare_root().unwrap();
+    assert_eq!((found.firstroot.as_deref(), found.is_executable), (None, false));
+}
+
 #[test]
 fn a_file_with_several_names_has_its_content_with_the_last_one() {
-    let linked = |name: &str, content: &str| {
-        let mut bytes = archive(&[(name, content)]);
-        // Inode 7 with two names.
-        bytes[6..14].copy_from_slice(b"00000007");
-        bytes[6 + 8 * 4..14 + 8 * 4].copy_from_slice(b"00000002");
-        bytes.truncate(bytes.len() - archive(&[]).len());
-        bytes
-    };
     let program = "ostree-prepare-root (firstroot) 0.1.0\n";
     let all = [linked(PROGRAM, ""), linked("usr/bin/other", program), archive(&[])];
     let (contents, result) = look(&all.concat());

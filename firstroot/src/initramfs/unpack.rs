@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 use super::cpio::{CpioError, Reader, Visitor};
+use super::xz::SmallDictionaries;
 
 /// No initramfs is larger when it is unpacked: it has to fit into memory.
 const LARGEST: u64 = 4 << 30;
@@ -10,6 +11,8 @@ const LARGEST: u64 = 4 << 30;
 const PIECE: usize = 128 << 10;
 /// The largest block of lz4's legacy format, unpacked.
 const LZ4_BLOCK: usize = 8 << 20;
+/// What the kernel reads of zstd at most, and more than `xz -9` uses.
+const LARGEST_WINDOW: u64 = 128 << 20;
 const LZ4_MAGIC: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
 
 /// Why not all files are known.
@@ -21,6 +24,9 @@ pub(crate) enum UnpackError {
     /// It is compressed in a way that is not read here. That says nothing about the kernel.
     #[error("it is compressed by {0}, which firstroot does not read")]
     Unknown(&'static str),
+    /// The decoder would need that much memory. That says nothing about the kernel.
+    #[error("it is compressed by {0} with a dictionary of more than 128 MiB, which firstroot does not read")]
+    LargeDictionary(&'static str),
     /// The kernel does not know it either.
     #[error("it is neither an archive nor compressed in a way that is known")]
     NoArchive,
@@ -37,7 +43,7 @@ pub(crate) enum UnpackError {
 impl UnpackError {
     /// Whether the initramfs is bad, and not only unknown.
     pub(crate) fn is_certain(&self) -> bool {
-        !matches!(self, Self::Read(_) | Self::Unknown(_) | Self::TooLarge)
+        !matches!(self, Self::Read(_) | Self::Unknown(_) | Self::LargeDictionary(_) | Self::TooLarge)
     }
 }
 
@@ -94,7 +100,10 @@ fn compressed(input: &mut Input<impl Read>, sink: &mut Sink<'_, impl Visitor>) -
     if let Some(error) = sink.error.take() {
         return Err(error);
     }
-    result.map_err(|error| UnpackError::Damaged(name, error.to_string()))?;
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::OutOfMemory => UnpackError::LargeDictionary(name),
+        _ => UnpackError::Damaged(name, error.to_string()),
+    })?;
     if sink.reader.is_between() { Ok(()) } else { Err(UnpackError::Incomplete) }
 }
 
@@ -144,6 +153,10 @@ impl<R: Read> BufRead for Input<R> {
 }
 
 fn zstd(input: &mut Input<impl Read>, sink: &mut Sink<'_, impl Visitor>) -> io::Result<()> {
+    // The decoder keeps as many bytes as the frame's header says.
+    if window(&input.peek(18)?).is_some_and(|bytes| bytes > LARGEST_WINDOW) {
+        return Err(io::ErrorKind::OutOfMemory.into());
+    }
     let mut decoder = ruzstd::decoding::StreamingDecoder::new(input).map_err(other)?;
     let mut buffer = vec![0; PIECE];
     loop {
@@ -155,9 +168,22 @@ fn zstd(input: &mut Input<impl Read>, sink: &mut Sink<'_, impl Visitor>) -> io::
     }
 }
 
+/// The window of a zstd frame, which begins with these bytes. A frame of a single segment has one of the size of its content.
+fn window(frame: &[u8]) -> Option<u64> {
+    let (flags, rest) = frame.get(4..)?.split_first()?;
+    if flags & 0x20 == 0 {
+        let code = u64::from(*rest.first()?);
+        let base = 1_u64 << (10 + (code >> 3));
+        return Some(base + base / 8 * (code & 7));
+    }
+    let dictionary = [0, 1, 2, 4].get(usize::from(flags & 3))?;
+    let bytes = rest.get(*dictionary..)?.get(..1 << (flags >> 6))?;
+    Some(bytes.iter().rev().fold(0, |size, byte| size << 8 | u64::from(*byte)))
+}
+
 fn xz(input: &mut Input<impl Read>, sink: &mut Sink<'_, impl Visitor>) -> io::Result<()> {
     // One stream: another archive may follow it.
-    io::copy(&mut lzma_rust2::XzReader::new(input, false), sink).map(drop)
+    io::copy(&mut lzma_rust2::XzReader::new(SmallDictionaries::of(input), false), sink).map(drop)
 }
 
 /// lz4's legacy format, which is the kernel's: blocks with their sizes, up to one that cannot be one.
