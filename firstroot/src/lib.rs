@@ -9,6 +9,8 @@ mod cases;
 mod check;
 mod etc;
 mod exit_status;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod initramfs;
 mod place;
 mod read;

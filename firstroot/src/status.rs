@@ -11,6 +11,8 @@ use crate::place::Place;
 use crate::show::print;
 
 pub(crate) use read::read;
+#[cfg(feature = "fuzzing")]
+pub(crate) use read::recovered;
 
 /// Prints it.
 pub(crate) fn show(root: Option<&Path>, json: bool) -> Status {

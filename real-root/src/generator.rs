@@ -67,5 +67,17 @@ fn generate(root: &Path, directory: &Path) -> Result<bool, SystemError> {
     Ok(is_complete && facts.var.is_ok())
 }
 
+/// The stateroot that a path names, and the unit that mounts its `/var`.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn var_mount_of(path: &str) -> Option<(String, String)> {
+    let stateroot = stateroot::in_path(path)?;
+    let facts = plan::Facts { var: Ok(Some(stateroot.clone())), boot_is_on_the_root: false };
+    let unit = plan::plan(&facts).into_iter().find_map(|item| match item {
+        plan::Item::File("var.mount", text) => Some(text),
+        _ => None,
+    })?;
+    Some((stateroot.as_str().to_owned(), unit))
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,8 @@
 //!
 //! Each reads first, decides in values, and acts in one place.
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod generator;
 pub mod remount;
 pub mod state_overlay;

@@ -83,7 +83,8 @@ pub(crate) fn last_finalization() -> Result<Option<LastFinalization>, String> {
 
 /// The last run in these lines, each of them an object. What is no message is passed over.
 pub(crate) fn parse(lines: &str) -> Option<LastFinalization> {
-    let messages: Vec<Message> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let messages = lines.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let messages: Vec<Message> = messages.filter(|message: &Message| !message.text.is_null()).collect();
     let is_end = |message: &&Message| {
         let text = text_of(message);
         message.process != MANAGER
@@ -113,9 +114,16 @@ pub(crate) fn parse(lines: &str) -> Option<LastFinalization> {
     Some(found)
 }
 
-/// Bytes that are not UTF-8 are an array.
+/// A text with bytes that are not UTF-8, or no printable characters, is an array of bytes.
 fn text_of(message: &Message) -> String {
-    message.text.as_str().unwrap_or_default().to_owned()
+    match &message.text {
+        Value::String(text) => text.clone(),
+        Value::Array(bytes) => {
+            let bytes = bytes.iter().filter_map(|byte| u8::try_from(byte.as_u64()?).ok());
+            String::from_utf8_lossy(&bytes.collect::<Vec<u8>>()).into_owned()
+        }
+        _ => String::new(),
+    }
 }
 
 impl LastFinalization {
@@ -170,6 +178,8 @@ mod tests {
         let of_libostree = parse(&line(3, 6, "error: /boot is full")).unwrap();
         assert_eq!(of_libostree.errors, ["/boot is full"]);
         assert_eq!(parse("nothing"), None);
+        let bytes = line(5, 3, "X").replace("\"X\"", "[101,114,114,111,114,58,32,255,120]");
+        assert_eq!(parse(&bytes).unwrap().errors, ["\u{fffd}x"]);
         let of_systemd = line(4, 3, "error: ostree-finalize-staged.service failed").replace("\"7\"", "\"1\"");
         let after = parse(&(lines.concat() + &of_systemd)).unwrap();
         assert_eq!((after.deployment, after.errors.len()), (found.deployment, 0));

@@ -226,7 +226,7 @@ impl State {
 }
 
 /// The file of `ostree-prepare-root`: a value is one line, and has no escapes.
-fn recovered(text: &str) -> Recovered {
+pub(crate) fn recovered(text: &str) -> Recovered {
     let value = |key: &str| {
         text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default().to_owned()
     };

@@ -129,6 +129,14 @@ fn pieces(target: &str) -> &'static [&'static [u8]] {
         "version-order" => &[b"0", b"9", b"a1", b"\0"],
         "file-contexts" => &[b"/a\0/.* a:b:c\n", b"\0", b"\\", b"/"],
         "program" => &[b"#!/", b"\x7fELF", b" "],
+        "cpio" => &[
+            b"0",
+            // A file without a name, as many as there is room for; and names that decide.
+            b"070701000000000000000000000000000000000000000100000000000000000000000000000000000000000000000000000001000000000\0\0",
+            b"07070100000000000081ed00000000000000000000000200000000000000000000000000000000000000000000000000000014000000000\0ostree-prepare-root\0",
+        ],
+        "journal" => &[b"{\"MESSAGE\":[0,0,0,0,0,0,0,0]}\n", b"{}\n", b"reason=\n", b"{\"MESSAGE\":\"error: \"}\n"],
+        "stateroot" => &[b"/", b"ostree/", b"%", b"\xc3\xa4"],
         "image-object" => &[b"/", b"\0", b".file"],
         _ => &[b"\0", b"\xff", b"a"],
     }
@@ -207,6 +215,12 @@ fn texts(target: &str) -> Vec<String> {
             format!("{{\"before\":\"{}\",\"after\":[],\"booted\":\"\"}}", long("a ")),
             format!("[{}{{\"directory\":\"\",\"files\":[]}}]", long("{\"directory\":\"\",\"files\":[]},")),
         ],
+        "journal" => vec![
+            format!("{{\"MESSAGE\":[{}0]}}", long("0,")),
+            format!("{{\"MESSAGE\":{{{}\"b\":0}}}}", numbered(|n| format!("\"{n}\":0,"))),
+            format!("{{\"MESSAGE\":\"finalized /x in 1.0 ms: {}\"}}", long("a 1.0 ms, ")),
+        ],
+        "stateroot" => vec![format!("/ostree/boot.0/{}/0/0", long("%"))],
         "boot-and-policy" => vec![
             format!("[{}0]", long("0,")),
             format!("[{}0]", long("[],")),
