@@ -5,6 +5,7 @@ mod diff;
 mod explain;
 mod restore;
 mod saved;
+mod special;
 mod status;
 mod trees;
 mod unlisted;

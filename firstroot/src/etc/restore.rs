@@ -17,8 +17,9 @@ use system::dir::Kind;
 use system::tree;
 
 use super::saved::save;
+use super::special::{self, Special};
 use super::status::{Change, items};
-use super::trees::{EtcTrees, Tree, is_at_or_below, open_directory, relative, shown, split};
+use super::trees::{EtcTrees, Tree, is_at_or_below, join, open_directory, relative, shown, split};
 use super::unlisted;
 use crate::exit_status::{FAILED, SUCCESS, Status};
 use crate::place::Place;
@@ -51,6 +52,8 @@ struct Shown {
     unchanged: Vec<String>,
     /// Files in a directory that was asked for, which only this machine has.
     left: Vec<String>,
+    /// Devices, fifos and sockets in a directory that was asked for.
+    left_alone: Vec<Special>,
 }
 
 pub(super) fn restore(place: &Place, trees: &EtcTrees, how: How, paths: &[OsString]) -> Result<Status, String> {
@@ -63,7 +66,8 @@ pub(super) fn restore(place: &Place, trees: &EtcTrees, how: How, paths: &[OsStri
         deployment::open(&place.roots, &trees.machine.deployment).map_err(|error| error.to_string())?
     };
     let labels = Labels::of(&policy, None).map_err(|error| error.to_string())?;
-    let mut work = Restore { vendor, machine: &trees.machine, how, labels, copier: Copier::default() };
+    let mut work =
+        Restore { vendor, machine: &trees.machine, how, labels, copier: Copier::default(), passed: Vec::new() };
     let (mut shown_all, mut status) = (Shown::default(), SUCCESS);
     for path in &wanted {
         let mut chosen: Vec<_> = all.iter().filter(|item| is_at_or_below(&item.relative, path)).collect();
@@ -95,7 +99,15 @@ pub(super) fn restore(place: &Place, trees: &EtcTrees, how: How, paths: &[OsStri
                 }
             }
         }
+        match special::below(&trees.machine, path) {
+            Ok(found) => shown_all.left_alone.extend(found),
+            Err(error) => {
+                log::error!("cannot look for devices in {}: {error}", shown(path));
+                status = FAILED;
+            }
+        }
     }
+    shown_all.left_alone.append(&mut work.passed);
     let printed = print::print(&shown_all, how.json, |page| text(&shown_all, page));
     Ok(if status == SUCCESS { printed } else { status })
 }
@@ -106,6 +118,8 @@ struct Restore<'a> {
     how: How,
     labels: Labels,
     copier: Copier,
+    /// What is shipped and is not made.
+    passed: Vec<Special>,
 }
 
 impl Restore<'_> {
@@ -217,7 +231,7 @@ impl Restore<'_> {
                         rustix::fs::mkdirat(&target, name, Mode::from_raw_mode(0o700))?;
                         left.push(inside);
                     }
-                    Kind::Other => {}
+                    Kind::Other => self.passed.push(Special::at(&source, name, &join(path, &inside))?),
                     kind => self.copy(&source, name, &target, name.as_bytes(), &join(path, &inside), kind)?,
                 }
             }
@@ -257,14 +271,6 @@ impl Restore<'_> {
     }
 }
 
-fn join(directory: &OsStr, name: &OsStr) -> OsString {
-    match (directory.is_empty(), name.is_empty()) {
-        (true, _) => name.to_owned(),
-        (_, true) => directory.to_owned(),
-        _ => OsStr::from_bytes(&[directory.as_bytes(), b"/", name.as_bytes()].concat()).to_owned(),
-    }
-}
-
 /// The path as a policy for labels has it.
 fn absolute(path: &OsStr) -> Vec<u8> {
     if path.is_empty() { b"/etc".to_vec() } else { [b"/etc/", path.as_bytes()].concat() }
@@ -277,6 +283,9 @@ fn text(all: &Shown, page: &mut Page) {
     }
     all.unchanged.iter().for_each(|path| page.line(0, Style::Plain, &format!("{path} is as shipped")));
     all.left.iter().for_each(|path| page.line(0, Style::Plain, &format!("left {path}: only this machine has it")));
+    all.left_alone.iter().for_each(|Special { path, kind }| {
+        page.line(0, Style::Plain, &format!("left alone {path}: a {kind}"));
+    });
 }
 
 #[cfg(test)]

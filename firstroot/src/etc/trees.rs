@@ -137,6 +137,15 @@ pub(super) fn split(path: &OsStr) -> (&OsStr, &OsStr) {
     }
 }
 
+/// The path of a name in a directory. An empty one is the directory itself.
+pub(super) fn join(directory: &OsStr, name: &OsStr) -> OsString {
+    match (directory.is_empty(), name.is_empty()) {
+        (true, _) => name.to_owned(),
+        (_, true) => directory.to_owned(),
+        _ => OsStr::from_bytes(&[directory.as_bytes(), b"/", name.as_bytes()].concat()).to_owned(),
+    }
+}
+
 /// Whether `path` is `directory`, or in it.
 pub(super) fn is_at_or_below(path: &OsStr, directory: &OsStr) -> bool {
     directory.is_empty() || path == directory || Path::new(path).starts_with(directory)

@@ -427,8 +427,12 @@ pub(crate) fn etc_is_compared_and_restored(guest: Guest) -> Result<()> {
     ))?;
     let (code, text, _) = run(
         &machine,
-        "etc restore /etc/conf.d; echo again >/etc/conf.d/00001.conf; /run/fixture/machine/firstroot etc restore --discard conf.d/00001.conf; ls /etc/conf.d/*.saved*",
+        "etc restore /etc/group; mkfifo /etc/conf.d/pipe; mknod /etc/conf.d/null c 1 3; /run/fixture/machine/firstroot etc restore /etc/conf.d; rm /etc/conf.d/pipe /etc/conf.d/null; echo again >/etc/conf.d/00001.conf; /run/fixture/machine/firstroot etc restore --discard conf.d/00001.conf; ls /etc/conf.d/*.saved*",
     )?;
+    ensure!(
+        text.contains("left alone /etc/conf.d/null: a device\nleft alone /etc/conf.d/pipe: a fifo\n"),
+        "{code:?} {text}"
+    );
     ensure!(text.contains("left /etc/conf.d/new") && !text.contains("00001.conf.saved.1"), "{code:?} {text}");
     let (code, _, _) = run(&machine, "etc restore --staged conf.d/00003.conf && grep -q three /etc/conf.d/00003.conf")?;
     ensure!(code == Some(0));

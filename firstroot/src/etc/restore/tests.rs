@@ -18,7 +18,39 @@ fn restored(vendor: &Tree, machine: &Tree, path: &str) -> Option<String> {
 fn restored_with(vendor: &Tree, machine: &Tree, path: &str, discard: bool) -> Option<String> {
     let labels = Labels::of(&machine.directory, None).unwrap();
     let how = How { staged: false, discard, json: false };
-    Restore { vendor, machine, how, labels, copier: Copier::default() }.one(OsStr::new(path)).unwrap()
+    Restore { vendor, machine, how, labels, copier: Copier::default(), passed: Vec::new() }
+        .one(OsStr::new(path))
+        .unwrap()
+}
+
+#[test]
+fn special_files_that_are_left_alone_are_named() {
+    let root = tempfile::tempdir().unwrap();
+    let (vendor, machine) = (tree(&root.path().join("vendor")), tree(&root.path().join("etc")));
+    let pipe = |tree: &Tree, path: &str| {
+        rustix::fs::mknodat(&tree.directory, path, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+    };
+    for tree in [&vendor, &machine] {
+        fs::create_dir_all(tree.path.join("d/e")).unwrap();
+        pipe(tree, "d/e/pipe");
+    }
+    let _socket = std::os::unix::net::UnixListener::bind(machine.path.join("d/socket")).unwrap();
+    pipe(&machine, "other");
+    let named = |all: &[Special]| all.iter().map(|one| format!("{} {}", one.path, one.kind)).collect::<Vec<_>>();
+    let found = special::below(&machine, OsStr::new("d")).unwrap();
+    assert_eq!(named(&found), ["/etc/d/e/pipe fifo", "/etc/d/socket socket"]);
+    for path in ["other", "nothing", "other/x"] {
+        assert_eq!(special::below(&machine, OsStr::new(path)), Ok(Vec::new()), "{path}");
+    }
+    // Of a directory that was removed as a whole.
+    fs::remove_dir_all(machine.path.join("d")).unwrap();
+    let how = How { staged: false, discard: false, json: false };
+    let labels = Labels::of(&machine.directory, None).unwrap();
+    let (vendor, machine) = (&vendor, &machine);
+    let mut work = Restore { vendor, machine, how, labels, copier: Copier::default(), passed: Vec::new() };
+    work.one(OsStr::new("d")).unwrap();
+    assert_eq!(named(&work.passed), ["/etc/d/e/pipe fifo"]);
+    assert!(machine.path.join("d/e").is_dir() && !machine.path.join("d/e/pipe").exists());
 }
 
 #[test]
