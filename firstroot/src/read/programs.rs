@@ -40,8 +40,8 @@ const LIMIT: u64 = 16 << 20;
 pub(crate) enum Owner {
     Firstroot,
     Libostree,
-    /// It is not there.
-    Nobody,
+    /// There is no such program.
+    Missing,
     /// It could not be read.
     Unknown,
 }
@@ -65,7 +65,7 @@ pub(crate) fn read(roots: &Roots) -> Vec<Replaced> {
     let mut known = BTreeMap::new();
     let units = UNITS.iter().map(|(unit, key)| match inspect::unit_commands(&roots.system, unit, key) {
         Ok(Some(commands)) => of_unit(roots, unit, commands.last(), &mut known),
-        Ok(None) => Replaced { name: (*unit).to_owned(), by: Owner::Nobody, program: None, file: None },
+        Ok(None) => Replaced { name: (*unit).to_owned(), by: Owner::Missing, program: None, file: None },
         Err(_) => Replaced { name: (*unit).to_owned(), by: Owner::Unknown, program: None, file: None },
     });
     let mut all: Vec<Replaced> = units.collect();
@@ -76,7 +76,7 @@ pub(crate) fn read(roots: &Roots) -> Vec<Replaced> {
 fn of_unit(roots: &Roots, unit: &str, command: Option<&UnitCommand>, known: &mut BTreeMap<String, Owner>) -> Replaced {
     let name = unit.to_owned();
     let Some(UnitCommand { file, command }) = command else {
-        return Replaced { name, by: Owner::Nobody, program: None, file: None };
+        return Replaced { name, by: Owner::Missing, program: None, file: None };
     };
     let program = command.trim_start_matches(['@', '-', ':', '+', '!', '|']).split_whitespace().next();
     let program = program.unwrap_or_default().to_owned();
@@ -85,8 +85,8 @@ fn of_unit(roots: &Roots, unit: &str, command: Option<&UnitCommand>, known: &mut
 }
 
 fn of_file(roots: &Roots, name: &str, places: &[&str]) -> Replaced {
-    let found = places.iter().map(|place| (place, owner(roots, place))).find(|(_, by)| *by != Owner::Nobody);
-    let (program, by) = found.map_or((None, Owner::Nobody), |(place, by)| (Some((*place).to_owned()), by));
+    let found = places.iter().map(|place| (place, owner(roots, place))).find(|(_, by)| *by != Owner::Missing);
+    let (program, by) = found.map_or((None, Owner::Missing), |(place, by)| (Some((*place).to_owned()), by));
     Replaced { name: name.to_owned(), by, program, file: None }
 }
 
@@ -94,7 +94,7 @@ fn owner(roots: &Roots, program: &str) -> Owner {
     match dir::read(&roots.system, program, LIMIT) {
         Ok(bytes) if find(&bytes, MARK).is_some() => Owner::Firstroot,
         Ok(_) => Owner::Libostree,
-        Err(Errno::NOENT | Errno::NOTDIR) => Owner::Nobody,
+        Err(Errno::NOENT | Errno::NOTDIR) => Owner::Missing,
         Err(_) => Owner::Unknown,
     }
 }

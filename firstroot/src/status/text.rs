@@ -114,7 +114,7 @@ fn programs(programs: &[Replaced], say: &mut impl FnMut(Style, &str, &str)) {
     for (owner, words) in [
         (Owner::Firstroot, "firstroot's"),
         (Owner::Libostree, "libostree's"),
-        (Owner::Nobody, "not there"),
+        (Owner::Missing, "not there"),
         (Owner::Unknown, "not readable"),
     ] {
         let names: Vec<&str> =
