@@ -165,3 +165,22 @@ pub(crate) fn units_of_2025_2_differ_where_named(guest: Guest) -> Result<()> {
     ensure!(left == theirs, "libostree's: {theirs:?}\nours: {left:?}");
     Ok(())
 }
+
+/// systemd of the guest chooses: our link while its program exists, and libostree's generator where a removal has left the link alone.
+pub(crate) fn a_link_that_leads_nowhere_hides_nothing(guest: Guest) -> Result<()> {
+    let script = "
+        link=/etc/systemd/system-generators/ostree-system-generator ours=/usr/lib/firstroot/ostree-finalize-staged
+        rm -f /usr/lib/systemd/system-generators/*
+        probe() { mkdir -p ${1%/*}; printf '#!/bin/sh\\necho $0 >>/run/ran\\n' >$1; chmod 755 $1; }
+        probe $ours; probe /usr/lib/systemd/system-generators/ostree-system-generator
+        mkdir -p ${link%/*}; ln -s $ours $link
+        run() { systemd-analyze --generators=yes --man=no verify basic.target >/run/said 2>&1 || :; cat /run/ran 2>/run/said || echo none; rm -f /run/ran; }
+        run; rm $ours; run
+        ln -sf /dev/null $link; run";
+    let output = guest_with_ours(guest)?.run(script)?;
+    let expected = "/etc/systemd/system-generators/ostree-system-generator\n\
+        /usr/lib/systemd/system-generators/ostree-system-generator\n\
+        none\n";
+    ensure!(output == expected, "{output}");
+    Ok(())
+}

@@ -72,6 +72,7 @@ fn main() -> ExitCode {
     let trials = [
         generator::trials(),
         tests!([Guest::Trixie], generator: units_of_2025_2_differ_where_named),
+        tests!([Guest::Trixie, Guest::Forky], generator: a_link_that_leads_nowhere_hides_nothing),
         tests!([Guest::Forky], bad_input:
             a_directory_that_is_missing_or_full_is_named,
             a_run_that_cannot_be_written_to_is_no_obstacle,
