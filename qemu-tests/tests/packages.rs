@@ -1,6 +1,7 @@
 //! The packages of this project in the Debian releases that boot: installed beside libostree's, upgraded, removed, interrupted.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -20,6 +21,7 @@ const STORIES: &[(&str, Story)] = &[
     ("a_deb_is_installed_upgraded_and_leaves_nothing_behind", a_deb_comes_and_goes),
     ("a_deb_that_is_interrupted_is_brought_right", an_interrupted_deb_is_brought_right),
     ("firstroot_boot_takes_the_place_of_ostree_boot", firstroot_boot_takes_a_place),
+    ("its_autopkgtests_succeed", autopkgtests_succeed),
     ("an_rpm_is_installed_verified_and_erased", an_rpm_comes_and_goes),
 ];
 
@@ -156,6 +158,45 @@ if grep -v -e /usr/share/doc/ -e /usr/share/man/ /run/verified; then exit 1; fi
 apt-get check
 "#;
     ends(&in_guest(guest, script)?)
+}
+
+/// The tests of `debian/tests` as autopkgtest runs them: all binary packages in place of `@`, any output to standard error a failure. Those
+/// that compile the source are what this repository's own tests are.
+fn autopkgtests_succeed(guest: Guest) -> Result<()> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../debian/tests");
+    let control = fs::read_to_string(tests.join("control")).context("reading debian/tests/control")?;
+    let (namespace, _) = guest_with_packages(guest)?;
+    let namespace = namespace.bound(&tests, "/source/debian/tests");
+    let mut run = Vec::new();
+    for stanza in control.split("\n\n") {
+        let field = |name: &str| stanza.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        let depends: Vec<&str> = field("Depends").context("no Depends")?.split(", ").collect();
+        if depends.contains(&"@builddeps@") {
+            continue;
+        }
+        let restrictions = field("Restrictions").unwrap_or_default();
+        let packages: Vec<&str> =
+            depends.iter().map(|name| if *name == "@" { "\"$deb\" \"$boot_deb\"" } else { name }).collect();
+        for name in field("Tests").context("a command that needs no source")?.split([' ', ',']) {
+            let script = format!(
+                "exec 3>&1; {FUNCTIONS}
+                says apt-get install --yes --no-install-recommends {} >/run/installed
+                mkdir /tmp/autopkgtest; cd /source
+                AUTOPKGTEST_TMP=/tmp/autopkgtest debian/tests/{name} 2>/run/stderr || {{ echo \"ended with $?\"; cat /run/stderr; }}
+                {} || cat /run/stderr
+                echo the end",
+                packages.join(" "),
+                if restrictions.contains("allow-stderr") { "true" } else { "test ! -s /run/stderr" }
+            );
+            let output = namespace.run(&script)?;
+            let versions = output.lines().filter(|line| line.contains("(firstroot) ")).count();
+            ensure!(output.lines().count() == versions + 1, "{name}: {output}");
+            ends(&output)?;
+            run.push((name.to_owned(), versions));
+        }
+    }
+    ensure!(run == [("installed-programs".to_owned(), 3)], "{run:?}");
+    Ok(())
 }
 
 /// By the host's rpm: the guests have none. It knows nothing of what dpkg has installed.
