@@ -17,6 +17,7 @@ use system::dir::Kind;
 use crate::etc_merge::before;
 use crate::execute::failure_stamp;
 use crate::policy::modules;
+use crate::policy::settings::{OnFailure, Settings};
 use crate::program::PROGRAM;
 use crate::read::run_directory::ResumeRecord;
 use crate::read::unit_drop_ins::{self, UnitFile};
@@ -71,6 +72,19 @@ pub fn boot_and_policy(bytes: &[u8]) {
     }
     for name in modules::named_in(&text) {
         assert!(text.contains(&name) && !name.contains(['/', '\n']));
+    }
+}
+
+/// `finalize-staged.conf`: few mistakes are told, and at no length.
+pub fn finalize_staged_conf(bytes: &[u8]) {
+    let settings = Settings::parse(bytes, "etc/ostree/finalize-staged.conf");
+    let told: usize = settings.warnings.iter().map(String::len).sum();
+    assert!(settings.warnings.len() <= 21 && told < 20_000, "{told} bytes are told");
+    assert!(settings.warnings.iter().all(|warning| warning.starts_with("/etc/ostree/finalize-staged.conf")));
+    assert!(settings.refresh_timeout.is_none_or(|time| time.as_secs() <= 3600));
+    let fails = [bytes, b"\n[selinux]\non-refresh-failure=fail\n"].concat();
+    if Settings::parse(&fails, "x").warnings.iter().all(|warning| !warning.ends_with("the defaults count")) {
+        assert_eq!(Settings::parse(&fails, "x").on_refresh_failure, OnFailure::Fail);
     }
 }
 

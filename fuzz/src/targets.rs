@@ -33,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     target("cpio", firstroot::fuzzing::cpio),
     target("etc-before", finalize_staged::fuzzing::etc_before),
     target("file-contexts", labels::file_contexts),
+    target("finalize-staged-conf", finalize_staged::fuzzing::finalize_staged_conf),
     target("foreign-entry", entries::foreign_entry),
     target("fstab", prepare_root::fuzzing::fstab),
     target("grub-cfg", loader_files::grub_cfg),

@@ -214,7 +214,7 @@ fn shorten_bytes(text: &[u8]) -> String {
 }
 
 /// The beginning of a text, if it is too long for a message.
-pub(crate) fn shorten(text: &str) -> String {
+pub fn shorten(text: &str) -> String {
     const LONGEST: usize = 60;
     if text.chars().count() <= LONGEST { text.to_owned() } else { text.chars().take(LONGEST).chain(['…']).collect() }
 }

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use ostree_formats::keyfile::Keyfile;
+use ostree_formats::keyfile::{Entry, Keyfile, shorten};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::dir;
@@ -13,6 +13,8 @@ const FILES: [&str; 2] = ["etc/ostree/finalize-staged.conf", "usr/lib/ostree/fin
 const LIMIT: u64 = 1 << 20;
 /// Of a time, in seconds.
 const LONGEST: u64 = 60 * 60;
+/// How many of them are named.
+const MOST_MISTAKES: usize = 20;
 
 /// What follows if the policy cannot be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,33 +59,55 @@ impl Settings {
             Ok(keyfile) => keyfile,
             Err(error) => return Self::wrong(path, &error.to_string()),
         };
-        let mut settings = Self::default();
+        let (mut settings, mut mistakes) = (Self::default(), 0);
         for group in &keyfile.groups {
             for entry in &group.entries {
-                let (section, key) = (String::from_utf8_lossy(group.name), String::from_utf8_lossy(entry.key));
-                match (group.name, entry.key, entry.value) {
-                    (b"selinux", b"on-refresh-failure", b"warn") => settings.on_refresh_failure = OnFailure::Warn,
-                    (b"selinux", b"on-refresh-failure", b"fail") => settings.on_refresh_failure = OnFailure::Fail,
-                    (b"selinux", b"on-refresh-failure", value) => settings.warnings.push(format!(
-                        "/{path}, line {}: {key}={:?}: it can be warn or fail",
-                        entry.line,
-                        String::from_utf8_lossy(value)
-                    )),
-                    (b"selinux", b"refresh-timeout", value) => match std::str::from_utf8(value).map(str::parse) {
-                        Ok(Ok(seconds)) => settings.refresh_timeout = Some(Duration::from_secs(LONGEST.min(seconds))),
-                        _ => settings.warnings.push(format!(
-                            "/{path}, line {}: {key}={:?}: it must be a number of seconds",
-                            entry.line,
-                            String::from_utf8_lossy(value)
-                        )),
-                    },
-                    _ => {
-                        settings.warnings.push(format!("/{path}, line {}: [{section}] has no key {key:?}", entry.line))
-                    }
+                let Some(mistake) = settings.set(group.name, entry) else { continue };
+                mistakes += 1;
+                if mistakes <= MOST_MISTAKES {
+                    let text = mistake.text(group.name, entry);
+                    settings.warnings.push(format!("/{path}, line {}: {text}", entry.line));
                 }
             }
         }
+        if mistakes > MOST_MISTAKES {
+            settings.warnings.push(format!("/{path}: {} more mistakes", mistakes - MOST_MISTAKES));
+        }
         settings
+    }
+
+    /// Takes an entry, or says what is wrong with it.
+    fn set(&mut self, group: &[u8], entry: &Entry<'_>) -> Option<Mistake> {
+        match (group, entry.key, entry.value) {
+            (b"selinux", b"on-refresh-failure", b"warn") => self.on_refresh_failure = OnFailure::Warn,
+            (b"selinux", b"on-refresh-failure", b"fail") => self.on_refresh_failure = OnFailure::Fail,
+            (b"selinux", b"on-refresh-failure", _) => return Some(Mistake::Value("it can be warn or fail")),
+            (b"selinux", b"refresh-timeout", value) => match std::str::from_utf8(value).map(str::parse) {
+                Ok(Ok(seconds)) => self.refresh_timeout = Some(Duration::from_secs(LONGEST.min(seconds))),
+                _ => return Some(Mistake::Value("it must be a number of seconds")),
+            },
+            _ => return Some(Mistake::Key),
+        }
+        None
+    }
+}
+
+/// What is wrong with an entry.
+#[derive(Debug, Clone, Copy)]
+enum Mistake {
+    /// Its key is unknown.
+    Key,
+    /// Its value is; what it can be.
+    Value(&'static str),
+}
+
+impl Mistake {
+    fn text(self, group: &[u8], entry: &Entry<'_>) -> String {
+        let text = |bytes| shorten(&String::from_utf8_lossy(bytes));
+        match self {
+            Self::Key => format!("[{}] has no key {:?}", text(group), text(entry.key)),
+            Self::Value(expected) => format!("{}={:?}: {expected}", text(entry.key), text(entry.value)),
+        }
     }
 }
 
@@ -117,6 +141,9 @@ mod tests {
                 "/etc/ostree/finalize-staged.conf, line 3: [selinux] has no key \"x\""
             ]
         );
+        let many = format!("[{}]\n{}", "g".repeat(10_000), "key=\n".repeat(1000));
+        let warnings = parse(&many).warnings;
+        assert_eq!((warnings.len(), warnings.concat().len() < 5000), (21, true), "{warnings:?}");
         assert!(parse("nothing").warnings.concat().ends_with("the defaults count"));
     }
 

@@ -74,7 +74,7 @@ fn pieces(target: &str) -> &'static [&'static [u8]] {
             b"a ",
             b"\xff",
         ],
-        "key-file" | "origin" | "prepare-root-conf" | "repo-config" => &[
+        "finalize-staged-conf" | "key-file" | "origin" | "prepare-root-conf" | "repo-config" => &[
             b"[sysroot]\nreadonly=true\n",
             b"[sysroot]\nreadonly=true\nreadonly=false\n",
             b"[etc]\n",
@@ -156,6 +156,12 @@ fn texts(target: &str) -> Vec<String> {
         "kernel-arguments" | "kernel-command-line" => {
             vec![numbered(|n| format!("rd.shell{n}=1 ")), long("x").replacen('x', "\"", 1)]
         }
+        "finalize-staged-conf" => vec![
+            format!("[{}]\n{}", "g".repeat(SIZE / 2), "a=\n".repeat(SIZE / 6)),
+            format!("[selinux]\n{}=v\n", long("k")),
+            format!("[selinux]\nrefresh-timeout={}\n", long("9")),
+            format!("[selinux]\n{}", long("on-refresh-failure=a\n")),
+        ],
         "key-file" | "origin" | "prepare-root-conf" | "repo-config" => vec![
             numbered(|n| format!("[g{n}]\na=b\n")),
             numbered(|n| format!("[{}]\nk{n}=v\n", if n % 2 == 0 { "sysroot" } else { "origin" })),
