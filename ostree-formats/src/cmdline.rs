@@ -139,6 +139,11 @@ impl KernelCommandLine {
         self.last("init")
     }
 
+    /// Whether the boot loader counts this boot: the entry has `firstroot.trial`.
+    pub fn is_trial(&self) -> bool {
+        self.has(crate::projected_entry::TRIAL)
+    }
+
     /// Whether the user requested a shell in the initramfs (`rd.shell`, `rd.break`), and so is at the machine.
     pub fn wants_shell(&self) -> bool {
         let off = |value: Option<&[u8]>| matches!(value, Some(b"0" | b"no" | b"off" | b"false"));

@@ -35,7 +35,7 @@ impl FromStr for EntryName {
     fn from_str(text: &str) -> Result<Self, NotAnEntryName> {
         let parse = || {
             let rest = text.strip_prefix("ostree-")?.strip_suffix(".conf")?;
-            let (rest, tries) = match rest.rsplit_once('+').map(|(before, after)| (before, tries(after))) {
+            let (rest, tries) = match rest.rsplit_once('+').map(|(before, after)| (before, after.parse().ok())) {
                 Some((before, Some(tries))) => (before, Some(tries)),
                 // A `+` in the name of a stateroot.
                 _ => (rest, None),
@@ -50,10 +50,15 @@ impl FromStr for EntryName {
     }
 }
 
-fn tries(text: &str) -> Option<Tries> {
-    match text.split_once('-') {
-        Some((left, done)) => Some(Tries { left: parse_serial(left)?, done: Some(parse_serial(done)?) }),
-        None => Some(Tries { left: parse_serial(text)?, done: None }),
+impl FromStr for Tries {
+    type Err = NotAnEntryName;
+    /// `LEFT` or `LEFT-DONE`.
+    fn from_str(text: &str) -> Result<Self, NotAnEntryName> {
+        let parse = || match text.split_once('-') {
+            Some((left, done)) => Some(Self { left: parse_serial(left)?, done: Some(parse_serial(done)?) }),
+            None => Some(Self { left: parse_serial(text)?, done: None }),
+        };
+        parse().ok_or_else(|| NotAnEntryName(text.to_owned()))
     }
 }
 

@@ -51,9 +51,14 @@ impl KernelArguments {
             }
             new.take().map(|new| *word = new).is_some()
         });
+        self.insert_at_end(new.into_iter().collect());
+    }
+
+    /// Adds arguments at the end, but before what is not the kernel's, as [`KernelArguments::set`] does.
+    pub fn insert_at_end(&mut self, words: Vec<String>) {
         let ends = |word: &String| word == "--" || word.matches('"').count() % 2 == 1;
         let end = self.0.iter().position(ends).unwrap_or(self.0.len());
-        self.0.splice(end..end, new);
+        self.0.splice(end..end, words);
     }
 
     /// Removes every `key=…`.
