@@ -112,6 +112,7 @@ impl BootRequest {
         let proc = Proc::open()?;
         let arguments = Arguments::read(&proc, self.cmdline.as_deref(), self.deployment.as_deref())?;
         known.wants_shell = arguments.wants_shell;
+        known.is_trial = arguments.is_trial;
         let pid1 = self.caller == Caller::Pid1;
         // As PID 1 the configuration is in the deployment, which is not known yet.
         let early = if pid1 { None } else { Some(configuration::read(Path::new("/"), known)?) };

@@ -185,6 +185,38 @@ pub(crate) fn no_boot_link_is_needed(initramfs: &mut Initramfs) -> Result<()> {
     Ok(())
 }
 
+/// An entry on an ESP names a deployment that was removed before somebody could write the entry anew.
+pub(crate) fn one_that_is_gone_leads_to_the_first_with_the_same_kernel(initramfs: &mut Initramfs) -> Result<()> {
+    initramfs.keep_disk()?;
+    let (_, versioned) = deploy(initramfs, "42.1", 0)?;
+    let argument = initramfs.disk.argument();
+    let gone = format!("{argument} firstroot.deployment={}.0", "c".repeat(64));
+    // Another kernel runs: its modules are in none of the trees.
+    refused(initramfs, &["/sysroot", &gone], &["no deployment has that number, version or checksum"])?;
+    let kernel = nix::sys::utsname::uname()?;
+    let kernel = kernel.release().to_str().context("the kernel's release")?;
+    initramfs.disk.directory(&format!("{versioned}/usr/lib/modules/{kernel}"))?;
+    for _ in 0..2 {
+        let outcome = initramfs.run(["/sysroot", &gone])?;
+        is_root(initramfs, &versioned, &outcome)?;
+    }
+    initramfs.start_over()?;
+    let outcome = initramfs.run(["/sysroot", &gone])?;
+    let told = format!("does not exist any more: booting /{versioned}, which has the same kernel");
+    ensure!(outcome.stderr.contains(&told), "{outcome:?}");
+    initramfs.start_over()?;
+    // A person gets an error.
+    refused(
+        initramfs,
+        &["--deployment", &format!("{}.0", "c".repeat(64)), "/sysroot", &argument],
+        &["no deployment has"],
+    )?;
+    // A whole name needs no list, and so no commit that can be read.
+    let whole = format!("{argument} firstroot.deployment={}", versioned.rsplit('/').next().unwrap_or_default());
+    let outcome = initramfs.run(["/sysroot", &whole])?;
+    is_root(initramfs, &versioned, &outcome)
+}
+
 pub(crate) fn another_deployment_is_no_success_of_a_second_run(initramfs: &mut Initramfs) -> Result<()> {
     let other = initramfs.disk.deploy('b', 0)?;
     let argument = initramfs.disk.argument();
@@ -246,11 +278,19 @@ pub(crate) fn a_whole_name_is_enough_on_a_disk_that_fails(initramfs: &mut Initra
             let told = "cannot be read: Input/output error";
             ensure!(outcome.code == Some(1) && outcome.told().contains(told), "{outcome:?}");
         }
-        for word in [checksum.get(..5).context("a checksum")?, &format!("{checksum}.0")] {
-            let outcome = initramfs.strace(&options, ["--deployment", word, "/sysroot", &argument])?;
-            is_root(initramfs, &versioned, &outcome)?;
-            initramfs.start_over()?;
-        }
+        let digits = checksum.get(..5).context("a checksum")?;
+        let outcome = initramfs.strace(&options, ["--deployment", digits, "/sysroot", &argument])?;
+        is_root(initramfs, &versioned, &outcome)?;
+        initramfs.start_over()?;
+    }
+    // Nothing of a list is read for a whole name, which entries on an ESP have.
+    let trace = ["-o", "/trace", "-e", "trace=openat2"];
+    let outcome = initramfs.strace(&trace, ["--deployment", &format!("{checksum}.0"), "/sysroot", &argument])?;
+    is_root(initramfs, &versioned, &outcome)?;
+    initramfs.start_over()?;
+    let trace = initramfs.read("/trace")?;
+    for name in [".commit", "boot/loader/entries"] {
+        ensure!(!trace.contains(name), "{name} is opened:\n{trace}");
     }
     Ok(())
 }

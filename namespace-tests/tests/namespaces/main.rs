@@ -149,6 +149,7 @@ fn main() -> ExitCode {
             what_none_has_is_refused_with_a_list,
             another_stateroot_is_refused,
             no_boot_link_is_needed,
+            one_that_is_gone_leads_to_the_first_with_the_same_kernel,
             another_deployment_is_no_success_of_a_second_run,
             a_unit_accepts_what_a_person_has_prepared,
             a_whole_name_is_enough_on_a_disk_that_fails,

@@ -93,8 +93,8 @@ pub struct PrepareRootConf {
     pub boot_mount: Option<bool>,
     /// `[boot] recover` (firstroot's): whether a deployment may be booted without its boot link.
     pub boot_recover: bool,
-    /// `[boot] on-failure` (firstroot's).
-    pub on_failure: OnFailure,
+    /// `[boot] on-failure` (firstroot's), if set.
+    pub on_failure: Option<OnFailure>,
 }
 
 impl Default for PrepareRootConf {
@@ -110,7 +110,7 @@ impl Default for PrepareRootConf {
             composefs_unverified_init: false,
             boot_mount: None,
             boot_recover: true,
-            on_failure: OnFailure::Emergency,
+            on_failure: None,
         }
     }
 }

@@ -91,12 +91,12 @@ pub(super) const KNOWN: &[Known] = &[
         owner: Owner::Ours,
         expected: "emergency, reboot or poweroff",
         setter: Setter::Word(|conf, word| {
-            conf.on_failure = match word {
+            conf.on_failure = Some(match word {
                 "emergency" => OnFailure::Emergency,
                 "reboot" => OnFailure::Reboot,
                 "poweroff" => OnFailure::Poweroff,
                 _ => return None,
-            };
+            });
             Some(())
         }),
     },

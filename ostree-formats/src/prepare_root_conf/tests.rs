@@ -42,7 +42,7 @@ fn every_key_arrives() {
         composefs_unverified_init: true,
         boot_mount: Some(false),
         boot_recover: false,
-        on_failure: OnFailure::Reboot,
+        on_failure: Some(OnFailure::Reboot),
     };
     assert_eq!(parsed.conf, expected);
 }
@@ -135,7 +135,7 @@ fn drop_ins_count_over_the_main_file_and_later_over_earlier() {
     );
     assert_eq!(parsed.conf.boot_mount, Some(true));
     assert!(!parsed.conf.boot_recover);
-    assert_eq!(parsed.conf.on_failure, OnFailure::Poweroff);
+    assert_eq!(parsed.conf.on_failure, Some(OnFailure::Poweroff));
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub(super) struct Arguments {
     pub(super) composefs: Option<String>,
     pub(super) init: Option<String>,
     pub(super) wants_shell: bool,
+    pub(super) is_trial: bool,
 }
 
 impl Arguments {
@@ -46,6 +47,7 @@ impl Arguments {
             init: cmdline.init().or_else(|| booted_with.init()),
             // A user with a command line of their own is still at the machine.
             wants_shell: booted_with.wants_shell() || cmdline.wants_shell(),
+            is_trial: booted_with.is_trial() || cmdline.is_trial(),
         })
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn read(root: &Path, known: &mut Known) -> Result<Parsed, Cause> {
     let root = dir::open_root(root).context("open", root.display())?;
     let parsed = config::load(&root);
     dir::leave_open(root);
-    known.on_failure = parsed.errors.is_empty().then_some(parsed.conf.on_failure);
+    known.on_failure = parsed.conf.on_failure.filter(|_| parsed.errors.is_empty());
     Ok(parsed)
 }
 
@@ -26,6 +26,6 @@ pub(super) fn accept(parsed: Parsed, known: &mut Known) -> Result<PrepareRootCon
     if !parsed.errors.is_empty() {
         return Err(Cause::Configuration(parsed.errors));
     }
-    known.on_failure = Some(parsed.conf.on_failure);
+    known.on_failure = parsed.conf.on_failure;
     Ok(parsed.conf)
 }

@@ -9,4 +9,6 @@ pub(crate) struct Known {
     pub(crate) asked_for: Option<BootTarget>,
     pub(crate) on_failure: Option<OnFailure>,
     pub(crate) wants_shell: bool,
+    /// `firstroot.trial`: the boot loader counts this boot.
+    pub(crate) is_trial: bool,
 }

@@ -52,11 +52,14 @@ fn is_chosen(inside: &PhysicalRoot, prepared: &PreparedFor) -> Result<bool, Caus
     }
 }
 
-/// The requested deployment. `None`: the command line names none, or the boot link is missing or dangling, and the earlier run has
-/// recovered from that.
+/// The requested deployment. `None`: the command line names none, or one that was removed, or the boot link is missing or dangling, and
+/// the earlier run has recovered from that.
 fn requested(inside: &PhysicalRoot, arguments: &Arguments) -> Result<Option<Followed>, Cause> {
     if let Some(choice) = &arguments.choice {
-        return chosen::open(inside, choice, &arguments.asked_for).map(Some);
+        return match chosen::open(inside, choice, &arguments.asked_for) {
+            Err(cause) if chosen::is_gone(choice, &cause) => Ok(None),
+            other => other.map(Some),
+        };
     }
     let Ok(asked_for) = &arguments.asked_for else { return Ok(None) };
     match inside.follow(&asked_for.path) {

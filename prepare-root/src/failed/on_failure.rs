@@ -14,9 +14,10 @@ use crate::read::running_system::root_of_running_system;
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// What will happen. A user who requested a shell, or who runs the program by hand, is at the machine and gets a shell. A
-/// configuration that cannot be read means the default.
-pub(crate) fn decide(configured: Option<OnFailure>, user_is_present: bool) -> OnFailure {
-    if user_is_present { OnFailure::Emergency } else { configured.unwrap_or_default() }
+/// configuration that cannot be read means the default. A boot that is counted is tried again, until the boot loader takes another one.
+pub(crate) fn decide(configured: Option<OnFailure>, user_is_present: bool, is_trial: bool) -> OnFailure {
+    let default = if is_trial { OnFailure::Reboot } else { OnFailure::default() };
+    if user_is_present { OnFailure::Emergency } else { configured.unwrap_or(default) }
 }
 
 /// Whether a user runs the program at a prompt: in a running system, or in an initramfs with systemd if standard error is a
@@ -54,8 +55,10 @@ mod tests {
 
     #[test]
     fn a_user_who_requested_a_shell_gets_one() {
-        assert_eq!(decide(Some(OnFailure::Reboot), false), OnFailure::Reboot);
-        assert_eq!(decide(Some(OnFailure::Reboot), true), OnFailure::Emergency);
-        assert_eq!(decide(None, false), OnFailure::Emergency);
+        assert_eq!(decide(Some(OnFailure::Reboot), false, false), OnFailure::Reboot);
+        assert_eq!(decide(Some(OnFailure::Reboot), true, true), OnFailure::Emergency);
+        assert_eq!(decide(None, false, false), OnFailure::Emergency);
+        assert_eq!(decide(None, false, true), OnFailure::Reboot);
+        assert_eq!(decide(Some(OnFailure::Poweroff), false, true), OnFailure::Poweroff);
     }
 }
