@@ -202,6 +202,17 @@ pub fn reconfigure(path: &Path, flag: &str) -> Result<(), Errno> {
     rustix::mount::fsconfig_reconfigure(&context)
 }
 
+/// The same for the filesystem of a mount that no path leads to.
+///
+/// # Errors
+/// As [`reconfigure`].
+pub fn reconfigure_at(mount: impl AsFd, flag: &str) -> Result<(), Errno> {
+    let flags = rustix::mount::FsPickFlags::FSPICK_CLOEXEC | rustix::mount::FsPickFlags::FSPICK_EMPTY_PATH;
+    let context = rustix::mount::fspick(mount, "", flags)?;
+    rustix::mount::fsconfig_set_flag(&context, flag)?;
+    rustix::mount::fsconfig_reconfigure(&context)
+}
+
 /// Whether the filesystem that `fd` is on, or its mount, is read-only.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ struct Room {
 }
 
 /// The rooms of each crate that has some. The data goes from the first to the last.
-const HOUSES: [(&str, &[Room]); 5] = [
+const HOUSES: [(&str, &[Room]); 6] = [
     (
         "prepare-root",
         &[
@@ -37,6 +37,14 @@ const HOUSES: [(&str, &[Room]); 5] = [
         ],
     ),
     (
+        "esp-projection",
+        &[
+            Room { name: "plan", may_import: &["list", "target", "assessment"] },
+            Room { name: "read", may_import: &["list", "target"] },
+            Room { name: "execute", may_import: &["list", "target", "plan", "read"] },
+        ],
+    ),
+    (
         "real-root",
         // Three programs: none needs anything of another one's.
         &[
@@ -55,6 +63,7 @@ const HOUSES: [(&str, &[Room]); 5] = [
             Room { name: "check", may_import: &["place", "read", "initramfs", "show", "exit_status"] },
             Room { name: "etc", may_import: &["place", "read", "show", "exit_status"] },
             Room { name: "repair", may_import: &["place", "read", "show", "exit_status"] },
+            Room { name: "esp", may_import: &["place", "show", "exit_status"] },
         ],
     ),
     (

@@ -1,0 +1,80 @@
+//! The target, mounted for this process alone: nothing that is mounted elsewhere is used or changed.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use ostree_formats::mountinfo;
+use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
+use system::mount::{self, Detached, FsOption};
+use system::proc::Proc;
+use system::{Context, SystemError, block_device};
+
+use crate::read::devices::Partition;
+
+/// A mount that no path leads to. It disappears with this value.
+#[derive(Debug)]
+pub struct Mounted {
+    mount: Detached,
+    path: String,
+    is_read_only: bool,
+    /// Somebody has mounted it read-only, and it must be so again.
+    is_read_only_elsewhere: bool,
+}
+
+impl Mounted {
+    /// Mounts the FAT on the block device `path`, read-only if it is not in use: then it is not written to, not even to say that it is.
+    ///
+    /// # Errors
+    /// It is no FAT, or the kernel cannot mount it.
+    pub fn open(partition: &Partition) -> Result<Self, SystemError> {
+        let path = partition.path.as_str();
+        let is_elsewhere = is_mounted(partition.device)?;
+        let attributes = MountAttrFlags::MOUNT_ATTR_NODEV
+            | MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NOEXEC
+            | MountAttrFlags::MOUNT_ATTR_NOSYMFOLLOW;
+        let options = [FsOption::Text("umask", "0077"), FsOption::Flag("ro")];
+        let (read_only, writable) = (&options[..], options.split_last().map(|(_, rest)| rest).unwrap_or_default());
+        let mount = match mount::filesystem("vfat", path, read_only, attributes) {
+            // It is mounted elsewhere, and writable: the same filesystem cannot be read-only here.
+            Err(error) if error.reason == Errno::BUSY => mount::filesystem("vfat", path, writable, attributes),
+            other => other,
+        }
+        .map_err(|error| SystemError { object: format!("the ESP {path}").into(), ..error })?;
+        let is_read_only = mount::is_read_only(&mount).context("read the attributes of", path)?;
+        Ok(Self { mount, path: path.to_owned(), is_read_only, is_read_only_elsewhere: is_read_only && is_elsewhere })
+    }
+
+    /// Makes it writable.
+    ///
+    /// # Errors
+    /// The kernel or the device refuses.
+    pub fn make_writable(&mut self) -> Result<(), SystemError> {
+        if self.is_read_only {
+            mount::reconfigure_at(&self.mount, "rw").context("write to", format_args!("the ESP {}", self.path))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a mount of this device is visible here.
+fn is_mounted(device: u64) -> Result<bool, SystemError> {
+    let mounts = mountinfo::parse(&Proc::open()?.mountinfo()?);
+    let is_of_it = |source: &str| matches!(block_device::at(source), Ok(Some(found)) if found == device);
+    Ok(mounts.iter().any(|mount| mount.fstype == "vfat" && is_of_it(&mount.source.to_string_lossy())))
+}
+
+impl AsFd for Mounted {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.mount.as_fd()
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if self.is_read_only_elsewhere {
+            // If nothing was written, it still is.
+            let _ = mount::reconfigure_at(&self.mount, "ro");
+        }
+    }
+}

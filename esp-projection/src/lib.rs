@@ -1,0 +1,20 @@
+//! `/boot` on an ESP: what boots, as systemd-boot and the firmware can read it.
+//!
+//! `/boot` is the truth; below a few names of its own, the ESP has a projection of it. FAT has no journal, so nothing is ever changed
+//! in place: what is new gets a name that nobody has read before, becomes durable, and only then what is old goes.
+//!
+//! - [`list`], [`target`]: what is to be there, and what is there. Values.
+//! - [`plan`]: list × target → steps. Pure.
+//! - [`assessment`]: what this boot is. Pure.
+//! - [`read`]: both of them from the disk.
+//! - [`execute`]: the steps, on FAT.
+//! - [`settings`], [`projection`]: `esp.conf`, and the story.
+
+pub mod assessment;
+pub mod execute;
+pub mod list;
+pub mod plan;
+pub mod projection;
+pub mod read;
+pub mod settings;
+pub mod target;

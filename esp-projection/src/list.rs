@@ -1,0 +1,68 @@
+//! What is to be projected: the deployments that `/boot` boots.
+
+use ostree_formats::bls::BlsEntry;
+use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::projected_entry::Token;
+
+/// All that a projection is made from.
+#[derive(Debug, Clone)]
+pub struct List {
+    /// Whose entries.
+    pub token: Token,
+    /// The deployments, the default first.
+    pub deployments: Vec<Listed>,
+    /// Deployments that are in the list, too, and whose files in `/boot` cannot be read now: their entries and payloads stay as they are.
+    pub unreadable: Vec<DeploymentPath>,
+    /// How often a new default is tried; 0: it is not counted.
+    pub tries: u32,
+    /// What an entry that counts has as further arguments.
+    pub trial_arguments: String,
+}
+
+/// A deployment of the list.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// What it is.
+    pub deployment: DeploymentPath,
+    /// Its entry.
+    pub entry: BlsEntry,
+    /// The files that it needs.
+    pub payloads: Vec<Payload>,
+    /// Whether the system in it can say that it has come up: else a counter would take a good update away.
+    pub can_bless: bool,
+    /// Whether it runs now.
+    pub is_booted: bool,
+}
+
+/// What a boot loader loads, with the name that it has in `/boot` and on the target.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Payload {
+    /// A directory with a kernel, an initramfs and what belongs to them. `SHA256SUMS` in it says that it is complete.
+    Directory {
+        /// Relative to `/boot`: `ostree/STATEROOT-BOOTCSUM`.
+        path: String,
+        /// Its files, by their paths in it.
+        files: Vec<PayloadFile>,
+    },
+    /// An overlay initrd, whose name says what is in it.
+    File(PayloadFile),
+}
+
+/// A file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PayloadFile {
+    /// Its path.
+    pub path: String,
+    /// In bytes.
+    pub size: u64,
+}
+
+impl Payload {
+    /// The path relative to `/boot`, and to the target.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Directory { path, .. } => path,
+            Self::File(file) => &file.path,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The steps from what is on the target to what is to be there: pure.
+//!
+//! The order of the steps is what survives a power cut. Whatever a step adds has a name that nothing names yet; the renaming of the
+//! default's entry is the moment from which the new list boots; only afterwards something is removed. After any number of the steps,
+//! a plan that is made anew ends in the same state.
+
+mod bless;
+mod entries;
+mod orders;
+mod payloads;
+mod room;
+mod step;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use ostree_formats::projected_entry::{HIGHEST_ORDER, ProjectedName};
+
+pub use bless::{bless, retry};
+pub use room::{NoRoom, Taken};
+pub use step::Step;
+
+use crate::assessment::is_of;
+use crate::list::{List, Payload};
+use crate::target::{ENTRIES, PAYLOADS, Target, TargetEntry};
+use payloads::{missing, unused};
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The default would be one that does not boot.
+    #[error("the list of deployments is empty")]
+    Empty,
+    /// Too few bytes.
+    #[error("{0}")]
+    NoRoom(NoRoom),
+    /// An entry has an order behind which there is none.
+    #[error("the entry {0} has the highest order that there is: remove it, if it is none of firstroot's")]
+    NoOrder(String),
+}
+
+/// The steps. None: the target is as it is to be.
+///
+/// # Errors
+/// See [`PlanError`]: then nothing may be changed.
+pub fn plan(list: &List, target: &Target) -> Result<Vec<Step>, PlanError> {
+    if list.deployments.is_empty() {
+        return Err(PlanError::Empty);
+    }
+    let entries = entries::wanted(list, target);
+    if entries.iter().any(|entry| entry.name.order > HIGHEST_ORDER) {
+        let highest = target.entries.iter().max_by_key(|entry| entry.name.order);
+        return Err(PlanError::NoOrder(highest.map(|entry| entry.name.to_string()).unwrap_or_default()));
+    }
+    let payloads = missing(list, target);
+    let kept: BTreeSet<String> = entries.iter().map(|entry| entry.name.to_string()).collect();
+    // What counts goes first: what it would fall back to stays as long as it.
+    let may_go = |entry: &&TargetEntry| !list.unreadable.iter().any(|deployment| is_of(entry, deployment));
+    let mut going: Vec<&ProjectedName> = target.entries.iter().filter(may_go).map(|entry| &entry.name).collect();
+    going.sort_by_key(|name| name.tries.is_none());
+    let going: Vec<String> = going.iter().map(ToString::to_string).filter(|name| !kept.contains(name)).collect();
+    let is_new = |entry: &&entries::Wanted| entry.is_new;
+    let mut early = room::make(list, target, &payloads, entries.iter().filter(is_new).count(), &going)
+        .map_err(PlanError::NoRoom)?;
+
+    let mut steps: Vec<Step> = target.temporaries.keys().cloned().map(Step::RemoveTemporary).collect();
+    steps.append(&mut early);
+    if !payloads.is_empty() {
+        steps.extend(missing_directories(&payloads, target).map(Step::MakeDirectory));
+        steps.extend(payloads.into_iter().map(Step::WritePayload));
+    }
+    let new = entries::in_order_of_writing(&entries, target);
+    if !new.is_empty() {
+        let directories = ["loader", ENTRIES].into_iter().filter(|path| !target.directories.contains(*path));
+        steps.extend(directories.map(|path| Step::MakeDirectory(path.to_owned())));
+        steps.extend(
+            new.into_iter().map(|entry| Step::WriteEntry { name: entry.name.to_string(), text: entry.text.clone() }),
+        );
+        steps.push(Step::Sync);
+    }
+    let removed_early = |step: &Step| steps.contains(step);
+    let entries_to_remove: Vec<Step> =
+        going.into_iter().map(Step::RemoveEntry).filter(|step| !removed_early(step)).collect();
+    let payloads_to_remove: Vec<Step> =
+        unused(list, target).into_iter().map(Step::RemovePayload).filter(|step| !removed_early(step)).collect();
+    for removals in [entries_to_remove, payloads_to_remove] {
+        if !removals.is_empty() {
+            steps.extend(removals);
+            steps.push(Step::Sync);
+        }
+    }
+    Ok(steps)
+}
+
+fn missing_directories(payloads: &[Payload], target: &Target) -> impl Iterator<Item = String> {
+    let parent = |payload: &Payload| payload.path().rsplit_once('/').map(|(parent, _)| parent.to_owned());
+    let mut all: BTreeSet<String> = payloads.iter().filter_map(parent).collect();
+    all.insert(PAYLOADS.to_owned());
+    all.into_iter().filter(|path| !target.directories.contains(path)).collect::<Vec<_>>().into_iter()
+}

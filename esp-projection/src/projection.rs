@@ -1,0 +1,155 @@
+//! The story: what is to be there, what is there, and the steps between the two.
+
+use std::os::fd::AsFd;
+
+use ostree_formats::mountinfo;
+use ostree_sysroot::{Roots, Sysroot};
+use system::proc::Proc;
+use system::{Context, SystemError, block_device};
+
+use crate::execute::mounted::Mounted;
+use crate::execute::{self};
+use crate::list::List;
+use crate::plan::{self, PlanError, Step};
+use crate::read::partition::{self, Chosen, NoPartition};
+use crate::read::{ReadError, devices, list, target};
+use crate::settings::Settings;
+use crate::target::Target;
+
+/// How often a new default is tried, if nobody says it.
+const TRIES: u32 = 3;
+
+/// Why there is no projection.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectionError {
+    /// No target.
+    #[error("{0}")]
+    NoPartition(#[from] NoPartition),
+    /// The list, or the target.
+    #[error("{0}")]
+    Read(#[from] ReadError),
+    /// It cannot be done.
+    #[error("{0}")]
+    Plan(#[from] PlanError),
+    /// Reading or writing.
+    #[error("{0}")]
+    System(#[from] SystemError),
+    /// Whose entries these are is not known.
+    #[error("the UUID of the physical root's filesystem is not known: is udev running? ({0})")]
+    NoUuid(String),
+}
+
+impl ProjectionError {
+    /// Whether udev may not know the disks yet.
+    pub fn may_be_too_early(&self) -> bool {
+        use NoPartition::{None, NotThere};
+        matches!(self, Self::NoUuid(_) | Self::NoPartition(None | NotThere(_)))
+    }
+}
+
+/// What is to be done, before anything is.
+#[derive(Debug)]
+pub struct Projection {
+    /// The partition.
+    pub path: String,
+    /// How it was found.
+    pub chosen: Chosen,
+    /// What is to be there.
+    pub list: List,
+    /// What is there.
+    pub target: Target,
+    mounted: Mounted,
+}
+
+impl Projection {
+    /// Reads the list of `sysroot` and the target. `None`: `esp.conf` does not ask for a projection.
+    ///
+    /// # Errors
+    /// There is no target, or something cannot be read.
+    pub fn read(roots: &Roots, sysroot: &Sysroot, settings: &Settings) -> Result<Self, ProjectionError> {
+        let (partition, chosen) =
+            partition::find(roots.system.as_fd(), roots.sysroot.as_fd(), settings.partition.as_deref())?;
+        let token = list::token(&uuid(roots)?);
+        let mut list = list::list(roots, sysroot, token)?;
+        list.tries = tries(settings, sysroot);
+        settings.trial_arguments.clone_into(&mut list.trial_arguments);
+        // A boot loader that says nothing of itself counts nothing: a trial would be repeated for ever.
+        if partition::variable(roots.system.as_fd(), "LoaderInfo")?.is_none() {
+            list.tries = 0;
+        }
+        let mounted = Mounted::open(&partition)?;
+        let target = target::target(&mounted, &list.token)?;
+        let mut projection = Self { path: partition.path, chosen, list, target, mounted };
+        projection.keep(settings);
+        Ok(projection)
+    }
+
+    /// Leaves out what `[esp] keep=` leaves out.
+    pub fn keep(&mut self, settings: &Settings) {
+        let Some(keep) = settings.keep else { return };
+        let mut index = 0;
+        self.list.deployments.retain(|listed| {
+            index += 1;
+            index <= keep || listed.is_booted
+        });
+    }
+
+    /// The steps.
+    ///
+    /// # Errors
+    /// There is no room, or nothing to project.
+    pub fn plan(&self) -> Result<Vec<Step>, ProjectionError> {
+        Ok(plan::plan(&self.list, &self.target)?)
+    }
+
+    /// Executes steps. With none, the target is not written to.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub fn execute(
+        &mut self,
+        roots: &Roots,
+        steps: &[Step],
+        progress: &mut dyn FnMut(),
+    ) -> Result<(), ProjectionError> {
+        if steps.is_empty() {
+            return Ok(());
+        }
+        self.mounted.make_writable()?;
+        execute::execute(steps, roots.boot.as_fd(), self.mounted.as_fd(), progress)?;
+        Ok(execute::sync(self.mounted.as_fd())?)
+    }
+
+    /// Makes the target writable, and writes nothing to it.
+    ///
+    /// # Errors
+    /// The kernel or the device refuses.
+    pub fn check_writable(&mut self) -> Result<(), ProjectionError> {
+        Ok(self.mounted.make_writable()?)
+    }
+
+    /// The root of the target.
+    pub fn root(&self) -> impl AsFd + '_ {
+        self.mounted.as_fd()
+    }
+}
+
+fn tries(settings: &Settings, sysroot: &Sysroot) -> u32 {
+    let of_repository = Some(sysroot.config.boot_counting_tries).filter(|tries| *tries > 0);
+    settings.tries.or(of_repository).unwrap_or(TRIES).min(9)
+}
+
+/// The UUID of the physical root's filesystem, as udev has it.
+fn uuid(roots: &Roots) -> Result<String, ProjectionError> {
+    let mounts = mountinfo::parse(&Proc::open()?.mountinfo()?);
+    let path = Proc::open()?.path_of(&roots.sysroot).context("find the path of", "/sysroot")?;
+    let of_mount = mounts.iter().rev().find(|mount| mount.target == path);
+    let source = of_mount.map(|mount| mount.source.to_string_lossy().into_owned()).unwrap_or_default();
+    let device = match block_device::of_filesystem(&roots.sysroot).context("find the device of", "/sysroot")? {
+        Some(device) => Some(device),
+        None => block_device::at(&source).context("look up", source.as_str())?,
+    };
+    let uuid =
+        device.map(|device| devices::property(roots.system.as_fd(), device, "ID_FS_UUID")).transpose()?.flatten();
+    uuid.ok_or(ProjectionError::NoUuid(source))
+}

@@ -1,0 +1,141 @@
+//! Which partition is the target.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use system::{Context, SystemError, block_device, dir};
+
+use super::devices::{self, Partition};
+
+/// The vendor of systemd-boot's variables.
+const LOADER: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+const EFIVARS: &str = "sys/firmware/efi/efivars";
+const LIMIT: u64 = 1 << 16;
+
+/// How it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chosen {
+    /// `[esp] partition=`.
+    Configured,
+    /// The boot loader says that it was started from there.
+    BootedFrom,
+    /// There is one on the disk of the physical root.
+    OnlyOne,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum NoPartition {
+    /// Nothing would read it.
+    #[error(
+        "this machine was not booted by UEFI: nothing would read an ESP (for another machine: [esp] partition= in /etc/ostree/esp.conf)"
+    )]
+    NotUefi,
+    /// None on the disk.
+    #[error(
+        "there is no EFI system partition on the disk of the physical root; name one: [esp] partition= in /etc/ostree/esp.conf"
+    )]
+    None,
+    /// Too many.
+    #[error("there are several EFI system partitions: {0}; name one: [esp] partition= in /etc/ostree/esp.conf")]
+    Several(String),
+    /// What is configured is not there.
+    #[error("[esp] partition={0} in /etc/ostree/esp.conf: there is no such block device")]
+    NotThere(String),
+    /// A file cannot be read.
+    #[error("{0}")]
+    System(#[from] SystemError),
+}
+
+/// Finds it. `sysroot` is the physical root.
+///
+/// # Errors
+/// See [`NoPartition`].
+pub fn find(
+    root: BorrowedFd<'_>,
+    sysroot: BorrowedFd<'_>,
+    configured: Option<&str>,
+) -> Result<(Partition, Chosen), NoPartition> {
+    if let Some(wanted) = configured {
+        let path = by_name(wanted);
+        let device = block_device::at(&path).context("look up", path.as_str())?;
+        let device = device.ok_or_else(|| NoPartition::NotThere(wanted.to_owned()))?;
+        return Ok((Partition { path, device }, Chosen::Configured));
+    }
+    match dir::open(root, "sys/firmware/efi", OFlags::PATH) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Err(NoPartition::NotUefi),
+        other => drop(other.context("look up", "/sys/firmware/efi")?),
+    }
+    if let Some(uuid) = variable(root, "LoaderDevicePartUUID")? {
+        let path = format!("/dev/disk/by-partuuid/{}", uuid.to_ascii_lowercase());
+        if let Some(device) = block_device::at(&path).context("look up", path.as_str())? {
+            return Ok((Partition { path, device }, Chosen::BootedFrom));
+        }
+    }
+    let below = block_device::of_filesystem(sysroot).context("find the device of", "/sysroot")?;
+    let all = below.map(|device| devices::system_partitions(root, device)).transpose()?.unwrap_or_default();
+    match <[Partition; 1]>::try_from(all) {
+        Ok([one]) => Ok((one, Chosen::OnlyOne)),
+        Err(all) if all.is_empty() => Err(NoPartition::None),
+        Err(all) => {
+            let paths: Vec<String> = all.into_iter().map(|partition| partition.path).collect();
+            Err(NoPartition::Several(paths.join(", ")))
+        }
+    }
+}
+
+fn by_name(wanted: &str) -> String {
+    match wanted.split_once('=') {
+        Some(("UUID", uuid)) => format!("/dev/disk/by-uuid/{uuid}"),
+        Some(("PARTUUID", uuid)) => format!("/dev/disk/by-partuuid/{uuid}"),
+        Some(("LABEL", label)) => format!("/dev/disk/by-label/{label}"),
+        Some(("PARTLABEL", label)) => format!("/dev/disk/by-partlabel/{label}"),
+        _ => wanted.to_owned(),
+    }
+}
+
+/// A variable of the boot loader: UTF-16 behind four bytes of attributes. `None`: there is none, or it is no text.
+///
+/// # Errors
+/// It cannot be read.
+pub fn variable(root: BorrowedFd<'_>, name: &str) -> Result<Option<String>, SystemError> {
+    let path = format!("{EFIVARS}/{name}-{LOADER}");
+    let bytes = match dir::read(root.as_fd(), &path, LIMIT) {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::IO) => return Ok(None),
+        other => other.context("read", format_args!("/{path}"))?,
+    };
+    Ok(text(bytes.get(4..).unwrap_or_default()))
+}
+
+/// UTF-16 with an end.
+fn text(bytes: &[u8]) -> Option<String> {
+    let units = bytes
+        .chunks_exact(2)
+        .map(|pair| u16::from_le_bytes([pair.first().copied().unwrap_or(0), pair.get(1).copied().unwrap_or(0)]));
+    let text: Result<String, _> = char::decode_utf16(units.take_while(|unit| *unit != 0)).collect();
+    text.ok().filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_fstab() {
+        assert_eq!(by_name("PARTUUID=ab-1"), "/dev/disk/by-partuuid/ab-1");
+        assert_eq!(by_name("UUID=1234-ABCD"), "/dev/disk/by-uuid/1234-ABCD");
+        assert_eq!(by_name("/dev/vda1"), "/dev/vda1");
+    }
+
+    #[test]
+    fn a_variable_that_is_no_text_is_none() {
+        assert_eq!(text(b"a\0b\0\0\0x\0").as_deref(), Some("ab"));
+        assert_eq!(text(b"\x00\xd8a\0"), None);
+        assert_eq!(text(b"a"), None);
+        let directory = tempfile::tempdir().unwrap();
+        let root = dir::open_root(directory.path()).unwrap();
+        assert_eq!(variable(root.as_fd(), "LoaderEntrySelected").unwrap(), None);
+        assert!(matches!(find(root.as_fd(), root.as_fd(), None), Err(NoPartition::NotUefi)));
+    }
+}

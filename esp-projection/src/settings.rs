@@ -1,0 +1,206 @@
+//! `esp.conf`: esp.conf(5).
+
+use std::os::fd::AsFd;
+
+use ostree_formats::keyfile::{Entry, Keyfile, boolean, shorten};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use system::dir;
+
+/// The administrator's file replaces the distribution's.
+pub const FILES: [&str; 2] = ["etc/ostree/esp.conf", "usr/lib/ostree/esp.conf"];
+const LIMIT: u64 = 1 << 20;
+/// How many of them are named.
+const MOST_MISTAKES: usize = 20;
+/// More tries than nine need one more character in a name.
+const MOST_TRIES: u32 = 9;
+const TRIAL_ARGUMENTS: &str = "panic=30 rd.emergency=reboot systemd.crash_action=reboot";
+
+/// What a boot that is good has reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GoodWhen {
+    /// What systemd asks for: `sysinit.target`, and what distributions add.
+    Sysinit,
+    /// The default target.
+    #[default]
+    DefaultTarget,
+    /// The default target, and no unit has failed.
+    NoFailures,
+}
+
+/// The settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `[esp] enabled=`: whether there is a projection at all.
+    pub enabled: bool,
+    /// `[esp] partition=`: `UUID=`, `PARTUUID=`, `LABEL=`, or a path; `None`: the one that was booted from.
+    pub partition: Option<String>,
+    /// `[esp] keep=`: how many deployments are projected; `None`: all of them.
+    pub keep: Option<usize>,
+    /// `[rollback] tries=`; `None`: what the repository's `sysroot.boot-counting-tries` says, else three.
+    pub tries: Option<u32>,
+    /// `[rollback] trial-arguments=`.
+    pub trial_arguments: String,
+    /// `[rollback] good-when=`.
+    pub good_when: GoodWhen,
+    /// `[rollback] required=`: units that must be active.
+    pub required: Vec<String>,
+    /// What is wrong in the file.
+    pub warnings: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            partition: None,
+            keep: None,
+            tries: None,
+            trial_arguments: TRIAL_ARGUMENTS.to_owned(),
+            good_when: GoodWhen::default(),
+            required: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads them below the root directory `root`. Without a file the defaults count.
+    ///
+    /// # Errors
+    /// A file cannot be read or understood: whether there is a projection is not known then.
+    pub fn read(root: impl AsFd) -> Result<Self, String> {
+        for path in FILES {
+            match dir::read(&root, path, LIMIT) {
+                Ok(bytes) => return Self::parse(&bytes, path),
+                Err(Errno::NOENT) => match dir::open(&root, path, OFlags::PATH | OFlags::NOFOLLOW) {
+                    Err(Errno::NOENT | Errno::NOTDIR) => {}
+                    Err(error) => return Err(format!("cannot read /{path}: {error}")),
+                    Ok(_) => return Err(format!("cannot read /{path}: it is a link that leads nowhere")),
+                },
+                Err(Errno::NOTDIR) => {}
+                Err(error) => return Err(format!("cannot read /{path}: {error}")),
+            }
+        }
+        Ok(Self::default())
+    }
+
+    /// Parses the text of the file `path`.
+    ///
+    /// # Errors
+    /// It is no key file.
+    pub fn parse(bytes: &[u8], path: &str) -> Result<Self, String> {
+        let keyfile = Keyfile::parse(bytes).map_err(|error| format!("/{path}: {error}"))?;
+        let (mut settings, mut mistakes) = (Self::default(), 0);
+        for group in &keyfile.groups {
+            for entry in &group.entries {
+                let Err(reason) = settings.set(group.name, entry) else { continue };
+                mistakes += 1;
+                if mistakes <= MOST_MISTAKES {
+                    settings.warnings.push(format!("/{path}, line {}: {reason}", entry.line));
+                }
+            }
+        }
+        if mistakes > MOST_MISTAKES {
+            settings.warnings.push(format!("/{path}: {} more lines that are not known", mistakes - MOST_MISTAKES));
+        }
+        Ok(settings)
+    }
+
+    fn set(&mut self, group: &[u8], entry: &Entry<'_>) -> Result<(), String> {
+        let (section, key) = (String::from_utf8_lossy(group), String::from_utf8_lossy(entry.key));
+        let (section, key) = (shorten(&section), shorten(&key));
+        let (section, key) = (section.as_str(), key.as_str());
+        let value = entry.text().map_err(|error| error.to_string())?.trim_end();
+        let yes_or_no = || match value {
+            "yes" => Ok(true),
+            "no" => Ok(false),
+            other => boolean(other).ok_or_else(|| format!("{key}={:?}: it can be yes or no", shorten(value))),
+        };
+        let number = |most: u32| match value.parse::<u32>() {
+            Ok(number) if number <= most => Ok(number),
+            _ => Err(format!("{key}={:?}: it must be a number up to {most}", shorten(value))),
+        };
+        match (section, key) {
+            ("esp", "enabled") => self.enabled = yes_or_no()?,
+            ("esp", "partition") => self.partition = (!value.is_empty()).then(|| value.to_owned()),
+            ("esp", "keep") => match number(1000)? {
+                0 | 1 => {
+                    return Err(format!(
+                        "{key}={:?}: without an older deployment nothing can be rolled back",
+                        shorten(value)
+                    ));
+                }
+                keep => self.keep = usize::try_from(keep).ok(),
+            },
+            ("rollback", "tries") => self.tries = Some(number(MOST_TRIES)?),
+            ("rollback", "trial-arguments") if value.contains(char::is_control) => {
+                return Err(format!("{key}={:?}: there is a control character in it", shorten(value)));
+            }
+            ("rollback", "trial-arguments") => value.clone_into(&mut self.trial_arguments),
+            ("rollback", "good-when") => {
+                self.good_when = match value {
+                    "sysinit" => GoodWhen::Sysinit,
+                    "default-target" => GoodWhen::DefaultTarget,
+                    "no-failures" => GoodWhen::NoFailures,
+                    _ => {
+                        return Err(format!(
+                            "{key}={:?}: it can be sysinit, default-target or no-failures",
+                            shorten(value)
+                        ));
+                    }
+                }
+            }
+            ("rollback", "required") => self.required = value.split_whitespace().map(str::to_owned).collect(),
+            _ => return Err(format!("[{section}] has no key {key:?}")),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Settings {
+        Settings::parse(text.as_bytes(), "etc/ostree/esp.conf").unwrap()
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let text = "[esp]\nenabled=yes\npartition=LABEL=EFI\nkeep=2\n[rollback]\ntries=5\ntrial-arguments=panic=5\n\
+                    good-when=no-failures\nrequired=sshd.service  a.service\n";
+        let settings = Settings {
+            enabled: true,
+            partition: Some("LABEL=EFI".to_owned()),
+            keep: Some(2),
+            tries: Some(5),
+            trial_arguments: "panic=5".to_owned(),
+            good_when: GoodWhen::NoFailures,
+            required: vec!["sshd.service".to_owned(), "a.service".to_owned()],
+            warnings: Vec::new(),
+        };
+        assert_eq!(parse(text), settings);
+        assert_eq!(parse(""), Settings::default());
+    }
+
+    #[test]
+    fn mistakes_are_named_and_change_nothing() {
+        let wrong = parse("[esp]\nenabled=perhaps\nkeep=1\nx=1\n[rollback]\ntries=10\ngood-when=always\n");
+        assert_eq!(
+            wrong.warnings,
+            [
+                "/etc/ostree/esp.conf, line 2: enabled=\"perhaps\": it can be yes or no",
+                "/etc/ostree/esp.conf, line 3: keep=\"1\": without an older deployment nothing can be rolled back",
+                "/etc/ostree/esp.conf, line 4: [esp] has no key \"x\"",
+                "/etc/ostree/esp.conf, line 6: tries=\"10\": it must be a number up to 9",
+                "/etc/ostree/esp.conf, line 7: good-when=\"always\": it can be sysinit, default-target or no-failures",
+            ]
+        );
+        assert_eq!(Settings { warnings: Vec::new(), ..wrong }, Settings::default());
+        assert!(Settings::parse(b"nonsense", "x").is_err());
+        let many = format!("[{}]\n{}", "x".repeat(1000), "y=1\n".repeat(1000));
+        let told = parse(&many).warnings;
+        assert!(told.len() == 21 && told.concat().len() < 4000, "{told:?}");
+    }
+}
