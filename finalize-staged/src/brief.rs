@@ -85,6 +85,11 @@ impl Error {
                 let wrong = format!("/boot is full: {needed} MiB needed, room for {room}");
                 Brief::new(wrong, "remove files, or an old deployment:").typed("ostree admin undeploy INDEX")
             }
+            Self::Esp(_) => {
+                Brief::new("the ESP cannot take the update", "the reason:").typed("firstroot esp sync --dry-run")
+            }
+            Self::EspFull(_) => Brief::new("the ESP is full", "remove files, or an old deployment:")
+                .typed("ostree admin undeploy INDEX"),
             Self::Locked { holder, .. } => {
                 Brief::new(format!("{holder} holds the sysroot lock"), "after a reboot, stage the update again")
             }

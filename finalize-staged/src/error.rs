@@ -52,6 +52,16 @@ pub(crate) enum Error {
         "{0}; [selinux] on-refresh-failure=fail forbids to go on without it: mend or remove the module, or set it to warn"
     )]
     Policy(String),
+    /// The ESP that boots this machine cannot take the update.
+    #[error(
+        "{0}; the update was not applied, since this machine boots from the ESP; more: `firstroot esp sync --dry-run`"
+    )]
+    Esp(String),
+    /// The ESP is too full.
+    #[error(
+        "No space left on device: {0}; remove your own files from the ESP, or an old deployment: `ostree admin undeploy INDEX`"
+    )]
+    EspFull(String),
     /// There is not enough room, even after unused files are removed.
     #[error(
         "No space left on device: /boot has {available} bytes free, this update frees {freed}, but the kernel and initramfs of /{deployment} need {needed}; remove your own files from /boot, or an old deployment: `ostree admin undeploy INDEX`"

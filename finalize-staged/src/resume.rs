@@ -12,8 +12,9 @@ use ostree_sysroot::{Roots, Sysroot};
 use system::SystemError;
 
 use crate::error::Error;
+use crate::execute::failure_stamp::Stamp;
 use crate::execute::policy;
-use crate::execute::{etc_before, failure_stamp};
+use crate::execute::{esp, etc_before, failure_stamp};
 use crate::read::run_directory::{ResumeRecord, RunDirectory};
 use crate::tell::progress::{Phase, Progress};
 
@@ -81,11 +82,23 @@ pub(crate) fn finish_interrupted(
     log::info!("an earlier run was interrupted after it had activated the update: cleaning up");
     // The files of the old list are removed only after the new list is on the disk.
     durability::everything(roots)?;
-    progress.enter(Phase::Clean);
     finish_menu(roots, sysroot);
-    let list = list::current(sysroot);
-    let before = deployments_in(&resume_record.before);
-    cleanup::clean(roots, &Current::with(sysroot, list), &before);
+    let is_projected = match esp::settings(roots)? {
+        Some(settings) => {
+            let remarks =
+                failure_stamp::read(roots)?.and_then(|text| failure_stamp::remarks(&text)).unwrap_or_default();
+            let target = sysroot.deployments.first().map_or(&sysroot.booted, |default| &default.path);
+            let mut stamp = Stamp::without_file(target);
+            esp::project(roots, &settings, progress, &mut stamp, &remarks)
+        }
+        None => true,
+    };
+    progress.enter(Phase::Clean);
+    if is_projected {
+        let list = list::current(sysroot);
+        let before = deployments_in(&resume_record.before);
+        cleanup::clean(roots, &Current::with(sysroot, list), &before);
+    }
     forget(roots, run);
     Ok(())
 }

@@ -18,6 +18,7 @@ use system::{Context, SystemError, dir};
 
 use crate::checks::require_booted_and_root;
 use crate::error::Error;
+use crate::execute::esp;
 use crate::execute::lock::lock;
 use crate::execute::slices::remove_until;
 use crate::execute::writable_roots;
@@ -93,6 +94,10 @@ fn old(roots: &Roots) -> Result<Vec<String>, Error> {
         log::warn!(
             "no deployment is removed: an entry leads to no known deployment, and what it boots may still be needed"
         );
+        return Ok(Vec::new());
+    }
+    if !esp::is_current(roots, &sysroot) {
+        log::warn!("no deployment is removed: the ESP may boot it (firstroot esp sync)");
         return Ok(Vec::new());
     }
     let current = Current::with(&sysroot, list::current(&sysroot));

@@ -23,7 +23,7 @@ use crate::execute::make_room::{MakeRoom, Ready};
 use crate::execute::merge::merge;
 use crate::execute::policy;
 use crate::execute::watch::Watch;
-use crate::execute::{etc_before, finish_deployment, writable_roots};
+use crate::execute::{esp, etc_before, finish_deployment, writable_roots};
 use crate::finalization::{self, Finalization, Staging};
 use crate::handover;
 use crate::program::PROGRAM;
@@ -151,15 +151,25 @@ impl Finalize<'_> {
         stamp.update("merging /etc");
         let before: Vec<DeploymentPath> =
             sysroot.deployments.iter().map(|deployment| deployment.path.clone()).collect();
+        let esp = esp::settings(roots)?;
+        if let Some(settings) = &esp {
+            esp::check(roots, &sysroot, &plan, settings)?;
+        }
         let making_room =
             MakeRoom { roots, staging, progress: self.progress, stamp: &mut stamp, grub_timeout: self.grub_timeout };
         let ready = making_room.make_room(sysroot, plan)?;
-        let swapped = self.carry_out(&ready, &beside, &mut stamp)?;
+        let (swapped, remarks) = self.carry_out(&ready, &beside, &mut stamp)?;
         let Ready { sysroot, plan, .. } = ready;
         let boot = plan.boot;
         boot_journal::complete(&sysroot, &boot);
+        let is_projected = match &esp {
+            Some(settings) if swapped == Swapped::Durably => {
+                esp::project(roots, settings, self.progress, &mut stamp, &remarks)
+            }
+            _ => true,
+        };
         self.progress.enter(Phase::Clean);
-        if swapped == Swapped::Durably {
+        if swapped == Swapped::Durably && is_projected {
             let current = Current::new(&sysroot, boot.bootversion, boot.subbootversion, boot.list);
             cleanup::clean(roots, &current, &before);
         }
@@ -169,7 +179,13 @@ impl Finalize<'_> {
     }
 
     /// Merges `/etc`, and swaps the new list in. After an error the deployment is still staged.
-    fn carry_out(&mut self, ready: &Ready, beside: &Beside, stamp: &mut Stamp) -> Result<Swapped, Error> {
+    /// Returns what the next boot shall report, too.
+    fn carry_out(
+        &mut self,
+        ready: &Ready,
+        beside: &Beside,
+        stamp: &mut Stamp,
+    ) -> Result<(Swapped, Vec<String>), Error> {
         let (roots, run) = (self.roots, self.run);
         let Ready { sysroot, plan, reserved } = ready;
         etc_before::save(roots, run, plan)
@@ -183,7 +199,8 @@ impl Finalize<'_> {
             let swapped = transaction::run(roots, &*loader, sources, &plan.boot, &plan.files, &mut watch)?;
             watch.tell();
             labels.broken().iter().for_each(|line| log::warn!("SELinux policy: {line}"));
-            Ok(swapped)
+            drop(watch);
+            Ok((swapped, remarks))
         });
         done.inspect_err(|_| self.begin_again_later(reserved))
     }

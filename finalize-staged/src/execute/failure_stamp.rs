@@ -52,6 +52,11 @@ impl Stamp {
         stamp
     }
 
+    /// Of a run that has swapped already: nothing is written before there is a remark.
+    pub(crate) fn without_file(target: &DeploymentPath) -> Self {
+        Self { file: None, target: target.clone() }
+    }
+
     /// Writes another phase, without a sync: after a power cut the stamp may name an earlier phase, after a kill it names this one.
     pub(crate) fn update(&mut self, phase: &str) {
         if let Some(file) = &self.file {

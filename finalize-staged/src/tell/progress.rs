@@ -39,6 +39,8 @@ pub(crate) enum Phase {
     Sync,
     /// The swap, and the second sync.
     Swap,
+    /// The ESP.
+    Esp,
     /// Removal of unused files.
     Clean,
 }
@@ -53,6 +55,7 @@ impl Phase {
             Phase::Entries => "entries",
             Phase::Sync => "sync",
             Phase::Swap => "swap and sync",
+            Phase::Esp => "ESP",
             Phase::Clean => "clean",
         }
     }

@@ -397,3 +397,24 @@ pub(crate) fn an_entry_with_an_odd_name_is_one_of_the_list(guest: Guest) -> Resu
     ensure!(status.contains("Version: 2\n") && status.contains("Version: 1\n"), "{status}");
     Ok(())
 }
+
+/// A machine that is said to boot from an ESP, and whose ESP cannot be written: what boots must not be removed behind its back.
+pub(crate) fn an_esp_that_is_not_there(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    for (conf, text) in [
+        (
+            "[esp]\nenabled=yes\npartition=/dev/nowhere\n",
+            "[esp] partition=/dev/nowhere in /etc/ostree/esp.conf: there is no such",
+        ),
+        ("[esp]\nenabled=yes\npartition=/dev/zero\n", "there is no such block device"),
+    ] {
+        machine
+            .check(&format!("mkdir -p /etc/ostree; printf '{}' >/etc/ostree/esp.conf", conf.replace('\n', "\\n")))?;
+        refused(&machine, text)?;
+    }
+    // Not asked for, or by mistake: then there is none.
+    machine.check("printf '[esp]\\nenabled=perhaps\\n' >/etc/ostree/esp.conf")?;
+    let outcome = machine.finalize(Contestant::Ours)?.outcome;
+    ensure!(outcome.code == Some(0) && outcome.stderr.contains("it can be yes or no"), "{outcome:?}");
+    Ok(())
+}

@@ -188,6 +188,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         trials.extend(with_guest!(guest, missing.or(no_binary), bad_input:
             a_staged_file_that_is_damaged,
             a_staged_deployment_that_is_not_there,
+            an_esp_that_is_not_there,
             a_name_that_leads_elsewhere,
             a_loader_link_that_is_none,
             entries_of_others_are_kept,
