@@ -15,6 +15,8 @@ pub(super) struct Facts {
     pub(super) var: Result<Option<Stateroot>, String>,
     /// `/boot` is a directory of the physical root, and has to be mounted.
     pub(super) boot_is_on_the_root: bool,
+    /// The boot loader counts this boot (firstroot's).
+    pub(super) is_trial: bool,
 }
 
 /// Something to make below the directory for units.
@@ -50,8 +52,48 @@ pub(super) fn plan(facts: &Facts) -> Vec<Item> {
         Item::Directory(WANTED),
         Item::Link("multi-user.target.wants/ostree-boot-complete.service", unit("ostree-boot-complete.service")),
     ]);
+    if facts.is_trial {
+        items.extend(of_a_trial());
+    }
     items
 }
+
+/// A boot that is counted is blessed when it is good, and does not wait for a person when it is not.
+fn of_a_trial() -> impl Iterator<Item = Item> {
+    const BLESSING: &str = "basic.target.wants/firstroot-bless.service";
+    let drop_in = |directory, file| [Item::Directory(directory), Item::File(file, TRIAL_DROP_IN.to_owned())];
+    const CHECK: &str = "boot-complete.target.requires/firstroot-boot-check.service";
+    let links = [
+        Item::Directory("basic.target.wants"),
+        Item::Link(BLESSING, unit("firstroot-bless.service")),
+        Item::Directory("boot-complete.target.requires"),
+        Item::Link(CHECK, unit("firstroot-boot-check.service")),
+    ];
+    links
+        .into_iter()
+        .chain(drop_in("emergency.service.d", "emergency.service.d/firstroot-trial.conf"))
+        .chain(drop_in("rescue.service.d", "rescue.service.d/firstroot-trial.conf"))
+        .chain([Item::Directory(OF_SYSTEMD), Item::File(NOT_SYSTEMD, NOT_SYSTEMD_DROP_IN.to_owned())])
+}
+
+const OF_SYSTEMD: &str = "systemd-bless-boot.service.d";
+const NOT_SYSTEMD: &str = "systemd-bless-boot.service.d/firstroot-trial.conf";
+
+/// systemd's own looks for the ESP where OSTree systems do not mount it.
+const NOT_SYSTEMD_DROP_IN: &str = "\
+# Written by firstroot: firstroot-bless.service does this
+[Unit]
+ConditionKernelCommandLine=!firstroot.trial
+";
+
+const TRIAL_DROP_IN: &str = "\
+# Written by firstroot: the boot loader counts this boot
+[Unit]
+FailureAction=reboot
+
+[Service]
+ExecStartPre=/usr/bin/firstroot esp trial-failed
+";
 
 fn unit(name: &str) -> String {
     UNITS.concat() + name

@@ -58,7 +58,8 @@ pub(super) fn facts(root: BorrowedFd<'_>) -> Result<Found, SystemError> {
         Err(error) => Err(error.to_string()),
     };
     let var = stateroot.and_then(|stateroot| Ok((!fstab_mounts_var(root)?).then_some(stateroot)));
-    Ok(Found::Facts(Facts { var, boot_is_on_the_root: boot_is_on_the_root(root)? }))
+    let is_trial = command_line.is_trial();
+    Ok(Found::Facts(Facts { var, boot_is_on_the_root: boot_is_on_the_root(root)?, is_trial }))
 }
 
 /// A file in `/run/ostree` says that the initramfs has mounted `/var`. It is removed, as libostree does: it counts once.

@@ -185,3 +185,20 @@ fn a_directory_that_is_missing_is_named() {
     let message = result.unwrap_err();
     assert!(message.starts_with("cannot open /") && message.contains("/units: No such file"), "{message}");
 }
+
+#[test]
+fn a_boot_that_counts_is_blessed_and_does_not_wait_for_a_person() {
+    const OF_A_TRIAL: [&str; 5] = [
+        "basic.target.wants/firstroot-bless.service",
+        "boot-complete.target.requires/firstroot-boot-check.service",
+        "emergency.service.d/firstroot-trial.conf",
+        "rescue.service.d/firstroot-trial.conf",
+        "systemd-bless-boot.service.d/firstroot-trial.conf",
+    ];
+    let machine = Machine::new(&format!("{TARGET} firstroot.trial"));
+    assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR, &OF_A_TRIAL])));
+    assert!(machine.unit("emergency.service.d/firstroot-trial.conf").contains("FailureAction=reboot\n"));
+    // Another word is none.
+    let machine = Machine::new(&format!("{TARGET} firstroot.trials quiet=firstroot.trial"));
+    assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR])));
+}
