@@ -61,7 +61,7 @@ PROGRAMS ?= ostree-prepare-root ostree-finalize-staged firstroot
 FEATURES ?=
 
 # The crates that ship, and what finishes their programs.
-CRATES := ostree-formats system ostree-sysroot file-contexts selinux-policy boot-list prepare-root real-root finalize-staged firstroot finish-program
+CRATES := ostree-formats system ostree-sysroot file-contexts selinux-policy boot-list esp-projection prepare-root real-root finalize-staged firstroot finish-program
 
 define DROP_INS
 unit units/ostree-finalize-staged.service.d/00-firstroot.conf $(UNITDIR)/ostree-finalize-staged.service.d/00-firstroot.conf
@@ -103,12 +103,24 @@ link ../ostree-finalize-staged-prepare.path $(UNITDIR)/paths.target.wants/ostree
 unit units/ostree-finalize-staged-prepare.service $(UNITDIR)/ostree-finalize-staged-prepare.service
 unit units/ostree-finalize-staged-clean.service $(UNITDIR)/ostree-finalize-staged-clean.service
 link ../ostree-finalize-staged-clean.service $(UNITDIR)/multi-user.target.wants/ostree-finalize-staged-clean.service
+0644 units/firstroot-esp.path $(UNITDIR)/firstroot-esp.path
+link ../firstroot-esp.path $(UNITDIR)/paths.target.wants/firstroot-esp.path
+0644 units/firstroot-esp-sync.service $(UNITDIR)/firstroot-esp-sync.service
+link ../firstroot-esp-sync.service $(UNITDIR)/multi-user.target.wants/firstroot-esp-sync.service
+0644 units/firstroot-esp-shutdown.service $(UNITDIR)/firstroot-esp-shutdown.service
+link ../firstroot-esp-shutdown.service $(UNITDIR)/multi-user.target.wants/firstroot-esp-shutdown.service
+0644 units/firstroot-assess.service $(UNITDIR)/firstroot-assess.service
+link ../firstroot-assess.service $(UNITDIR)/multi-user.target.wants/firstroot-assess.service
+0644 units/firstroot-bless.service $(UNITDIR)/firstroot-bless.service
+0644 units/firstroot-boot-check.service $(UNITDIR)/firstroot-boot-check.service
+0644 units/firstroot-trial-failed.service $(UNITDIR)/firstroot-trial-failed.service
 0644 man/ostree-finalize-staged.8 $(MANDIR)/man8/ostree-finalize-staged.8
 0644 man/ostree-remount.8 $(MANDIR)/man8/ostree-remount.8
 0644 man/ostree-state-overlay.8 $(MANDIR)/man8/ostree-state-overlay.8
 0644 man/ostree-system-generator.8 $(MANDIR)/man8/ostree-system-generator.8
 0644 man/ostree-prepare-root.8 $(MANDIR)/man8/ostree-prepare-root.8
 0644 man/firstroot.8 $(MANDIR)/man8/firstroot.8
+0644 man/esp.conf.5 $(MANDIR)/man5/esp.conf.5
 0644 man/finalize-staged.conf.5 $(MANDIR)/man5/finalize-staged.conf.5
 0644 man/prepare-root.conf.5 $(MANDIR)/man5/prepare-root.conf.5
 0644 packaging/bash-completion/firstroot $(BASHCOMPLETIONDIR)/firstroot

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use crate::esp::Action;
+
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -15,6 +17,7 @@ pub(crate) enum Command {
     EtcDiff { root: Option<PathBuf>, staged: bool, json: bool, paths: Vec<OsString> },
     EtcRestore { root: Option<PathBuf>, staged: bool, discard: bool, json: bool, paths: Vec<OsString> },
     EtcExplain { root: Option<PathBuf>, json: bool, path: OsString },
+    Esp { action: Action, json: bool },
     RepairBootlinks { root: Option<PathBuf>, dry_run: bool, json: bool },
     Print(&'static str),
 }
@@ -29,6 +32,9 @@ firstroot etc [status]          files in /etc that are not as the system ships t
 firstroot etc diff [--staged] [PATH...]
 firstroot etc explain PATH      what is shipped, what is here, what an update does
 firstroot etc restore [--staged] [--discard] PATH...
+firstroot esp sync [--dry-run]  makes the ESP what /boot is
+firstroot esp bless [--anyway]  this boot is good: its entry counts no more
+firstroot esp retry             tries again what was rolled back
 firstroot repair bootlinks [--dry-run]
 
   --json            print JSON
@@ -52,6 +58,7 @@ struct Options {
     staged: bool,
     discard: bool,
     dry_run: bool,
+    anyway: bool,
 }
 
 impl Options {
@@ -62,6 +69,7 @@ impl Options {
             ("--staged", self.staged),
             ("--discard", self.discard),
             ("--dry-run", self.dry_run),
+            ("--anyway", self.anyway),
         ];
         match given.into_iter().find(|(name, is_given)| *is_given && !names.contains(name)) {
             Some((name, _)) => Err(format!("{name} cannot be used with this command").into()),
@@ -83,6 +91,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             Long("staged") => options.staged = true,
             Long("discard") => options.discard = true,
             Long("dry-run") => options.dry_run = true,
+            Long("anyway") => options.anyway = true,
             Value(word) => words.push(word),
             other => return Err(other.unexpected()),
         }
@@ -103,6 +112,11 @@ fn command(options: Options, words: Vec<OsString>) -> Result<Command, lexopt::Er
         "check" => options.allow(&["--root"]).and_then(|()| none(words)).map(|()| Command::Check { root, json }),
         "plan" => options.allow(&[]).and_then(|()| none(words)).map(|()| Command::Plan { json }),
         "etc" => etc(options, words.collect()),
+        "esp" => {
+            let what = words.next().unwrap_or_default();
+            none(words)?;
+            esp(&options, &what.to_string_lossy()).map(|action| Command::Esp { action, json })
+        }
         "repair" => {
             options.allow(&["--root", "--dry-run"])?;
             let what = words.next().unwrap_or_default();
@@ -112,8 +126,24 @@ fn command(options: Options, words: Vec<OsString>) -> Result<Command, lexopt::Er
             }
             Err("what can be repaired is: bootlinks".into())
         }
-        "" => Err("a command is missing: status, check, plan, etc or repair".into()),
-        other => Err(format!("there is no command {other:?}: status, check, plan, etc or repair").into()),
+        "" => Err("a command is missing: status, check, plan, etc, esp or repair".into()),
+        other => Err(format!("there is no command {other:?}: status, check, plan, etc, esp or repair").into()),
+    }
+}
+
+fn esp(options: &Options, what: &str) -> Result<Action, lexopt::Error> {
+    match what {
+        "sync" => {
+            options.allow(&["--dry-run"])?;
+            Ok(Action::Sync { dry_run: options.dry_run })
+        }
+        "assess" => options.allow(&[]).map(|()| Action::Assess),
+        "bless" => options.allow(&["--anyway"]).map(|()| Action::Bless { anyway: options.anyway }),
+        "retry" => options.allow(&[]).map(|()| Action::Retry),
+        // For units.
+        "check-boot" => options.allow(&[]).map(|()| Action::CheckBoot),
+        "trial-failed" => options.allow(&[]).map(|()| Action::TrialFailed),
+        other => Err(format!("there is no command esp {other:?}: sync, assess, bless or retry").into()),
     }
 }
 
@@ -172,8 +202,8 @@ mod tests {
     #[test]
     fn a_wrong_call_says_what_is_wrong() {
         for (line, message) in [
-            ("", "a command is missing: status, check, plan, etc or repair"),
-            ("stats", "there is no command \"stats\": status, check, plan, etc or repair"),
+            ("", "a command is missing: status, check, plan, etc, esp or repair"),
+            ("stats", "there is no command \"stats\": status, check, plan, etc, esp or repair"),
             ("status extra", "unexpected argument \"extra\""),
             ("plan --root /mnt", "--root cannot be used with this command"),
             ("etc restore", "etc restore needs a path"),

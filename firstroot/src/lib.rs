@@ -7,6 +7,7 @@ mod args;
 #[cfg(test)]
 mod cases;
 mod check;
+mod esp;
 mod etc;
 mod exit_status;
 #[cfg(feature = "fuzzing")]
@@ -49,6 +50,7 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
             etc::restore(root.as_deref(), staged, discard, json, &paths)
         }
         Command::EtcExplain { root, json, path } => etc::explain(root.as_deref(), json, &path),
+        Command::Esp { action, json } => esp::run(action, json),
         Command::RepairBootlinks { root, dry_run, json } => repair::bootlinks(root.as_deref(), dry_run, json),
         Command::Print(text) => show::print::text(text),
     }

@@ -1,0 +1,95 @@
+//! What every command about the ESP reads first, under the lock of the sysroot.
+
+use std::fmt::Display;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use esp_projection::plan::Step;
+use esp_projection::projection::Projection;
+use esp_projection::settings::Settings;
+use finalize_staged::inspect;
+use ostree_formats::cmdline::KernelCommandLine;
+use ostree_sysroot::Sysroot;
+use system::lock::Lock;
+use system::proc::Proc;
+use system::program::Program;
+
+use crate::place::{Place, is_root};
+
+/// How long another program is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether `esp.conf` must ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// It must.
+    OfTheConfiguration,
+    /// Not in a boot that counts.
+    OfATrial,
+}
+
+/// The system, its list and its ESP.
+pub(super) struct Opened {
+    pub(super) place: Place,
+    pub(super) sysroot: Sysroot,
+    pub(super) projection: Projection,
+    /// The root of the running system, as it was before this process got mounts of its own.
+    pub(super) system: OwnedFd,
+    _lock: Lock,
+}
+
+impl Opened {
+    /// `None`: this system has no projection.
+    pub(super) fn open(command: &'static str, whose: Whose) -> Result<Option<Self>, String> {
+        let mut place = Place::open(None, command).map_err(text)?;
+        // A boot that counts must end counting, whatever this tree's configuration says.
+        let may_default = whose == Whose::OfATrial && is_trial()?;
+        let settings = Settings::read(&place.roots.system).or_else(|error| {
+            log::warn!("{error}");
+            if may_default { Ok(Settings::default()) } else { Err(error) }
+        })?;
+        settings.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+        if !settings.enabled && !may_default {
+            log::info!("nothing to do: /etc/ostree/esp.conf does not say [esp] enabled=yes");
+            return Ok(None);
+        }
+        if !is_root() {
+            return Err("reading the ESP needs root".to_owned());
+        }
+        let system = place.roots.system.try_clone().map_err(text)?;
+        place.roots = inspect::writable_roots().map_err(text)?;
+        let lock = inspect::lock(&place.roots, PATIENCE)?;
+        let sysroot = Sysroot::load(&place.roots).map_err(text)?;
+        let read = || Projection::read(&place.roots, &sysroot, &settings);
+        let projection = match read() {
+            // Early in a boot.
+            Err(error) if error.may_be_too_early() => {
+                wait_for_udev();
+                read()
+            }
+            other => other,
+        }
+        .map_err(text)?;
+        Ok(Some(Self { place, sysroot, projection, system, _lock: lock }))
+    }
+
+    /// Executes steps.
+    pub(super) fn execute(&mut self, steps: &[Step]) -> Result<(), String> {
+        self.projection.execute(&self.place.roots, steps, &mut || ()).map_err(text)
+    }
+}
+
+fn is_trial() -> Result<bool, String> {
+    let line = Proc::open().and_then(|proc| proc.command_line()).map_err(text)?;
+    Ok(KernelCommandLine::new(line).is_trial())
+}
+
+/// Until it has seen all devices that there are now. If that fails, what is missing is told by whoever needs it.
+fn wait_for_udev() {
+    const SETTLE: [&[u8]; 3] = [b"/usr/bin/udevadm", b"settle", b"--timeout=30"];
+    let _ = Program::new(&SETTLE, &[b"PATH=/usr/bin:/bin"]).and_then(|program| program.run_in_this_group());
+}
+
+pub(super) fn text(error: impl Display) -> String {
+    error.to_string()
+}
