@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::cache::Cache;
 use crate::cpio::Archive;
-use crate::qemu::Qemu;
+use crate::qemu::{Qemu, Start};
 use crate::silence::Patience;
 
 /// Longest time for the trial: a kernel that runs at all says so within a second or two.
@@ -66,9 +66,11 @@ fn trial(kernel: &Path, busybox: &Path, cache: &Cache) -> Result<bool> {
     let initramfs = directory.join("initramfs.img");
     fs::write(&initramfs, archive.finish()).context("writing the trial's initramfs")?;
     let qemu = Qemu {
-        kernel: kernel.to_path_buf(),
-        initramfs,
-        command_line: "console=ttyS0 panic=-1".to_owned(),
+        start: Start::Kernel {
+            kernel: kernel.to_path_buf(),
+            initramfs,
+            command_line: "console=ttyS0 panic=-1".to_owned(),
+        },
         disks: Vec::new(),
         accelerator: Accelerator::Kvm,
         cpus: 1,

@@ -18,6 +18,8 @@ const ENTRIES: &[Entry] = &[
     ("denials-are-logged", |s| {
         s.without_kernel_argument("audit=0").kernel_arguments(["sysctl.kernel.printk_ratelimit=0"])
     }),
+    // systemd-boot 252 chooses at once.
+    ("esp", |s| s.with_esp("timeout 0\ndefault ostree-*\n")),
     ("separate-boot", |s| s.with_filesystem(Filesystem::Ext4WithBoot)),
     ("boot-automounted-sysroot-readonly", |s| {
         s.with_filesystem(Filesystem::Ext4WithBoot).with_disk_changed_by(|root| {

@@ -31,6 +31,11 @@ const NEEDED: &[(&str, &str)] = &[
     ("setfattr", "attr"),
     ("setfacl", "acl"),
     ("setcap", "libcap2-bin"),
+    // For machines that boot from an ESP.
+    ("mformat", "mtools"),
+    ("sfdisk", "fdisk"),
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
+    ("/usr/lib/systemd/boot/efi/systemd-bootx64.efi", "systemd-boot-efi"),
     // For the packages of this project.
     ("dh", "debhelper"),
     ("rpmbuild", "rpm"),

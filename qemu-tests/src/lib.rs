@@ -20,6 +20,7 @@ pub mod cpio;
 pub mod disk;
 pub mod dpkg;
 pub mod dracut;
+pub mod firmware;
 pub mod guest;
 pub mod host;
 pub mod initramfs;

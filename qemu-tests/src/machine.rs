@@ -12,8 +12,9 @@ use crate::boot_entry::BootEntry;
 use crate::command::run;
 use crate::cpio;
 use crate::disk::Disks;
+use crate::firmware::Firmware;
 use crate::kernel::extract_elf;
-use crate::qemu::{DiskDevice, Qemu, Running};
+use crate::qemu::{DiskDevice, Qemu, Running, Start};
 use crate::report::Report;
 use crate::side_by_side;
 use crate::silence::Patience;
@@ -95,6 +96,8 @@ pub(crate) struct Machine {
     pub(crate) without_arguments: Vec<String>,
     /// How many bytes can be written to `/boot`'s own disk in a second.
     pub(crate) boot_writes: Option<u64>,
+    /// With an ESP: the boots from [`Machine::boot_from_firmware`] on it.
+    pub(crate) firmware: Option<Firmware>,
     /// The image of one more disk.
     pub(crate) spare_disk: Option<PathBuf>,
     pub(crate) busybox: PathBuf,
@@ -110,6 +113,22 @@ impl Machine {
         let mut running = qemu.start(&console)?;
         running.wait()?;
         self.report(number, running.elapsed())
+    }
+
+    /// The same, started by the firmware from the ESP.
+    pub(crate) fn boot_from_firmware(&self, number: usize, script: &str) -> Result<Report> {
+        let firmware = self.firmware.clone().context("a machine without an ESP")?;
+        let accelerator = self.accelerator()?;
+        let cpus = side_by_side::cpus_of_one();
+        let qemu = Qemu { start: Start::Firmware(firmware), disks: self.devices(script)?, accelerator, cpus };
+        let mut running = qemu.start(&self.console(number))?;
+        running.wait()?;
+        self.report(number, running.elapsed())
+    }
+
+    /// The arguments that each boot has, for entries that a boot loader reads itself.
+    pub(crate) fn usual_arguments() -> String {
+        ARGUMENTS.iter().chain(NO_SHELL).copied().collect::<Vec<_>>().join(" ")
     }
 
     /// The same, but the power fails while it goes down: what it has written out by then is on its disks, and what it has not, is
@@ -177,10 +196,16 @@ impl Machine {
         self.append_to(&initramfs)?;
         let kernel = self.directory.join("vmlinux");
         extract_elf(&bzimage, &kernel)?;
-        let accelerator = Accelerator::find(&kernel, &self.busybox, &self.cache)?;
+        let accelerator = self.accelerator()?;
         let command_line = self.command_line(&entry, arguments);
         let cpus = side_by_side::cpus_of_one();
-        Ok(Qemu { kernel, initramfs, command_line, disks: self.devices(script)?, accelerator, cpus })
+        let start = Start::Kernel { kernel, initramfs, command_line };
+        Ok(Qemu { start, disks: self.devices(script)?, accelerator, cpus })
+    }
+
+    /// The kernel of the first boot says whether there is a quick one.
+    fn accelerator(&self) -> Result<Accelerator> {
+        Accelerator::find(&self.directory.join("vmlinux"), &self.busybox, &self.cache)
     }
 
     fn append_to(&self, initramfs: &Path) -> Result<()> {
@@ -217,12 +242,13 @@ impl Machine {
         let system = self.disks.images().into_iter().zip(["root", "boot"]);
         let own = [(script_image, "script"), (report, "report")];
         let spare = self.spare_disk.clone().map(|image| (image, "spare"));
+        let esp = self.firmware.as_ref().map(|firmware| (firmware.esp.clone(), "esp"));
         let device = |(image, serial): (PathBuf, &str)| DiskDevice {
             image,
             serial: serial.to_owned(),
             writes: self.boot_writes.filter(|_| serial == "boot"),
         };
-        Ok(system.chain(own).chain(spare).map(device).collect())
+        Ok(system.chain(own).chain(spare).chain(esp).map(device).collect())
     }
 }
 

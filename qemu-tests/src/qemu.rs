@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::accelerator::Accelerator;
+use crate::firmware::Firmware;
 use crate::silence::{Patience, Silence};
 
 /// How often a running machine is looked at.
@@ -24,12 +25,19 @@ pub(crate) struct DiskDevice {
     pub(crate) writes: Option<u64>,
 }
 
+/// What starts first.
+#[derive(Clone, Debug)]
+pub(crate) enum Start {
+    /// This kernel: QEMU is the boot loader.
+    Kernel { kernel: PathBuf, initramfs: PathBuf, command_line: String },
+    /// The firmware.
+    Firmware(Firmware),
+}
+
 /// A machine before it is switched on.
 #[derive(Clone, Debug)]
 pub(crate) struct Qemu {
-    pub(crate) kernel: PathBuf,
-    pub(crate) initramfs: PathBuf,
-    pub(crate) command_line: String,
+    pub(crate) start: Start,
     pub(crate) disks: Vec<DiskDevice>,
     pub(crate) accelerator: Accelerator,
     pub(crate) cpus: usize,
@@ -73,12 +81,18 @@ impl Qemu {
             .args(["-machine", "q35,sata=off,smbus=off,usb=off,i8042=off,hpet=off"])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-net", "none", "-no-reboot"])
             .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
-            .args(["-device", "virtio-rng-pci"])
-            .arg("-kernel")
-            .arg(&self.kernel)
-            .arg("-initrd")
-            .arg(&self.initramfs)
-            .args(["-append", &self.command_line]);
+            .args(["-device", "virtio-rng-pci"]);
+        match &self.start {
+            Start::Kernel { kernel, initramfs, command_line } => {
+                command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).args(["-append", command_line]);
+            }
+            Start::Firmware(firmware) => {
+                let flash =
+                    |options: &str, image: &Path| format!("if=pflash,format=raw{options},file={}", image.display());
+                command.args(["-drive", &flash(",readonly=on", &firmware.code)]);
+                command.args(["-drive", &flash("", &firmware.variables)]);
+            }
+        }
         for (index, disk) in self.disks.iter().enumerate() {
             // What a guest has written need not survive a power cut of the host.
             let slow = disk.writes.map(|bytes| format!(",throttling.bps-write={bytes}")).unwrap_or_default();

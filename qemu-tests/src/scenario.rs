@@ -11,6 +11,7 @@ use crate::cache::{Artefact, Cache};
 use crate::cpio::Archive;
 use crate::disk::{Disks, Filesystem};
 use crate::dracut;
+use crate::firmware::Firmware;
 use crate::guest::Guest;
 use crate::images::{empty_disk, place_for_images, remove_images};
 use crate::initramfs;
@@ -53,6 +54,7 @@ pub struct Scenario {
     spare_disk: bool,
     change: Option<Change>,
     look: Option<Change>,
+    loader_conf: Option<String>,
 }
 
 impl Scenario {
@@ -72,6 +74,7 @@ impl Scenario {
             spare_disk: false,
             change: None,
             look: None,
+            loader_conf: None,
         }
     }
 
@@ -180,6 +183,13 @@ impl Scenario {
         self
     }
 
+    /// With an ESP that has systemd-boot, and this `loader.conf`; entries have the arguments that each boot has.
+    #[must_use]
+    pub fn with_esp(mut self, loader_conf: &str) -> Scenario {
+        self.loader_conf = Some(loader_conf.to_owned());
+        self
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -199,6 +209,14 @@ impl Scenario {
     pub fn run_scripts(&self, scripts: &[&str]) -> Result<Vec<Report>> {
         let boots: Vec<_> = scripts.iter().map(|script| (self.provider, *script)).collect();
         self.run_in_turn(&boots)
+    }
+
+    /// Boots once for each script, with the same disks: at first directly, and then by its firmware from the ESP.
+    pub fn run_scripts_from_esp(&self, first: &str, then: &[&str]) -> Result<Vec<Report>> {
+        self.with_machine(|machine, _| {
+            let then = (2..).zip(then).map(|(number, script)| machine.boot_from_firmware(number, script));
+            std::iter::once(machine.boot(1, first)).chain(then).collect()
+        })
     }
 
     /// Boots in turn with the prepare-root of one or the other, with the same disks.
@@ -244,8 +262,13 @@ impl Scenario {
         if let Some(change) = &self.change {
             disks.mounted(|root| change(root)).context("changing the disk")?;
         }
+        if self.loader_conf.is_some() {
+            disks.mounted(|root| Sysroot::at(root).append_kernel_argument(&Machine::usual_arguments()))?;
+        }
+        let firmware = self.loader_conf.as_ref().map(|text| Firmware::new(&directory, text)).transpose()?;
         let initramfs = self.initramfs(&tree, &directory, &cache)?;
         let machine = Machine {
+            firmware,
             directory: directory.clone(),
             disks,
             initramfs,

@@ -5,6 +5,7 @@
 
 mod beside_the_peer;
 mod composefs;
+mod esp;
 mod failing;
 mod initramfs_tools;
 mod interrupted;
@@ -37,7 +38,8 @@ type Story = fn(Guest) -> Result<()>;
 const NOT_EACH_TIME: &[(&str, &str)] = &[
     ("trixie::beside_the_peer::ext4", "trixie::beside_the_peer::a_hotfix_survives_a_reboot"),
     ("forky::beside_the_peer::ext4", "trixie::beside_the_peer::a_hotfix_survives_a_reboot"),
-    ("trixie::beside_the_peer::kinoite", "forky::beside_the_peer::kinoite"),
+    ("trixie::beside_the_peer::kinoite", "forky::composefs::an_image_on_a_btrfs_of_two_disks_is_the_root"),
+    ("forky::beside_the_peer::kinoite", "forky::composefs::an_image_on_a_btrfs_of_two_disks_is_the_root"),
     ("trixie::beside_the_peer::xfs", "trixie::beside_the_peer::a_hotfix_survives_a_reboot"),
     (
         "trixie::beside_the_peer::sysroot_readonly_by_the_repository",
@@ -77,7 +79,39 @@ const NOT_EACH_TIME: &[(&str, &str)] = &[
     ),
     (
         "trixie::shutdown::a_separate_boot_is_prepared_before_shutdown",
+        "trixie::shutdown::an_automounted_boot_and_a_read_only_sysroot_are_written_to",
+    ),
+    (
         "forky::shutdown::a_separate_boot_is_prepared_before_shutdown",
+        "trixie::shutdown::an_automounted_boot_and_a_read_only_sysroot_are_written_to",
+    ),
+    (
+        "trixie::interrupted::a_slow_disk_is_waited_for_beyond_the_limit",
+        "trixie::shutdown::an_update_is_staged_finalized_booted_rolled_back_and_left_to_ostree",
+    ),
+    (
+        "forky::composefs::an_image_is_the_root_without_an_initramfs",
+        "trixie::only_ours::a_read_only_root_without_proc_dev_and_run_boots_without_initramfs",
+    ),
+    (
+        "forky::composefs::an_image_on_a_loop_device_is_the_root",
+        "forky::composefs::an_image_on_a_btrfs_of_two_disks_is_the_root",
+    ),
+    (
+        "forky::composefs::an_image_of_an_older_signed_commit_is_refused",
+        "forky::composefs::what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_read",
+    ),
+    (
+        "forky::packaged::an_rpm_boots_and_is_removed_by_an_update",
+        "trixie::packaged::a_deb_boots_and_is_removed_by_an_update",
+    ),
+    (
+        "bookworm::old_kernel::without_its_image_the_deployment_boots",
+        "bookworm::old_kernel::an_image_that_it_cannot_mount_is_refused_by_name",
+    ),
+    (
+        "trixie::failing::whoever_asked_for_a_shell_gets_one",
+        "trixie::failing::a_missing_deployment_is_explained_and_repaired_in_the_emergency_shell",
     ),
     (
         "trixie::shutdown::a_read_only_boot_is_written_to",
@@ -110,7 +144,7 @@ const NOT_EACH_TIME: &[(&str, &str)] = &[
     ),
     (
         "forky::composefs::a_signature_of_somebody_else_is_refused",
-        "forky::composefs::an_image_of_an_older_signed_commit_is_refused",
+        "forky::composefs::what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_read",
     ),
     (
         "forky::soft_reboot::a_separate_boot_is_mounted_again",
@@ -214,6 +248,7 @@ fn main() -> ExitCode {
         an_image_that_was_changed_below_its_seal_is_refused,
         images_of_a_fuzzer_are_booted_or_refused,
     ))
+    .chain(stories!(esp on trixie => an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back))
     .chain(stories!(packaged on trixie => a_deb_boots_and_is_removed_by_an_update))
     .chain(stories!(packaged on forky => an_rpm_boots_and_is_removed_by_an_update))
     .chain(stories!(without_libostree on forky => nothing_on_the_boot_path_needs_it))

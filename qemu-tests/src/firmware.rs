@@ -1,0 +1,78 @@
+//! UEFI: a machine whose firmware finds its boot loader on an ESP, as on a real one.
+//!
+//! The ESP is a disk of its own with systemd-boot on it and nothing else: what it boots, the machine itself has to put there.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::command::run;
+
+const CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+const LOADER: &str = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi";
+
+/// Debian 12's, of which a user has most.
+const ESP_MIB: u64 = 260;
+/// The partition begins at the first MiB.
+const OFFSET: u64 = 1 << 20;
+/// Of the partition; udev makes a link of it.
+pub const ESP_PARTUUID: &str = "5f1a7c00-0000-4000-8000-00000000000e";
+
+/// A machine's firmware, with its variables, and its ESP.
+#[derive(Clone, Debug)]
+pub(crate) struct Firmware {
+    /// The program, which is the same for all machines.
+    pub(crate) code: PathBuf,
+    /// What it remembers.
+    pub(crate) variables: PathBuf,
+    /// The disk with the ESP.
+    pub(crate) esp: PathBuf,
+}
+
+impl Firmware {
+    /// A new one in `directory`.
+    pub(crate) fn new(directory: &Path, loader_conf: &str) -> Result<Firmware> {
+        let firmware = Firmware {
+            code: PathBuf::from(CODE),
+            variables: directory.join("variables.img"),
+            esp: directory.join("esp.img"),
+        };
+        fs::copy(VARIABLES, &firmware.variables).with_context(|| format!("copying {VARIABLES}"))?;
+        make_esp(&firmware.esp, directory, loader_conf)?;
+        Ok(firmware)
+    }
+}
+
+fn make_esp(image: &Path, directory: &Path, loader_conf: &str) -> Result<()> {
+    let size = OFFSET + (ESP_MIB << 20) + OFFSET;
+    File::create(image).and_then(|file| file.set_len(size)).with_context(|| format!("creating {}", image.display()))?;
+    let table = format!(
+        "label: gpt\nstart=2048, size={}, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, uuid={ESP_PARTUUID}, name=esp\n",
+        (ESP_MIB << 20) / 512
+    );
+    let mut sfdisk = Command::new("sfdisk");
+    sfdisk.arg("--quiet").arg(image).env("PATH", crate::host::PATH).stdin(Stdio::piped());
+    let mut child = sfdisk.spawn().context("running sfdisk")?;
+    std::io::Write::write_all(&mut child.stdin.take().context("sfdisk has no input")?, table.as_bytes())?;
+    ensure!(child.wait()?.success(), "sfdisk failed");
+    let drive = format!("{}@@1M", image.display());
+    let sectors = ((ESP_MIB << 20) / 512).to_string();
+    mtools(&["mformat", "-i", &drive, "-F", "-T", &sectors, "::"])?;
+    for path in ["::/EFI", "::/EFI/BOOT", "::/EFI/systemd", "::/loader"] {
+        mtools(&["mmd", "-i", &drive, path])?;
+    }
+    for path in ["::/EFI/BOOT/BOOTX64.EFI", "::/EFI/systemd/systemd-bootx64.efi"] {
+        mtools(&["mcopy", "-i", &drive, LOADER, path])?;
+    }
+    let file = directory.join("loader.conf");
+    fs::write(&file, loader_conf).with_context(|| format!("writing {}", file.display()))?;
+    mtools(&["mcopy", "-i", &drive, &file.display().to_string(), "::/loader/loader.conf"])
+}
+
+fn mtools(words: &[&str]) -> Result<()> {
+    let [program, arguments @ ..] = words else { bail!("no program") };
+    run(Command::new(program).args(arguments).env("MTOOLS_SKIP_CHECK", "1")).map(drop)
+}

@@ -1,0 +1,93 @@
+//! Machines that boot from an ESP: their firmware starts systemd-boot, which reads nothing but FAT.
+
+use anyhow::{Result, ensure};
+use qemu_tests::firmware::ESP_PARTUUID;
+use qemu_tests::guest::Guest;
+use qemu_tests::report::Report;
+use qemu_tests::staging::script;
+
+use crate::shutdown::{DONE, is_of_version, succeeded};
+use crate::{contains, is_well, scenario};
+
+/// The first projection, by somebody who has booted otherwise.
+fn project() -> String {
+    script(&format!(
+        "mkdir -p /etc/ostree
+         printf '[esp]\\nenabled=yes\\npartition=PARTUUID={ESP_PARTUUID}\\n[rollback]\\ntries=2\\n' >/etc/ostree/esp.conf
+         firstroot esp sync
+         firstroot esp sync | grep 'nothing to do'
+         systemctl start firstroot-esp-shutdown.service firstroot-esp.path"
+    ))
+}
+
+/// Shows what is on the ESP.
+const LIST: &str = "
+list() { mkdir -p /run/esp; mount -o ro /dev/disk/by-partuuid/PARTUUID /run/esp; (cd /run/esp; find . -type f); umount /run/esp; }
+";
+
+/// Projected, booted by the firmware, updated by a finalization, and blessed. Then an update that does not come up: after its one try the
+/// machine is back, and says so.
+pub(crate) fn an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back(guest: Guest) -> Result<()> {
+    let list = LIST.replace("PARTUUID", ESP_PARTUUID);
+    let first = script(&format!(
+        "{list} cat /proc/cmdline; list; cat /run/ostree/boot-assessment
+         version=2; stage 2; prepared 'is prepared: shutdown will merge'"
+    ));
+    let second = script(&format!(
+        "{list} if journalctl --boot=-1 --grep 'ordering cycle'; then exit 1; fi; before ostree-finalize-staged.service; cat /proc/cmdline /run/ostree/boot-assessment
+         systemctl is-active firstroot-bless.service boot-complete.target
+         list
+         printf 'tries=1\\nrequired=nowhere.service\\n' >>/etc/ostree/esp.conf
+         version=3; stage 3; prepared 'is prepared: shutdown will merge'"
+    ));
+    let third = script("echo this is not reached, or too early");
+    let back = script(&format!(
+        "{list} list; cat /run/ostree/boot-assessment /run/motd.d/30-ostree-rollback /var/lib/ostree-boot/rollbacks
+         test -e /run/ostree/rolled-back
+         journalctl --boot --output=export MESSAGE_ID=0c1f5f1c6a0e4a7a9d1d6f0b7d1a2c59 | grep -a ^OSTREE
+         firstroot esp retry; list"
+    ));
+    let reports = scenario(guest, "esp")?.run_scripts_from_esp(&project(), &[&first, &second, &third, &back])?;
+    let [projected, first, second, _, back] = reports.as_slice() else { anyhow::bail!("five boots") };
+    for report in [projected, first, second, back] {
+        let is_cycle = |text: &str| text.contains("ordering cycle");
+        let waits = report.journal()?.iter().any(|entry| entry.field("MESSAGE").is_some_and(is_cycle));
+        ensure!(!waits, "units wait for each other");
+    }
+    succeeded(&[projected.clone(), first.clone(), second.clone(), back.clone()])?;
+    is_well(first)?;
+    let output = first.script_output()?;
+    contains(&output, " firstroot.deployment=")?;
+    contains(&output, "state=good\n")?;
+    // Finalized, tried once, and good.
+    is_of_version(second, "2")?;
+    let output = second.script_output()?;
+    contains(&output, DONE)?;
+    contains(&output, " panic=30 rd.emergency=reboot systemd.crash_action=reboot firstroot.trial")?;
+    contains(&output, "state=trial\n")?;
+    contains(&output, "attempts=1\n")?;
+    contains(&output, "active\nactive\n")?;
+    let counts = |line: &str| line.starts_with("./loader/entries/") && line.contains('+');
+    ensure!(!output.lines().any(counts), "an entry still counts:\n{output}");
+    ensure!(output.matches("/SHA256SUMS").count() == 2, "{output}");
+    // The third has a required unit that it does not have.
+    let (output, status) = (back.script_output()?, back.admin_status()?);
+    contains(&output, "state=rolled-back\n")?;
+    contains(&output, "Rolled back: 3 (")?;
+    contains(&output, ") was tried once and did not come up; this is 2 (")?;
+    for part in ["OSTREE_ROLLED_BACK_FROM=/ostree/", "OSTREE_ROLLED_BACK_TO=/ostree/", "OSTREE_ATTEMPTS=1\n"] {
+        contains(&output, part)?;
+    }
+    is_well_but_rolled_back(back)?;
+    contains(&output, "+0-1.conf")?;
+    contains(&output, "+1-0.conf")?;
+    ensure!(status.contains("* default") && status.contains("Version: 2"), "{status}");
+    Ok(())
+}
+
+/// No unit has failed: `ostree` lists the deployment first that did not come up.
+fn is_well_but_rolled_back(report: &Report) -> Result<()> {
+    let (state, failed) = (report.system_state()?, report.failed_units()?);
+    ensure!(state == "running" && failed.is_empty(), "the system is {state}; failed units:\n{failed}");
+    Ok(())
+}
