@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures of ours and of the peer's, measured in the same run.
 
+mod boot;
 mod calls;
 mod command;
 mod contestant;
@@ -48,6 +49,8 @@ pub(crate) enum Part {
     Shutdown,
     /// After the switch to the real root.
     RealRoot,
+    /// The same in a whole machine.
+    Boot,
     /// The command for people.
     Command,
     /// [`Part::Shutdown`] with an SELinux policy.
@@ -64,6 +67,7 @@ const PARTS: &[(&str, Part)] = &[
     ("shutdown", Part::Shutdown),
     ("selinux", Part::Selinux),
     ("real-root", Part::RealRoot),
+    ("boot", Part::Boot),
     ("command", Part::Command),
 ];
 
@@ -123,6 +127,11 @@ pub(crate) fn bench(only: Option<Part>) -> Result<()> {
         let binary = binary::build(binary::FINALIZE_STAGED)?;
         for guest in &guests {
             print(&real_root::figures(*guest, &binary)?);
+        }
+    }
+    if is_wanted(Part::Boot) {
+        for guest in &guests {
+            print(&boot::figures(*guest)?);
         }
     }
     if is_wanted(Part::Shutdown) {
