@@ -3,6 +3,7 @@
 //! Guests and static binaries are made while lints and tests without root are compiled: one of them waits for a mirror, another one
 //! links on one processor. From the namespaces on, phases follow each other, and each keeps all processors busy by itself.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -125,6 +126,10 @@ impl Binaries {
     fn build() -> Result<Binaries> {
         binary::size()?;
         let destdir = workspace::root().join("target/destdir");
+        // A file of an earlier state would be installed in every guest.
+        if destdir.exists() {
+            fs::remove_dir_all(&destdir).with_context(|| format!("removing {}", destdir.display()))?;
+        }
         install::install(&destdir, None)?;
         package::package(None)?;
         Ok(Binaries {
