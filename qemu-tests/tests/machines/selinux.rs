@@ -4,16 +4,13 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::cache::{Cache, directory_of_this_checkout};
+use qemu_tests::cache::directory_of_this_checkout;
 use qemu_tests::guest::Guest;
 use qemu_tests::labels::{Difference, Labels};
-use qemu_tests::namespace::{Namespace, quoted};
 use qemu_tests::report::Report;
-use qemu_tests::rootfs::Rootfs;
 use qemu_tests::staging::script;
 use qemu_tests::sysroot::Sysroot;
 
@@ -29,17 +26,12 @@ runcon --type=dmesg_t true || true
 audited >denials-before-shutdown
 ";
 
-/// What an administrator has changed: a module of his own, and a boolean. It is done before the first boot: to build a policy takes
-/// seconds here, and minutes in an emulated machine. Without SELinux in the kernel there is no setsebool: the line is what it writes.
+/// What an administrator has changed: a module of his own, and a boolean.
 const MODIFY: &str = "
-cd /target/ostree/deploy/default/deploy/*.0
-mount --bind etc/selinux /etc/selinux
 echo '(type firstroot_local_t)(roletype object_r firstroot_local_t)(typeattributeset file_type (firstroot_local_t))' \
-    >/tmp/firstroot-local.cil
-echo allow_ftpd_full_access=1 >>etc/selinux/default/active/booleans.local
-semodule --noreload --install=/tmp/firstroot-local.cil
-umount /etc/selinux
-setfiles -F -r $PWD etc/selinux/default/contexts/files/file_contexts $PWD/etc/selinux
+    >/var/tmp/firstroot-local.cil
+semodule --install=/var/tmp/firstroot-local.cil
+setsebool -P allow_ftpd_full_access on
 ";
 
 /// Puts libostree's program back into its unit.
@@ -110,29 +102,19 @@ struct Outcome {
     labels: Labels,
 }
 
-type Change = fn(Guest, &Path) -> Result<()>;
-
-fn modify(guest: Guest, root: &Path) -> Result<()> {
-    let rootfs = Rootfs::of(guest, &Cache::open()?)?;
-    Namespace::of(&rootfs.path()).mounted(&format!("--rbind {}", quoted(root)), "/target").run(MODIFY).map(drop)
-}
-
-fn be_permissive(_: Guest, root: &Path) -> Result<()> {
-    Sysroot::at(root).append_kernel_argument("enforcing=0")
-}
-
-/// Boots the machine once for each script, and reads the labels on its disk when it is off. `change` changes the disk before.
-fn run(guest: Guest, whose: &str, change: Change, scripts: &[&str]) -> Result<Outcome> {
+/// Boots the machine once for each script, and reads the labels on its disk when it is off. Permissive in its first boot if `permissive`.
+fn run(guest: Guest, whose: &str, permissive: bool, scripts: &[&str]) -> Result<Outcome> {
     let scripts: Vec<String> = scripts.iter().map(|text| script(&format!("{FUNCTIONS}{text}"))).collect();
     let scripts: Vec<&str> = scripts.iter().map(String::as_str).collect();
     let found: Rc<RefCell<Labels>> = Rc::default();
     let labels = Rc::clone(&found);
-    let machine = scenario(guest, "denials-are-logged")?
-        .with_disk_changed_by(move |root| change(guest, root))
-        .with_disk_looked_at_by(move |root| {
-            *labels.borrow_mut() = Labels::on(root)?;
-            Ok(())
-        });
+    let mut machine = scenario(guest, "denials-are-logged")?.with_disk_looked_at_by(move |root| {
+        *labels.borrow_mut() = Labels::on(root)?;
+        Ok(())
+    });
+    if permissive {
+        machine = machine.with_disk_changed_by(|root| Sysroot::at(root).append_kernel_argument("enforcing=0"));
+    }
     let reports = machine.run_scripts(&scripts)?;
     let labels = found.take();
     let list = directory_of_this_checkout("runs")?.join(format!("labels-{guest}-{whose}"));
@@ -142,11 +124,11 @@ fn run(guest: Guest, whose: &str, change: Change, scripts: &[&str]) -> Result<Ou
 }
 
 /// Finalized by libostree and not booted again; finalized by ours, and booted.
-fn both(guest: Guest, name: &str, change: Change, before: &str, after: &str) -> Result<Report> {
+fn both(guest: Guest, name: &str, permissive: bool, before: &str, after: &str) -> Result<Report> {
     let stage = format!("{before}{STAGE}");
-    let theirs = run(guest, &format!("{name}-libostree"), change, &[&format!("{BY_LIBOSTREE}{stage}")])?;
+    let theirs = run(guest, &format!("{name}-libostree"), permissive, &[&format!("{BY_LIBOSTREE}{stage}")])?;
     let after = format!("{LOOK}{after}");
-    let ours = run(guest, &format!("{name}-ours"), change, &[&stage, &after])?;
+    let ours = run(guest, &format!("{name}-ours"), permissive, &[&stage, &after])?;
     same_labels(&theirs.labels, &ours.labels)?;
     let report = last(&ours.reports)?;
     is_of_version(report, "2")?;
@@ -189,7 +171,7 @@ fn nothing_was_denied(reports: &[Report]) -> Result<()> {
 
 /// A machine with a module and a boolean of its own.
 pub(crate) fn modified(guest: Guest) -> Result<()> {
-    let report = both(guest, "modified", modify, "", LOOK_FOR_CHANGES)?;
+    let report = both(guest, "modified", false, MODIFY, LOOK_FOR_CHANGES)?;
     let output = report.script_output()?;
     contains(&output, "firstroot-local\n")?;
     contains(&output, "allow_ftpd_full_access --> on\n")?;
@@ -199,6 +181,6 @@ pub(crate) fn modified(guest: Guest) -> Result<()> {
 /// Permissive until the update is there, and enforcing with it.
 pub(crate) fn untouched(guest: Guest) -> Result<()> {
     let whole = "diff -r /usr/etc/selinux /etc/selinux && echo the policy is whole\n";
-    let report = both(guest, "untouched", be_permissive, "arguments=--karg-delete=enforcing=0\n", whole)?;
+    let report = both(guest, "untouched", true, "arguments=--karg-delete=enforcing=0\n", whole)?;
     contains(&report.script_output()?, "the policy is whole\n")
 }
