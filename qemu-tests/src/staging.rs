@@ -30,6 +30,8 @@ prepared() {
     # Until the path unit has seen it, and the service has done its work.
     for n in $(seq 120); do
         if journalctl --boot --unit=$unit --output=cat | grep --quiet "$1"; then return; fi
+        # A policy takes minutes to build, and a machine that says nothing for long is given up.
+        [ $((n % 30)) != 0 ] || echo still preparing >/dev/console || true
         sleep 1
     done
     journalctl --boot --unit=$unit
