@@ -6,7 +6,6 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use system::dir;
 
-use super::sabotage;
 use crate::target::TEMPORARY;
 
 /// Gives the file `name` this content.
@@ -22,16 +21,12 @@ pub(super) fn write(directory: &OwnedFd, name: &str, content: &[u8]) -> Result<(
 /// A new file, which [`put_in_place`] gives its name.
 pub(super) fn create(directory: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let name = if sabotage::is_on("in-place") { name.to_owned() } else { temporary(name) };
-    rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o600))
+    rustix::fs::openat(directory, temporary(name), flags, Mode::from_raw_mode(0o600))
 }
 
 /// Makes what was written durable, and then the name.
 pub(super) fn put_in_place(directory: &OwnedFd, name: &str, file: &OwnedFd) -> Result<(), Errno> {
     rustix::fs::fsync(file)?;
-    if sabotage::is_on("in-place") {
-        return rustix::fs::fsync(directory);
-    }
     // What it replaces stays open until the new name is durable: its clusters are free only then.
     let replaced = dir::if_there(rustix::fs::openat(
         directory,
@@ -41,9 +36,7 @@ pub(super) fn put_in_place(directory: &OwnedFd, name: &str, file: &OwnedFd) -> R
     ))?;
     rustix::fs::renameat(directory, temporary(name), directory, name)?;
     // Size and first cluster are in the directory's entry, and only this writes them there.
-    if !sabotage::is_on("no-sync-of-the-file") {
-        rustix::fs::fsync(file)?;
-    }
+    rustix::fs::fsync(file)?;
     rustix::fs::fsync(directory.as_fd())?;
     drop(replaced);
     Ok(())

@@ -17,12 +17,12 @@ pub struct Mounted {
     mount: Detached,
     path: String,
     is_read_only: bool,
-    /// Somebody has mounted it read-only, and it must be so again.
+    /// Another mount of it is read-only, and must be so again.
     is_read_only_elsewhere: bool,
 }
 
 impl Mounted {
-    /// Mounts the FAT on the block device `path`, read-only if it is not in use: then it is not written to, not even to say that it is.
+    /// Mounts the FAT on a partition, read-only if it is not in use: then it is not written to, not even to say that it is.
     ///
     /// # Errors
     /// It is no FAT, or the kernel cannot mount it.

@@ -73,7 +73,7 @@ fn open_source(boot: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, SystemError>
     open().context("open", format_args!("/boot/{path}"))
 }
 
-/// Copies a file, unless it is there already; returns its SHA-256.
+/// Copies a file, unless it is there already; returns its SHA-256. One that is there and cannot be read is replaced.
 fn put(source: &OwnedFd, directory: &OwnedFd, name: &str) -> Result<[u8; 32], Errno> {
     let there = dir::if_there(dir::open(directory, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK));
     if let Ok(Some(there)) = &there

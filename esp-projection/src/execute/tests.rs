@@ -86,7 +86,7 @@ fn what_was_wanted_is_there_and_a_second_run_has_nothing_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let (boot, esp) = (directory.path().join("boot"), directory.path().join("esp"));
     fs::create_dir_all(esp.join("EFI/BOOT")).unwrap();
-    fs::write(esp.join("EFI/BOOT/BOOTX64.EFI"), "somebody else's").unwrap();
+    fs::write(esp.join("EFI/BOOT/BOOTX64.EFI"), "another system's").unwrap();
     fs::create_dir(&boot).unwrap();
     let old = list(&boot, &['a', 'b']);
     run(&steps(&old, &esp), &boot, &esp);
