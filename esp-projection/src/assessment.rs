@@ -22,7 +22,7 @@ pub enum State {
     RolledBack,
     /// Another one than the default was chosen.
     Chosen,
-    /// It was tried as often as it may be, and booted nevertheless: nothing else was left, or somebody wanted it.
+    /// It was tried as often as it may be, and booted nevertheless: nothing else was left, or a person chose it.
     Bad,
     /// The default has a counter, and the boot loader has not changed it.
     NotCounted,

@@ -8,7 +8,6 @@ mod file;
 pub mod mounted;
 mod payload;
 mod removal;
-mod sabotage;
 #[cfg(test)]
 mod tests;
 

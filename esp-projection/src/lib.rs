@@ -1,7 +1,7 @@
 //! `/boot` on an ESP: what boots, as systemd-boot and the firmware can read it.
 //!
 //! `/boot` is the truth; below a few names of its own, the ESP has a projection of it. FAT has no journal, so nothing is ever changed
-//! in place: what is new gets a name that nobody has read before, becomes durable, and only then what is old goes.
+//! in place: what is new gets a name that no boot loader has read before, becomes durable, and only then what is old goes.
 //!
 //! - [`list`], [`target`]: what is to be there, and what is there. Values.
 //! - [`plan`]: list × target → steps. Pure.

@@ -2,7 +2,7 @@
 //!
 //! The order of the steps is what survives a power cut. Whatever a step adds has a name that nothing names yet; the renaming of the
 //! default's entry is the moment from which the new list boots; only afterwards something is removed. After any number of the steps,
-//! a plan that is made anew ends in the same state.
+//! a new plan ends in the same state.
 
 mod bless;
 mod entries;

@@ -7,16 +7,16 @@ use ostree_sysroot::{Roots, Sysroot};
 use system::proc::Proc;
 use system::{Context, SystemError, block_device};
 
+use crate::execute;
 use crate::execute::mounted::Mounted;
-use crate::execute::{self};
 use crate::list::List;
 use crate::plan::{self, PlanError, Step};
-use crate::read::partition::{self, Chosen, NoPartition};
+use crate::read::partition::{self, NoPartition};
 use crate::read::{ReadError, devices, list, target};
 use crate::settings::Settings;
 use crate::target::Target;
 
-/// How often a new default is tried, if nobody says it.
+/// How often a new default is tried, if neither `esp.conf` nor the repository says it.
 const TRIES: u32 = 3;
 
 /// Why there is no projection.
@@ -42,8 +42,8 @@ pub enum ProjectionError {
 impl ProjectionError {
     /// Whether udev may not know the disks yet.
     pub fn may_be_too_early(&self) -> bool {
-        use NoPartition::{None, NotThere};
-        matches!(self, Self::NoUuid(_) | Self::NoPartition(None | NotThere(_)))
+        use NoPartition::{BootedFromGone, None, NotThere};
+        matches!(self, Self::NoUuid(_) | Self::NoPartition(BootedFromGone(_) | None | NotThere(_)))
     }
 }
 
@@ -52,8 +52,8 @@ impl ProjectionError {
 pub struct Projection {
     /// The partition.
     pub path: String,
-    /// How it was found.
-    pub chosen: Chosen,
+    /// What the boot loader says of itself; `None`: nothing.
+    pub loader: Option<String>,
     /// What is to be there.
     pub list: List,
     /// What is there.
@@ -62,24 +62,24 @@ pub struct Projection {
 }
 
 impl Projection {
-    /// Reads the list of `sysroot` and the target. `None`: `esp.conf` does not ask for a projection.
+    /// Reads the list of `sysroot` and the target.
     ///
     /// # Errors
     /// There is no target, or something cannot be read.
     pub fn read(roots: &Roots, sysroot: &Sysroot, settings: &Settings) -> Result<Self, ProjectionError> {
-        let (partition, chosen) =
-            partition::find(roots.system.as_fd(), roots.sysroot.as_fd(), settings.partition.as_deref())?;
+        let partition = partition::find(roots.system.as_fd(), roots.sysroot.as_fd(), settings.partition.as_deref())?;
         let token = list::token(&uuid(roots)?);
         let mut list = list::list(roots, sysroot, token)?;
         list.tries = tries(settings, sysroot);
         settings.trial_arguments.clone_into(&mut list.trial_arguments);
         // A boot loader that says nothing of itself counts nothing: a trial would be repeated for ever.
-        if partition::variable(roots.system.as_fd(), "LoaderInfo")?.is_none() {
+        let loader = partition::variable(roots.system.as_fd(), "LoaderInfo")?;
+        if loader.is_none() {
             list.tries = 0;
         }
         let mounted = Mounted::open(&partition)?;
         let target = target::target(&mounted, &list.token)?;
-        let mut projection = Self { path: partition.path, chosen, list, target, mounted };
+        let mut projection = Self { path: partition.path, loader, list, target, mounted };
         projection.keep(settings);
         Ok(projection)
     }
@@ -127,11 +127,6 @@ impl Projection {
     pub fn check_writable(&mut self) -> Result<(), ProjectionError> {
         Ok(self.mounted.make_writable()?)
     }
-
-    /// The root of the target.
-    pub fn root(&self) -> impl AsFd + '_ {
-        self.mounted.as_fd()
-    }
 }
 
 fn tries(settings: &Settings, sysroot: &Sysroot) -> u32 {
@@ -141,8 +136,9 @@ fn tries(settings: &Settings, sysroot: &Sysroot) -> u32 {
 
 /// The UUID of the physical root's filesystem, as udev has it.
 fn uuid(roots: &Roots) -> Result<String, ProjectionError> {
-    let mounts = mountinfo::parse(&Proc::open()?.mountinfo()?);
-    let path = Proc::open()?.path_of(&roots.sysroot).context("find the path of", "/sysroot")?;
+    let proc = Proc::open()?;
+    let mounts = mountinfo::parse(&proc.mountinfo()?);
+    let path = proc.path_of(&roots.sysroot).context("find the path of", "/sysroot")?;
     let of_mount = mounts.iter().rev().find(|mount| mount.target == path);
     let source = of_mount.map(|mount| mount.source.to_string_lossy().into_owned()).unwrap_or_default();
     let device = match block_device::of_filesystem(&roots.sysroot).context("find the device of", "/sysroot")? {

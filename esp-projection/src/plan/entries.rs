@@ -98,9 +98,12 @@ fn counting_of(entry: &TargetEntry, list: &List) -> Counting {
     }
 }
 
-/// Whether a new default is tried only so often. Not the first list on a target, and not where nothing else is known to boot.
+/// Whether a new default is tried only so often. Not the first list on a target, not where nothing else is known to boot, and not one
+/// whose entry is there and cannot be read: it may be good.
 fn is_counted(list: &List, default: &Listed, target: &Target, others_are_good: &[bool]) -> bool {
-    list.tries > 0 && default.can_bless && !target.entries.is_empty() && others_are_good.contains(&true)
+    let is_known = target.entries.iter().any(|entry| entry.text.is_none() && entry.name.is_of(&default.deployment.id));
+    let is_update = !target.entries.is_empty() && !is_known;
+    list.tries > 0 && default.can_bless && is_update && others_are_good.contains(&true)
 }
 
 /// Those that must be written, in an order in which none boots before the one that is to boot, but what has booted.

@@ -9,7 +9,6 @@ use crate::target::{Found, Target};
 /// Payloads of the list that are not complete on the target, each once.
 pub(super) fn missing(list: &List, target: &Target) -> Vec<Payload> {
     let wanted: BTreeSet<&Payload> = list.deployments.iter().flat_map(|listed| &listed.payloads).collect();
-    // The default's come last: until its entry is written, nothing needs them.
     wanted.into_iter().filter(|payload| !is_complete(payload, target)).cloned().collect()
 }
 

@@ -134,6 +134,16 @@ fn nothing_is_counted_that_cannot_bless_or_has_nothing_to_fall_back_to() {
 }
 
 #[test]
+fn an_entry_that_cannot_be_read_is_written_again_and_does_not_count_anew() {
+    let both = list(vec![listed(2, 2, 2), listed(1, 1, 1)], 3);
+    let mut target = projected(&both, empty());
+    target.entries.iter_mut().for_each(|entry| entry.text = None);
+    let target = projected(&both, target);
+    assert_eq!(menu(&target), [("020202020202".to_owned(), None), ("010101010101".to_owned(), None)]);
+    assert!(target.entries.iter().all(|entry| entry.text.is_some()));
+}
+
+#[test]
 fn counters_stay_when_the_text_changes_and_a_blessing_that_was_cut_counts() {
     let old = projected(&list(vec![listed(1, 1, 1)], 3), empty());
     let mut target = projected(&list(vec![listed(2, 2, 2), listed(1, 1, 1)], 3), old);

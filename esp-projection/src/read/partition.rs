@@ -13,17 +13,6 @@ const LOADER: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 const EFIVARS: &str = "sys/firmware/efi/efivars";
 const LIMIT: u64 = 1 << 16;
 
-/// How it was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Chosen {
-    /// `[esp] partition=`.
-    Configured,
-    /// The boot loader says that it was started from there.
-    BootedFrom,
-    /// There is one on the disk of the physical root.
-    OnlyOne,
-}
-
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
 pub enum NoPartition {
@@ -43,6 +32,11 @@ pub enum NoPartition {
     /// What is configured is not there.
     #[error("[esp] partition={0} in /etc/ostree/esp.conf: there is no such block device")]
     NotThere(String),
+    /// What the boot loader names is not there.
+    #[error(
+        "the boot loader was started from {0}, which does not exist (any more); name another one: [esp] partition= in /etc/ostree/esp.conf"
+    )]
+    BootedFromGone(String),
     /// A file cannot be read.
     #[error("{0}")]
     System(#[from] SystemError),
@@ -52,16 +46,12 @@ pub enum NoPartition {
 ///
 /// # Errors
 /// See [`NoPartition`].
-pub fn find(
-    root: BorrowedFd<'_>,
-    sysroot: BorrowedFd<'_>,
-    configured: Option<&str>,
-) -> Result<(Partition, Chosen), NoPartition> {
+pub fn find(root: BorrowedFd<'_>, sysroot: BorrowedFd<'_>, configured: Option<&str>) -> Result<Partition, NoPartition> {
     if let Some(wanted) = configured {
         let path = by_name(wanted);
         let device = block_device::at(&path).context("look up", path.as_str())?;
         let device = device.ok_or_else(|| NoPartition::NotThere(wanted.to_owned()))?;
-        return Ok((Partition { path, device }, Chosen::Configured));
+        return Ok(Partition { path, device });
     }
     match dir::open(root, "sys/firmware/efi", OFlags::PATH) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Err(NoPartition::NotUefi),
@@ -69,14 +59,16 @@ pub fn find(
     }
     if let Some(uuid) = variable(root, "LoaderDevicePartUUID")? {
         let path = format!("/dev/disk/by-partuuid/{}", uuid.to_ascii_lowercase());
-        if let Some(device) = block_device::at(&path).context("look up", path.as_str())? {
-            return Ok((Partition { path, device }, Chosen::BootedFrom));
-        }
+        // Not another one in its place: nothing would read that.
+        return match block_device::at(&path).context("look up", path.as_str())? {
+            Some(device) => Ok(Partition { path, device }),
+            None => Err(NoPartition::BootedFromGone(path)),
+        };
     }
     let below = block_device::of_filesystem(sysroot).context("find the device of", "/sysroot")?;
     let all = below.map(|device| devices::system_partitions(root, device)).transpose()?.unwrap_or_default();
     match <[Partition; 1]>::try_from(all) {
-        Ok([one]) => Ok((one, Chosen::OnlyOne)),
+        Ok([one]) => Ok(one),
         Err(all) if all.is_empty() => Err(NoPartition::None),
         Err(all) => {
             let paths: Vec<String> = all.into_iter().map(|partition| partition.path).collect();
@@ -102,7 +94,7 @@ fn by_name(wanted: &str) -> String {
 pub fn variable(root: BorrowedFd<'_>, name: &str) -> Result<Option<String>, SystemError> {
     let path = format!("{EFIVARS}/{name}-{LOADER}");
     let bytes = match dir::read(root.as_fd(), &path, LIMIT) {
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::IO) => return Ok(None),
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
         other => other.context("read", format_args!("/{path}"))?,
     };
     Ok(text(bytes.get(4..).unwrap_or_default()))
@@ -126,6 +118,26 @@ mod tests {
         assert_eq!(by_name("PARTUUID=ab-1"), "/dev/disk/by-partuuid/ab-1");
         assert_eq!(by_name("UUID=1234-ABCD"), "/dev/disk/by-uuid/1234-ABCD");
         assert_eq!(by_name("/dev/vda1"), "/dev/vda1");
+    }
+
+    #[test]
+    fn the_partition_that_was_booted_from_is_never_replaced_by_another_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let variables = directory.path().join(EFIVARS);
+        std::fs::create_dir_all(&variables).unwrap();
+        let uuid = "00000000-1111-2222-3333-444444444444";
+        let text: Vec<u8> = [7, 0, 0, 0].into_iter().chain(uuid.bytes().flat_map(|byte| [byte, 0])).collect();
+        std::fs::write(variables.join(format!("LoaderDevicePartUUID-{LOADER}")), text).unwrap();
+        let root = dir::open_root(directory.path()).unwrap();
+        let error = find(root.as_fd(), root.as_fd(), None).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("the boot loader was started from /dev/disk/by-partuuid/{uuid}, ")),
+            "{error}"
+        );
+        // Nor by an error of the firmware.
+        std::fs::remove_file(variables.join(format!("LoaderDevicePartUUID-{LOADER}"))).unwrap();
+        std::fs::create_dir(variables.join(format!("LoaderDevicePartUUID-{LOADER}"))).unwrap();
+        assert!(matches!(find(root.as_fd(), root.as_fd(), None), Err(NoPartition::System(_))));
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub(crate) fn project(
     false
 }
 
-/// Whether the ESP has what boots now, or nobody wants that.
+/// Whether the ESP has what boots now, or `esp.conf` does not ask for that.
 pub(crate) fn is_current(roots: &Roots, sysroot: &Sysroot) -> bool {
     let settings = match settings(roots) {
         Ok(Some(settings)) => settings,
