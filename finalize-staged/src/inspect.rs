@@ -213,12 +213,26 @@ pub fn writable_roots() -> Result<Roots, SystemError> {
     writable_roots::open_with_writable_sysroot()
 }
 
+/// Why the sysroot is not locked.
+#[derive(Debug, thiserror::Error)]
+pub enum NotLocked {
+    /// Another program holds the lock: later it may succeed.
+    #[error("{0}")]
+    Held(String),
+    /// The file cannot be opened or locked.
+    #[error("{0}")]
+    Failed(String),
+}
+
 /// Takes the lock of the sysroot, and waits at most `timeout` for another program.
 ///
 /// # Errors
-/// Another program holds it.
-pub fn lock(roots: &Roots, timeout: Duration) -> Result<Lock, String> {
-    lock::lock(roots, timeout, &|| ()).map_err(text)
+/// See [`NotLocked`].
+pub fn lock(roots: &Roots, timeout: Duration) -> Result<Lock, NotLocked> {
+    lock::lock(roots, timeout, &|| ()).map_err(|error| match error {
+        Error::Locked { .. } => NotLocked::Held(text(error)),
+        error => NotLocked::Failed(text(error)),
+    })
 }
 
 fn text(error: Error) -> String {

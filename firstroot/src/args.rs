@@ -190,6 +190,10 @@ mod tests {
         assert_eq!(parsed("status"), Ok(Command::Status { root: None, json: false }));
         assert_eq!(parsed("check --root /mnt --json"), Ok(Command::Check { root: Some("/mnt".into()), json: true }));
         assert_eq!(parsed("etc"), Ok(Command::EtcStatus { root: None, json: false }));
+        let sync = Action::Sync { dry_run: true };
+        assert_eq!(parsed("esp sync --dry-run --json"), Ok(Command::Esp { action: sync, json: true }));
+        let bless = Action::Bless { anyway: true };
+        assert_eq!(parsed("esp bless --anyway"), Ok(Command::Esp { action: bless, json: false }));
         let paths = vec!["/etc/a".into(), "b".into()];
         let restore = Command::EtcRestore { root: None, staged: true, discard: true, json: false, paths };
         assert_eq!(parsed("etc restore --staged --discard /etc/a b"), Ok(restore));
@@ -210,6 +214,9 @@ mod tests {
             ("etc explain a b", "etc explain needs one path"),
             ("repair", "what can be repaired is: bootlinks"),
             ("check --nonsense", "invalid option '--nonsense'"),
+            ("esp", "there is no command esp \"\": sync, assess, bless or retry"),
+            ("esp sync --root /mnt", "--root cannot be used with this command"),
+            ("esp retry --anyway", "--anyway cannot be used with this command"),
         ] {
             assert_eq!(parsed(line), Err(message.to_owned()), "{line}");
         }

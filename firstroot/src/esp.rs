@@ -2,6 +2,7 @@
 
 mod assess;
 mod bless;
+mod failure;
 mod opened;
 mod sync;
 mod trial;
@@ -28,9 +29,9 @@ pub(crate) enum Action {
 pub(crate) fn run(action: Action, json: bool) -> Status {
     match action {
         Action::Sync { dry_run } => sync::sync(dry_run, json),
-        Action::Assess => assess::assess(),
-        Action::Bless { anyway } => bless::bless(anyway),
-        Action::Retry => bless::retry(),
+        Action::Assess => failure::report(assess::assess()),
+        Action::Bless { anyway } => failure::report(bless::bless(anyway)),
+        Action::Retry => failure::report(bless::retry()),
         Action::CheckBoot => trial::check(),
         Action::TrialFailed => trial::failed(),
     }

@@ -11,3 +11,5 @@ pub(crate) const FAILED: Status = 1;
 pub(crate) const USAGE: Status = 2;
 /// It cannot be told.
 pub(crate) const UNKNOWN: Status = 3;
+/// Another program holds the lock of the sysroot: later it may succeed. `EX_TEMPFAIL` of sysexits.h(3head).
+pub(crate) const BUSY: Status = 75;

@@ -47,7 +47,7 @@ fn repair(root: Option<&Path>, dry_run: bool) -> Result<Repair, String> {
     if place.runs && place.root == Path::new("/") {
         place.roots = inspect::writable_roots().map_err(|error| error.to_string())?;
     }
-    let _lock = inspect::lock(&place.roots, PATIENCE)?;
+    let _lock = inspect::lock(&place.roots, PATIENCE).map_err(|error| error.to_string())?;
     // Another program may have written them before it gave up the lock.
     let mut repair = plan::plan(&place)?;
     for set in &repair.sets {

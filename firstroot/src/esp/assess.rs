@@ -10,8 +10,8 @@ use rustix::fs::OFlags;
 use system::journal::Journal;
 use system::{Context, SystemError, dir};
 
+use super::failure::Failure;
 use super::opened::{Opened, Whose, text};
-use crate::exit_status::{FAILED, SUCCESS, Status};
 
 /// Identifies the message of a rollback in the journal.
 const ROLLED_BACK: &str = "0c1f5f1c6a0e4a7a9d1d6f0b7d1a2c59";
@@ -21,17 +21,7 @@ const MARK: &str = "rolled-back";
 const MESSAGES: [(&str, &str); 2] = [("motd.d", "30-ostree-rollback"), ("issue.d", "30-ostree-rollback.issue")];
 const HISTORY: &str = "var/lib/ostree-boot";
 
-pub(crate) fn assess() -> Status {
-    match assessed() {
-        Ok(()) => SUCCESS,
-        Err(error) => {
-            log::error!("{error}");
-            FAILED
-        }
-    }
-}
-
-fn assessed() -> Result<(), String> {
+pub(super) fn assess() -> Result<(), Failure> {
     let Some(opened) = Opened::open("esp assess", Whose::OfTheConfiguration)? else { return Ok(()) };
     let assessment = of(&opened)?;
     write(&opened, &assessment).map_err(text)?;
@@ -53,8 +43,7 @@ fn assessed() -> Result<(), String> {
 pub(super) fn of(opened: &Opened) -> Result<Assessment, String> {
     let system = opened.system.as_fd();
     let counted = partition::variable(system, "LoaderBootCountPath").map_err(text)?;
-    let is_systemd_boot = partition::variable(system, "LoaderInfo").map_err(text)?;
-    let counted_now = is_systemd_boot.map(|_| counted.is_some());
+    let counted_now = opened.projection.loader.as_ref().map(|_| counted.is_some());
     let (list, target) = (&opened.projection.list, &opened.projection.target);
     Ok(judge(list, target, &opened.sysroot.booted, counted_now))
 }
@@ -62,7 +51,6 @@ pub(super) fn of(opened: &Opened) -> Result<Assessment, String> {
 fn write(opened: &Opened, assessment: &Assessment) -> Result<(), SystemError> {
     let version = |path: &DeploymentPath| opened.sysroot.find(path).and_then(|found| found.version.clone());
     let booted = &opened.sysroot.booted;
-    let loader = partition::variable(opened.system.as_fd(), "LoaderInfo")?.unwrap_or_default();
     let default = assessment.default.as_ref();
     let lines = [
         ("state", assessment.state.to_string()),
@@ -73,7 +61,7 @@ fn write(opened: &Opened, assessment: &Assessment) -> Result<(), SystemError> {
         ("attempts", assessment.attempts.to_string()),
         ("tries", assessment.tries.to_string()),
         ("entry", assessment.entry.clone().unwrap_or_default()),
-        ("loader", loader),
+        ("loader", opened.projection.loader.clone().unwrap_or_default()),
     ];
     let mut content = "[assessment]\n".to_owned();
     for (key, value) in lines {
@@ -158,10 +146,36 @@ fn remember(
         return Ok(false);
     }
     let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    // The oldest lines go before the file is as large as nobody reads it.
+    // A file that grew for ever would one day be too large to be read.
     let kept: Vec<&str> = old.lines().rev().take(99).collect();
     let mut text: String = kept.iter().rev().flat_map(|line| [*line, "\n"]).collect();
     text.push_str(&format!("time={time} {line}\n"));
     dir::replace_file(&directory, "rollbacks", text.as_bytes(), 0o644).context("write", SHOWN)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rollback_is_news_once_and_the_history_does_not_grow_for_ever() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("var/lib")).unwrap();
+        let system = dir::open_root(root.path()).unwrap();
+        let deployment = |number: u32| -> DeploymentPath {
+            format!("ostree/deploy/os/deploy/{}.{number}", "a".repeat(64)).parse().unwrap()
+        };
+        let news = |from: u32, attempts| remember(system.as_fd(), &deployment(from), &deployment(0), attempts).unwrap();
+        assert!(news(1, 3));
+        assert!(!news(1, 3), "another boot into the same");
+        assert!(news(1, 2) && news(2, 3));
+        for from in 3..150 {
+            assert!(news(from, 3));
+        }
+        let text = std::fs::read_to_string(root.path().join("var/lib/ostree-boot/rollbacks")).unwrap();
+        let last = text.lines().last().unwrap();
+        assert_eq!(text.lines().count(), 100);
+        assert!(last.ends_with(&format!(" from=/{} to=/{} attempts=3", deployment(149), deployment(0))), "{last}");
+    }
 }

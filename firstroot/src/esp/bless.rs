@@ -2,52 +2,46 @@
 
 use esp_projection::assessment::State;
 use esp_projection::plan::{bless as steps_of_blessing, retry as steps_of_retry};
-
 use system::{Context, SystemError, dir};
 
 use super::assess;
-use super::opened::{Opened, Whose};
-use crate::exit_status::{FAILED, SUCCESS, Status};
+use super::failure::Failure;
+use super::opened::{Opened, Whose, text};
 
 /// There from when this boot was found to be good.
 pub(super) const BLESSED: &str = "/run/ostree/blessed";
 
-pub(crate) fn bless(anyway: bool) -> Status {
-    report(blessed(anyway))
-}
-
-pub(crate) fn retry() -> Status {
-    report(retried())
-}
-
-fn report(result: Result<(), String>) -> Status {
-    match result {
-        Ok(()) => SUCCESS,
-        Err(error) => {
-            log::error!("{error}");
-            FAILED
-        }
-    }
-}
-
-fn blessed(anyway: bool) -> Result<(), String> {
+pub(super) fn bless(anyway: bool) -> Result<(), Failure> {
     let Some(mut opened) = Opened::open("esp bless", Whose::OfATrial)? else { return Ok(()) };
     let assessment = assess::of(&opened)?;
+    let booted = opened.sysroot.booted.clone();
     match assessment.state {
-        State::Trial | State::NotCounted | State::Bad | State::Chosen if anyway => {}
         State::Trial | State::NotCounted => {}
+        State::Bad | State::Chosen if anyway => {}
         State::Bad => {
-            return Err("this deployment is marked as bad; if it is good: firstroot esp bless --anyway".to_owned());
+            let text = "this deployment is marked as bad; if it is good: firstroot esp bless --anyway";
+            return Err(text.to_owned().into());
+        }
+        State::Good => {
+            // A run that was cut may have left the rest to this one.
+            end_trial(&opened).map_err(text)?;
+            log::info!("nothing to bless: /{booted} is good already");
+            return Ok(());
         }
         state => {
             log::info!("nothing to bless: this boot is {state}");
             return Ok(());
         }
     }
-    let booted = opened.sysroot.booted.clone();
     let steps = steps_of_blessing(&opened.projection.list, &opened.projection.target, &booted);
+    if steps.is_empty() && assessment.state != State::Chosen {
+        let text = format!(
+            "the entry of /{booted} cannot be written anew: its files in /boot are not whole (firstroot check)"
+        );
+        return Err(text.into());
+    }
     opened.execute(&steps)?;
-    end_trial(&opened).map_err(|error| error.to_string())?;
+    end_trial(&opened).map_err(text)?;
     log::info!("/{booted} is good: its entry does not count any more");
     Ok(())
 }
@@ -58,10 +52,10 @@ fn end_trial(opened: &Opened) -> Result<(), SystemError> {
     dir::replace_volatile_file(&run, "blessed", b"", 0o644).context("write", BLESSED)
 }
 
-fn retried() -> Result<(), String> {
+pub(super) fn retry() -> Result<(), Failure> {
     let Some(mut opened) = Opened::open("esp retry", Whose::OfTheConfiguration)? else { return Ok(()) };
     let Some(default) = opened.projection.list.deployments.first().map(|listed| listed.deployment.clone()) else {
-        return Err("the list of deployments is empty".to_owned());
+        return Err("the list of deployments is empty".to_owned().into());
     };
     let steps = steps_of_retry(&opened.projection.list, &opened.projection.target, &default);
     if steps.is_empty() {

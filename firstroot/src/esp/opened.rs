@@ -14,6 +14,7 @@ use system::lock::Lock;
 use system::proc::Proc;
 use system::program::Program;
 
+use super::failure::Failure;
 use crate::place::{Place, is_root};
 
 /// How long another program is waited for.
@@ -40,7 +41,7 @@ pub(super) struct Opened {
 
 impl Opened {
     /// `None`: this system has no projection.
-    pub(super) fn open(command: &'static str, whose: Whose) -> Result<Option<Self>, String> {
+    pub(super) fn open(command: &'static str, whose: Whose) -> Result<Option<Self>, Failure> {
         let mut place = Place::open(None, command).map_err(text)?;
         // A boot that counts must end counting, whatever this tree's configuration says.
         let may_default = whose == Whose::OfATrial && is_trial()?;
@@ -54,7 +55,7 @@ impl Opened {
             return Ok(None);
         }
         if !is_root() {
-            return Err("reading the ESP needs root".to_owned());
+            return Err("reading the ESP needs root".to_owned().into());
         }
         let system = place.roots.system.try_clone().map_err(text)?;
         place.roots = inspect::writable_roots().map_err(text)?;
@@ -74,8 +75,8 @@ impl Opened {
     }
 
     /// Executes steps.
-    pub(super) fn execute(&mut self, steps: &[Step]) -> Result<(), String> {
-        self.projection.execute(&self.place.roots, steps, &mut || ()).map_err(text)
+    pub(super) fn execute(&mut self, steps: &[Step]) -> Result<(), Failure> {
+        Ok(self.projection.execute(&self.place.roots, steps, &mut || ()).map_err(text)?)
     }
 }
 
@@ -84,7 +85,7 @@ fn is_trial() -> Result<bool, String> {
     Ok(KernelCommandLine::new(line).is_trial())
 }
 
-/// Until it has seen all devices that there are now. If that fails, what is missing is told by whoever needs it.
+/// Until it has seen all devices that there are now. If that fails, the second attempt says what is missing.
 fn wait_for_udev() {
     const SETTLE: [&[u8]; 3] = [b"/usr/bin/udevadm", b"settle", b"--timeout=30"];
     let _ = Program::new(&SETTLE, &[b"PATH=/usr/bin:/bin"]).and_then(|program| program.run_in_this_group());

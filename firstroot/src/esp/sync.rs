@@ -3,55 +3,52 @@
 use esp_projection::plan::Step;
 use serde::Serialize;
 
+use super::failure::{self, Failure};
 use super::opened::{Opened, Whose, text};
-use crate::exit_status::{FAILED, SUCCESS, Status};
+use crate::exit_status::{SUCCESS, Status};
 use crate::show::page::{Page, Style};
 use crate::show::print;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Synced {
-    partition: String,
+    /// Whether `esp.conf` asks for a projection: else nothing was looked at.
+    enabled: bool,
+    partition: Option<String>,
     deployments: Vec<String>,
     steps: Vec<String>,
     done: bool,
 }
 
-pub(crate) fn sync(dry_run: bool, json: bool) -> Status {
-    match synced(dry_run) {
-        Ok(Some(synced)) => print::print(&synced, json, |page| page_of(&synced, page)),
-        Ok(None) => SUCCESS,
-        Err(error) => {
-            log::error!("{error}");
-            FAILED
-        }
+pub(super) fn sync(dry_run: bool, json: bool) -> Status {
+    let mut status = SUCCESS;
+    let printed = synced(dry_run).map(|synced| status = print::print(&synced, json, |page| page_of(&synced, page)));
+    match failure::report(printed) {
+        SUCCESS => status,
+        failed => failed,
     }
 }
 
-fn synced(dry_run: bool) -> Result<Option<Synced>, String> {
-    let Some(mut opened) = Opened::open("esp sync", Whose::OfTheConfiguration)? else { return Ok(None) };
+fn synced(dry_run: bool) -> Result<Synced, Failure> {
+    let Some(mut opened) = Opened::open("esp sync", Whose::OfTheConfiguration)? else { return Ok(Synced::default()) };
     let steps = opened.projection.plan().map_err(text)?;
     if !dry_run {
         opened.execute(&steps)?;
     }
-    Ok(Some(Synced {
-        partition: opened.projection.path.clone(),
-        deployments: opened
-            .projection
-            .list
-            .deployments
-            .iter()
-            .map(|listed| format!("/{}", listed.deployment))
-            .collect(),
+    let deployments = opened.projection.list.deployments.iter();
+    Ok(Synced {
+        enabled: true,
+        partition: Some(opened.projection.path.clone()),
+        deployments: deployments.map(|listed| format!("/{}", listed.deployment)).collect(),
         steps: steps.iter().map(Step::to_string).collect(),
         done: !dry_run,
-    }))
+    })
 }
 
 fn page_of(synced: &Synced, page: &mut Page) {
+    let Some(partition) = &synced.partition else { return };
     if synced.steps.is_empty() {
-        let text =
-            format!("{} has the {} deployments of /boot: nothing to do", synced.partition, synced.deployments.len());
+        let text = format!("{} has the {} deployments of /boot: nothing to do", partition, synced.deployments.len());
         page.line(0, Style::Good, &text);
         return;
     }
@@ -59,7 +56,26 @@ fn page_of(synced: &Synced, page: &mut Page) {
         page.line(0, Style::Plain, step);
     }
     if synced.done {
-        let text = format!("{} has the {} deployments of /boot", synced.partition, synced.deployments.len());
+        let text = format!("{} has the {} deployments of /boot", partition, synced.deployments.len());
         page.line(0, Style::Good, &text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_is_as_the_schema_says() {
+        let synced = Synced {
+            enabled: true,
+            partition: Some("/dev/vda1".to_owned()),
+            deployments: vec!["/ostree/deploy/os/deploy/x.0".to_owned()],
+            steps: vec!["sync".to_owned()],
+            done: false,
+        };
+        for synced in [synced, Synced::default()] {
+            json_schemas::require("firstroot-esp-sync", &serde_json::to_value(&synced).unwrap()).unwrap();
+        }
     }
 }

@@ -60,8 +60,8 @@ fn is_true(words: &[&[u8]]) -> Result<bool, String> {
     }
 }
 
-/// Says that this deployment is on trial, and waits for somebody who wants to look at it. The status is a failure if nobody does: the
-/// unit then reboots.
+/// Says that this deployment is on trial, and waits for a person who wants to look at it. Without one the status is a failure: the unit
+/// then reboots.
 pub(super) fn failed() -> Status {
     if matches!(system::dir::exists(BLESSED), Ok(true)) {
         return SUCCESS;
@@ -72,10 +72,10 @@ pub(super) fn failed() -> Status {
         return FAILED;
     }
     print::text(&format!("\n{text}.\nTo stay here, press Enter within {} seconds.\n", PATIENCE.as_secs()));
-    if is_somebody_there() { SUCCESS } else { FAILED }
+    if a_person_is_there() { SUCCESS } else { FAILED }
 }
 
-fn is_somebody_there() -> bool {
+fn a_person_is_there() -> bool {
     let (stdin, end) = (std::io::stdin(), Instant::now() + PATIENCE);
     loop {
         let left = end.saturating_duration_since(Instant::now());
@@ -83,7 +83,7 @@ fn is_somebody_there() -> bool {
         let mut polled = [PollFd::new(&stdin, PollFlags::IN)];
         match poll(&mut polled, Some(&left)) {
             Ok(0) => return false,
-            // A line that has hung up is ready, too, and nobody is there.
+            // A line that has hung up is ready, too, and has nothing to read.
             Ok(_) => return rustix::io::read(&stdin, &mut [0; 64]).is_ok_and(|count| count > 0),
             Err(Errno::INTR) => {}
             Err(_) => return false,
