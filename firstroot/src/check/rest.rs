@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use boot_list::plan::list;
 use boot_list::plan::removals::{Current, removals};
+use esp_projection::settings::Settings;
 use finalize_staged::inspect::{self, Staged};
 use ostree_sysroot::boot_links::{LookupError, follow_by_text};
 use ostree_sysroot::kernel_layout::{self, KernelError};
@@ -120,9 +121,20 @@ pub(super) fn boot(place: &Place, found: &mut Vec<Finding>) {
         Err(error) => found.push(Finding::unknown("/boot", error.to_string(), as_root())),
     }
     room(place, found);
+    esp(place, found);
     if place.runs {
         unused(place, found);
     }
+}
+
+/// What a boot loader reads on an ESP is a copy, which is not looked at here.
+fn esp(place: &Place, found: &mut Vec<Finding>) {
+    let text = match Settings::read(&place.roots.system) {
+        Ok(settings) if settings.enabled => "this machine boots from an ESP, and this checks /boot only".to_owned(),
+        Ok(_) => return,
+        Err(error) => format!("whether this machine boots from an ESP is not known: {error}"),
+    };
+    found.push(Finding::note("/etc/ostree/esp.conf", text, "firstroot esp sync --dry-run".to_owned()));
 }
 
 fn grub_menu(place: &Place, found: &mut Vec<Finding>) {
