@@ -85,7 +85,7 @@ UNITS = $(if $(filter yes,$(OWN_UNITS)),$(COMPLETE_UNITS),$(DROP_INS))
 # Which generators of initramfs get their hooks: a distribution has one or two of them.
 GENERATORS ?= dracut initramfs-tools mkinitcpio
 
-# Mode, source, destination. `program`: 0755, and it has to be built. `script` (0755) and `unit` (0644) name the folder of the
+# Mode, source, destination. `program`: 0755, and it has to be built. `script` (0755) and `unit` (0644) name the folders of the
 # programs. `link`: a symbolic link.
 define FILES
 program ostree-prepare-root $(PROGRAMDIR)/ostree-prepare-root
@@ -105,15 +105,15 @@ unit units/ostree-finalize-staged-clean.service $(UNITDIR)/ostree-finalize-stage
 link ../ostree-finalize-staged-clean.service $(UNITDIR)/multi-user.target.wants/ostree-finalize-staged-clean.service
 0644 units/firstroot-esp.path $(UNITDIR)/firstroot-esp.path
 link ../firstroot-esp.path $(UNITDIR)/paths.target.wants/firstroot-esp.path
-0644 units/firstroot-esp-sync.service $(UNITDIR)/firstroot-esp-sync.service
+unit units/firstroot-esp-sync.service $(UNITDIR)/firstroot-esp-sync.service
 link ../firstroot-esp-sync.service $(UNITDIR)/multi-user.target.wants/firstroot-esp-sync.service
-0644 units/firstroot-esp-shutdown.service $(UNITDIR)/firstroot-esp-shutdown.service
+unit units/firstroot-esp-shutdown.service $(UNITDIR)/firstroot-esp-shutdown.service
 link ../firstroot-esp-shutdown.service $(UNITDIR)/multi-user.target.wants/firstroot-esp-shutdown.service
-0644 units/firstroot-assess.service $(UNITDIR)/firstroot-assess.service
+unit units/firstroot-assess.service $(UNITDIR)/firstroot-assess.service
 link ../firstroot-assess.service $(UNITDIR)/multi-user.target.wants/firstroot-assess.service
-0644 units/firstroot-bless.service $(UNITDIR)/firstroot-bless.service
-0644 units/firstroot-boot-check.service $(UNITDIR)/firstroot-boot-check.service
-0644 units/firstroot-trial-failed.service $(UNITDIR)/firstroot-trial-failed.service
+unit units/firstroot-bless.service $(UNITDIR)/firstroot-bless.service
+unit units/firstroot-boot-check.service $(UNITDIR)/firstroot-boot-check.service
+unit units/firstroot-trial-failed.service $(UNITDIR)/firstroot-trial-failed.service
 0644 man/ostree-finalize-staged.8 $(MANDIR)/man8/ostree-finalize-staged.8
 0644 man/ostree-remount.8 $(MANDIR)/man8/ostree-remount.8
 0644 man/ostree-state-overlay.8 $(MANDIR)/man8/ostree-state-overlay.8
@@ -164,9 +164,10 @@ link $(PROGRAMDIR)/ostree-system-generator $(LIBDIR)/systemd/system-generators/o
 link ../firstroot/ostree-prepare-root $(LIBDIR)/ostree/ostree-prepare-root
 endef
 
-export CARGO RUSTC INSTALL CARGOFLAGS CARGO_TARGET_DIR TARGET PROGRAMS FEATURES CRATES DESTDIR PROGRAMDIR FILES INITRD_FILES BOOT_FILES
-# The generator links to units.
+export CARGO RUSTC INSTALL CARGOFLAGS CARGO_TARGET_DIR TARGET PROGRAMS FEATURES CRATES DESTDIR PROGRAMDIR BINDIR FILES INITRD_FILES BOOT_FILES
+# The generator links to units, and writes one that runs the command.
 export FIRSTROOT_UNITDIR := $(UNITDIR)
+export FIRSTROOT_BINDIR := $(BINDIR)
 
 all:
 	@packaging/build.sh

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
 # The Makefile calls it, with these in the environment:
-: "${INSTALL:?}" "${CARGO_TARGET_DIR:?}" "${TARGET:?}" "${CRATES:?}" "${DESTDIR?}" "${PROGRAMDIR:?}" "${FILES:?}"
+: "${INSTALL:?}" "${CARGO_TARGET_DIR:?}" "${TARGET:?}" "${CRATES:?}" "${DESTDIR?}" "${PROGRAMDIR:?}" "${BINDIR:?}" "${FILES:?}"
 set -eu
 
 built=$CARGO_TARGET_DIR/$TARGET
@@ -16,14 +16,14 @@ put() {
     mv -fT "$to.new" "$to"
 }
 
-# A file that names the programs' folder.
+# A file that names the programs' folders.
 put_edited() {
-    if [ "$PROGRAMDIR" = /usr/lib/firstroot ]; then
+    if [ "$PROGRAMDIR" = /usr/lib/firstroot ] && [ "$BINDIR" = /usr/bin ]; then
         put "$1" "$2" "$3"
         return
     fi
     edited=$(mktemp)
-    sed "s|/usr/lib/firstroot|$PROGRAMDIR|g" "$2" > "$edited"
+    sed "s|/usr/lib/firstroot|$PROGRAMDIR|g; s|/usr/bin/firstroot|$BINDIR/firstroot|g" "$2" > "$edited"
     put "$1" "$edited" "$3"
     rm "$edited"
 }

@@ -8,6 +8,12 @@ const UNITS: [&str; 2] = match option_env!("FIRSTROOT_UNITDIR") {
     None => ["/usr/lib/systemd/system", "/"],
 };
 
+/// Where the command is.
+const COMMANDS: &str = match option_env!("FIRSTROOT_BINDIR") {
+    Some(directory) => directory,
+    None => "/usr/bin",
+};
+
 /// What decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Facts {
@@ -61,7 +67,9 @@ pub(super) fn plan(facts: &Facts) -> Vec<Item> {
 /// A boot that is counted is blessed when it is good, and does not wait for a person when it is not.
 fn of_a_trial() -> impl Iterator<Item = Item> {
     const BLESSING: &str = "basic.target.wants/firstroot-bless.service";
-    let drop_in = |directory, file| [Item::Directory(directory), Item::File(file, TRIAL_DROP_IN.to_owned())];
+    let drop_in = |directory, file| {
+        [Item::Directory(directory), Item::File(file, [TRIAL_DROP_IN, COMMANDS, TRIAL_FAILED].concat())]
+    };
     const CHECK: &str = "boot-complete.target.requires/firstroot-boot-check.service";
     let links = [
         Item::Directory("basic.target.wants"),
@@ -92,8 +100,8 @@ const TRIAL_DROP_IN: &str = "\
 FailureAction=reboot
 
 [Service]
-ExecStartPre=/usr/bin/firstroot esp trial-failed
-";
+ExecStartPre=";
+const TRIAL_FAILED: &str = "/firstroot esp trial-failed\n";
 
 fn unit(name: &str) -> String {
     UNITS.concat() + name

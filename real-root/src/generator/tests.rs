@@ -197,7 +197,11 @@ fn a_boot_that_counts_is_blessed_and_does_not_wait_for_a_person() {
     ];
     let machine = Machine::new(&format!("{TARGET} firstroot.trial"));
     assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR, &OF_A_TRIAL])));
-    assert!(machine.unit("emergency.service.d/firstroot-trial.conf").contains("FailureAction=reboot\n"));
+    assert_eq!(
+        machine.unit("emergency.service.d/firstroot-trial.conf"),
+        "# Written by firstroot: the boot loader counts this boot\n[Unit]\nFailureAction=reboot\n\n\
+         [Service]\nExecStartPre=/usr/bin/firstroot esp trial-failed\n"
+    );
     // Another word is none.
     let machine = Machine::new(&format!("{TARGET} firstroot.trials quiet=firstroot.trial"));
     assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR])));
