@@ -101,6 +101,7 @@ fn prepare(request: &BootRequest, init_arguments: &[OsString]) -> Status {
     let used = PROGRAM.len() + ": ".len();
     log::error!(target: system::log::SCREEN, "{}", report::screen(&failure, &survey, used, kept));
     let user_is_present = known.wants_shell || on_failure::runs_by_hand(request.caller);
-    on_failure::act(on_failure::decide(known.on_failure, user_is_present, known.is_trial));
+    let what = on_failure::decide(known.on_failure, user_is_present, known.is_trial);
+    on_failure::act(what, known.on_failure.is_some());
     FAILED
 }

@@ -36,14 +36,16 @@ pub(crate) fn a_system_runs() -> bool {
     !matches!(Proc::open().and_then(|proc| root_of_running_system(&proc)), Ok(None))
 }
 
-/// Reboots or powers off. Returns for [`OnFailure::Emergency`], and if the kernel refuses.
-pub(crate) fn act(on_failure: OnFailure) {
+/// Reboots or powers off. Returns for [`OnFailure::Emergency`], and if the kernel refuses. `is_configured`: not because of a trial.
+pub(crate) fn act(on_failure: OnFailure, is_configured: bool) {
     let (power, doing) = match on_failure {
         OnFailure::Emergency => return,
         OnFailure::Reboot => (Power::Reboot, "rebooting"),
         OnFailure::Poweroff => (Power::Off, "powering off"),
     };
-    log::error!("{doing} in {} seconds ([boot] on-failure in prepare-root.conf)", PAUSE.as_secs());
+    let why =
+        if is_configured { "[boot] on-failure in prepare-root.conf" } else { "firstroot.trial: this boot counts" };
+    log::error!("{doing} in {} seconds ({why})", PAUSE.as_secs());
     std::thread::sleep(PAUSE);
     let refused = power::leave(power);
     log::error!("{doing} failed: {refused}");
