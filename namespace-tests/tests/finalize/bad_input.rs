@@ -412,6 +412,12 @@ pub(crate) fn an_esp_that_is_not_there(guest: Guest) -> Result<()> {
             .check(&format!("mkdir -p /etc/ostree; printf '{}' >/etc/ostree/esp.conf", conf.replace('\n', "\\n")))?;
         refused(&machine, text)?;
     }
+    // Whether there is one is not known.
+    machine.check("echo nonsense >/etc/ostree/esp.conf")?;
+    refused(&machine, "/etc/ostree/esp.conf: line 1: ")?;
+    machine.check("rm /etc/ostree/esp.conf; mkdir /etc/ostree/esp.conf")?;
+    refused(&machine, "cannot read /etc/ostree/esp.conf: ")?;
+    machine.check("rmdir /etc/ostree/esp.conf")?;
     // Not asked for, or by mistake: then there is none.
     machine.check("printf '[esp]\\nenabled=perhaps\\n' >/etc/ostree/esp.conf")?;
     let outcome = machine.finalize(Contestant::Ours)?.outcome;

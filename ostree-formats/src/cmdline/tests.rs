@@ -103,11 +103,25 @@ fn composefs_is_found_under_either_spelling() {
     assert_eq!(value("ostree=/a"), None);
 }
 
+#[test]
+fn a_boot_counts_by_a_word_of_its_own() {
+    for (line, is_trial) in [
+        ("quiet firstroot.trial", true),
+        ("firstroot.trial -- x", true),
+        ("firstroot.trials", false),
+        ("x=firstroot.trial", false),
+        ("\"x firstroot.trial\"", false),
+        ("-- firstroot.trial", false),
+    ] {
+        assert_eq!(KernelCommandLine::new(line).is_trial(), is_trial, "{line}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>) {
         let line = KernelCommandLine::new(bytes);
-        let _ = (line.boot_target(), line.composefs(), line.wants_shell());
+        let _ = (line.boot_target(), line.composefs(), line.wants_shell(), line.is_trial());
     }
 
     #[test]
