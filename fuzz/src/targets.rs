@@ -1,6 +1,7 @@
 //! The targets. Each is a function of bytes that panics when something is not as it has to be.
 
 mod entries;
+mod esp;
 mod kernel;
 mod key_files;
 mod labels;
@@ -31,6 +32,7 @@ pub const TARGETS: &[Target] = &[
     target("booted-state", variants::booted_state),
     target("commit", variants::commit),
     target("cpio", firstroot::fuzzing::cpio),
+    target("esp-conf", esp::esp_conf),
     target("etc-before", finalize_staged::fuzzing::etc_before),
     target("file-contexts", labels::file_contexts),
     target("finalize-staged-conf", finalize_staged::fuzzing::finalize_staged_conf),
@@ -48,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     target("os-release", tables::os_release),
     target("prepare-root-conf", key_files::prepare_root_conf),
     target("program", prepare_root::fuzzing::program),
+    target("projected-entry", esp::projected_entry),
     target("public-keys", variants::public_keys),
     target("records", finalize_staged::fuzzing::records),
     target("repo-config", key_files::repo_config),

@@ -75,6 +75,11 @@ pub(crate) fn one_line(text: &str) -> String {
 const FIRST: [&str; 6] = ["title", "version", "options", "devicetree", "linux", "initrd"];
 
 impl BlsEntry {
+    /// An empty entry that so many fields can be added to without another allocation.
+    pub fn with_room_for(fields: usize) -> Self {
+        Self { fields: Vec::with_capacity(fields) }
+    }
+
     /// Reads an entry. A key without a value has an empty one.
     ///
     /// # Errors

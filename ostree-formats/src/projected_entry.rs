@@ -157,7 +157,8 @@ const PATHS: [&str; 5] = ["linux", "initrd", "devicetree", "devicetree-overlay",
 
 /// The text of the entry with this order.
 pub fn text(token: &Token, order: u32, source: &Source<'_>) -> String {
-    let mut entry = BlsEntry::default();
+    // With the three that are set below: an entry of very many lines would have its room doubled for them.
+    let mut entry = BlsEntry::with_room_for(source.entry.fields().len() + 3);
     for (key, value) in source.entry.fields() {
         match key.as_str() {
             key if NOT_PROJECTED.contains(&key) => {}

@@ -1,0 +1,57 @@
+//! What is read for an ESP: `esp.conf`, and entries that a boot loader or a power cut may have changed.
+
+use esp_projection::settings::Settings;
+use ostree_formats::bls::BlsEntry;
+use ostree_formats::kargs::KernelArguments;
+use ostree_formats::projected_entry::{
+    DEPLOYMENT, ProjectedName, Source, TRIAL, Token, Trial, deployment_in, text, tries_in,
+};
+
+use super::is_printable;
+
+/// `esp.conf`: few mistakes are told, and at no length; what is unknown enables nothing.
+pub(super) fn esp_conf(bytes: &[u8]) {
+    let settings = match Settings::parse(bytes, "etc/ostree/esp.conf") {
+        Ok(settings) => settings,
+        Err(error) => return is_printable(&error, bytes),
+    };
+    let told: usize = settings.warnings.iter().map(String::len).sum();
+    assert!(settings.warnings.len() <= 21 && told < 20_000, "{told} bytes are told");
+    assert!(settings.tries.is_none_or(|tries| tries <= 9) && settings.keep.is_none_or(|keep| keep >= 2));
+    assert!(!settings.trial_arguments.contains(char::is_control));
+    let off = [bytes, b"\n[esp]\nenabled=no\n"].concat();
+    assert!(Settings::parse(&off, "x").is_ok_and(|settings| !settings.enabled));
+}
+
+/// The text of an entry, or its name before a NUL byte: what was read is written as it was read, and what is made of an entry of
+/// `/boot` names its deployment once, whatever that entry has.
+pub(super) fn projected_entry(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |byte| *byte == 0);
+    let (name, rest) = (parts.next().unwrap_or_default(), parts.next());
+    if let Some(Ok(name)) = rest.map(|_| str::from_utf8(name))
+        && let Ok(parsed) = name.parse::<ProjectedName>()
+    {
+        assert_eq!(parsed.to_string().parse::<ProjectedName>().as_ref(), Ok(&parsed));
+        assert!(parsed.id().len() <= name.len() && name.starts_with(parsed.token.as_str()));
+    }
+    let Ok(source) = str::from_utf8(rest.unwrap_or(name)) else { return };
+    let _ = (deployment_in(source), tries_in(source));
+    let Ok(entry) = BlsEntry::parse(source.as_bytes()) else { return };
+    let deployment = format!("ostree/deploy/os/deploy/{}.0", "a".repeat(64));
+    let Ok(deployment) = deployment.parse() else { return };
+    let token = Token::from_hash([0; 4]);
+    for trial in [None, Some(Trial { tries: 3, arguments: "panic=30" })] {
+        let made = text(&token, 7, &Source { entry: &entry, deployment: &deployment, trial });
+        assert_eq!(
+            (deployment_in(&made).as_ref(), tries_in(&made)),
+            (Some(&deployment), trial.map(|trial| trial.tries))
+        );
+        let options: Vec<&str> = made.lines().filter_map(|line| line.strip_prefix("options ")).collect();
+        assert_eq!(options.len(), 1);
+        let arguments = KernelArguments::parse(&options.concat());
+        let named = arguments.words().iter().filter(|word| word.starts_with(&format!("{DEPLOYMENT}="))).count();
+        assert_eq!((named, arguments.get(DEPLOYMENT)), (1, Some(deployment.id.to_string().as_str())));
+        let counts = arguments.words().iter().any(|word| word == TRIAL);
+        assert!(counts || trial.is_none());
+    }
+}
