@@ -14,6 +14,7 @@ mod compare;
 pub(crate) mod conflict;
 pub(crate) mod difference;
 pub(crate) mod execute;
+pub(crate) mod known;
 pub(crate) mod path;
 pub(crate) mod plan;
 pub(crate) mod restore;

@@ -19,9 +19,10 @@ use system::{Context, dir};
 
 use crate::error::Error;
 use crate::etc_merge::conflict::Conflict;
+use crate::etc_merge::known::{Known, Pair};
 use crate::etc_merge::path::EtcPath;
 use crate::etc_merge::plan::{self as etc_plan, EtcMergePlan};
-use crate::etc_merge::scan::{self, Skipped, Trees};
+use crate::etc_merge::scan::{self, Scanned, Skipped, Trees};
 use crate::policy::changes::PolicyPlan;
 use crate::policy::which;
 use crate::read::options::SysrootOptions;
@@ -43,6 +44,8 @@ pub(crate) struct EtcMerge {
     pub(crate) skipped: Vec<Skipped>,
     /// Files that could not be read.
     pub(crate) unreadable: Vec<EtcPath>,
+    /// Files that were read and are the same as the shipped ones.
+    pub(crate) same: Vec<Pair>,
 }
 
 /// The whole plan.
@@ -73,6 +76,8 @@ pub(crate) struct Staging<'a> {
     pub(crate) options: SysrootOptions,
     /// Files of `/run/ostree`.
     pub(crate) beside: &'a Beside,
+    /// Files of `/etc` that need not be read.
+    pub(crate) known: &'a Known,
     /// Note files without read permission, instead of failing.
     pub(crate) lenient: bool,
 }
@@ -104,7 +109,7 @@ pub(crate) fn plan(roots: &Roots, sysroot: &Sysroot, staging: &Staging<'_>) -> R
         return Err(Error::NoShippedEtc(path.clone()));
     }
     let etc = match merge {
-        Some(merge) => Some(etc_merge(roots, merge, &target.path, reset_etc, staging.lenient)?),
+        Some(merge) => Some(etc_merge(roots, merge, &target.path, reset_etc, staging.known, staging.lenient)?),
         None => None,
     };
     let mut list = list::with_target(sysroot, target, staged.merge_deployment.as_ref());
@@ -130,7 +135,7 @@ pub(crate) fn conflicts(
     let path = &staged.target.deployment;
     let directory = ostree_sysroot::deployment::open(roots, path)?;
     let reset_etc = used || !is_there(&directory, "etc", path)?;
-    Ok(etc_merge(roots, merge, path, reset_etc, lenient)?.plan.conflicts)
+    Ok(etc_merge(roots, merge, path, reset_etc, &Known::default(), lenient)?.plan.conflicts)
 }
 
 /// The plan for `list`, with the file of the boot loader.
@@ -185,6 +190,7 @@ fn etc_merge(
     merge: &Deployment,
     target: &DeploymentPath,
     reset: bool,
+    known: &Known,
     lenient: bool,
 ) -> Result<EtcMerge, Error> {
     let open = |path: String| {
@@ -197,11 +203,12 @@ fn etc_merge(
     };
     let new = if reset { "usr/etc" } else { "etc" };
     let trees = Trees { shipped, machine: open(format!("{}/etc", merge.path))?, new: open(format!("{target}/{new}"))? };
-    let scanned = scan::scan(&trees, lenient)?;
+    let scanned = scan::scan(&trees, known, lenient)?;
     let mut plan = etc_plan::plan(&scanned.differences);
     let policy = match which::take_out(&trees, &mut plan) {
         Err(error) if lenient && error.reason == Errno::ACCESS => None,
         other => other?,
     };
-    Ok(EtcMerge { from: merge.path.clone(), plan, policy, skipped: scanned.skipped, unreadable: scanned.unreadable })
+    let Scanned { skipped, unreadable, same, .. } = scanned;
+    Ok(EtcMerge { from: merge.path.clone(), plan, policy, skipped, unreadable, same })
 }

@@ -16,6 +16,7 @@ use system::lock::Lock;
 
 use crate::command::plan;
 use crate::error::Error;
+use crate::etc_merge::known::Known;
 use crate::etc_merge::scan::{self, Trees};
 use crate::execute::{failure_stamp, lock, writable_roots};
 use crate::finalization::{self, Staging};
@@ -80,12 +81,13 @@ pub fn plan(root: &Path, roots: &Roots, staged: &Staged) -> Result<Finalization,
             Err(reason) => return Ok(Finalization { left_to_ostree: Some(reason), ..Finalization::default() }),
         };
         let Some(run) = RunDirectory::open(root)? else { return Ok(Finalization::default()) };
-        let beside = run.beside()?;
+        let (beside, known) = (run.beside()?, run.known_etc()?);
         let staging = Staging {
             staged: &staged.state,
             used: staged.used,
             options: SysrootOptions::of_environment(),
             beside: &beside,
+            known: &known,
             lenient: false,
         };
         let plan = finalization::plan(roots, &sysroot, &staging)?;
@@ -168,7 +170,8 @@ pub struct Drift {
 pub fn drift(shipped: OwnedFd, machine: OwnedFd, new: OwnedFd) -> Result<Drift, String> {
     system::limits::open_as_many_files_as_allowed();
     let lenient = !rustix::process::geteuid().is_root();
-    let scanned = scan::scan(&Trees { shipped: Some(shipped), machine, new }, lenient).map_err(text)?;
+    let scanned =
+        scan::scan(&Trees { shipped: Some(shipped), machine, new }, &Known::default(), lenient).map_err(text)?;
     let path = |path: &crate::etc_merge::path::EtcPath| path.relative().to_owned();
     let changed = scanned.differences.iter().filter(|difference| difference.changed);
     let mut changed: Vec<Changed> = changed

@@ -140,8 +140,8 @@ impl Finalize<'_> {
         let mut stamp = Stamp::write(roots, target, "planning");
         let used = used && !resume::is_undone(roots, run, target, is_interrupted)?;
         let options = SysrootOptions::of_environment();
-        let beside = run.beside()?;
-        let staging = Staging { staged: self.staged, used, options, beside: &beside, lenient: false };
+        let (beside, known) = (run.beside()?, run.known_etc()?);
+        let staging = Staging { staged: self.staged, used, options, beside: &beside, known: &known, lenient: false };
         let plan = finalization::plan(roots, &sysroot, &staging)?;
         plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
         report_skipped(&plan);

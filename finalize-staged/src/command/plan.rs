@@ -57,9 +57,10 @@ fn look() -> Result<Shown, Error> {
         StagedNow::Staged { state, used } => (state, used),
         StagedNow::Interrupted(state, _) => (state, true),
     };
-    let (options, beside) = (SysrootOptions::of_environment(), run.beside()?);
+    let (options, beside, known) = (SysrootOptions::of_environment(), run.beside()?, run.known_etc()?);
     let lenient = !rustix::process::geteuid().is_root();
-    let mut shown = look_at(&Roots::at(root)?, &Staging { staged: &staged, used, options, beside: &beside, lenient })?;
+    let staging = Staging { staged: &staged, used, options, beside: &beside, known: &known, lenient };
+    let mut shown = look_at(&Roots::at(root)?, &staging)?;
     if let Some(selinux) = &mut shown.selinux {
         selinux.domain = Domain::of_this_process().map(|domain| domain.text());
     }

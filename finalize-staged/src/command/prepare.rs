@@ -22,6 +22,7 @@ use system::{Context, SystemError, dir, tree};
 
 use crate::checks::{log_nothing_to_do, refuse_conflicts, require_booted_and_root};
 use crate::error::Error;
+use crate::etc_merge::known::Known;
 use crate::execute::make_room::does_not_fit;
 use crate::execute::policy;
 use crate::execute::writable_roots;
@@ -81,9 +82,16 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
         &staged.target.deployment.stateroot.to_string(),
         staged.target.bootcsum.as_str(),
     )?;
+    // Now rather than below, too: what is written through a mapping from here on gives the file another time of change.
+    rustix::fs::syncfs(&roots.sysroot).context("sync", "the physical root")?;
     let (options, beside) = (SysrootOptions::of_environment(), run.beside()?);
-    let staging = Staging { staged: &staged, used, options, beside: &beside, lenient: false };
-    let plan = finalization::plan(&roots, &sysroot, &staging)?;
+    // Everything is compared, however often this runs.
+    let known = Known::default();
+    let staging = Staging { staged: &staged, used, options, beside: &beside, known: &known, lenient: false };
+    let mut plan = finalization::plan(&roots, &sysroot, &staging)?;
+    if let Some(etc) = &mut plan.etc {
+        run.keep_known_etc(&Known::of(std::mem::take(&mut etc.same), began))?;
+    }
     plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     plan.boot.loader_warnings.iter().for_each(|warning| log::warn!("{warning}"));
     plan.boot.loader_notes.iter().for_each(|note| log::info!("{note}"));

@@ -9,6 +9,8 @@ use rustix::io::Errno;
 use system::dir::Kind;
 use system::{tree, xattr};
 
+use super::known::{Known, Pair};
+
 /// A directory of each tree, if it exists there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
@@ -43,9 +45,26 @@ pub(crate) fn side_by_side(shipped: Vec<(Vec<u8>, Kind)>, machine: Vec<(Vec<u8>,
     }
 }
 
+/// What a comparison shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compared {
+    /// They differ.
+    Differ,
+    /// They are the same; two files for which that can be recorded are in the pair.
+    Same(Option<Pair>),
+}
+
+impl Compared {
+    fn is(same: bool) -> Self {
+        if same { Self::Same(None) } else { Self::Differ }
+    }
+}
+
 /// Compares files of the same name in two directories.
-#[derive(Debug, Default)]
-pub(crate) struct Comparer {
+#[derive(Debug)]
+pub(crate) struct Comparer<'a> {
+    /// Files that need not be read.
+    known: &'a Known,
     /// Buffers for the two files that are being compared.
     one: Vec<u8>,
     other: Vec<u8>,
@@ -53,22 +72,28 @@ pub(crate) struct Comparer {
 
 /// The result for a name before the content of files is read.
 enum Look {
-    Same(bool),
+    Known(Compared),
     /// Two files that are the same except possibly for content and extended attributes.
     Files {
         shipped: OwnedFd,
         machine: OwnedFd,
         size: u64,
+        pair: Pair,
     },
 }
 
 /// How much of a file is read at a time, in bytes.
 const PIECE: usize = 64 << 10;
 
-impl Comparer {
+impl<'a> Comparer<'a> {
+    /// One that does not read files that are `known` to be the same.
+    pub(crate) fn new(known: &'a Known) -> Self {
+        Self { known, one: Vec::new(), other: Vec::new() }
+    }
+
     /// Whether each name is the same in both. Most of the time is waiting for the kernel or the disk, so parts of a large directory
     /// are compared in parallel.
-    pub(crate) fn all(&mut self, place: Place<'_>, names: &[Name]) -> Vec<Result<bool, Errno>> {
+    pub(crate) fn all(&mut self, place: Place<'_>, names: &[Name]) -> Vec<Result<Compared, Errno>> {
         /// For fewer names a thread costs more than it saves.
         const WORTH_A_THREAD: usize = 64;
         /// More than the processors of small machines, because with a cold cache the threads wait for the disk.
@@ -78,9 +103,10 @@ impl Comparer {
         if others.is_empty() {
             return self.in_turn(place, mine);
         }
+        let known = self.known;
         std::thread::scope(|scope| {
             let others = others.chunks(mine.len()).map(|part| {
-                let compare = move || Comparer::default().in_turn(place, part);
+                let compare = move || Comparer::new(known).in_turn(place, part);
                 (part, std::thread::Builder::new().spawn_scoped(scope, compare).ok())
             });
             let others: Vec<_> = others.collect();
@@ -98,16 +124,18 @@ impl Comparer {
 
     /// Compares some at a time: it requests the content of all of them from the disk before it waits for the first. So the disk has
     /// many requests at once, and is not idle between two of them.
-    fn in_turn(&mut self, place: Place<'_>, names: &[Name]) -> Vec<Result<bool, Errno>> {
+    fn in_turn(&mut self, place: Place<'_>, names: &[Name]) -> Vec<Result<Compared, Errno>> {
         /// Each has two open files: with all threads half of the default limit of open files (1,024).
         const AT_A_TIME: usize = 64;
         let mut all = Vec::with_capacity(names.len());
         for some in names.chunks(AT_A_TIME) {
-            let looks: Vec<_> = some.iter().map(|name| look_at(place, name)).collect();
+            let looks: Vec<_> = some.iter().map(|name| look_at(place, name, self.known)).collect();
             all.extend(looks.into_iter().map(|look| match look? {
-                Look::Same(same) => Ok(same),
-                Look::Files { shipped, machine, size } => {
-                    Ok(self.same_content(&shipped, &machine, size)? && same_extended_attributes(shipped, machine)?)
+                Look::Known(compared) => Ok(compared),
+                Look::Files { shipped, machine, size, pair } => {
+                    let same =
+                        self.same_content(&shipped, &machine, size)? && same_extended_attributes(shipped, machine)?;
+                    Ok(if same { Compared::Same(Some(pair)) } else { Compared::Differ })
                 }
             }));
         }
@@ -134,34 +162,45 @@ impl Comparer {
 }
 
 /// Compares everything but the content of files, which it requests from the disk without waiting.
-fn look_at(place: Place<'_>, name: &Name) -> Result<Look, Errno> {
+fn look_at(place: Place<'_>, name: &Name, known: &Known) -> Result<Look, Errno> {
+    let differ = Ok(Look::Known(Compared::Differ));
     let (Some(kind), Some(shipped)) = (name.machine.filter(|_| name.shipped == name.machine), place.shipped) else {
-        return Ok(Look::Same(false));
+        return differ;
     };
     let (machine, name) = (place.machine, name.name.as_slice());
     let [one, other] =
         [shipped, machine].map(|directory| rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW));
     let (one, other) = (one?, other?);
-    if attributes(&one) != attributes(&other) {
-        return Ok(Look::Same(false));
+    if attributes(&one) != attributes(&other) || kind == Kind::File && one.st_size != other.st_size {
+        return differ;
     }
-    Ok(Look::Same(match kind {
+    Ok(Look::Known(match kind {
         Kind::Link => {
             let target = |directory| rustix::fs::readlinkat(directory, name, Vec::new());
-            target(shipped)? == target(machine)?
+            Compared::is(target(shipped)? == target(machine)?)
         }
-        Kind::Directory => same_extended_attributes(tree::open(shipped, name)?, tree::open(machine, name)?)?,
-        Kind::File if one.st_size != other.st_size => false,
+        Kind::Other => Compared::Same(None),
+        Kind::File | Kind::Directory if known.has(&Pair::of(&one, &other)) => Compared::Same(None),
+        Kind::Directory => {
+            let (shipped, machine) = (tree::open(shipped, name)?, tree::open(machine, name)?);
+            let pair = pair(&shipped, &machine)?;
+            if same_extended_attributes(shipped, machine)? { Compared::Same(Some(pair)) } else { Compared::Differ }
+        }
         Kind::File => {
             let (shipped, machine) = (tree::open_file(shipped, name)?, tree::open_file(machine, name)?);
             for file in [&shipped, &machine] {
                 // Only advice: if the kernel ignores it, reading waits longer.
                 let _ = rustix::fs::fadvise(file, 0, NonZeroU64::new(PIECE as u64), Advice::WillNeed);
             }
-            return Ok(Look::Files { shipped, machine, size: one.st_size.unsigned_abs() });
+            let pair = pair(&shipped, &machine)?;
+            return Ok(Look::Files { shipped, machine, size: one.st_size.unsigned_abs(), pair });
         }
-        Kind::Other => true,
     }))
+}
+
+/// Of what is open, because another file may have got the name meanwhile.
+fn pair(shipped: &OwnedFd, machine: &OwnedFd) -> Result<Pair, Errno> {
+    Ok(Pair::of(&rustix::fs::fstat(shipped)?, &rustix::fs::fstat(machine)?))
 }
 
 /// Whether owner, mode and extended attributes of two open directories are the same.
@@ -234,7 +273,10 @@ mod tests {
         let open = |directory: &tempfile::TempDir| std::fs::File::open(directory.path()).unwrap();
         let (one, other) = (open(&one), open(&other));
         let place = Place { shipped: Some(one.as_fd()), machine: other.as_fd(), new: None };
-        let same = Comparer::default().all(place, &names);
-        assert!(same.iter().enumerate().all(|(number, same)| *same == Ok(number % 7 != 0)), "{same:?}");
+        let same = Comparer::new(&Known::default()).all(place, &names);
+        assert!(
+            same.iter().enumerate().all(|(number, same)| matches!(same, Ok(Compared::Same(_))) == (number % 7 != 0)),
+            "{same:?}"
+        );
     }
 }

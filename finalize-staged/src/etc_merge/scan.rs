@@ -9,8 +9,9 @@ use rustix::io::Errno;
 use system::dir::Kind;
 use system::{Context, SystemError, tree};
 
-use super::compare::{Comparer, Name, Place, same_attributes, side_by_side};
+use super::compare::{Compared, Comparer, Name, Place, same_attributes, side_by_side};
 use super::difference::Difference;
+use super::known::{self, Known, Pair};
 use super::path::EtcPath;
 use crate::error::Error;
 
@@ -34,6 +35,8 @@ pub(crate) struct Scanned {
     pub(crate) skipped: Vec<Skipped>,
     /// Files that `--plan` without root may not read; they count as unchanged.
     pub(crate) unreadable: Vec<EtcPath>,
+    /// Files that were read and are the same.
+    pub(crate) same: Vec<Pair>,
 }
 
 /// A special file.
@@ -45,10 +48,11 @@ pub(crate) struct Skipped {
     pub(crate) shipped: bool,
 }
 
-/// Compares the trees. With `lenient`, a file without read permission is noted, and is not an error.
-pub(crate) fn scan(trees: &Trees, lenient: bool) -> Result<Scanned, Error> {
-    let mut scanner =
-        Scanner { trees, lenient, skipped: Vec::new(), unreadable: Vec::new(), comparer: Comparer::default() };
+/// Compares the trees. Files that are `known` to be the same are not read. With `lenient`, a file without read permission is noted,
+/// and is not an error.
+pub(crate) fn scan(trees: &Trees, known: &Known, lenient: bool) -> Result<Scanned, Error> {
+    let (skipped, unreadable, same) = (Vec::new(), Vec::new(), Vec::new());
+    let mut scanner = Scanner { trees, lenient, skipped, unreadable, same, comparer: Comparer::new(known) };
     let etc = EtcPath::default();
     let changed = match &trees.shipped {
         Some(shipped) => !same_attributes(shipped, &trees.machine).context("compare", &etc)?,
@@ -58,7 +62,7 @@ pub(crate) fn scan(trees: &Trees, lenient: bool) -> Result<Scanned, Error> {
     let shipped = trees.shipped.as_ref().and(directory);
     let root = Difference { path: etc, parent: None, shipped, machine: directory, changed, new: directory };
     let differences = scanner.walk(root)?;
-    Ok(Scanned { differences, skipped: scanner.skipped, unreadable: scanner.unreadable })
+    Ok(Scanned { differences, skipped: scanner.skipped, unreadable: scanner.unreadable, same: scanner.same })
 }
 
 struct Scanner<'a> {
@@ -66,7 +70,8 @@ struct Scanner<'a> {
     lenient: bool,
     skipped: Vec<Skipped>,
     unreadable: Vec<EtcPath>,
-    comparer: Comparer,
+    same: Vec<Pair>,
+    comparer: Comparer<'a>,
 }
 
 /// How often a directory that appears and vanishes is read again.
@@ -158,10 +163,10 @@ impl Scanner<'_> {
             name.machine =
                 tree::look_up(&opened.machine, &name.name).context("read the attributes of", path.join(&name.name))?;
         }
-        let same = self.comparer.all(place, &names);
+        let compared = self.comparer.all(place, &names);
         let mut found = Vec::new();
-        for (name, same) in names.into_iter().zip(same) {
-            found.extend(self.compared(place, name, same, path)?);
+        for (name, compared) in names.into_iter().zip(compared) {
+            found.extend(self.compared(place, name, compared, path)?);
         }
         Ok(Content::Found(found))
     }
@@ -186,17 +191,20 @@ impl Scanner<'_> {
         &mut self,
         place: Place<'_>,
         name: Name,
-        same: Result<bool, Errno>,
+        compared: Result<Compared, Errno>,
         path: &EtcPath,
     ) -> Result<Option<Difference>, SystemError> {
         let Name { name, shipped, machine } = name;
-        if same == Ok(true) && machine != Some(Kind::Directory) {
-            return Ok(None);
+        if let Ok(Compared::Same(pair)) = compared {
+            self.same.extend(pair.filter(|_| self.same.len() < known::MOST));
+            if machine != Some(Kind::Directory) {
+                return Ok(None);
+            }
         }
         let here = path.join(&name);
-        let (machine, changed) = match same {
+        let (machine, changed) = match compared {
             _ if matches!(machine, None | Some(Kind::Other)) => (machine, true),
-            Ok(same) => (machine, !same),
+            Ok(compared) => (machine, compared == Compared::Differ),
             // Removed since the directory was listed, or another kind of file: it has changed.
             Err(error) if is_vanished(error) || error == Errno::INVAL => {
                 (tree::look_up(place.machine, &name).context("read the attributes of", &here)?, true)

@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 use system::dir;
 
 use super::execute;
+use super::known::Known;
 use super::plan::{self, EtcMergePlan};
 use super::scan::{self, Trees};
 
@@ -63,7 +64,7 @@ fn merge(shipped: &Node, machine: &Node, new: &Node) -> (EtcMergePlan, Option<No
     let root = dir::open_root(place.path()).unwrap();
     let open = |name| dir::open(&root, name, OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
     let trees = Trees { shipped: Some(open("shipped")), machine: open("machine"), new: open("new") };
-    let plan = plan::plan(&scan::scan(&trees, false).unwrap().differences);
+    let plan = plan::plan(&scan::scan(&trees, &Known::default(), false).unwrap().differences);
     if !plan.conflicts.is_empty() {
         return (plan, None);
     }
@@ -148,7 +149,7 @@ fn modes_of_directories_are_carried_over_and_those_of_others_are_not() {
     let root = dir::open_root(place.path()).unwrap();
     let open = |name| dir::open(&root, name, OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
     let trees = Trees { shipped: Some(open("shipped")), machine: open("machine"), new: open("new") };
-    let plan = plan::plan(&scan::scan(&trees, false).unwrap().differences);
+    let plan = plan::plan(&scan::scan(&trees, &Known::default(), false).unwrap().differences);
     execute::execute(&plan, &trees.machine, &trees.new, || {}).unwrap();
     let mode = |name: &str| place.path().join("new").join(name).metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("mine"), mode("theirs")), (0o700, 0o750));
@@ -178,7 +179,7 @@ fn what_is_there_again_is_not_removed() {
             fs::write(place.join("new").join(name), "shipped").unwrap();
         }
     });
-    let plan = plan::plan(&scan::scan(&trees, false).unwrap().differences);
+    let plan = plan::plan(&scan::scan(&trees, &Known::default(), false).unwrap().differences);
     assert_eq!(plan.removed.len(), 3);
     fs::write(place.path().join("machine/back"), "mine").unwrap();
     fs::create_dir_all(place.path().join("machine/back-as-directory/inner")).unwrap();
@@ -197,7 +198,7 @@ fn what_vanished_since_it_was_planned_leaves_nothing() {
         fs::create_dir_all(place.join("machine/directory/inner")).unwrap();
         fs::write(place.join("machine/directory/inner/file"), "mine").unwrap();
     });
-    let plan = plan::plan(&scan::scan(&trees, false).unwrap().differences);
+    let plan = plan::plan(&scan::scan(&trees, &Known::default(), false).unwrap().differences);
     fs::remove_file(place.path().join("machine/passwd.new")).unwrap();
     fs::remove_dir_all(place.path().join("machine/directory")).unwrap();
     execute::execute(&plan, &trees.machine, &trees.new, || {}).unwrap();
@@ -212,7 +213,7 @@ fn a_directory_that_comes_back_has_what_is_in_it() {
         fs::write(place.join("machine/a/b/file"), "mine").unwrap();
         fs::write(place.join("machine/last"), "mine").unwrap();
     });
-    let plan = plan::plan(&scan::scan(&trees, false).unwrap().differences);
+    let plan = plan::plan(&scan::scan(&trees, &Known::default(), false).unwrap().differences);
     let (there, away) = (place.path().join("machine/a"), place.path().join("away"));
     fs::rename(&there, &away).unwrap();
     let mut back = Some(|| fs::rename(&away, &there).unwrap());
@@ -226,6 +227,52 @@ fn a_directory_that_comes_back_has_what_is_in_it() {
     })
     .unwrap();
     assert_eq!(fs::read_to_string(place.path().join("new/a/b/file")).unwrap(), "mine");
+}
+
+/// Shutdown reads what has changed since `--prepare`, whatever it was then, and nothing else.
+#[test]
+fn files_known_to_be_the_same_are_read_again_only_if_they_changed() {
+    let (place, trees) = arranged(|place| {
+        for tree in ["shipped", "machine"] {
+            fs::create_dir_all(place.join(tree).join("a")).unwrap();
+            for name in ["content", "mode", "attribute", "shipped", "replaced", "same"] {
+                fs::write(place.join(tree).join("a").join(name), "as shipped").unwrap();
+            }
+        }
+    });
+    let (machine, shipped) = (place.path().join("machine/a"), place.path().join("shipped/a"));
+    let first = scan::scan(&trees, &Known::default(), false).unwrap();
+    // Six files and their directory.
+    assert_eq!((first.differences.len(), first.same.len()), (1, 7));
+    let known = Known::of(first.same.clone(), i64::MAX);
+    assert_eq!(scan::scan(&trees, &known, false).unwrap().same, []);
+    // The time of a change may be that of the last tick of the clock.
+    let changed = |path: &Path, change: &dyn Fn()| {
+        let time = || rustix::fs::stat(path).map(|stat| (stat.st_ino, stat.st_ctime, stat.st_ctime_nsec)).unwrap();
+        let before = time();
+        while time() == before {
+            change();
+        }
+    };
+    changed(&machine.join("content"), &|| fs::write(machine.join("content"), "by machine").unwrap());
+    changed(&machine.join("mode"), &|| {
+        fs::set_permissions(machine.join("mode"), fs::Permissions::from_mode(0o600)).unwrap()
+    });
+    let attribute = fs::File::open(machine.join("attribute")).unwrap();
+    changed(&machine.join("attribute"), &|| system::xattr::set(&attribute, b"user.mine", b"x").unwrap());
+    changed(&shipped.join("shipped"), &|| fs::write(shipped.join("shipped"), "by another").unwrap());
+    fs::write(machine.join("new"), "a new one\n").unwrap();
+    fs::rename(machine.join("new"), machine.join("replaced")).unwrap();
+    let now = scan::scan(&trees, &known, false).unwrap();
+    let mut differ: Vec<_> = now
+        .differences
+        .iter()
+        .filter(|difference| difference.changed)
+        .map(|difference| difference.path.to_string())
+        .collect();
+    differ.sort();
+    assert_eq!(differ, ["attribute", "content", "mode", "replaced", "shipped"].map(|name| format!("/etc/a/{name}")));
+    assert_eq!(now.same.len(), 1, "the directory");
 }
 
 /// Makes a directory of so many levels, and a file at its end.
@@ -252,11 +299,11 @@ fn a_directory_as_deep_as_paths_go_is_merged() {
     // Two bytes a level.
     let (place, trees) = arranged(|place| deep(&place.join("machine"), 2047));
     on_a_small_stack(|| {
-        let plan = plan::plan(&scan::scan(&trees, false).unwrap().differences);
+        let plan = plan::plan(&scan::scan(&trees, &Known::default(), false).unwrap().differences);
         assert_eq!(plan.added.len(), 2048);
         execute::execute(&plan, &trees.machine, &trees.new, || {}).unwrap();
         let merged = Trees { shipped: Some(trees.machine), machine: trees.new, ..opened(&place) };
-        let merged = scan::scan(&merged, false);
+        let merged = scan::scan(&merged, &Known::default(), false);
         assert_eq!(merged.unwrap().differences.len(), 1);
     });
     system::tree::empty(dir::open(dir::open_root(place.path()).unwrap(), ".", OFlags::RDONLY).unwrap()).unwrap();
@@ -266,7 +313,7 @@ fn a_directory_as_deep_as_paths_go_is_merged() {
 fn a_directory_that_is_deeper_is_refused_by_a_short_name() {
     let (place, trees) = arranged(|place| deep(&place.join("machine"), 2200));
     on_a_small_stack(|| {
-        let text = scan::scan(&trees, false).unwrap_err().to_string();
+        let text = scan::scan(&trees, &Known::default(), false).unwrap_err().to_string();
         assert!(text.contains("/etc/d/d/d/d/") && text.contains("(2049 levels, 4097 bytes)"), "{text}");
         assert!(text.len() < 400, "{text}");
     });

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use system::{Context, SystemError, dir};
 
 use crate::error::Error;
+use crate::etc_merge::known::{self, Known};
 
 /// libostree's directory for data of the current boot.
 pub(crate) const RUN_OSTREE: &str = "/run/ostree";
@@ -34,6 +35,8 @@ const CIRCUMSTANCES_NAME: &str = "staged-deployment-finalizing.json";
 const BEFORE_NAME: &str = "staged-deployment-finalizing.etc";
 /// Files in `/boot` that were compared since the boot.
 const COMPARED_NAME: &str = "finalize-staged-compared.json";
+/// Files of `/etc` that `--prepare` has compared with the shipped ones.
+const KNOWN_ETC_NAME: &str = "finalize-staged-compared.etc";
 
 /// An announcement is a few lines long, or some more with many kernel arguments.
 const LIMIT: u64 = 1 << 20;
@@ -247,6 +250,25 @@ impl RunDirectory {
     pub(crate) fn keep_compared(&self, compared: &ComparedFiles) -> Result<(), SystemError> {
         dir::replace_volatile_file(&self.0, COMPARED_NAME, &compared.to_json(), 0o600)
             .context("write", format_args!("{RUN_OSTREE}/{COMPARED_NAME}"))
+    }
+
+    /// Files of `/etc` that are the same as the shipped ones. Without the list, all are compared.
+    pub(crate) fn known_etc(&self) -> Result<Known, SystemError> {
+        match self.read_at_most(KNOWN_ETC_NAME, known::LIMIT as u64) {
+            // It is not ours.
+            Err(error) if error.reason == Errno::FBIG => Ok(Known::default()),
+            // `--plan` without root compares, as far as it may read.
+            Err(error) if error.reason == Errno::ACCESS && !rustix::process::geteuid().is_root() => {
+                Ok(Known::default())
+            }
+            other => Ok(Known::from_bytes(&other?.unwrap_or_default())),
+        }
+    }
+
+    /// Writes that list.
+    pub(crate) fn keep_known_etc(&self, known: &Known) -> Result<(), SystemError> {
+        dir::replace_volatile_file(&self.0, KNOWN_ETC_NAME, &known.to_bytes(), 0o600)
+            .context("write", format_args!("{RUN_OSTREE}/{KNOWN_ETC_NAME}"))
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, SystemError> {

@@ -12,6 +12,7 @@ use ostree_sysroot::leftovers::{self, Unreadable};
 
 use super::{look_at, text};
 use crate::error::Error;
+use crate::etc_merge::known::Known;
 use crate::etc_merge::plan::Step;
 use crate::finalization::{self, Staging};
 use crate::read::options::SysrootOptions;
@@ -44,6 +45,7 @@ fn print(disk: &Disk) -> String {
         used: disk.used,
         options: SysrootOptions::parse(&disk.options),
         beside: &beside,
+        known: &Known::default(),
         lenient: false,
     };
     let shown = match look_at(&roots, &staging) {
