@@ -54,7 +54,7 @@ pub fn run_program(arguments: Vec<OsString>) -> Status {
     system::limits::make_files_for_everybody_to_read();
     let result = match command {
         Command::Finalize(timeouts) => finalize::finalize(timeouts),
-        Command::Prepare => prepare::prepare(),
+        Command::Prepare => prepare::prepare().inspect(|()| tell::warnings(system::log::warnings())),
         Command::Plan { json } => return plan::show(json),
         Command::RebuildPolicy { deployment, work } => return sandbox::outer(&deployment, &work),
         Command::RebuildPolicyInside { deployment, work } => return sandbox::inner(&deployment, &work),

@@ -11,6 +11,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::fs::{Mode, OFlags};
@@ -55,6 +56,8 @@ pub struct Sink {
     kernel_log: OnceLock<Option<OwnedFd>>,
     /// The console, if standard error is the journal.
     console: OnceLock<Option<OwnedFd>>,
+    /// How many warnings were logged.
+    warnings: AtomicUsize,
 }
 
 /// Where one message goes.
@@ -67,7 +70,8 @@ struct Places {
 impl Sink {
     /// `program` is the prefix of every message, if it is not empty; `kernel_log` is a `/dev/kmsg` open for writing; under the journal it is not needed.
     pub fn new(program: &'static str, stderr: Stderr, kernel_log: Option<OwnedFd>) -> Self {
-        Self { program, stderr, is_read: true, kernel_log: OnceLock::from(kernel_log), console: OnceLock::from(None) }
+        let (kernel_log, console) = (OnceLock::from(kernel_log), OnceLock::from(None));
+        Self { program, stderr, is_read: true, kernel_log, console, warnings: AtomicUsize::new(0) }
     }
 
     /// For a process other than PID 1: the kernel log gets a copy if standard error is a console.
@@ -78,14 +82,15 @@ impl Sink {
     /// For a generator of units: its standard error leads nowhere, and the journal does not run yet, but reads the kernel log later.
     pub fn of_a_generator(program: &'static str) -> Self {
         let (kernel_log, console) = (OnceLock::new(), OnceLock::from(None));
-        Self { program, stderr: Stderr::Console, is_read: false, kernel_log, console }
+        Self { program, stderr: Stderr::Console, is_read: false, kernel_log, console, warnings: AtomicUsize::new(0) }
     }
 
     /// For a process of an initramfs, other than PID 1: if standard error is a console, the kernel log gets a copy; if it is the
     /// journal, the console gets one.
     pub fn of_initramfs(program: &'static str) -> Self {
         let stderr = Stderr::of_this_process();
-        Self { program, stderr, is_read: true, kernel_log: OnceLock::new(), console: OnceLock::new() }
+        let (kernel_log, console) = (OnceLock::new(), OnceLock::new());
+        Self { program, stderr, is_read: true, kernel_log, console, warnings: AtomicUsize::new(0) }
     }
 
     /// Opens `path` for a copy, so an error does not matter.
@@ -152,12 +157,20 @@ pub fn note_in_kernel_log(program: &str, text: &str) {
 
 static SINK: OnceLock<Sink> = OnceLock::new();
 
+/// How many warnings this process has logged.
+pub fn warnings() -> usize {
+    SINK.get().map_or(0, |sink| sink.warnings.load(Ordering::Relaxed))
+}
+
 impl Log for Sink {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
 
     fn log(&self, record: &Record<'_>) {
+        if record.level() == Level::Warn {
+            self.warnings.fetch_add(1, Ordering::Relaxed);
+        }
         self.block(record.level(), &message(self.program, record), &self.places(record.target()));
     }
 

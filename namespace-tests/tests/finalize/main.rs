@@ -164,6 +164,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), progress:
             another_disk_at_work_is_no_progress,
+            warnings_of_a_preparation_are_in_the_status_of_its_unit,
         ));
         trials.extend(with_guest!(guest, missing.or(no_binary), old_deployments:
             what_is_replaced_is_removed_after_the_next_boot,

@@ -1,9 +1,34 @@
 //! What the service manager is told while a finalization takes long.
 
+use std::fs;
+
 use anyhow::{Result, ensure};
+use namespace_tests::finalize::Machine;
 use qemu_tests::guest::Guest;
 
 use super::ours::{boots_version, staged};
+
+/// `systemctl status` cuts the lines of the journal: the status of the unit says that there are some to read.
+pub(crate) fn warnings_of_a_preparation_are_in_the_status_of_its_unit(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    let prepare = |machine: &Machine| {
+        machine.run(
+            "NOTIFY_SOCKET=/run/systemd/journal/socket /run/fixture/tools/strace -f -qq -s 200 -o /run/trace -e trace=sendto \
+                 /usr/lib/firstroot/ostree-finalize-staged --prepare; status=$?; cat /run/trace; exit $status",
+        )
+    };
+    let outcome = prepare(&machine)?;
+    ensure!(outcome.code == Some(0) && !outcome.stdout.contains("STATUS="), "{outcome:?}");
+    machine.with_disk(|root| {
+        let entry = root.join("boot/loader/entries/ostree-1.conf");
+        let text = fs::read_to_string(&entry)? + "initrd /theme.img\n";
+        Ok(fs::write(entry, text)?)
+    })?;
+    let outcome = prepare(&machine)?;
+    let status = "\"STATUS=Prepared, with 1 warning; to read it: journalctl -b -t ostree\"";
+    ensure!(outcome.code == Some(0) && outcome.stdout.contains(status), "{outcome:?}");
+    Ok(())
+}
 
 /// A program that hangs is not given more time because another program keeps another disk busy.
 pub(crate) fn another_disk_at_work_is_no_progress(guest: Guest) -> Result<()> {
