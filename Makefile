@@ -111,6 +111,8 @@ unit units/firstroot-esp-shutdown.service $(UNITDIR)/firstroot-esp-shutdown.serv
 link ../firstroot-esp-shutdown.service $(UNITDIR)/multi-user.target.wants/firstroot-esp-shutdown.service
 unit units/firstroot-assess.service $(UNITDIR)/firstroot-assess.service
 link ../firstroot-assess.service $(UNITDIR)/multi-user.target.wants/firstroot-assess.service
+unit units/firstroot-make-default.service $(UNITDIR)/firstroot-make-default.service
+link ../firstroot-make-default.service $(UNITDIR)/multi-user.target.wants/firstroot-make-default.service
 unit units/firstroot-bless.service $(UNITDIR)/firstroot-bless.service
 unit units/firstroot-boot-check.service $(UNITDIR)/firstroot-boot-check.service
 unit units/firstroot-trial-failed.service $(UNITDIR)/firstroot-trial-failed.service

@@ -45,6 +45,10 @@ pub struct Settings {
     pub good_when: GoodWhen,
     /// `[rollback] required=`: units that must be active.
     pub required: Vec<String>,
+    /// `[rollback] make-default=`: whether the deployment that boots instead becomes the default.
+    pub make_default: bool,
+    /// `[rollback] refuse=`: whether an update that was rolled back is not finalized again.
+    pub refuse: bool,
     /// What is wrong in the file.
     pub warnings: Vec<String>,
 }
@@ -59,6 +63,8 @@ impl Default for Settings {
             trial_arguments: TRIAL_ARGUMENTS.to_owned(),
             good_when: GoodWhen::default(),
             required: Vec::new(),
+            make_default: true,
+            refuse: false,
             warnings: Vec::new(),
         }
     }
@@ -133,6 +139,8 @@ impl Settings {
                 }
                 keep => self.keep = usize::try_from(keep).ok(),
             },
+            ("rollback", "make-default") => self.make_default = yes_or_no()?,
+            ("rollback", "refuse") => self.refuse = yes_or_no()?,
             ("rollback", "tries") => self.tries = Some(number(MOST_TRIES)?),
             ("rollback", "trial-arguments") if value.contains(char::is_control) => {
                 return Err(format!("{key}={:?}: there is a control character in it", shorten(value)));
@@ -169,7 +177,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "[esp]\nenabled=yes\npartition=LABEL=EFI\nkeep=2\n[rollback]\ntries=5\ntrial-arguments=panic=5\n\
-                    good-when=no-failures\nrequired=sshd.service  a.service\n";
+                    good-when=no-failures\nrequired=sshd.service  a.service\nmake-default=no\nrefuse=yes\n";
         let settings = Settings {
             enabled: true,
             partition: Some("LABEL=EFI".to_owned()),
@@ -178,6 +186,8 @@ mod tests {
             trial_arguments: "panic=5".to_owned(),
             good_when: GoodWhen::NoFailures,
             required: vec!["sshd.service".to_owned(), "a.service".to_owned()],
+            make_default: false,
+            refuse: true,
             warnings: Vec::new(),
         };
         assert_eq!(parse(text), settings);

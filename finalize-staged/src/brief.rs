@@ -88,6 +88,10 @@ impl Error {
             Self::Esp(_) => {
                 Brief::new("the ESP cannot take the update", "the reason:").typed("firstroot esp sync --dry-run")
             }
+            Self::RolledBack { from, .. } => {
+                Brief::new("this update was rolled back before", "it did not come up; to allow it:")
+                    .typed(format!("firstroot esp forget {}", from.digits()))
+            }
             Self::EspFull(_) => Brief::new("the ESP is full", "remove files, or an old deployment:")
                 .typed("ostree admin undeploy INDEX"),
             Self::Locked { holder, .. } => {

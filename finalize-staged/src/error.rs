@@ -57,6 +57,17 @@ pub(crate) enum Error {
         "{0}; the update was not applied, since this machine boots from the ESP; more: `firstroot esp sync --dry-run`"
     )]
     Esp(String),
+    /// `[rollback] refuse=yes`.
+    #[error(
+        "/{target} is the update /{from}, which did not come up and was rolled back; it is not installed again, since esp.conf(5) says \
+         [rollback] refuse=yes; to allow it: `firstroot esp forget {digits}`", digits = from.digits()
+    )]
+    RolledBack {
+        /// What is staged.
+        target: DeploymentPath,
+        /// What was rolled back.
+        from: DeploymentPath,
+    },
     /// The ESP is too full.
     #[error(
         "No space left on device: {0}; remove your own files from the ESP, or an old deployment: `ostree admin undeploy INDEX`"

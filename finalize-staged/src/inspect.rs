@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use boot_list::plan::entry::Naming;
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::staged_state::StagedState;
 use ostree_sysroot::{Roots, Sysroot, free_space};
@@ -113,6 +114,22 @@ pub fn conflicts(roots: &Roots, sysroot: &Sysroot, staged: &Staged) -> Result<Ve
     finalization::conflicts(roots, sysroot, &staged.state, staged.used, lenient)
         .map(|conflicts| conflicts.iter().map(ToString::to_string).collect())
         .map_err(text)
+}
+
+/// The list of deployments, for a program that writes it anew; or why only `ostree` can write it.
+///
+/// # Errors
+/// It cannot be read.
+pub fn writable_list(roots: &Roots) -> Result<Result<Sysroot, String>, String> {
+    if roots.boot_is_fat().map_err(|error| error.to_string())? {
+        return Err(Error::BootOnFat.to_string());
+    }
+    handover::sysroot_or_reason(roots).map_err(text)
+}
+
+/// How new entries are called.
+pub fn naming() -> Naming {
+    SysrootOptions::of_environment().naming
 }
 
 /// The stamp in `/boot` that a failed or interrupted finalization has left.

@@ -34,7 +34,8 @@ firstroot etc explain PATH      what is shipped, what is here, what an update do
 firstroot etc restore [--staged] [--discard] PATH...
 firstroot esp sync [--dry-run]  makes the ESP what /boot is
 firstroot esp bless [--anyway]  this boot is good: its entry counts no more
-firstroot esp retry             tries again what was rolled back
+firstroot esp retry [COMMIT]    tries again what was rolled back
+firstroot esp forget [COMMIT]   an update that was rolled back may come again
 firstroot repair bootlinks [--dry-run]
 
   --json            print JSON
@@ -114,8 +115,9 @@ fn command(options: Options, words: Vec<OsString>) -> Result<Command, lexopt::Er
         "etc" => etc(options, words.collect()),
         "esp" => {
             let what = words.next().unwrap_or_default();
+            let digits = if what == "forget" || what == "retry" { words.next() } else { None };
             none(words)?;
-            esp(&options, &what.to_string_lossy()).map(|action| Command::Esp { action, json })
+            esp(&options, &what.to_string_lossy(), digits).map(|action| Command::Esp { action, json })
         }
         "repair" => {
             options.allow(&["--root", "--dry-run"])?;
@@ -131,7 +133,12 @@ fn command(options: Options, words: Vec<OsString>) -> Result<Command, lexopt::Er
     }
 }
 
-fn esp(options: &Options, what: &str) -> Result<Action, lexopt::Error> {
+fn esp(options: &Options, what: &str, digits: Option<OsString>) -> Result<Action, lexopt::Error> {
+    let digits = digits.map(|digits| digits.string()).transpose()?;
+    let is_part = |digits: &String| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if let Some(other) = digits.as_ref().filter(|digits| !is_part(digits)) {
+        return Err(format!("{other:?} is not the beginning of a checksum").into());
+    }
     match what {
         "sync" => {
             options.allow(&["--dry-run"])?;
@@ -139,11 +146,13 @@ fn esp(options: &Options, what: &str) -> Result<Action, lexopt::Error> {
         }
         "assess" => options.allow(&[]).map(|()| Action::Assess),
         "bless" => options.allow(&["--anyway"]).map(|()| Action::Bless { anyway: options.anyway }),
-        "retry" => options.allow(&[]).map(|()| Action::Retry),
+        "retry" => options.allow(&[]).map(|()| Action::Retry { digits }),
+        "forget" => options.allow(&[]).map(|()| Action::Forget { digits }),
         // For units.
+        "make-default" => options.allow(&[]).map(|()| Action::MakeDefault),
         "check-boot" => options.allow(&[]).map(|()| Action::CheckBoot),
         "trial-failed" => options.allow(&[]).map(|()| Action::TrialFailed),
-        other => Err(format!("there is no command esp {other:?}: sync, assess, bless or retry").into()),
+        other => Err(format!("there is no command esp {other:?}: sync, assess, bless, retry or forget").into()),
     }
 }
 
@@ -214,7 +223,8 @@ mod tests {
             ("etc explain a b", "etc explain needs one path"),
             ("repair", "what can be repaired is: bootlinks"),
             ("check --nonsense", "invalid option '--nonsense'"),
-            ("esp", "there is no command esp \"\": sync, assess, bless or retry"),
+            ("esp", "there is no command esp \"\": sync, assess, bless, retry or forget"),
+            ("esp forget zz", "\"zz\" is not the beginning of a checksum"),
             ("esp sync --root /mnt", "--root cannot be used with this command"),
             ("esp retry --anyway", "--anyway cannot be used with this command"),
         ] {

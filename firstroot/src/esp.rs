@@ -3,6 +3,8 @@
 mod assess;
 mod bless;
 mod failure;
+mod history;
+mod make_default;
 mod opened;
 mod sync;
 mod trial;
@@ -10,7 +12,7 @@ mod trial;
 use crate::exit_status::Status;
 
 /// What is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Makes the ESP what `/boot` is.
     Sync { dry_run: bool },
@@ -18,8 +20,12 @@ pub(crate) enum Action {
     Assess,
     /// Says that this boot is good.
     Bless { anyway: bool },
-    /// Lets the default be tried again.
-    Retry,
+    /// Lets what was rolled back be tried again.
+    Retry { digits: Option<String> },
+    /// Does not tell of a rollback any more: of a commit that begins so, or the last one.
+    Forget { digits: Option<String> },
+    /// Makes the deployment that boots instead the default.
+    MakeDefault,
     /// Whether this boot is good.
     CheckBoot,
     /// What follows when it is not.
@@ -31,7 +37,9 @@ pub(crate) fn run(action: Action, json: bool) -> Status {
         Action::Sync { dry_run } => sync::sync(dry_run, json),
         Action::Assess => failure::report(assess::assess()),
         Action::Bless { anyway } => failure::report(bless::bless(anyway)),
-        Action::Retry => failure::report(bless::retry()),
+        Action::Retry { digits } => failure::report(bless::retry(digits.as_deref())),
+        Action::Forget { digits } => failure::report(bless::forget(digits.as_deref())),
+        Action::MakeDefault => failure::report(make_default::make_default()),
         Action::CheckBoot => trial::check(),
         Action::TrialFailed => trial::failed(),
     }

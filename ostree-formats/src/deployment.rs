@@ -142,6 +142,11 @@ impl DeploymentPath {
     pub fn origin_file(&self) -> String {
         format!("{self}.origin")
     }
+
+    /// As many digits of its checksum as a person has to type.
+    pub fn digits(&self) -> &str {
+        self.id.commit.as_str().get(..8).unwrap_or_default()
+    }
 }
 
 impl FromStr for DeploymentPath {

@@ -18,6 +18,7 @@
 //! | [`file_object`] | the header that is in the checksum of a file's object |
 //! | [`bls`], [`entry_name`], [`version_order`] | boot loader entries, their file names, their order |
 //! | [`projected_entry`] | boot loader entries on an ESP |
+//! | [`rollbacks`] | updates that were rolled back, and attempts to boot them |
 //! | [`syslinux`], [`uboot`] | the files of boot loaders that do not read entries: their text for a list of entries |
 //! | [`grub_cfg`] | what a script of GRUB names |
 //! | [`kargs`] | the kernel arguments of an entry |
@@ -42,6 +43,7 @@ pub mod os_release;
 pub mod prepare_root_conf;
 pub mod projected_entry;
 pub mod repo_config;
+pub mod rollbacks;
 pub mod signature;
 pub mod staged_state;
 pub mod syslinux;

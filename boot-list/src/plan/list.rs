@@ -44,6 +44,13 @@ pub fn with_target(sysroot: &Sysroot, target: Deployment, merge: Option<&Deploym
     numbered(std::iter::once(target.clone()).chain(staying.cloned()))
 }
 
+/// The list with another one first; the others follow in their order.
+pub fn with_first(sysroot: &Sysroot, first: &DeploymentPath) -> Vec<ListedDeployment> {
+    let (first, others): (Vec<_>, Vec<_>) =
+        sysroot.deployments.iter().partition(|deployment| deployment.path == *first);
+    numbered(first.into_iter().chain(others).cloned())
+}
+
 /// The list without its first deployment, the new one: it is written first if `/boot` has too little room.
 pub fn without_what_goes(list: &[ListedDeployment]) -> Vec<ListedDeployment> {
     numbered(list.iter().skip(1).map(|listed| listed.deployment.clone()))

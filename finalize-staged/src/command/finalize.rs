@@ -153,6 +153,10 @@ impl Finalize<'_> {
             sysroot.deployments.iter().map(|deployment| deployment.path.clone()).collect();
         let esp = esp::settings(roots)?;
         if let Some(settings) = &esp {
+            plan.boot
+                .list
+                .first()
+                .map_or(Ok(()), |listed| esp::refuse_rolled_back(roots, &listed.deployment, settings))?;
             esp::check(roots, &sysroot, &plan, settings)?;
         }
         let making_room =

@@ -23,6 +23,7 @@ use system::{Context, SystemError, dir, tree};
 use crate::checks::{log_nothing_to_do, refuse_conflicts, require_booted_and_root};
 use crate::error::Error;
 use crate::etc_merge::known::Known;
+use crate::execute::esp;
 use crate::execute::make_room::does_not_fit;
 use crate::execute::policy;
 use crate::execute::writable_roots;
@@ -98,6 +99,9 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     plan.boot.foreign.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let target = plan.boot.list.first().map(|listed| listed.deployment.clone());
     if let Some(target) = &target {
+        if let Some(settings) = esp::settings(&roots)? {
+            esp::refuse_rolled_back(&roots, target, &settings)?;
+        }
         check_kernel(&roots, run, target)?;
     }
     if roots.boot_is_separate && !put_all_beside(&roots, run, &plan)? {

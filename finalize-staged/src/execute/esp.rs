@@ -6,13 +6,19 @@ use esp_projection::plan::PlanError;
 use esp_projection::projection::{Projection, ProjectionError};
 use esp_projection::read::list;
 use esp_projection::settings::Settings;
+use ostree_formats::origin;
+use ostree_formats::rollbacks::{DIRECTORY, Rollback};
+use ostree_sysroot::deployment::Deployment;
 use ostree_sysroot::{Roots, Sysroot};
+use system::{Context, dir};
 
 use super::failure_stamp::{FINALIZED_BUT, Stamp};
 use crate::error::Error;
 use crate::finalization::Finalization;
 use crate::tell::progress::{Phase, Progress};
 
+const HISTORY_LIMIT: u64 = 1 << 20;
+const ORIGIN_LIMIT: u64 = 1 << 20;
 /// What the next boot reports of an ESP that has the old list.
 const IS_OLD: &str = "the ESP boots the old deployments";
 
@@ -24,6 +30,29 @@ pub(crate) fn settings(roots: &Roots) -> Result<Option<Settings>, Error> {
     let settings = Settings::read(roots.system.as_fd()).map_err(Error::Esp)?;
     settings.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     Ok(settings.enabled.then_some(settings))
+}
+
+/// Refuses an update that was rolled back, if `esp.conf` asks for that.
+///
+/// # Errors
+/// It was rolled back, or it is not known whether it was.
+pub(crate) fn refuse_rolled_back(roots: &Roots, target: &Deployment, settings: &Settings) -> Result<(), Error> {
+    if !settings.refuse {
+        return Ok(());
+    }
+    let path = format!("{DIRECTORY}/rollbacks");
+    let read = dir::if_there(dir::read(roots.system.as_fd(), &path, HISTORY_LIMIT));
+    let history = read.context("read", format_args!("/{path}"))?.unwrap_or_default();
+    let origin = target.path.origin_file();
+    let source =
+        dir::if_there(dir::read(&roots.sysroot, &origin, ORIGIN_LIMIT)).context("read", format_args!("/{origin}"))?;
+    let source = source.and_then(|bytes| origin::followed(&bytes));
+    let (commit, version) = (target.path.id.commit.as_str(), target.version.as_deref());
+    let history = String::from_utf8_lossy(&history);
+    let rollbacks = history.lines().filter_map(|line| line.parse::<Rollback>().ok());
+    let mut of_it =
+        rollbacks.filter(|rollback| !rollback.forgotten && rollback.was_of(commit, version, source.as_deref()));
+    of_it.next().map_or(Ok(()), |rollback| Err(Error::RolledBack { target: target.path.clone(), from: rollback.from }))
 }
 
 /// Whether the ESP can be written to, and has room for the update. Nothing is changed.

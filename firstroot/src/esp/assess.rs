@@ -1,16 +1,18 @@
 //! `esp assess`: says what this boot is, where units and people look for it.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use esp_projection::assessment::{Assessment, State, assess as judge};
 use esp_projection::read::partition;
 use ostree_formats::deployment::DeploymentPath;
-use rustix::fs::OFlags;
+use ostree_formats::origin;
+use ostree_formats::rollbacks::{Attempt, Rollback};
+use ostree_sysroot::Roots;
 use system::journal::Journal;
 use system::{Context, SystemError, dir};
 
 use super::failure::Failure;
+use super::history::{self, History, News};
 use super::opened::{Opened, Whose, text};
 
 /// Identifies the message of a rollback in the journal.
@@ -19,7 +21,6 @@ const ASSESSMENT: &str = "boot-assessment";
 const MARK: &str = "rolled-back";
 /// Where what people see at a login is, below `/run`.
 const MESSAGES: [(&str, &str); 2] = [("motd.d", "30-ostree-rollback"), ("issue.d", "30-ostree-rollback.issue")];
-const HISTORY: &str = "var/lib/ostree-boot";
 
 pub(super) fn assess() -> Result<(), Failure> {
     let Some(opened) = Opened::open("esp assess", Whose::OfTheConfiguration)? else { return Ok(()) };
@@ -34,9 +35,22 @@ pub(super) fn assess() -> Result<(), Failure> {
         State::Bad => {
             log::warn!("this deployment is marked as bad, and boots nevertheless: firstroot esp bless --anyway")
         }
+        State::Trial => {
+            log::info!("this boot: {}, attempt {} of {}", assessment.state, assessment.attempts, assessment.tries);
+            // What is told after a rollback: no reason to fail now.
+            if let Err(error) = write_down(&opened) {
+                log::warn!("{error}");
+            }
+        }
         _ => log::info!("this boot: {}", assessment.state),
     }
     Ok(())
+}
+
+/// Writes down that this boot is one of the attempts.
+fn write_down(opened: &Opened) -> Result<(), SystemError> {
+    let (deployment, boot) = (opened.sysroot.booted.clone(), history::boot_id(&opened.system)?);
+    History::open(opened.system.as_fd())?.attempt(&Attempt { deployment, boot, reason: None })
 }
 
 /// Judges the running system.
@@ -76,23 +90,29 @@ fn write(opened: &Opened, assessment: &Assessment) -> Result<(), SystemError> {
     dir::remove_file(&run, MARK).context("remove", "/run/ostree/rolled-back")
 }
 
-/// Tells of a rollback, once.
+/// Tells of a rollback; the journal and the history once.
 fn tell(opened: &Opened, assessment: &Assessment) -> Result<(), SystemError> {
     let Some(from) = &assessment.default else { return Ok(()) };
     let to = &opened.sysroot.booted;
-    let name = |path: &DeploymentPath| {
-        let version = opened.sysroot.find(path).and_then(|found| found.version.clone()).unwrap_or_default();
-        let digits: String = path.id.commit.as_str().chars().take(8).collect();
-        if version.is_empty() { digits } else { format!("{version} ({digits})") }
+    let version = |path: &DeploymentPath| opened.sysroot.find(path).and_then(|found| found.version.clone());
+    let history = History::open(opened.system.as_fd())?;
+    let attempts = history.attempts(from)?;
+    let rollback = Rollback {
+        time: history::now(),
+        from: from.clone(),
+        to: to.clone(),
+        attempts: assessment.attempts,
+        version: version(from),
+        source: source(&opened.place.roots, from)?,
+        boots: attempts.iter().map(|attempt| attempt.boot.clone()).collect(),
+        reason: attempts.into_iter().rev().find_map(|attempt| attempt.reason),
+        forgotten: false,
     };
-    let times = if assessment.attempts == 1 { "once".to_owned() } else { format!("{} times", assessment.attempts) };
-    let message = format!(
-        "Rolled back: {} was tried {times} and did not come up; this is {}.\n\
-         Last attempt: journalctl -b -1 -p warning\nTry again: firstroot esp retry\n",
-        name(from),
-        name(to)
-    );
-    let message = system::printable::printable_lines(&message).into_owned();
+    let message = system::printable::printable_lines(&message(&rollback, version(to).as_deref())).into_owned();
+    let news = history.remember(&rollback)?;
+    if news == News::Forgotten {
+        return Ok(());
+    }
     for (directory, file) in MESSAGES {
         let run = dir::open_directory(&opened.system, "run").context("open", "/run")?;
         dir::make(&run, directory, 0o755).context("make", format_args!("/run/{directory}"))?;
@@ -102,22 +122,65 @@ fn tell(opened: &Opened, assessment: &Assessment) -> Result<(), SystemError> {
         dir::replace_volatile_file(&directory_fd, file, text.as_bytes(), 0o644)
             .context("write", format_args!("/run/{directory}/{file}"))?;
     }
-    if remember(opened.system.as_fd(), from, to, assessment.attempts)? {
-        journal(&message, from, to, assessment.attempts);
+    if news == News::New {
+        journal(&message, &rollback);
         log::warn!("{}", message.lines().next().unwrap_or_default());
+        history.end_attempts()?;
     }
     Ok(())
 }
 
-fn journal(message: &str, from: &DeploymentPath, to: &DeploymentPath, attempts: u32) {
+/// Takes back what a login shows.
+pub(super) fn take_back_messages(system: BorrowedFd<'_>) -> Result<(), SystemError> {
+    for (directory, file) in MESSAGES {
+        let path = format!("run/{directory}/{file}");
+        dir::remove_file(system, &path).context("remove", format_args!("/{path}"))?;
+    }
+    Ok(())
+}
+
+/// The ref or image that a deployment comes from.
+fn source(roots: &Roots, deployment: &DeploymentPath) -> Result<Option<String>, SystemError> {
+    let path = deployment.origin_file();
+    let read = dir::if_there(dir::read(&roots.sysroot, &path, 1 << 20)).context("read", format_args!("/{path}"))?;
+    Ok(read.and_then(|bytes| origin::followed(&bytes)))
+}
+
+/// What a person is told: lines of at most 79 columns, if versions are short.
+fn message(rollback: &Rollback, version_of_this: Option<&str>) -> String {
+    let name = |path: &DeploymentPath, version: Option<&str>| {
+        let digits = path.digits();
+        version.map_or_else(|| digits.to_owned(), |version| format!("{version} ({digits})"))
+    };
+    let times = |count: u32| if count == 1 { "once".to_owned() } else { format!("{count} times") };
+    let Rollback { from, to, attempts, version, boots, reason, .. } = rollback;
+    let (what, times) = (name(from, version.as_deref()), times(*attempts));
+    let mut text = format!("Rolled back: {what} did not come up, tried {times}.\n");
+    text.push_str(&format!("This is {}.\n", name(to, version_of_this)));
+    if let Some(reason) = reason {
+        text.push_str(&format!("Reason: {reason}\n"));
+    }
+    let without = usize::try_from(*attempts).unwrap_or(usize::MAX).saturating_sub(boots.len());
+    match boots.last() {
+        Some(last) => text.push_str(&format!("Last attempt: journalctl -p warning -b {last}\n")),
+        None => text.push_str("No attempt came as far as a journal: it ended in kernel, initramfs or /var.\n"),
+    }
+    if without > 0 && !boots.is_empty() {
+        text.push_str(&format!("{without} of the attempts did not come as far as a journal.\n"));
+    }
+    text.push_str("Try it again: firstroot esp retry\nForget this:  firstroot esp forget\n");
+    text
+}
+
+fn journal(message: &str, rollback: &Rollback) {
     let sent = Journal::open().is_some_and(|journal| {
         journal.send(&[
             ("MESSAGE", message.lines().next().unwrap_or_default().to_owned()),
             ("MESSAGE_ID", ROLLED_BACK.to_owned()),
             ("PRIORITY", "4".to_owned()),
-            ("OSTREE_ROLLED_BACK_FROM", format!("/{from}")),
-            ("OSTREE_ROLLED_BACK_TO", format!("/{to}")),
-            ("OSTREE_ATTEMPTS", attempts.to_string()),
+            ("OSTREE_ROLLED_BACK_FROM", format!("/{}", rollback.from)),
+            ("OSTREE_ROLLED_BACK_TO", format!("/{}", rollback.to)),
+            ("OSTREE_ATTEMPTS", rollback.attempts.to_string()),
         ])
     });
     if !sent {
@@ -125,57 +188,44 @@ fn journal(message: &str, from: &DeploymentPath, to: &DeploymentPath, attempts: 
     }
 }
 
-/// Adds a line to the history, unless its last one says the same. Returns whether it is news.
-fn remember(
-    system: BorrowedFd<'_>,
-    from: &DeploymentPath,
-    to: &DeploymentPath,
-    attempts: u32,
-) -> Result<bool, SystemError> {
-    const SHOWN: &str = "/var/lib/ostree-boot/rollbacks";
-    const LIMIT: u64 = 1 << 20;
-    dir::make(system, HISTORY, 0o755).context("make", "/var/lib/ostree-boot")?;
-    // Not only as a place: it is synced.
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    let directory = dir::open(system, HISTORY, flags).context("open", "/var/lib/ostree-boot")?;
-    let old =
-        dir::if_there(dir::read_no_link(&directory, "rollbacks", LIMIT)).context("read", SHOWN)?.unwrap_or_default();
-    let line = format!("from=/{from} to=/{to} attempts={attempts}");
-    let old = String::from_utf8_lossy(&old);
-    if old.lines().last().is_some_and(|last| last.ends_with(&line)) {
-        return Ok(false);
-    }
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    // A file that grew for ever would one day be too large to be read.
-    let kept: Vec<&str> = old.lines().rev().take(99).collect();
-    let mut text: String = kept.iter().rev().flat_map(|line| [*line, "\n"]).collect();
-    text.push_str(&format!("time={time} {line}\n"));
-    dir::replace_file(&directory, "rollbacks", text.as_bytes(), 0o644).context("write", SHOWN)?;
-    Ok(true)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_rollback_is_news_once_and_the_history_does_not_grow_for_ever() {
-        let root = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(root.path().join("var/lib")).unwrap();
-        let system = dir::open_root(root.path()).unwrap();
-        let deployment = |number: u32| -> DeploymentPath {
-            format!("ostree/deploy/os/deploy/{}.{number}", "a".repeat(64)).parse().unwrap()
-        };
-        let news = |from: u32, attempts| remember(system.as_fd(), &deployment(from), &deployment(0), attempts).unwrap();
-        assert!(news(1, 3));
-        assert!(!news(1, 3), "another boot into the same");
-        assert!(news(1, 2) && news(2, 3));
-        for from in 3..150 {
-            assert!(news(from, 3));
+    fn rollback(boots: &[&str], reason: Option<&str>) -> Rollback {
+        let deployment =
+            |digit: char| format!("ostree/deploy/os/deploy/{}.0", digit.to_string().repeat(64)).parse().unwrap();
+        Rollback {
+            time: 0,
+            from: deployment('b'),
+            to: deployment('a'),
+            attempts: 3,
+            version: Some("20261127.2".to_owned()),
+            source: None,
+            boots: boots.iter().map(|boot| (*boot).to_owned()).collect(),
+            reason: reason.map(str::to_owned),
+            forgotten: false,
         }
-        let text = std::fs::read_to_string(root.path().join("var/lib/ostree-boot/rollbacks")).unwrap();
-        let last = text.lines().last().unwrap();
-        assert_eq!(text.lines().count(), 100);
-        assert!(last.ends_with(&format!(" from=/{} to=/{} attempts=3", deployment(149), deployment(0))), "{last}");
+    }
+
+    #[test]
+    fn a_person_is_told_what_happened_and_what_to_type_on_a_screen() {
+        let boot = "0123456789abcdef0123456789abcdef";
+        let told = message(&rollback(&[boot], Some("sshd.service is not active")), Some("20261120.0"));
+        assert_eq!(
+            told,
+            format!(
+                "Rolled back: 20261127.2 (bbbbbbbb) did not come up, tried 3 times.\n\
+                 This is 20261120.0 (aaaaaaaa).\n\
+                 Reason: sshd.service is not active\n\
+                 Last attempt: journalctl -p warning -b {boot}\n\
+                 2 of the attempts did not come as far as a journal.\n\
+                 Try it again: firstroot esp retry\n\
+                 Forget this:  firstroot esp forget\n"
+            )
+        );
+        let told = message(&rollback(&[], None), None);
+        assert!(told.contains("No attempt came as far as a journal") && !told.contains("journalctl"), "{told}");
+        assert!(told.lines().all(|line| line.len() <= 79), "{told}");
     }
 }

@@ -1,12 +1,20 @@
-//! `esp bless`: this boot is good. `esp retry`: a deployment that was rolled back is tried again.
+//! `esp bless`: this boot is good. `esp retry`: a deployment that was rolled back is tried again. `esp forget`: nobody is told of it any
+//! more.
 
-use esp_projection::assessment::State;
+use std::os::fd::AsFd;
+
+use esp_projection::assessment::{State, entry_of};
 use esp_projection::plan::{bless as steps_of_blessing, retry as steps_of_retry};
+use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::rollbacks::DIRECTORY;
 use system::{Context, SystemError, dir};
 
 use super::assess;
 use super::failure::Failure;
+use super::history::History;
+use super::make_default;
 use super::opened::{Opened, Whose, text};
+use crate::place::Place;
 
 /// There from when this boot was found to be good.
 pub(super) const BLESSED: &str = "/run/ostree/blessed";
@@ -49,23 +57,50 @@ pub(super) fn bless(anyway: bool) -> Result<(), Failure> {
 /// From now on a failure waits for a person, as in any other boot.
 fn end_trial(opened: &Opened) -> Result<(), SystemError> {
     let run = dir::open_directory(&opened.system, "run/ostree").context("open", "/run/ostree")?;
-    dir::replace_volatile_file(&run, "blessed", b"", 0o644).context("write", BLESSED)
+    dir::replace_volatile_file(&run, "blessed", b"", 0o644).context("write", BLESSED)?;
+    History::open(opened.system.as_fd())?.end_attempts()
 }
 
-pub(super) fn retry() -> Result<(), Failure> {
+/// `esp forget`: nobody is told of a rollback any more, and the update may be installed again.
+pub(super) fn forget(digits: Option<&str>) -> Result<(), Failure> {
+    let place = Place::open(None, "esp forget").map_err(text)?;
+    let system = place.roots.system.as_fd();
+    let forgotten = History::open(system).and_then(|history| history.forget(digits)).map_err(text)?;
+    if forgotten.is_empty() {
+        let text = digits.map_or("no update was rolled back, or all of them are forgotten".to_owned(), |digits| {
+            format!("no update whose checksum begins with {digits:?} was rolled back: /{DIRECTORY}/rollbacks")
+        });
+        return Err(text.into());
+    }
+    assess::take_back_messages(system).map_err(text)?;
+    forgotten.iter().for_each(|rollback| log::info!("/{} may be installed again", rollback.from));
+    Ok(())
+}
+
+/// Of several the first one in the list, unless the digits of its checksum say which.
+pub(super) fn retry(digits: Option<&str>) -> Result<(), Failure> {
     let Some(mut opened) = Opened::open("esp retry", Whose::OfTheConfiguration)? else { return Ok(()) };
-    let Some(default) = opened.projection.list.deployments.first().map(|listed| listed.deployment.clone()) else {
-        return Err("the list of deployments is empty".to_owned().into());
-    };
-    let steps = steps_of_retry(&opened.projection.list, &opened.projection.target, &default);
-    if steps.is_empty() {
-        log::info!(
-            "nothing to do: /{default} is not marked as bad, or cannot be tried: it must be able to say that it is good, another \
-             deployment must be good, and the boot loader must count"
-        );
+    let (list, target) = (&opened.projection.list, &opened.projection.target);
+    let is_meant = |path: &DeploymentPath| digits.is_none_or(|digits| path.id.commit.as_str().starts_with(digits));
+    let is_bad = |path: &DeploymentPath| entry_of(path, target).is_some_and(|entry| entry.name.is_bad());
+    let mut all = list.deployments.iter().map(|listed| &listed.deployment);
+    let is_default = |path: &DeploymentPath| list.deployments.first().is_some_and(|first| first.deployment == *path);
+    let Some(bad) = all.find(|path| is_meant(path) && is_bad(path)).cloned() else {
+        log::info!("nothing to do: no deployment is marked as bad");
         return Ok(());
+    };
+    let (steps, is_default) = (steps_of_retry(list, target, &bad), is_default(&bad));
+    if steps.is_empty() {
+        let text = format!(
+            "/{bad} cannot be tried: it must be able to say that it is good, another deployment must be good, and the boot loader must count"
+        );
+        return Err(text.into());
     }
     opened.execute(&steps)?;
-    log::info!("/{default} is tried again at the next boot");
+    // After the rollback another one has become the default.
+    if !is_default {
+        make_default::make(&mut opened, &bad)?;
+    }
+    log::info!("/{bad} is tried again at the next boot");
     Ok(())
 }

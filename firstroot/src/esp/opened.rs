@@ -34,6 +34,7 @@ pub(super) struct Opened {
     pub(super) place: Place,
     pub(super) sysroot: Sysroot,
     pub(super) projection: Projection,
+    pub(super) settings: Settings,
     /// The root of the running system, as it was before this process got mounts of its own.
     pub(super) system: OwnedFd,
     _lock: Lock,
@@ -71,7 +72,7 @@ impl Opened {
             other => other,
         }
         .map_err(text)?;
-        Ok(Some(Self { place, sysroot, projection, system, _lock: lock }))
+        Ok(Some(Self { place, sysroot, projection, settings, system, _lock: lock }))
     }
 
     /// Executes steps.

@@ -1,14 +1,18 @@
 //! A boot that counts: whether it is good, and what follows if it is not.
 
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use esp_projection::settings::{GoodWhen, Settings};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use system::program::{End, Program};
+use system::{Context, SystemError, dir};
 
 use super::bless::BLESSED;
+use super::history::{self, History};
 use crate::exit_status::{FAILED, SUCCESS, Status};
 use crate::place::Place;
 use crate::show::print;
@@ -19,16 +23,30 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether this boot is good, by `esp.conf`.
 pub(super) fn check() -> Status {
-    match checked() {
+    match is_good() {
         Ok(()) => SUCCESS,
         Err(error) => {
             log::error!("this boot is not good: {error}");
+            write_down(&error);
             FAILED
         }
     }
 }
 
-fn checked() -> Result<(), String> {
+/// For the one who is told of the rollback; it is not what decides, so that an error is only told.
+fn write_down(reason: &str) {
+    let note = || -> Result<(), SystemError> {
+        let system = dir::open_root(Path::new("/")).context("open", "/")?;
+        let boot = history::boot_id(&system)?;
+        History::open(system.as_fd())?.reason(&boot, reason)
+    };
+    if let Err(error) = note() {
+        log::warn!("{error}");
+    }
+}
+
+/// The reason, if it is not.
+pub(super) fn is_good() -> Result<(), String> {
     let place = Place::open(None, "esp check-boot").map_err(|error| error.to_string())?;
     let settings = Settings::read(&place.roots.system).unwrap_or_else(|error| {
         log::warn!("{error}: the defaults count");
@@ -66,6 +84,7 @@ pub(super) fn failed() -> Status {
     if matches!(system::dir::exists(BLESSED), Ok(true)) {
         return SUCCESS;
     }
+    write_down("the boot ended at an emergency prompt");
     let text = "firstroot: this deployment did not come up, and is on trial: the machine reboots, and tries again or goes back";
     if !std::io::stdin().is_terminal() {
         log::error!("{text}");

@@ -424,3 +424,28 @@ pub(crate) fn an_esp_that_is_not_there(guest: Guest) -> Result<()> {
     ensure!(outcome.code == Some(0) && outcome.stderr.contains("it can be yes or no"), "{outcome:?}");
     Ok(())
 }
+
+/// An update that did not come up comes again: it is refused if that is wanted, until somebody allows it.
+pub(crate) fn what_was_rolled_back_is_refused_until_it_is_forgotten(guest: Guest) -> Result<()> {
+    let machine = staged(guest)?;
+    let esp = "[esp]\\nenabled=yes\\npartition=/dev/nowhere\\n[rollback]\\n";
+    // Of both: the booted one is not what is refused.
+    machine.check(&format!(
+        "mkdir -p /etc/ostree /var/lib/ostree-boot; cd /sysroot
+         for path in ostree/deploy/os/deploy/*.?; do echo \"time=1 from=/$path to=/$path attempts=3\"; done >/var/lib/ostree-boot/rollbacks
+         printf '{esp}refuse=yes\\n' >/etc/ostree/esp.conf"
+    ))?;
+    for arguments in [&["--prepare"] as &[&str], &[]] {
+        let outcome = machine.finalize_with(Contestant::Ours, &[], arguments)?.outcome;
+        let said = "did not come up and was rolled back; it is not installed again, since esp.conf(5) says [rollback] refuse=yes";
+        ensure!(outcome.code == Some(1) && outcome.stderr.contains(said), "{outcome:?}");
+        ensure!(outcome.stderr.contains("`firstroot esp forget "), "{outcome:?}");
+    }
+    // Allowed, by the setting or by a person: then it is the ESP that is missing.
+    let no_esp = "[esp] partition=/dev/nowhere";
+    machine.check(&format!("printf '{esp}refuse=no\\n' >/etc/ostree/esp.conf"))?;
+    refused(&machine, no_esp)?;
+    machine.check(&format!("printf '{esp}refuse=yes\\n' >/etc/ostree/esp.conf"))?;
+    machine.check("sed -i 's/$/ forgotten=yes/' /var/lib/ostree-boot/rollbacks")?;
+    refused(&machine, no_esp)
+}

@@ -37,15 +37,21 @@ pub(crate) fn an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back(
         "{list} if journalctl --boot=-1 --grep 'ordering cycle'; then exit 1; fi; before ostree-finalize-staged.service; cat /proc/cmdline /run/ostree/boot-assessment
          systemctl is-active firstroot-bless.service boot-complete.target
          list
-         printf 'tries=1\\nrequired=nowhere.service\\n' >>/etc/ostree/esp.conf
+         printf 'tries=1\\nrequired=no-trial.service\\n' >>/etc/ostree/esp.conf
+         cd /etc/systemd/system; mkdir -p multi-user.target.wants; ln -s ../no-trial.service multi-user.target.wants/
+         printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/bin/sh -c \"! grep firstroot.trial /proc/cmdline\"\\n' >no-trial.service
          version=3; stage 3; prepared 'is prepared: shutdown will merge'"
     ));
     let third = script("echo this is not reached, or too early");
     let back = script(&format!(
-        "{list} list; cat /run/ostree/boot-assessment /run/motd.d/30-ostree-rollback /var/lib/ostree-boot/rollbacks
+        "{list} until systemctl is-active firstroot-make-default.service; do
+             if systemctl is-failed firstroot-make-default.service; then exit 1; fi; sleep 1; done
+         list; cat /run/ostree/boot-assessment /run/motd.d/30-ostree-rollback /var/lib/ostree-boot/rollbacks
+         echo after the rollback; ostree admin status
          test -e /run/ostree/rolled-back
          journalctl --boot --output=export MESSAGE_ID=0c1f5f1c6a0e4a7a9d1d6f0b7d1a2c59 | grep -a ^OSTREE
-         firstroot esp retry; list"
+         firstroot esp retry; echo tried again; list; ostree admin status
+         firstroot esp forget; test ! -e /run/motd.d/30-ostree-rollback; grep forgotten=yes /var/lib/ostree-boot/rollbacks"
     ));
     let reports = scenario(guest, "esp")?.run_scripts_from_esp(&project(), &[&first, &second, &third, &back])?;
     let [projected, first, second, _, back] = reports.as_slice() else { anyhow::bail!("five boots") };
@@ -70,11 +76,14 @@ pub(crate) fn an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back(
     let counts = |line: &str| line.starts_with("./loader/entries/") && line.contains('+');
     ensure!(!output.lines().any(counts), "an entry still counts:\n{output}");
     ensure!(output.matches("/SHA256SUMS").count() == 2, "{output}");
-    // The third has a required unit that it does not have.
+    // The third has a required unit that fails on trial.
     let (output, status) = (back.script_output()?, back.admin_status()?);
     contains(&output, "state=rolled-back\n")?;
     contains(&output, "Rolled back: 3 (")?;
-    contains(&output, ") was tried once and did not come up; this is 2 (")?;
+    contains(&output, ") did not come up, tried once.\nThis is 2 (")?;
+    contains(&output, "Reason: no-trial.service is not active, and [rollback] required=")?;
+    contains(&output, "Last attempt: journalctl -p warning -b ")?;
+    contains(&output, " version=3 source=")?;
     for part in ["OSTREE_ROLLED_BACK_FROM=/ostree/", "OSTREE_ROLLED_BACK_TO=/ostree/", "OSTREE_ATTEMPTS=1\n"] {
         contains(&output, part)?;
     }
@@ -82,6 +91,11 @@ pub(crate) fn an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back(
     contains(&output, "+0-1.conf")?;
     contains(&output, "+1-0.conf")?;
     ensure!(status.contains("* default") && status.contains("Version: 2"), "{status}");
+    // What boots instead is the default for everybody, until the other one is tried again.
+    let (_, after) = output.split_once("after the rollback\n").unwrap_or_default();
+    let (after, again) = after.split_once("tried again\n").unwrap_or_default();
+    let first = |status: &str| status.lines().find(|line| line.contains(" default ")).map(|line| line.contains('*'));
+    ensure!((first(after), first(again)) == (Some(true), Some(false)), "{output}");
     Ok(())
 }
 

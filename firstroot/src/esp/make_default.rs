@@ -1,0 +1,105 @@
+//! `esp make-default`: after a rollback, the deployment that boots instead becomes the default, so that every program tells the truth,
+//! every boot loader falls back, and the next update merges from what runs. Nothing is removed from the list.
+
+use std::time::Duration;
+
+use boot_list::execute::cleanup;
+use boot_list::execute::journal;
+use boot_list::execute::transaction::{self, Sources, Swapped};
+use boot_list::loader::{ask::ask, chosen};
+use boot_list::plan::list::with_first;
+use boot_list::plan::removals::Current;
+use boot_list::plan::{self};
+use boot_list::watcher::{MenuIsOld, Phase, Watcher};
+use esp_projection::assessment::State;
+use esp_projection::projection::Projection;
+use finalize_staged::inspect;
+use ostree_formats::deployment::DeploymentPath;
+use ostree_sysroot::boot_contents::{self, Beside};
+use ostree_sysroot::deployment::{self, Deployment};
+use ostree_sysroot::{Roots, Sysroot};
+use selinux_policy::Labels;
+
+use super::assess;
+use super::failure::Failure;
+use super::opened::{Opened, Whose, text};
+use super::trial;
+
+/// How long a program may take that writes GRUB's menu.
+const GRUB_LIMIT: Duration = Duration::from_secs(120);
+
+pub(super) fn make_default() -> Result<(), Failure> {
+    let Some(mut opened) = Opened::open("esp make-default", Whose::OfTheConfiguration)? else { return Ok(()) };
+    if !opened.settings.make_default {
+        log::info!("the list stays as it is: [rollback] make-default=no");
+        return Ok(());
+    }
+    let state = assess::of(&opened)?.state;
+    if state != State::RolledBack {
+        log::info!("nothing to do: this boot is {state}");
+        return Ok(());
+    }
+    // It may be broken, too.
+    trial::is_good()
+        .map_err(|error| format!("the list stays as it is, since this boot is not good either: {error}"))?;
+    let booted = opened.sysroot.booted.clone();
+    make(&mut opened, &booted)?;
+    log::info!("/{booted} is the default now, since what was rolled back did not come up");
+    Ok(())
+}
+
+/// Makes a deployment of the list the default, in `/boot` and then on the ESP.
+pub(super) fn make(opened: &mut Opened, deployment: &DeploymentPath) -> Result<(), Failure> {
+    let sysroot = match inspect::writable_list(&opened.place.roots)? {
+        Ok(sysroot) => sysroot,
+        Err(reason) => {
+            return Err(format!("{reason}; to make /{deployment} the default: ostree admin set-default").into());
+        }
+    };
+    let before: Vec<DeploymentPath> = sysroot.deployments.iter().map(|deployment| deployment.path.clone()).collect();
+    let swapped = put_first(&opened.place.roots, sysroot, deployment)?;
+    let sysroot = Sysroot::load(&opened.place.roots).map_err(text)?;
+    opened.projection = Projection::read(&opened.place.roots, &sysroot, &opened.settings).map_err(text)?;
+    let steps = opened.projection.plan().map_err(text)?;
+    opened.execute(&steps)?;
+    // As after a finalization: first the ESP, then what it may have booted.
+    if let Some(current) = swapped {
+        cleanup::clean(&opened.place.roots, &current, &before);
+    }
+    Ok(())
+}
+
+/// What can be cleaned up after, if the new list is on the disk.
+fn put_first(roots: &Roots, sysroot: Sysroot, first: &DeploymentPath) -> Result<Option<Current>, Failure> {
+    let mut list = with_first(&sysroot, first);
+    for listed in &mut list {
+        let warnings = listed.deployment.read_tree_of_one_that_stays(roots).map_err(text)?;
+        warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    }
+    let mut plan = plan::plan(&sysroot, inspect::naming(), list);
+    ask(roots, &sysroot, &mut plan).map_err(text)?;
+    plan.loader_warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    let beside = Beside::default();
+    let deployments: Vec<&Deployment> = plan.list.iter().map(|listed| &listed.deployment).collect();
+    let files = boot_contents::survey(roots, &beside, &deployments, &plan.overlays).map_err(text)?;
+    let labels = deployment::open(roots, first).and_then(|directory| Labels::of(directory, None)).map_err(text)?;
+    let loader = chosen::of(&plan, GRUB_LIMIT);
+    let sources = Sources { overlays: None, labels: &labels };
+    let swapped = transaction::run(roots, &*loader, sources, &plan, &files, &mut Told).map_err(text)?;
+    journal::complete(&sysroot, &plan);
+    let current = Current::new(&sysroot, plan.bootversion, plan.subbootversion, plan.list);
+    Ok((swapped == Swapped::Durably).then_some(current))
+}
+
+/// Tells of an old menu, and of nothing else.
+struct Told;
+
+impl Watcher for Told {
+    fn enter(&mut self, _: Phase) {}
+    fn step(&mut self) {}
+    fn menu_is_old(&mut self, why: &MenuIsOld) {
+        log::warn!("GRUB's menu is the old one: {}; to write the new one: `{}`", why.reason, why.command);
+    }
+    fn menu_is_new(&mut self, _: &Roots) {}
+    fn swapped(&mut self, _: &Roots) {}
+}
