@@ -88,6 +88,9 @@ impl Error {
             Self::Esp(_) => {
                 Brief::new("the ESP cannot take the update", "the reason:").typed("firstroot esp sync --dry-run")
             }
+            Self::OverlayWithUnifiedKernel(_) => {
+                Brief::new("a unified kernel image loads no overlay initrds", "deploy without --overlay-initrd")
+            }
             Self::RolledBack { from, .. } => {
                 Brief::new("this update was rolled back before", "it did not come up; to allow it:")
                     .typed(format!("firstroot esp forget {}", from.digits()))

@@ -57,6 +57,12 @@ pub(crate) enum Error {
         "{0}; the update was not applied, since this machine boots from the ESP; more: `firstroot esp sync --dry-run`"
     )]
     Esp(String),
+    /// An initrd would be loaded beside it, and its stub refuses that.
+    #[error(
+        "/{0} has overlay initrds, and its kernel is an image with an initramfs in it, which loads no other one: build them into the image, \
+         or deploy without --overlay-initrd"
+    )]
+    OverlayWithUnifiedKernel(DeploymentPath),
     /// `[rollback] refuse=yes`.
     #[error(
         "/{target} is the update /{from}, which did not come up and was rolled back; it is not installed again, since esp.conf(5) says \

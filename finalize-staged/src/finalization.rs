@@ -104,6 +104,17 @@ pub(crate) fn plan(roots: &Roots, sysroot: &Sysroot, staging: &Staging<'_>) -> R
     };
     let mut warnings = Vec::new();
     let target = target(roots, staged, merge, &mut warnings)?;
+    if let Some(unified) = target.unified_kernel() {
+        if !target.overlay_initrds.is_empty() {
+            return Err(Error::OverlayWithUnifiedKernel(path.clone()));
+        }
+        if unified.has_command_line {
+            warnings.push(format!(
+                "the kernel image of /{path} has kernel arguments of its own: with Secure Boot it ignores those of its entry, and boots \
+                 no deployment; build it without a command line (.cmdline)"
+            ));
+        }
+    }
     let reset_etc = staging.used || !is_there(&directory, "etc", path)?;
     if reset_etc && !is_there(&directory, "usr/etc", path)? {
         return Err(Error::NoShippedEtc(path.clone()));

@@ -82,7 +82,7 @@ pub fn plan(root: &Path, roots: &Roots, staged: &Staged) -> Result<Finalization,
             Err(reason) => return Ok(Finalization { left_to_ostree: Some(reason), ..Finalization::default() }),
         };
         let Some(run) = RunDirectory::open(root)? else { return Ok(Finalization::default()) };
-        let (beside, known) = (run.beside()?, run.known_etc()?);
+        let (beside, known) = (run.beside()?, Known::from_bytes(&run.known_etc()?));
         let staging = Staging {
             staged: &staged.state,
             used: staged.used,

@@ -5,7 +5,13 @@ pub(crate) mod cpio;
 mod unpack;
 mod xz;
 
+use std::fs::File;
 use std::io::Read;
+
+use ostree_formats::unified_kernel::{HEAD, UnifiedKernel};
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+use system::tree;
 
 pub(crate) use contents::{Contents, PrepareRoot};
 pub(crate) use unpack::UnpackError;
@@ -16,6 +22,18 @@ pub(crate) use unpack::UnpackError;
 /// It is damaged, or of an unknown kind.
 pub(crate) fn read(file: impl Read, contents: &mut Contents) -> Result<(), UnpackError> {
     unpack::unpack(file, contents)
+}
+
+/// The initramfs in a kernel that is a unified image; `None`: it is another kernel.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn of_kernel(kernel: File) -> Result<Option<impl Read>, Errno> {
+    let mut head = vec![0; HEAD];
+    let count = tree::fill(&kernel, &mut head)?;
+    let Some(unified) = head.get(..count).and_then(UnifiedKernel::parse) else { return Ok(None) };
+    rustix::fs::seek(&kernel, SeekFrom::Start(unified.initramfs_offset))?;
+    Ok(Some(kernel.take(unified.initramfs_size)))
 }
 
 /// An archive, for tests.

@@ -22,6 +22,7 @@
 //! | [`syslinux`], [`uboot`] | the files of boot loaders that do not read entries: their text for a list of entries |
 //! | [`grub_cfg`] | what a script of GRUB names |
 //! | [`kargs`] | the kernel arguments of an entry |
+//! | [`unified_kernel`] | EFI programs with kernel and initramfs |
 //! | [`os_release`] | the name of a tree |
 //! | [`mountinfo`] | `/proc/self/mountinfo` |
 
@@ -48,5 +49,6 @@ pub mod signature;
 pub mod staged_state;
 pub mod syslinux;
 pub mod uboot;
+pub mod unified_kernel;
 mod variant;
 pub mod version_order;

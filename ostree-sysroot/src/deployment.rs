@@ -11,6 +11,7 @@ use ostree_formats::entry_name::EntryName;
 use ostree_formats::kargs::KernelArguments;
 use ostree_formats::origin;
 use ostree_formats::os_release::OsRelease;
+use ostree_formats::unified_kernel::UnifiedKernel;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::dir;
@@ -63,6 +64,8 @@ pub struct TreeFacts {
     pub title: String,
     /// Kernel, initramfs and their files.
     pub kernel: KernelLayout,
+    /// The kernel is an image with an initramfs in it.
+    pub unified: Option<UnifiedKernel>,
 }
 
 impl Deployment {
@@ -70,6 +73,22 @@ impl Deployment {
     pub fn kernel(&self) -> Option<&KernelLayout> {
         match &self.tree {
             Tree::Read(facts) => Some(&facts.kernel),
+            Tree::NotRead | Tree::Damaged => None,
+        }
+    }
+
+    /// Whether its kernel has an initramfs, a file or in its image; `None`: the tree is damaged, or was not read.
+    pub fn has_initramfs(&self) -> Option<bool> {
+        match &self.tree {
+            Tree::Read(facts) => Some(facts.kernel.initramfs.is_some() || facts.unified.is_some()),
+            Tree::NotRead | Tree::Damaged => None,
+        }
+    }
+
+    /// Its kernel, if that is an image with an initramfs in it, and the tree was read.
+    pub fn unified_kernel(&self) -> Option<UnifiedKernel> {
+        match &self.tree {
+            Tree::Read(facts) => facts.unified,
             Tree::NotRead | Tree::Damaged => None,
         }
     }
@@ -130,7 +149,11 @@ impl Deployment {
         };
         let os_release = OsRelease::parse(&String::from_utf8_lossy(&os_release.unwrap_or_default()));
         let title = os_release.title().ok_or_else(|| SysrootError::NoTitle(self.path.clone()))?.to_owned();
-        self.tree = Tree::Read(Box::new(TreeFacts { title, kernel }));
+        let unified = match kernel.initramfs {
+            Some(_) => None,
+            None => kernel_layout::unified(&directory, &kernel).context("read the kernel in", &shown)?,
+        };
+        self.tree = Tree::Read(Box::new(TreeFacts { title, kernel, unified }));
         Ok(())
     }
 

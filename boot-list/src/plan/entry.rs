@@ -135,7 +135,7 @@ fn options(listed: &ListedDeployment, bootversion: BootVersion) -> KernelArgumen
     let mut kargs = listed.deployment.kargs.clone();
     let has_our_init =
         kargs.get("init").is_some_and(|init| init.starts_with("/ostree/boot.") && init.ends_with(PREPARE_ROOT));
-    match listed.deployment.kernel().map(|kernel| kernel.initramfs.is_some()) {
+    match listed.deployment.has_initramfs() {
         Some(false) => kargs.set("init", &format!("/{link}{PREPARE_ROOT}")),
         // It was inherited from an older deployment without an initramfs.
         Some(true) if has_our_init => kargs.remove("init"),

@@ -2,7 +2,9 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use ostree_formats::bls::BlsEntry;
 use ostree_formats::deployment::Checksum;
+use ostree_formats::kargs::KernelArguments;
 use ostree_formats::projected_entry::{Token, in_boot};
 use ostree_sysroot::deployment::{self, Deployment};
 use ostree_sysroot::{Roots, Sysroot, boot_names, kernel_layout};
@@ -63,8 +65,26 @@ fn listed(roots: &Roots, deployment: &Deployment, source: &str, is_booted: bool)
         Err(Errno::NOENT | Errno::NOTDIR) => false,
         Err(error) => return Err(error).context("look up", format_args!("/{}/{BLESSES}", deployment.path))?,
     };
-    let (deployment, entry) = (deployment.path.clone(), deployment.entry.clone());
+    let (deployment, mut entry) = (deployment.path.clone(), deployment.entry.clone());
+    drop_init_of_unified_kernel(roots, &mut entry)?;
     Ok(Listed { deployment, entry, payloads, can_bless, is_booted })
+}
+
+/// libostree takes a kernel with an initramfs in it for one without, and has it start the program on the disk: that would be the
+/// initramfs' own init.
+fn drop_init_of_unified_kernel(roots: &Roots, entry: &mut BlsEntry) -> Result<(), ReadError> {
+    let mut arguments = KernelArguments::parse(&entry.all_options());
+    let is_libostrees = |init: &str| init.starts_with("/ostree/boot.") && init.ends_with("/ostree-prepare-root");
+    let Some(linux) = entry.get("linux").filter(|_| arguments.get("init").is_some_and(is_libostrees)) else {
+        return Ok(());
+    };
+    let path = in_boot(linux).trim_start_matches('/');
+    if kernel_layout::unified_at(&roots.boot, path).context("read the kernel", format_args!("/boot/{path}"))?.is_some()
+    {
+        arguments.remove("init");
+        entry.set("options", &arguments.to_string());
+    }
+    Ok(())
 }
 
 /// A deployment that is not in the list yet: what its kernel will be in `/boot`.
@@ -165,4 +185,45 @@ fn files_below(opened: &OwnedFd, shown: &str) -> Result<Vec<PayloadFile>, System
     }
     files.sort();
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An EFI program with these sections, of which only the head is read.
+    fn image(sections: [&str; 2]) -> Vec<u8> {
+        let mut bytes =
+            [b"MZ".as_slice(), &[0; 58], &[0x40, 0, 0, 0], b"PE\0\0", &[0x64, 0x86, 2, 0], &[0; 12]].concat();
+        bytes.extend(
+            [&[240, 0, 0, 0, 0x0b, 2], [0; 66].as_slice(), &[10, 0], &[0; 38], &[16, 0, 0, 0], &[0; 128]].concat(),
+        );
+        for name in sections {
+            let padded = [name.as_bytes(), &[0; 16]].concat();
+            bytes.extend([&padded[..16], &[5, 0, 0, 0], &[0; 20]].concat());
+        }
+        bytes
+    }
+
+    #[test]
+    fn libostrees_init_is_dropped_for_a_kernel_with_an_initramfs_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        for path in ["boot", "sysroot/boot/ostree/os-a"] {
+            std::fs::create_dir_all(root.path().join(path)).unwrap();
+        }
+        let roots = Roots::at(root.path()).unwrap();
+        let init = "init=/ostree/boot.0/os/a/0/usr/lib/ostree/ostree-prepare-root";
+        let options = |kernel: &[u8], options: &str| {
+            std::fs::write(root.path().join("sysroot/boot/ostree/os-a/vmlinuz"), kernel).unwrap();
+            let text = format!("linux /boot/ostree/os-a/vmlinuz\noptions {options}\n");
+            let mut entry = BlsEntry::parse(text.as_bytes()).unwrap();
+            drop_init_of_unified_kernel(&roots, &mut entry).unwrap();
+            entry.all_options()
+        };
+        let (unified, plain) = (image([".linux", ".initrd"]), image([".text", ".data"]));
+        assert_eq!(options(&unified, &format!("rw {init} quiet")), "rw quiet");
+        assert_eq!(options(&plain, &format!("rw {init} quiet")), format!("rw {init} quiet"));
+        // A person has asked for this one.
+        assert_eq!(options(&unified, "rw init=/bin/sh"), "rw init=/bin/sh");
+    }
 }

@@ -17,6 +17,7 @@ use selinux_policy::Labels;
 use crate::args::Timeouts;
 use crate::checks::{log_nothing_to_do, refuse_conflicts, report_skipped, require_booted_and_root};
 use crate::error::Error;
+use crate::etc_merge::known::Known;
 use crate::execute::failure_stamp::{self, Stamp};
 use crate::execute::lock::lock;
 use crate::execute::make_room::{MakeRoom, Ready};
@@ -140,7 +141,7 @@ impl Finalize<'_> {
         let mut stamp = Stamp::write(roots, target, "planning");
         let used = used && !resume::is_undone(roots, run, target, is_interrupted)?;
         let options = SysrootOptions::of_environment();
-        let (beside, known) = (run.beside()?, run.known_etc()?);
+        let (beside, known) = (run.beside()?, Known::from_bytes(&run.known_etc()?));
         let staging = Staging { staged: self.staged, used, options, beside: &beside, known: &known, lenient: false };
         let plan = finalization::plan(roots, &sysroot, &staging)?;
         plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use system::output;
 
 use crate::error::Error;
+use crate::etc_merge::known::Known;
 use crate::finalization::{self, Staging};
 use crate::handover;
 use crate::policy::domain::Domain;
@@ -57,7 +58,8 @@ fn look() -> Result<Shown, Error> {
         StagedNow::Staged { state, used } => (state, used),
         StagedNow::Interrupted(state, _) => (state, true),
     };
-    let (options, beside, known) = (SysrootOptions::of_environment(), run.beside()?, run.known_etc()?);
+    let (options, beside) = (SysrootOptions::of_environment(), run.beside()?);
+    let known = Known::from_bytes(&run.known_etc()?);
     let lenient = !rustix::process::geteuid().is_root();
     let staging = Staging { staged: &staged, used, options, beside: &beside, known: &known, lenient };
     let mut shown = look_at(&Roots::at(root)?, &staging)?;

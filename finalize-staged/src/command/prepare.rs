@@ -4,6 +4,8 @@
 //! everything that would stop finalization: conflicts in `/etc`, room, the boot loader, the kernel's checksum. It writes no entries
 //! and no links, removes only its own files, and does not take the lock of the sysroot, so finalization never waits for it.
 
+mod damage;
+
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,10 +15,9 @@ use boot_list::plan::removals::Current;
 use ostree_formats::staged_state::StagedState;
 use ostree_sysroot::boot_contents::{Install, InstallMethod};
 use ostree_sysroot::boot_names::{is_prepared, kernel_directory, prepared};
-use ostree_sysroot::compared_files::{ComparedFiles, are_unchanged_since};
+use ostree_sysroot::compared_files::are_unchanged_since;
 use ostree_sysroot::deployment::{self, Deployment};
-use ostree_sysroot::{Roots, Sysroot, SysrootError, booted, free_space, kernel_layout, same_files};
-use rustix::fs::OFlags;
+use ostree_sysroot::{Roots, Sysroot, SysrootError, free_space, kernel_layout};
 use rustix::io::Errno;
 use system::{Context, SystemError, dir, tree};
 
@@ -91,12 +92,9 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     let staging = Staging { staged: &staged, used, options, beside: &beside, known: &known, lenient: false };
     let mut plan = finalization::plan(&roots, &sysroot, &staging)?;
     if let Some(etc) = &mut plan.etc {
-        run.keep_known_etc(&Known::of(std::mem::take(&mut etc.same), began))?;
+        run.keep_known_etc(&Known::of(std::mem::take(&mut etc.same), began).to_bytes())?;
     }
-    plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-    plan.boot.loader_warnings.iter().for_each(|warning| log::warn!("{warning}"));
-    plan.boot.loader_notes.iter().for_each(|note| log::info!("{note}"));
-    plan.boot.foreign.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    tell(&plan);
     let target = plan.boot.list.first().map(|listed| listed.deployment.clone());
     if let Some(target) = &target {
         if let Some(settings) = esp::settings(&roots)? {
@@ -109,12 +107,19 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     }
     // Writes the staged deployment to the disk now, so that the sync at shutdown is shorter.
     rustix::fs::syncfs(&roots.sysroot).context("sync", "the physical root")?;
-    warn_of_damage(&roots, run, &sysroot, &plan, (began, 0))?;
+    damage::warn(&roots, run, &sysroot, &plan, (began, 0))?;
     warn_of_what_stays_behind(&sysroot, &staged);
     refuse_conflicts(&plan)?;
     policy::prepare::prepare(&roots, &plan)?;
     log::info!("/{} is prepared: shutdown will merge /etc and make it the default", plan.target);
     Ok(())
+}
+
+/// What the plan has to say, beside what it does.
+fn tell(plan: &Finalization) {
+    let warnings = plan.warnings.iter().chain(&plan.boot.loader_warnings).chain(&plan.boot.foreign.warnings);
+    warnings.for_each(|warning| log::warn!("{warning}"));
+    plan.boot.loader_notes.iter().for_each(|note| log::info!("{note}"));
 }
 
 /// Copies the kernel to a separate `/boot`; on the physical root, installing is only a hard link. Returns whether there is room.
@@ -216,81 +221,6 @@ fn check_kernel(roots: &Roots, run: &RunDirectory, target: &Deployment) -> Resul
     let directory = deployment::open(roots, &target.path)?;
     kernel_layout::check(&directory, &target.path, kernel, &target.bootcsum).map_err(SysrootError::from)?;
     Ok(())
-}
-
-/// Warns of damaged kernels of the other deployments, before they are needed. It skips deployments that are removed. Files that
-/// were good earlier in this boot are not read again, not at shutdown either.
-fn warn_of_damage(
-    roots: &Roots,
-    run: &RunDirectory,
-    sysroot: &Sysroot,
-    plan: &Finalization,
-    began: (i64, i64),
-) -> Result<(), SystemError> {
-    let mut compared = run.compared()?;
-    let mut directories = Vec::new();
-    for (index, listed) in plan.boot.list.iter().enumerate() {
-        let deployment = &listed.deployment;
-        let directory = directory_of(deployment);
-        let is_installed_anew = plan.files.installs.iter().any(|install| install.directory == directory);
-        if is_installed_anew || directories.contains(&directory) {
-            continue;
-        }
-        // The plan has just compared the files of the staged deployment.
-        let good_since = match index {
-            0 => Ok(began),
-            _ if deployment.path == sysroot.booted => booted::booted_at(roots),
-            _ => Ok((0, 0)),
-        };
-        let checked = good_since.and_then(|time| check(roots, run, &mut compared, deployment, &directory, time));
-        if let Err(error) = checked {
-            log::warn!("{error}: /{} could not be checked", deployment.path);
-        }
-        directories.push(directory);
-    }
-    Ok(())
-}
-
-/// Compares the files of one deployment in `/boot`. Files that have not changed since `good_since` are good: they have booted, or
-/// the plan has just compared them.
-fn check(
-    roots: &Roots,
-    run: &RunDirectory,
-    compared: &mut ComparedFiles,
-    deployment: &Deployment,
-    directory: &str,
-    good_since: (i64, i64),
-) -> Result<(), SystemError> {
-    let there = match dir::open(&roots.boot, format!("ostree/{directory}"), OFlags::RDONLY | OFlags::DIRECTORY) {
-        // Shutdown installs it.
-        Err(Errno::NOENT) => return Ok(()),
-        other => other.context("open", format_args!("/boot/ostree/{directory}"))?,
-    };
-    // A damaged deployment has no files to compare with.
-    let Some(kernel) = deployment.kernel() else { return Ok(()) };
-    let source = kernel_layout::open_directory(&roots.sysroot, &deployment.path, kernel)?;
-    let mut good = Vec::new();
-    for file in kernel.files() {
-        let name = std::iter::once((file.target.as_str(), file.is_directory));
-        let shown = format_args!("/boot/ostree/{directory}/{}", file.target);
-        let is_known = compared.has(directory, &source, &there, file).context("read the attributes of", shown)?
-            || are_unchanged_since(good_since, &there, name).context("read the attributes of", shown)?;
-        let is_good = is_known || same_files::same(&source, &there, file).context("compare", shown)?;
-        if is_good {
-            good.push(file.clone());
-        } else {
-            log::warn!(
-                "/boot/ostree/{directory}/{} differs from the file in /{}: that deployment may not boot; to repair it, stage \
-                 its commit again",
-                file.target,
-                deployment.path
-            );
-        }
-    }
-    compared
-        .add(directory, &source, &there, &good)
-        .context("read the attributes of", format_args!("/boot/ostree/{directory}"))?;
-    run.keep_compared(compared)
 }
 
 /// Warns of the `initrd` lines that the administrator added to the merge deployment's entry: a new entry does not have them.

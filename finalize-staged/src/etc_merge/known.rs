@@ -9,7 +9,7 @@ use rustix::fs::Stat;
 /// The most pairs that are kept: 1 MiB. Of a larger `/etc` the rest is compared.
 pub(crate) const MOST: usize = LIMIT / PAIR;
 /// The most bytes of a list.
-pub(crate) const LIMIT: usize = 1 << 20;
+const LIMIT: usize = 1 << 20;
 const NUMBERS: usize = 10;
 const PAIR: usize = NUMBERS * size_of::<u64>();
 

@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use system::{Context, SystemError, dir};
 
 use crate::error::Error;
-use crate::etc_merge::known::{self, Known};
 
 /// libostree's directory for data of the current boot.
 pub(crate) const RUN_OSTREE: &str = "/run/ostree";
@@ -253,21 +252,19 @@ impl RunDirectory {
     }
 
     /// Files of `/etc` that are the same as the shipped ones. Without the list, all are compared.
-    pub(crate) fn known_etc(&self) -> Result<Known, SystemError> {
-        match self.read_at_most(KNOWN_ETC_NAME, known::LIMIT as u64) {
+    pub(crate) fn known_etc(&self) -> Result<Vec<u8>, SystemError> {
+        match self.read(KNOWN_ETC_NAME) {
             // It is not ours.
-            Err(error) if error.reason == Errno::FBIG => Ok(Known::default()),
+            Err(error) if error.reason == Errno::FBIG => Ok(Vec::new()),
             // `--plan` without root compares, as far as it may read.
-            Err(error) if error.reason == Errno::ACCESS && !rustix::process::geteuid().is_root() => {
-                Ok(Known::default())
-            }
-            other => Ok(Known::from_bytes(&other?.unwrap_or_default())),
+            Err(error) if error.reason == Errno::ACCESS && !rustix::process::geteuid().is_root() => Ok(Vec::new()),
+            other => Ok(other?.unwrap_or_default()),
         }
     }
 
     /// Writes that list.
-    pub(crate) fn keep_known_etc(&self, known: &Known) -> Result<(), SystemError> {
-        dir::replace_volatile_file(&self.0, KNOWN_ETC_NAME, &known.to_bytes(), 0o600)
+    pub(crate) fn keep_known_etc(&self, known: &[u8]) -> Result<(), SystemError> {
+        dir::replace_volatile_file(&self.0, KNOWN_ETC_NAME, known, 0o600)
             .context("write", format_args!("{RUN_OSTREE}/{KNOWN_ETC_NAME}"))
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsFd;
 
 use ostree_formats::deployment::{DeploymentPath, hexadecimal};
@@ -117,11 +118,12 @@ impl Judge<'_> {
     /// What is in the initramfs.
     fn initramfs(&mut self, entry: &MenuEntry) -> (Demanded, Vec<Finding>) {
         let paths: Vec<&str> = entry.initrds().collect();
-        let key = format!("{paths:?} {}", entry.kargs.get("init").unwrap_or_default());
+        let kernel = if paths.is_empty() { entry.kernel().unwrap_or_default() } else { "" };
+        let key = format!("{paths:?} {kernel} {}", entry.kargs.get("init").unwrap_or_default());
         if let Some(known) = self.initramfs.get(&key) {
             return known.clone();
         }
-        let found = if paths.is_empty() { deployment::without_initramfs(entry) } else { self.unpacked(entry, &paths) };
+        let found = if paths.is_empty() { self.of_kernel(entry) } else { self.unpacked(entry, &paths) };
         self.initramfs.insert(key, found.clone());
         found
     }
@@ -130,25 +132,35 @@ impl Judge<'_> {
         let mut contents = Contents::default();
         for path in paths {
             let shown = format!("/boot/{path}");
-            let opened = dir::open(&self.place.roots.boot, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY);
-            let file = match opened {
-                Ok(file) => File::from(file),
-                Err(error) => {
-                    let finding = Finding::unknown(&shown, format!("it cannot be read: {error}"), as_root());
-                    return (Demanded::default(), vec![finding]);
-                }
-            };
-            if let Err(error) = initramfs::read(file, &mut contents) {
-                let text = format!("the initramfs cannot be unpacked: {error}");
-                let finding = if error.is_certain() {
-                    Finding::bad(&shown, text, "boot another entry, and build the initramfs again".to_owned())
-                } else {
-                    Finding::unknown(&shown, text, format!("look into it: lsinitrd {shown}"))
-                };
+            let read = self.open(path, &shown).and_then(|file| read(file, &mut contents, &shown));
+            if let Err(finding) = read {
                 return (Demanded::default(), vec![finding]);
             }
         }
         deployment::demanded(&contents, &entry.path)
+    }
+
+    /// Of an entry without an initramfs of its own: the kernel may have one in it.
+    fn of_kernel(&self, entry: &MenuEntry) -> (Demanded, Vec<Finding>) {
+        let Some(path) = entry.kernel() else { return deployment::without_initramfs(entry) };
+        let shown = format!("/boot/{path}");
+        let unreadable = |error| Finding::unknown(&shown, format!("it cannot be read: {error}"), as_root());
+        let mut contents = Contents::default();
+        let found = self.open(path, &shown).and_then(|file| match initramfs::of_kernel(file).map_err(unreadable)? {
+            Some(image) => read(image, &mut contents, &shown).map(|()| true),
+            None => Ok(false),
+        });
+        match found {
+            Ok(true) => deployment::demanded(&contents, &entry.path),
+            Ok(false) => deployment::without_initramfs(entry),
+            Err(finding) => (Demanded::default(), vec![finding]),
+        }
+    }
+
+    fn open(&self, path: &str, shown: &str) -> Result<File, Finding> {
+        dir::open(&self.place.roots.boot, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
+            .map(File::from)
+            .map_err(|error| Finding::unknown(shown, format!("it cannot be read: {error}"), as_root()))
     }
 
     /// Whether the deployment would become the root.
@@ -162,6 +174,18 @@ impl Judge<'_> {
         self.deployments.insert(key, found.clone());
         found
     }
+}
+
+/// Unpacks an initramfs.
+fn read(file: impl Read, contents: &mut Contents, shown: &str) -> Result<(), Finding> {
+    initramfs::read(file, contents).map_err(|error| {
+        let text = format!("the initramfs cannot be unpacked: {error}");
+        if error.is_certain() {
+            Finding::bad(shown, text, "boot another entry, and build the initramfs again".to_owned())
+        } else {
+            Finding::unknown(shown, text, format!("look into it: lsinitrd {shown}"))
+        }
+    })
 }
 
 /// With `firstroot.deployment=` another deployment may boot than the one that was judged.

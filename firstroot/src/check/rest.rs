@@ -1,5 +1,6 @@
 //! What is no entry: the staged deployment, GRUB's menu, room, stamps and leftovers.
 
+use std::fs::File;
 use std::os::fd::AsFd;
 
 use boot_list::plan::list;
@@ -81,10 +82,14 @@ fn of_staged(place: &Place, staged: &Staged) -> Vec<Finding> {
         let layout = kernel_layout::find(&tree, &target.deployment, Some(&target.bootcsum))?;
         kernel_layout::check(&tree, &target.deployment, &layout, &target.bootcsum)?;
         let (mut contents, mut error) = (Contents::default(), None);
-        if let Some(file) = &layout.initramfs {
-            let path = format!("{}/{}", layout.directory, file.source);
-            let opened = dir::open(&tree, &path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY);
-            error = initramfs::read(std::fs::File::from(opened.context("open", &path)?), &mut contents).err();
+        let file = layout.initramfs.as_ref().unwrap_or(&layout.kernel);
+        let path = format!("{}/{}", layout.directory, file.source);
+        let opened = dir::open(&tree, &path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY);
+        let file = File::from(opened.context("open", &path)?);
+        if layout.initramfs.is_some() {
+            error = initramfs::read(file, &mut contents).err();
+        } else if let Some(image) = initramfs::of_kernel(file).context("read", &path)? {
+            error = initramfs::read(image, &mut contents).err();
         }
         Ok((contents, error))
     };

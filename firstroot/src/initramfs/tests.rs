@@ -166,3 +166,37 @@ fn a_file_with_several_names_has_its_content_with_the_last_one() {
     let found = contents.prepare_root().unwrap();
     assert_eq!((found.firstroot.as_deref(), found.is_executable), (Some("0.1.0"), true));
 }
+
+/// An EFI program of x86-64 with these sections, of which the second one has this content.
+fn image(names: [&str; 2], content: &[u8]) -> Vec<u8> {
+    const HEADERS: u32 = 0x40 + 24 + 240 + 80;
+    let mut bytes = [b"MZ".as_slice(), &[0; 58], &[0x40, 0, 0, 0], b"PE\0\0", &[0x64, 0x86, 2, 0], &[0; 12]].concat();
+    bytes
+        .extend([&[240, 0, 0, 0, 0x0b, 2], [0; 66].as_slice(), &[10, 0], &[0; 38], &[16, 0, 0, 0], &[0; 128]].concat());
+    for name in names {
+        let padded = [name.as_bytes(), &[0; 16]].concat();
+        let size = u32::try_from(content.len()).unwrap();
+        bytes.extend(
+            [&padded[..8], &size.to_le_bytes(), &[0; 4], &(size + 100).to_le_bytes(), &HEADERS.to_le_bytes(), &[0; 16]]
+                .concat(),
+        );
+    }
+    [bytes.as_slice(), content, &[0xff; 100]].concat()
+}
+
+#[test]
+fn the_initramfs_in_a_kernel_is_unpacked_and_what_follows_it_is_not_read() {
+    let place = tempfile::tempdir().unwrap();
+    let open = |bytes: &[u8]| {
+        let path = place.path().join("vmlinuz");
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::File::open(path).unwrap()
+    };
+    let archive = archive(&[("usr/lib/ostree/prepare-root.conf", "[sysroot]\n")]);
+    let mut contents = Contents::default();
+    let inside = super::of_kernel(open(&image([".linux", ".initrd"], &archive))).unwrap().unwrap();
+    read(inside, &mut contents).unwrap();
+    assert!(contents.has("/usr/lib/ostree/prepare-root.conf"));
+    assert!(super::of_kernel(open(&image([".text", ".data"], &archive))).unwrap().is_none());
+    assert!(super::of_kernel(open(b"MZ")).unwrap().is_none());
+}

@@ -7,6 +7,8 @@ use ostree_formats::projected_entry::{
     DEPLOYMENT, ProjectedName, Source, TRIAL, Token, Trial, deployment_in, text, tries_in,
 };
 
+use ostree_formats::rollbacks::{Attempt, Rollback};
+
 use super::is_printable;
 
 /// `esp.conf`: few mistakes are told, and at no length; what is unknown enables nothing.
@@ -53,5 +55,19 @@ pub(super) fn projected_entry(bytes: &[u8]) {
         assert_eq!((named, arguments.get(DEPLOYMENT)), (1, Some(deployment.id.to_string().as_str())));
         let counts = arguments.words().iter().any(|word| word == TRIAL);
         assert!(counts || trial.is_none());
+    }
+}
+
+/// The history: a line that was read is written as the same rollback, in one line.
+pub(super) fn rollbacks(bytes: &[u8]) {
+    for line in String::from_utf8_lossy(bytes).lines() {
+        if let Ok(rollback) = line.parse::<Rollback>() {
+            let written = rollback.to_string();
+            assert!(!written.contains(char::is_control));
+            assert_eq!(written.parse::<Rollback>(), Ok(rollback));
+        }
+        if let Ok(attempt) = line.parse::<Attempt>() {
+            assert_eq!(attempt.to_string().parse::<Attempt>(), Ok(attempt));
+        }
     }
 }

@@ -3,6 +3,7 @@
 use ostree_formats::bls::BlsEntry;
 use ostree_formats::cmdline::{KernelCommandLine, TargetSource};
 use ostree_formats::kargs::KernelArguments;
+use ostree_formats::unified_kernel::UnifiedKernel;
 
 use super::is_printable;
 
@@ -65,5 +66,13 @@ pub(super) fn arguments(bytes: &[u8]) {
         let options = read.map(|entry| entry.all_options()).unwrap_or_default();
         let asked = KernelCommandLine::new(options).ostree_target();
         assert_eq!(asked.map(|target| target.path).as_deref(), Ok("/new"), "{printed:?}");
+    }
+}
+
+/// The head of a kernel: what has a command line has a kernel and an initramfs by their names.
+pub(super) fn unified_kernel(bytes: &[u8]) {
+    let has = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
+    if let Some(unified) = UnifiedKernel::parse(bytes) {
+        assert!(has(b".linux") && has(b".initrd") && (has(b".cmdline") || !unified.has_command_line));
     }
 }

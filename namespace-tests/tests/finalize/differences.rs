@@ -189,6 +189,17 @@ pub(crate) static INHERITED_INIT: Difference = Difference {
     with: BOTH,
 };
 
+/// The peer takes it for a kernel without an initramfs.
+pub(crate) static UNIFIED_KERNEL: Difference = Difference {
+    name: "unified-kernel",
+    accepts: |found| {
+        let has_init =
+            |options: &Option<String>| options.as_ref().is_some_and(|options| options.contains(" init=/ostree/"));
+        found.aspect == "key options" && has_init(&found.peer) && !has_init(&found.ours)
+    },
+    with: BOTH,
+};
+
 /// The peer reads and writes the file anew, which it had written already when it staged.
 pub(crate) static ORIGIN_COMMENTS: Difference = Difference {
     name: "origin-comments",

@@ -20,6 +20,11 @@ fn older(directory: &str) -> String {
     )
 }
 
+/// Prints an EFI program of x86-64 with a kernel and an initramfs in it, of which only the head is read.
+const UNIFIED: &str = r"{ printf MZ; head -c 58 /dev/zero; printf '\100\0\0\0PE\0\0\144\206\2\0'; head -c 12 /dev/zero
+    printf '\360\0\0\0\013\2'; head -c 66 /dev/zero; printf '\12\0'; head -c 38 /dev/zero; printf '\20\0\0\0'; head -c 128 /dev/zero
+    for name in .linux .initrd; do printf '%s' $name; head -c $((16 - ${#name})) /dev/zero; printf '\5\0\0\0'; head -c 20 /dev/zero; done; }";
+
 pub(crate) fn all() -> Vec<Scenario> {
     let edited = |name: &str, edit: &str| {
         Story::named(name).tree("os/next", "2", format!("kernel 2\ncd usr/lib/modules/6.1.0\n{edit}")).stage("os/next")
@@ -79,6 +84,12 @@ pub(crate) fn all() -> Vec<Scenario> {
                 .stage("os/later"),
         )
         .differs(&differences::INHERITED_INIT),
+        Scenario::of(
+            update("unified-kernel")
+                .tree("os/unified", "2", &format!("rm usr/lib/modules/6.1.0/initramfs.img; {UNIFIED} >usr/lib/modules/6.1.0/vmlinuz"))
+                .stage("os/unified"),
+        )
+        .differs(&differences::UNIFIED_KERNEL),
         Scenario::of(
             update("damaged-kernel")
                 .tree("os/later", "3", "echo 3 >usr/lib/release")
