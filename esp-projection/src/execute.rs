@@ -8,6 +8,7 @@ mod file;
 pub mod mounted;
 mod payload;
 mod removal;
+mod sabotage;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,6 @@
 //! The story: what is to be there, what is there, and the steps between the two.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use ostree_formats::mountinfo;
 use ostree_sysroot::{Roots, Sysroot};
@@ -112,12 +112,7 @@ impl Projection {
         steps: &[Step],
         progress: &mut dyn FnMut(),
     ) -> Result<(), ProjectionError> {
-        if steps.is_empty() {
-            return Ok(());
-        }
-        self.mounted.make_writable()?;
-        execute::execute(steps, roots.boot.as_fd(), self.mounted.as_fd(), progress)?;
-        Ok(execute::sync(self.mounted.as_fd())?)
+        Ok(execute_on(&mut self.mounted, roots.boot.as_fd(), steps, progress)?)
     }
 
     /// Makes the target writable, and writes nothing to it.
@@ -127,6 +122,24 @@ impl Projection {
     pub fn check_writable(&mut self) -> Result<(), ProjectionError> {
         Ok(self.mounted.make_writable()?)
     }
+}
+
+/// Executes steps on a target that is mounted; `boot` is `/boot`. With none, it is not written to.
+///
+/// # Errors
+/// A file cannot be read or written.
+pub fn execute_on(
+    mounted: &mut Mounted,
+    boot: BorrowedFd<'_>,
+    steps: &[Step],
+    progress: &mut dyn FnMut(),
+) -> Result<(), SystemError> {
+    if steps.is_empty() {
+        return Ok(());
+    }
+    mounted.make_writable()?;
+    execute::execute(steps, boot, mounted.as_fd(), progress)?;
+    execute::sync(mounted.as_fd())
 }
 
 fn tries(settings: &Settings, sysroot: &Sysroot) -> u32 {

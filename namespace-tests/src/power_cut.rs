@@ -21,6 +21,11 @@ mod scratch;
 mod states;
 mod views;
 
+pub(crate) use cuts::{Numbers, SEED};
+pub(crate) use log::{Log, Operation};
+pub(crate) use recorder::mark;
+pub(crate) use replay::arrivals;
+
 pub use check::{Bad, Checker};
 pub use cuts::{Cut, every_cut, sample_of_cuts, shuffled};
 pub use known::Known;

@@ -27,6 +27,7 @@ pub mod initramfs;
 pub mod initramfs_tools;
 pub mod journal;
 pub mod labels;
+pub mod logged_disks;
 pub mod mounted;
 pub mod mounts;
 pub mod namespace;

@@ -247,6 +247,7 @@ impl Machine {
             image,
             serial: serial.to_owned(),
             writes: self.boot_writes.filter(|_| serial == "boot"),
+            log: None,
         };
         Ok(system.chain(own).chain(spare).chain(esp).map(device).collect())
     }

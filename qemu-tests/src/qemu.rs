@@ -23,6 +23,8 @@ pub(crate) struct DiskDevice {
     pub(crate) serial: String,
     /// How many bytes can be written to it in a second; `None`: as fast as this machine does it.
     pub(crate) writes: Option<u64>,
+    /// Where all that is done to it is logged, in the format of the kernel's `dm-log-writes`.
+    pub(crate) log: Option<PathBuf>,
 }
 
 /// What starts first.
@@ -94,16 +96,30 @@ impl Qemu {
             }
         }
         for (index, disk) in self.disks.iter().enumerate() {
+            command.arg("-device").arg(format!("virtio-blk-pci,drive=disk{index},serial={}", disk.serial));
+            if let Some(log) = &disk.log {
+                command.args(logged(index, &disk.image, log));
+                continue;
+            }
             // What a guest has written need not survive a power cut of the host.
             let slow = disk.writes.map(|bytes| format!(",throttling.bps-write={bytes}")).unwrap_or_default();
             command.arg("-drive").arg(format!(
                 "if=none,id=disk{index},format=raw,cache=unsafe,discard=unmap{slow},file={}",
                 disk.image.display()
             ));
-            command.arg("-device").arg(format!("virtio-blk-pci,drive=disk{index},serial={}", disk.serial));
         }
         command
     }
+}
+
+/// A disk that passes on what the guest flushes, and logs it.
+fn logged(index: usize, image: &Path, log: &Path) -> [String; 6] {
+    let file = |name: &str, path: &Path| {
+        ["-blockdev".to_owned(), format!("driver=file,node-name={name}{index},filename={},locking=off", path.display())]
+    };
+    let ([one, image], [two, log]) = (file("image", image), file("log", log));
+    let logged = format!("driver=blklogwrites,node-name=disk{index},file=image{index},log=log{index},log-sector-size=512");
+    [one, image, two, log, "-blockdev".to_owned(), logged]
 }
 
 /// A machine that is on; switched off when dropped.

@@ -49,6 +49,12 @@ pub fn that_is_none(rootfs: &Rootfs, filesystem: Filesystem) -> Result<Vec<u8>> 
     Ok(with_busybox(rootfs, &drivers)?.file("init", 0o755, NO_INITRAMFS_INIT.as_bytes()).finish())
 }
 
+/// One whose init is this script, with some files and the modules of `drivers`. `/bin/busybox` is its shell.
+pub fn with_files(rootfs: &Rootfs, drivers: &[&str], init: &str, files: &[(String, Vec<u8>)]) -> Result<Vec<u8>> {
+    let archive = with_busybox(rootfs, drivers)?.file("init", 0o755, init.as_bytes());
+    Ok(files.iter().fold(archive, |archive, (path, content)| archive.file(path, 0o755, content)).finish())
+}
+
 fn with_busybox(rootfs: &Rootfs, drivers: &[&str]) -> Result<Archive> {
     let root = rootfs.path();
     let busybox = read(&root.join("usr/bin/busybox"))?;

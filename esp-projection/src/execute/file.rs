@@ -6,6 +6,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use system::dir;
 
+use super::sabotage;
 use crate::target::TEMPORARY;
 
 /// Gives the file `name` this content.
@@ -34,9 +35,12 @@ pub(super) fn put_in_place(directory: &OwnedFd, name: &str, file: &OwnedFd) -> R
         OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
         Mode::empty(),
     ))?;
+    let replaced = replaced.filter(|_| !sabotage::is_on("no-holding") && !sabotage::is_on("rename-over"));
     rustix::fs::renameat(directory, temporary(name), directory, name)?;
     // Size and first cluster are in the directory's entry, and only this writes them there.
-    rustix::fs::fsync(file)?;
+    if !sabotage::is_on("no-sync-of-the-file") {
+        rustix::fs::fsync(file)?;
+    }
     rustix::fs::fsync(directory.as_fd())?;
     drop(replaced);
     Ok(())

@@ -8,6 +8,7 @@ use system::dir::Kind;
 use system::{Context, SystemError, dir, tree};
 
 use super::directory::{open_directory, shown};
+use super::sabotage;
 use crate::target::SUMS;
 
 /// Removes a file.
@@ -16,6 +17,7 @@ pub(super) fn file(target: BorrowedFd<'_>, path: &str) -> Result<(), SystemError
     let directory = open_directory(target, parent)?;
     let remove = || {
         let held = dir::if_there(dir::open(&directory, name, OFlags::PATH | OFlags::NOFOLLOW))?;
+        let held = held.filter(|_| !sabotage::is_on("no-holding"));
         dir::remove_file(&directory, name)?;
         rustix::fs::fsync(&directory)?;
         drop(held);

@@ -9,7 +9,7 @@ use super::log::Operation;
 use super::recording::Recording;
 
 /// Of the random numbers.
-const SEED: u64 = 0x6669_7273_7472_6f6f;
+pub(crate) const SEED: u64 = 0x6669_7273_7472_6f6f;
 
 /// A power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,14 +40,14 @@ impl FromStr for Cut {
 }
 
 /// Numbers that look random, the same each time (splitmix64).
-pub(super) struct Numbers(u64);
+pub(crate) struct Numbers(u64);
 
 impl Numbers {
-    pub(super) fn from(seed: u64) -> Numbers {
+    pub(crate) fn from(seed: u64) -> Numbers {
         Numbers(seed)
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut number = self.0;
         number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -15,7 +15,7 @@ const DISCARD: u64 = 4;
 
 /// What was done to the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(crate) enum Operation {
     /// These bytes of the log at this offset of the disk.
     Write { offset: u64, data: Range<usize> },
     /// Zeros, in effect.
@@ -26,21 +26,21 @@ pub(super) enum Operation {
 
 /// All operations, in order.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     bytes: Vec<u8>,
-    pub(super) operations: Vec<Operation>,
+    pub(crate) operations: Vec<Operation>,
 }
 
 impl Log {
     /// Reads one that is complete.
-    pub(super) fn read(path: &Path) -> Result<Log> {
+    pub(crate) fn read(path: &Path) -> Result<Log> {
         let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
         let operations = parse(&bytes).with_context(|| format!("parsing {}", path.display()))?;
         Ok(Log { bytes, operations })
     }
 
     /// What was written.
-    pub(super) fn data(&self, range: &Range<usize>) -> &[u8] {
+    pub(crate) fn data(&self, range: &Range<usize>) -> &[u8] {
         self.bytes.get(range.clone()).unwrap_or_default()
     }
 }

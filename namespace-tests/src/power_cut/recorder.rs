@@ -113,7 +113,7 @@ impl Marks {
 }
 
 /// What a mark is on the disk.
-pub(super) fn mark(text: &str) -> Vec<u8> {
+pub(crate) fn mark(text: &str) -> Vec<u8> {
     let mut sector = format!("firstroot {text}").into_bytes();
     sector.resize(512, 0);
     sector

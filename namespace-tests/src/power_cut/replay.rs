@@ -76,7 +76,7 @@ impl<'a> Replay<'a> {
 }
 
 /// Whether the next piece reaches the disk: all do, or most, half of them, or few.
-fn arrivals(lost: Option<u64>) -> impl FnMut() -> bool {
+pub(crate) fn arrivals(lost: Option<u64>) -> impl FnMut() -> bool {
     let mut numbers = lost.map(Numbers::from);
     let of_eight =
         numbers.as_mut().map_or(8, |numbers| [1, 4, 7].get((numbers.next() % 3) as usize).copied().unwrap_or(4));

@@ -1,11 +1,12 @@
 //! No power cut during a finalization leaves a machine that does not boot: the disk is rebuilt as it was after each write, and
-//! looked at as GRUB does and as the kernel does. The same of repairs of boot links, and of state overlays. Every test is listed; without root, or without what it needs, each is ignored
-//! by name.
+//! looked at as GRUB does and as the kernel does. The same of repairs of boot links, of state overlays, and of the
+//! projection of an ESP. Every test is listed; without root, or without what it needs, each is ignored by name.
 //!
 //! A sample of power cuts by itself; all of them with `FIRSTROOT_POWER_CUTS=all` (`cargo xtask test --all-power-cuts`), and then
 //! of the peer, too, whose bad ones are counted.
 
 mod disks;
+mod esp;
 mod repair;
 mod run;
 mod state_overlay;
@@ -111,7 +112,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // More than there are cores: mounting is mostly waiting.
     arguments.test_threads.get_or_insert(4);
-    let tests = tests::all().into_iter().map(trial).chain(repairs()).chain(state_overlays()).collect();
+    let tests = tests::all().into_iter().map(trial).chain(repairs()).chain(state_overlays()).chain(esp::trials()).collect();
     let conclusion = libtest_mimic::run(&arguments, tests);
     print_longest();
     conclusion.exit_code()

@@ -1,0 +1,136 @@
+//! Whether a state is what a power cut may leave.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+
+use super::fat::Fat;
+use super::menu::{Known, Menu};
+use super::recording::{Recording, Run};
+use super::state::State;
+
+/// How many complaints are kept.
+const KEPT: usize = 12;
+
+/// What boots: the entry's name and its text.
+type Choice = Option<(String, Vec<u8>)>;
+
+/// Knows what each run must lead from and to.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    recording: &'a Recording,
+    known: Known,
+    /// What boots after so many operations, if all of them have reached the disk.
+    choices: BTreeMap<usize, Choice>,
+}
+
+/// States, and what was wrong with them.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// How many were looked at.
+    pub states: usize,
+    /// What boots is not whole, or is neither the old nor the new default.
+    pub without_default: usize,
+    /// Another entry, a payload that counts as complete, or a file of others is not whole.
+    pub not_whole: usize,
+    /// The program has returned, and what boots is the old default.
+    pub too_late: usize,
+    /// The first ones.
+    pub complaints: Vec<String>,
+}
+
+impl Figures {
+    /// How many states are bad.
+    pub fn bad(&self) -> usize {
+        self.without_default + self.not_whole + self.too_late
+    }
+}
+
+impl<'a> Judge<'a> {
+    /// Learns what there is before and after each run.
+    pub fn of(recording: &'a Recording, files: BTreeMap<String, Vec<u8>>) -> Result<Judge<'a>> {
+        let mut known = Known { files, ..Known::default() };
+        let (mut choices, mut texts) = (BTreeMap::new(), Vec::new());
+        recording.states(0, |after, state| {
+            if !recording.runs.iter().any(|run| [run.begin, run.until].contains(&after)) {
+                return Ok(());
+            }
+            let menu = Menu::of(&Fat::of(state)?, &known)?;
+            choices.insert(after, choice(&menu));
+            texts.extend(menu.entries.into_iter().filter_map(|entry| entry.text));
+            Ok(())
+        })?;
+        known.texts.extend(texts);
+        Ok(Judge { recording, known, choices })
+    }
+
+    /// The deployments, by their first digits, that boot before and after each run.
+    pub fn story(&self) -> Result<Vec<(&str, String, String)>> {
+        let digit = |after: usize| -> Result<String> {
+            let choice = self.choices.get(&after).with_context(|| format!("no state after {after} operations"))?;
+            Ok(choice.as_ref().and_then(|(name, _)| name.rsplit('-').find(|part| part.len() > 12)?.get(..1)).unwrap_or("-").to_owned())
+        };
+        let of = |run: &'a Run| Ok((run.name.as_str(), digit(run.begin)?, digit(run.until)?));
+        self.recording.runs.iter().map(of).collect()
+    }
+
+    /// Looks at every state, and `subsets` random ones more for each.
+    pub fn judge(&self, subsets: usize) -> Result<Figures> {
+        let mut figures = Figures::default();
+        self.recording.states(subsets, |after, state| {
+            figures.states += 1;
+            let run = self.recording.runs.iter().rev().find(|run| run.begin <= after).context("before the first run")?;
+            let complaint = self.complaint(run, after, state, &mut figures)?;
+            if let Some(complaint) = complaint
+                && figures.complaints.len() < KEPT
+            {
+                figures.complaints.push(format!("{}, operation {after}: {complaint}", run.name));
+            }
+            Ok(())
+        })?;
+        Ok(figures)
+    }
+
+    fn complaint(&self, run: &Run, after: usize, state: &State<'_>, figures: &mut Figures) -> Result<Option<String>> {
+        let menu = match Fat::of(state).and_then(|fat| Menu::of(&fat, &self.known)) {
+            Ok(menu) => menu,
+            Err(error) => {
+                figures.without_default += 1;
+                return Ok(Some(format!("the FAT cannot be read: {error:#}")));
+            }
+        };
+        let [old, new] = [run.begin, run.until].map(|after| self.choices.get(&after));
+        let (old, new) = (old.context("the state before")?, new.context("the state after")?);
+        let found = choice(&menu);
+        let shown = |choice: &Choice| choice.as_ref().map_or("nothing", |(name, _)| name).to_owned();
+        if let Some(problem) = menu.chosen().and_then(|entry| entry.problem.as_deref()) {
+            figures.without_default += 1;
+            return Ok(Some(format!("{} boots, and is not whole: {problem}", shown(&found))));
+        }
+        if found != *old && found != *new {
+            figures.without_default += 1;
+            let broken: Vec<String> = broken(&menu).collect();
+            let text = format!("{} boots, not {} or {}; {broken:?}", shown(&found), shown(old), shown(new));
+            return Ok(Some(text));
+        }
+        if let Some(problem) = broken(&menu).chain(menu.problems.iter().cloned()).next() {
+            figures.not_whole += 1;
+            return Ok(Some(problem));
+        }
+        if after >= run.end && found != *new {
+            figures.too_late += 1;
+            return Ok(Some(format!("the run has returned, and {} boots, not {}", shown(&found), shown(new))));
+        }
+        Ok(None)
+    }
+}
+
+fn choice(menu: &Menu) -> Choice {
+    let entry = menu.chosen()?;
+    Some((entry.name.to_string(), entry.text.clone()?))
+}
+
+/// Entries of the menu that do not boot.
+fn broken(menu: &Menu) -> impl Iterator<Item = String> {
+    menu.entries.iter().filter_map(|entry| Some(format!("{}: {}", entry.name, entry.problem.as_ref()?)))
+}

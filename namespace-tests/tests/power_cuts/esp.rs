@@ -1,0 +1,196 @@
+//! The projection of an ESP: after a power cut, the old default boots, or the new one, from a real FAT. A guest's kernel writes, since the
+//! kernel of this machine may have no vfat.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use libtest_mimic::Trial;
+use namespace_tests::esp_cut::{Bits, Disk, Judge, Recording, files};
+use qemu_tests::guest::Guest;
+use qemu_tests::logged_disks::{LoggedDisk, LoggedRun};
+use qemu_tests::rootfs;
+use tempfile::TempDir;
+
+use crate::{named, run};
+
+/// Random subsets at each write.
+const SAMPLE: usize = 1;
+/// The same, where all are wanted.
+const ALL: usize = 16;
+/// Where a sabotage has to be found.
+const FOR_SABOTAGES: usize = 4;
+
+/// What ours does in the guest: see `esp-power-cuts/src/scenarios.rs`. The name, and the deployments that boot before and after it.
+const STORY: [(&str, &str, &str); 11] = [
+    ("first", "-", "a"),
+    ("update", "a", "b"),
+    ("bless", "b", "b"),
+    ("same-kernel", "b", "c"),
+    ("rollback", "c", "b"),
+    ("all-others", "b", "d"),
+    ("not-the-default", "d", "d"),
+    ("little-room", "d", "e"),
+    ("removal", "e", "d"),
+    ("full", "d", "d"),
+    ("after-full", "d", "b"),
+];
+
+/// How it must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    NoneIsBad,
+    SomeAreBad,
+    Figures,
+}
+
+/// Who writes; the disk is named after it.
+#[derive(Clone, Copy, Debug)]
+struct Writer {
+    disk: &'static str,
+    bits: Bits,
+    expected: Expected,
+}
+
+const WRITERS: [Writer; 9] = [
+    Writer { disk: "ours-fat32", bits: Bits::ThirtyTwo, expected: Expected::NoneIsBad },
+    Writer { disk: "ours-fat16", bits: Bits::Sixteen, expected: Expected::NoneIsBad },
+    Writer { disk: "no-sync-of-the-file", bits: Bits::ThirtyTwo, expected: Expected::SomeAreBad },
+    Writer { disk: "no-holding", bits: Bits::ThirtyTwo, expected: Expected::SomeAreBad },
+    Writer { disk: "rename-over", bits: Bits::ThirtyTwo, expected: Expected::SomeAreBad },
+    Writer { disk: "removing-first", bits: Bits::ThirtyTwo, expected: Expected::SomeAreBad },
+    Writer { disk: "bless-boot", bits: Bits::ThirtyTwo, expected: Expected::Figures },
+    Writer { disk: "exchange", bits: Bits::ThirtyTwo, expected: Expected::Figures },
+    Writer { disk: "kernel-install", bits: Bits::ThirtyTwo, expected: Expected::Figures },
+];
+
+impl Writer {
+    fn name(&self, guest: Guest) -> String {
+        let disk = self.disk.replace('-', "_");
+        match self.expected {
+            Expected::NoneIsBad => format!("esp::every_power_cut_leaves_a_default_that_boots::{guest}_{disk}"),
+            Expected::SomeAreBad => format!("esp::{disk}_is_noticed::{guest}"),
+            Expected::Figures => format!("esp::others::{guest}_{disk}"),
+        }
+    }
+}
+
+/// The program that runs in the guest, and the same with sabotages; `None`: `cargo test` alone.
+fn programs() -> Option<[PathBuf; 2]> {
+    let path = |variable| std::env::var_os(variable).map(PathBuf::from);
+    Some([path("FIRSTROOT_ESP_POWER_CUTS")?, path("FIRSTROOT_ESP_POWER_CUTS_SABOTAGED")?])
+}
+
+fn missing(guest: Guest, is_extra: bool) -> Option<String> {
+    if std::env::var_os("FIRSTROOT_PEERS").is_none() || programs().is_none() {
+        return Some("cargo xtask test".to_owned());
+    }
+    if is_extra && !run::all_are_wanted() {
+        return Some("FIRSTROOT_POWER_CUTS=all".to_owned());
+    }
+    rootfs::why_not_installable(guest)
+}
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for guest in Guest::booted() {
+        for writer in WRITERS {
+            let is_extra = guest != Guest::Trixie || writer.expected == Expected::Figures;
+            let name = writer.name(guest);
+            trials.push(named(name.clone(), missing(guest, is_extra), move || test(writer, guest, &name)));
+        }
+    }
+    trials
+}
+
+fn test(writer: Writer, guest: Guest, name: &str) -> Result<()> {
+    let begin = Instant::now();
+    let recording = recording(writer, guest)?;
+    let judge = Judge::of(&recording, files())?;
+    if writer.expected == Expected::NoneIsBad {
+        let story = judge.story()?;
+        let story: Vec<(&str, &str, &str)> = story.iter().map(|(name, old, new)| (*name, &**old, &**new)).collect();
+        ensure!(story == STORY, "the guest did something else: {story:?}");
+    }
+    let subsets = match writer.expected {
+        Expected::SomeAreBad if !run::all_are_wanted() => FOR_SABOTAGES,
+        _ if run::all_are_wanted() => ALL,
+        _ => SAMPLE,
+    };
+    let figures = judge.judge(subsets)?;
+    eprintln!(
+        "{name}: {} power cuts: {} without the old or the new default, {} with something that is not whole, {} too late; {:.1} s",
+        figures.states,
+        figures.without_default,
+        figures.not_whole,
+        figures.too_late,
+        begin.elapsed().as_secs_f64()
+    );
+    let complaints = figures.complaints.join("\n");
+    if std::env::var_os("FIRSTROOT_SHOW").is_some() {
+        eprintln!("{complaints}");
+    }
+    match writer.expected {
+        Expected::Figures => Ok(()),
+        Expected::SomeAreBad => {
+            ensure!(figures.bad() > 0, "none of {} power cuts was noticed", figures.states);
+            Ok(())
+        }
+        Expected::NoneIsBad if figures.bad() == 0 => Ok(()),
+        Expected::NoneIsBad => bail!("{} of {} power cuts are bad:\n{complaints}", figures.bad(), figures.states),
+    }
+}
+
+/// Disks and logs of the guests that have run in this process.
+static RECORDED: Mutex<BTreeMap<Guest, Result<TempDir, String>>> = Mutex::new(BTreeMap::new());
+
+/// What was recorded of a writer. The first one of a guest has it write to all disks.
+fn recording(writer: Writer, guest: Guest) -> Result<Recording> {
+    let mut recorded = RECORDED.lock().ok().context("another test has panicked")?;
+    let directory = recorded.entry(guest).or_insert_with(|| record(guest).map_err(|error| format!("{error:#}")));
+    let directory = directory.as_ref().map(|directory| directory.path().to_path_buf()).map_err(|error| anyhow!("{error}"))?;
+    drop(recorded);
+    Recording::read(&base(&directory, writer.bits), &directory.join(format!("{}.log", writer.disk)))
+}
+
+fn base(directory: &Path, bits: Bits) -> PathBuf {
+    directory.join(format!("{bits:?}.img"))
+}
+
+/// Chooses the program by the name of the disk.
+const RUN_ON: &str = "#!/bin/busybox sh
+case $1 in
+    ours-*) exec /ours \"$@\" ;;
+    *) FIRSTROOT_SABOTAGE=$1 exec /sabotaged \"$@\" ;;
+esac
+";
+
+fn record(guest: Guest) -> Result<TempDir> {
+    let memory = Path::new("/dev/shm");
+    let place = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
+    let directory = tempfile::Builder::new().prefix("firstroot-esp-").tempdir_in(place)?;
+    for bits in [Bits::Sixteen, Bits::ThirtyTwo] {
+        Disk::make(bits, &base(directory.path(), bits), directory.path())?;
+    }
+    let [ours, sabotaged] = programs().context("the programs are not in the environment")?;
+    let read = |path: &Path| fs::read(path).with_context(|| format!("reading {}", path.display()));
+    let mut inside =
+        vec![("ours".to_owned(), read(&ours)?), ("sabotaged".to_owned(), read(&sabotaged)?), ("run-on".to_owned(), RUN_ON.into())];
+    inside.extend(files().into_iter().map(|(path, bytes)| (format!("boot/{path}"), bytes)));
+    let mut disks = Vec::new();
+    for writer in WRITERS {
+        let [image, log] = ["img", "log"].map(|kind| directory.path().join(format!("{}.{kind}", writer.disk)));
+        fs::copy(base(directory.path(), writer.bits), &image).context("copying a disk")?;
+        disks.push(LoggedDisk { name: writer.disk.to_owned(), image, log });
+    }
+    // Debian's vfat asks for both by default.
+    let drivers = ["vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8"];
+    let begin = Instant::now();
+    LoggedRun { guest, drivers: &drivers, files: &inside, disks: &disks }.run()?;
+    eprintln!("a guest of {guest} has written to {} disks; {:.1} s", disks.len(), begin.elapsed().as_secs_f64());
+    Ok(directory)
+}
