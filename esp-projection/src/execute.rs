@@ -17,7 +17,7 @@ use std::os::fd::BorrowedFd;
 use system::{Context, SystemError};
 
 pub use directory::sync;
-use directory::{make_directory, open_directory, shown};
+use directory::{make_directory, open_with_room, shown};
 
 use crate::plan::Step;
 use crate::target::ENTRIES;
@@ -38,7 +38,7 @@ pub fn execute(
             Step::MakeDirectory(path) => make_directory(target, path)?,
             Step::WritePayload(payload) => payload::write(payload, boot, target, progress)?,
             Step::WriteEntry { name, text } => {
-                let directory = open_directory(target, ENTRIES)?;
+                let directory = open_with_room(target, ENTRIES)?;
                 file::write(&directory, name, text.as_bytes()).context("write", shown(&format!("{ENTRIES}/{name}")))?;
             }
             Step::Sync => sync(target)?,

@@ -8,6 +8,11 @@ use ostree_formats::projected_entry::ProjectedName;
 pub const SUMS: &str = "SHA256SUMS";
 /// The end of the name of a file that is being written.
 pub const TEMPORARY: &str = ".tmp";
+/// What a directory that boot loaders look into has at least, in bytes: 128 slots, of which an entry takes five, and the directory of a
+/// kernel seven.
+pub const ROOM_FOR_NAMES: u64 = 4096;
+/// The begin of the name of a file that takes room in a directory, for a moment.
+pub const MAKES_ROOM: &str = "firstroot-makes-room-";
 /// Where boot loaders look for entries.
 pub const ENTRIES: &str = "loader/entries";
 /// Where all payloads are.

@@ -118,7 +118,8 @@ fn logged(index: usize, image: &Path, log: &Path) -> [String; 6] {
         ["-blockdev".to_owned(), format!("driver=file,node-name={name}{index},filename={},locking=off", path.display())]
     };
     let ([one, image], [two, log]) = (file("image", image), file("log", log));
-    let logged = format!("driver=blklogwrites,node-name=disk{index},file=image{index},log=log{index},log-sector-size=512");
+    let logged =
+        format!("driver=blklogwrites,node-name=disk{index},file=image{index},log=log{index},log-sector-size=512");
     [one, image, two, log, "-blockdev".to_owned(), logged]
 }
 

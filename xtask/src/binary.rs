@@ -56,18 +56,37 @@ pub(crate) fn build_sabotaged() -> Result<PathBuf> {
 
 /// The program that does the same mounts and nothing else, which the benchmark compares with.
 pub(crate) fn build_floor() -> Result<PathBuf> {
+    Ok(build_unshipped(&["--package", "system", "--example", "floor"])?.join("examples/floor"))
+}
+
+/// The program that guests run in tests of power cuts of an ESP; and the same with sabotages.
+pub(crate) fn build_esp_power_cuts() -> Result<[PathBuf; 2]> {
+    const NAME: &str = "esp-power-cuts";
+    let build = |features: &[&str], copy: &str| {
+        let built = build_unshipped(&[&["--package", NAME], features].concat())?.join(NAME);
+        // Both have one name there.
+        let copy = directory(DIRECTORY).join(copy);
+        std::fs::copy(&built, &copy).with_context(|| format!("copying {}", built.display()))?;
+        Ok::<_, anyhow::Error>(copy)
+    };
+    Ok([build(&[], NAME)?, build(&["--features", "sabotage"], "esp-power-cuts-sabotaged")?])
+}
+
+/// Builds something with the flags of what ships, beside it; the directory that it is in.
+fn build_unshipped(arguments: &[&str]) -> Result<PathBuf> {
     let output = make(DIRECTORY).arg("flags").output().context("running make")?;
     ensure!(output.status.success(), "make flags: {}", String::from_utf8_lossy(&output.stderr));
     let flags = String::from_utf8(output.stdout)?.lines().collect::<Vec<_>>().join("\x1f");
     let host = host_triple()?;
     workspace::run(
         workspace::cargo()
-            .args(["build", "--quiet", "--release", "--locked", "--package", "system", "--example", "floor"])
+            .args(["build", "--quiet", "--release", "--locked"])
+            .args(arguments)
             .args(["--target", &host, "--target-dir"])
             .arg(directory(DIRECTORY))
             .env("CARGO_ENCODED_RUSTFLAGS", flags),
     )?;
-    Ok(directory(DIRECTORY).join(host).join("release/examples/floor"))
+    Ok(directory(DIRECTORY).join(host).join("release"))
 }
 
 fn build_for(target: &str, program: Program) -> Result<PathBuf> {

@@ -118,6 +118,8 @@ struct Binaries {
     finalize_staged: PathBuf,
     command: PathBuf,
     sabotaged: PathBuf,
+    /// What a guest runs in tests of power cuts of an ESP, and the same with sabotages.
+    esp_power_cuts: [PathBuf; 2],
     /// With everything that is installed.
     destdir: PathBuf,
 }
@@ -137,6 +139,7 @@ impl Binaries {
             finalize_staged: binary::build(binary::FINALIZE_STAGED)?,
             command: binary::build(binary::FIRSTROOT)?,
             sabotaged: binary::build_sabotaged()?,
+            esp_power_cuts: binary::build_esp_power_cuts()?,
             destdir,
         })
     }
@@ -163,7 +166,11 @@ impl Binaries {
 
     fn power_cuts(&self, all: bool) -> Command {
         let mut command = self.in_namespaces("power_cuts");
-        command.env("FIRSTROOT_FINALIZE_SABOTAGED", &self.sabotaged);
+        let [esp, esp_sabotaged] = &self.esp_power_cuts;
+        command
+            .env("FIRSTROOT_FINALIZE_SABOTAGED", &self.sabotaged)
+            .env("FIRSTROOT_ESP_POWER_CUTS", esp)
+            .env("FIRSTROOT_ESP_POWER_CUTS_SABOTAGED", esp_sabotaged);
         if all {
             command.env("FIRSTROOT_POWER_CUTS", "all");
         }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use system::dir::Kind;
 use system::{Context, SystemError, dir};
 
-use super::directory::{make_directory, open_directory, shown};
+use super::directory::{make_directory, open_directory, open_with_room, shown};
 use super::file;
 use crate::list::{Payload, PayloadFile};
 use crate::target::SUMS;
@@ -27,7 +27,7 @@ pub(super) fn write(
         Payload::File(PayloadFile { path, .. }) => {
             let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
             let source = open_source(boot, path)?;
-            put(&source, &open_directory(target, parent)?, name).context("write", shown(path)).map(drop)
+            put(&source, &open_with_room(target, parent)?, name).context("write", shown(path)).map(drop)
         }
         Payload::Directory { path, files } => directory(path, files, boot, target, progress),
     }
@@ -40,6 +40,7 @@ fn directory(
     target: BorrowedFd<'_>,
     progress: &mut dyn FnMut(),
 ) -> Result<(), SystemError> {
+    open_with_room(target, path.rsplit_once('/').map_or(".", |(parent, _)| parent))?;
     make_directory(target, path)?;
     let parents: BTreeSet<&str> = files.iter().flat_map(|file| parents(&file.path)).collect();
     for parent in parents {

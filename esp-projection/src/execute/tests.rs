@@ -126,12 +126,16 @@ fn a_run_that_was_cut_is_finished_by_the_next_one() {
             fs::write(half.join("initramfs.img"), "").unwrap();
         }
         fs::write(esp.join("loader/entries/ostree-07070707-000009-cccccccccccc.0.conf.tmp"), "title").unwrap();
+        for path in ["loader/entries", "ostree", "ostree/initramfs-overlays"] {
+            fs::write(esp.join(path).join("firstroot-makes-room-0---.tmp"), "").unwrap();
+        }
         run(&steps(&new, &esp), &boot, &esp);
         assert_eq!(steps(&new, &esp), []);
         ends.push(tree(&esp));
         fs::remove_dir_all(&esp).unwrap();
     }
     assert!(ends.len() >= 8, "{}", ends.len());
+    assert!(ends.iter().flatten().all(|(name, _)| !name.ends_with(".tmp")), "something is left");
     assert!(ends.windows(2).all(|pair| matches!(pair, [one, other] if one == other)), "the ends differ");
 }
 

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use system::dir::{self, Kind};
 use system::{Context, SystemError, tree};
 
-use crate::target::{ENTRIES, Found, OVERLAYS, PAYLOADS, SUMS, TEMPORARY, Target, TargetEntry};
+use crate::target::{ENTRIES, Found, MAKES_ROOM, OVERLAYS, PAYLOADS, SUMS, TEMPORARY, Target, TargetEntry};
 
 /// A larger file is no entry.
 const ENTRY_LIMIT: u64 = 64 << 10;
@@ -40,7 +40,8 @@ pub fn target(root: impl AsFd, token: &Token) -> Result<Target, SystemError> {
 fn read_entries(root: &impl AsFd, token: &Token, target: &mut Target) -> Result<(), SystemError> {
     for (name, kind) in names(root, ENTRIES)? {
         let path = format!("{ENTRIES}/{name}");
-        if name.starts_with(token.as_str()) && name.ends_with(TEMPORARY) && kind == Kind::File {
+        let is_ours = name.starts_with(token.as_str()) || name.starts_with(MAKES_ROOM);
+        if is_ours && name.ends_with(TEMPORARY) && kind == Kind::File {
             add_temporary(root, path, target)?;
             continue;
         }
@@ -99,10 +100,16 @@ fn read_payloads(root: &impl AsFd, target: &mut Target) -> Result<(), SystemErro
             let path = format!("{PAYLOADS}/{name}");
             let found = directory(root, &path, target)?;
             target.payloads.insert(path, found);
+        } else if kind == Kind::File && name.starts_with(MAKES_ROOM) {
+            add_temporary(root, format!("{PAYLOADS}/{name}"), target)?;
         }
     }
     for (name, kind) in names(root, OVERLAYS)? {
         let path = format!("{OVERLAYS}/{name}");
+        if kind == Kind::File && name.starts_with(MAKES_ROOM) {
+            add_temporary(root, path, target)?;
+            continue;
+        }
         let stem = name.strip_suffix(TEMPORARY).unwrap_or(&name);
         if kind != Kind::File || stem.strip_suffix(".img").is_none_or(|sum| sum.parse::<Checksum>().is_err()) {
             continue;

@@ -29,6 +29,14 @@ pub(super) struct Fat<'a> {
     clusters: u32,
 }
 
+/// What is in a directory.
+#[derive(Debug)]
+pub(super) struct Listing {
+    pub(super) entries: Vec<Entry>,
+    /// Why these are only the first ones.
+    pub(super) problem: Option<String>,
+}
+
 /// A file or directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -67,27 +75,34 @@ impl<'a> Fat<'a> {
                 None => self.root()?,
                 Some(directory) => self.list(directory)?,
             };
-            let named = listing.into_iter().find(|entry| entry.name.eq_ignore_ascii_case(name));
+            let named = listing.entries.into_iter().find(|entry| entry.name.eq_ignore_ascii_case(name));
             let Some(named) = named else { return Ok(None) };
             found = Some(named);
         }
         Ok(found)
     }
 
-    fn root(&self) -> Result<Vec<Entry>> {
+    fn root(&self) -> Result<Listing> {
         match self.root_cluster {
-            Some(first) => entries(&self.chain(first, None)?),
+            Some(first) => self.directory(first),
             None => {
                 let sectors = self.root.clone().map(|sector| self.state.sector(sector)).collect::<Result<Vec<_>>>()?;
-                entries(&sectors.concat())
+                Ok(Listing { entries: entries(&sectors.concat())?, problem: None })
             }
         }
     }
 
     /// What is in a directory.
-    pub(super) fn list(&self, directory: &Entry) -> Result<Vec<Entry>> {
+    pub(super) fn list(&self, directory: &Entry) -> Result<Listing> {
         ensure!(directory.is_directory, "{} is no directory", directory.name);
-        entries(&self.chain(directory.first, None).with_context(|| format!("the directory {}", directory.name))?)
+        self.directory(directory.first)
+    }
+
+    /// Boot loaders read a directory from its begin, until its chain breaks.
+    fn directory(&self, first: u32) -> Result<Listing> {
+        let mut bytes = Vec::new();
+        let problem = self.follow(first, None, &mut bytes).err().map(|error| format!("{error:#}"));
+        Ok(Listing { entries: entries(&bytes)?, problem })
     }
 
     /// A file's bytes.
@@ -98,14 +113,15 @@ impl<'a> Fat<'a> {
             return Ok(Vec::new());
         }
         let size = usize::try_from(file.size)?;
-        let mut bytes = self.chain(file.first, Some(size)).with_context(|| format!("reading {}", file.name))?;
+        let mut bytes = Vec::with_capacity(size);
+        self.follow(file.first, Some(size), &mut bytes).with_context(|| format!("reading {}", file.name))?;
         bytes.truncate(size);
         Ok(bytes)
     }
 
     /// The clusters from `first` on: as many as are needed for `size` bytes, or a directory's.
-    fn chain(&self, first: u32, size: Option<usize>) -> Result<Vec<u8>> {
-        let (mut bytes, mut cluster) = (Vec::new(), first);
+    fn follow(&self, first: u32, size: Option<usize>, bytes: &mut Vec<u8>) -> Result<()> {
+        let mut cluster = first;
         loop {
             ensure!((2..self.clusters + 2).contains(&cluster), "its chain leads to the cluster {cluster}");
             let begin = self.data + u64::from(cluster - 2) * self.cluster;
@@ -113,7 +129,6 @@ impl<'a> Fat<'a> {
                 bytes.extend_from_slice(self.state.sector(sector)?);
             }
             let next = self.next(cluster)?;
-            let is_last = next.is_none();
             match (size, next) {
                 (Some(size), None) if bytes.len() < size => bail!("its chain ends after {} bytes", bytes.len()),
                 (Some(size), Some(_)) if bytes.len() >= size => bail!("its chain goes on behind its {size} bytes"),
@@ -121,8 +136,8 @@ impl<'a> Fat<'a> {
                 _ => {}
             }
             match next {
-                Some(next) if !is_last => cluster = next,
-                _ => return Ok(bytes),
+                Some(next) => cluster = next,
+                None => return Ok(()),
             }
         }
     }
@@ -222,4 +237,133 @@ fn short_name(slot: &[u8]) -> Result<String> {
 fn number(bytes: &[u8], at: usize, width: usize) -> Result<u64> {
     let bytes = bytes.get(at..at + width).context("a number behind the end")?;
     Ok(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    const CLUSTERS: usize = 5000;
+    /// Reserved, FAT, root directory.
+    const DATA: usize = 1 + 20 + 1;
+
+    /// A FAT16 with clusters of a sector.
+    struct Image(Vec<u8>);
+
+    impl Image {
+        fn new() -> Image {
+            let mut image = Image(vec![0; (DATA + CLUSTERS) * SECTOR]);
+            for (at, bytes) in [
+                (11, &[0, 2, 1, 1, 0, 1, 16, 0][..]),
+                (19, &((DATA + CLUSTERS) as u16).to_le_bytes()),
+                (22, &[20, 0]),
+                (510, &[0x55, 0xaa]),
+            ] {
+                image.put(at, bytes);
+            }
+            image
+        }
+
+        fn put(&mut self, at: usize, bytes: &[u8]) {
+            self.0[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+
+        fn link(&mut self, cluster: usize, next: u16) {
+            self.put(SECTOR + 2 * cluster, &next.to_le_bytes());
+        }
+
+        /// In the root directory: 13 characters of a long name, and the short one.
+        fn file(&mut self, slot: usize, long: &str, short: &[u8; 11], attributes: u8, first: u16, size: u32) {
+            let sum = short.iter().fold(0_u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
+            let at = 21 * SECTOR + slot * ENTRY;
+            let mut slots = [0_u8; 2 * ENTRY];
+            (slots[0], slots[11], slots[13]) = (LAST | 1, LONG, sum);
+            for (place, character) in (1..11).chain(14..26).chain(28..32).step_by(2).zip(long.bytes()) {
+                slots[place] = character;
+            }
+            slots[32..43].copy_from_slice(short);
+            slots[43] = attributes;
+            slots[58..60].copy_from_slice(&first.to_le_bytes());
+            slots[60..64].copy_from_slice(&size.to_le_bytes());
+            self.put(at, &slots);
+        }
+
+        fn look<T>(&self, look: impl FnOnce(&Fat<'_>) -> T) -> T {
+            let state = State { durable: &self.0, arrived: HashMap::new() };
+            look(&Fat::of(&state).unwrap())
+        }
+
+        fn read(&self, path: &str) -> Result<Vec<u8>> {
+            self.look(|fat| fat.read(&fat.find(path)?.context("not there")?))
+        }
+    }
+
+    fn image() -> Image {
+        let mut image = Image::new();
+        image.file(0, "entry.conf", b"ENTRY~1 CON", 0, 5, 700);
+        image.file(2, "directory", b"DIRECT~1   ", DIRECTORY, 9, 0);
+        for (cluster, next) in [(5, 7), (7, 0xffff), (9, 0xffff)] {
+            image.link(cluster, next);
+        }
+        image.put((DATA + 5) * SECTOR, b"second");
+        image
+    }
+
+    #[test]
+    fn a_file_is_read_by_its_long_name_along_its_chain() {
+        let bytes = image().read("Entry.conf").unwrap();
+        assert_eq!((bytes.len(), &bytes[SECTOR..SECTOR + 6]), (700, &b"second"[..]));
+        assert!(image().read("other.conf").is_err());
+    }
+
+    #[test]
+    fn a_chain_that_is_not_whole_is_an_error() {
+        for (cluster, next, why) in [
+            (7, 0, "the cluster 7 is free"),
+            (5, 0xffff, "ends after 512 bytes"),
+            (7, 8, "goes on behind"),
+            (5, 1, "leads to the cluster 1"),
+            (5, 0xfff7, "leads to the cluster 65527"),
+        ] {
+            let mut image = image();
+            image.link(cluster, next);
+            let error = format!("{:#}", image.read("entry.conf").unwrap_err());
+            assert!(error.contains(why), "{error}");
+        }
+        let mut image = image();
+        image.file(0, "entry.conf", b"ENTRY~1 CON", 0, 5, 0);
+        assert!(image.read("entry.conf").is_err());
+    }
+
+    #[test]
+    fn a_long_name_that_is_not_that_of_its_entry_is_none() {
+        let mut image = image();
+        image.put(21 * SECTOR + ENTRY, b"OTHER");
+        assert!(image.read("entry.conf").is_err());
+        assert!(image.read("OTHER~1.CON").is_ok());
+    }
+
+    #[test]
+    fn a_directory_is_read_until_its_chain_breaks() {
+        let mut image = image();
+        image.put((DATA + 7) * SECTOR, &[0; ENTRY]);
+        image.put((DATA + 7) * SECTOR, b"FILE       ");
+        let list = |image: &Image| image.look(|fat| fat.list(&fat.find("directory").unwrap().unwrap()).unwrap());
+        assert!(list(&image).problem.is_none());
+        image.link(9, 12);
+        let listing = list(&image);
+        assert_eq!((listing.entries.len(), listing.entries[0].name.as_str()), (1, "FILE"));
+        assert_eq!(listing.problem.as_deref(), Some("the cluster 12 is free"));
+    }
+
+    #[test]
+    fn what_is_no_fat_is_an_error() {
+        let mut image = image();
+        image.put(510, &[0, 0]);
+        let state = State { durable: &image.0, arrived: HashMap::new() };
+        assert!(Fat::of(&state).is_err());
+        assert!(Fat::of(&State { durable: &[], arrived: HashMap::new() }).is_err());
+    }
 }

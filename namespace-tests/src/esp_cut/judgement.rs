@@ -53,12 +53,12 @@ impl<'a> Judge<'a> {
         let (mut choices, mut texts) = (BTreeMap::new(), Vec::new());
         recording.states(0, |after, state| {
             if !recording.runs.iter().any(|run| [run.begin, run.until].contains(&after)) {
-                return Ok(());
+                return Ok(true);
             }
             let menu = Menu::of(&Fat::of(state)?, &known)?;
             choices.insert(after, choice(&menu));
             texts.extend(menu.entries.into_iter().filter_map(|entry| entry.text));
-            Ok(())
+            Ok(true)
         })?;
         known.texts.extend(texts);
         Ok(Judge { recording, known, choices })
@@ -68,25 +68,30 @@ impl<'a> Judge<'a> {
     pub fn story(&self) -> Result<Vec<(&str, String, String)>> {
         let digit = |after: usize| -> Result<String> {
             let choice = self.choices.get(&after).with_context(|| format!("no state after {after} operations"))?;
-            Ok(choice.as_ref().and_then(|(name, _)| name.rsplit('-').find(|part| part.len() > 12)?.get(..1)).unwrap_or("-").to_owned())
+            Ok(choice
+                .as_ref()
+                .and_then(|(name, _)| name.rsplit('-').find(|part| part.len() > 12)?.get(..1))
+                .unwrap_or("-")
+                .to_owned())
         };
         let of = |run: &'a Run| Ok((run.name.as_str(), digit(run.begin)?, digit(run.until)?));
         self.recording.runs.iter().map(of).collect()
     }
 
-    /// Looks at every state, and `subsets` random ones more for each.
-    pub fn judge(&self, subsets: usize) -> Result<Figures> {
+    /// Looks at every state, and `subsets` random ones more for each; or only until one is bad.
+    pub fn judge(&self, subsets: usize, until_one_is_bad: bool) -> Result<Figures> {
         let mut figures = Figures::default();
         self.recording.states(subsets, |after, state| {
             figures.states += 1;
-            let run = self.recording.runs.iter().rev().find(|run| run.begin <= after).context("before the first run")?;
+            let run =
+                self.recording.runs.iter().rev().find(|run| run.begin <= after).context("before the first run")?;
             let complaint = self.complaint(run, after, state, &mut figures)?;
             if let Some(complaint) = complaint
                 && figures.complaints.len() < KEPT
             {
                 figures.complaints.push(format!("{}, operation {after}: {complaint}", run.name));
             }
-            Ok(())
+            Ok(!until_one_is_bad || figures.bad() == 0)
         })?;
         Ok(figures)
     }

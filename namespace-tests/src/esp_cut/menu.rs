@@ -9,6 +9,8 @@ use super::disk::{OTHERS, others};
 use super::fat::{Entry, Fat};
 
 const ENTRIES: &str = "loader/entries";
+/// What firstroot makes and removes while it makes a directory larger.
+const MAKES_ROOM: &str = "firstroot-makes-room-";
 
 /// What must be found.
 #[derive(Debug, Default)]
@@ -41,11 +43,12 @@ impl Menu {
     pub(super) fn of(fat: &Fat<'_>, known: &Known) -> Result<Menu> {
         let mut entries = Vec::new();
         if let Some(directory) = fat.find(ENTRIES)? {
-            for entry in fat.list(&directory)?.iter().filter(|entry| entry.name.ends_with(".conf")) {
+            for entry in fat.list(&directory)?.entries.iter().filter(|entry| entry.name.ends_with(".conf")) {
                 entries.push(shown(fat, entry, known)?);
             }
         }
         let mut problems: Vec<String> = payload_problems(fat, known)?;
+        problems.extend(directory_problems(fat)?);
         if fat.find(OTHERS)?.map(|entry| fat.read(&entry)).transpose()? != Some(others()) {
             problems.push(format!("{OTHERS} is another one"));
         }
@@ -100,6 +103,18 @@ fn whole(fat: &Fat<'_>, name: &ProjectedName, text: &[u8], paths: &[String], kno
         ensure!(fat.read(&found)? == *expected, "{path} has another content");
     }
     Ok(())
+}
+
+/// Directories whose chain is broken. One that had nothing in it has lost nothing.
+fn directory_problems(fat: &Fat<'_>) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for path in ["EFI", "EFI/BOOT", "loader", ENTRIES, "ostree", "ostree/initramfs-overlays"] {
+        let Some(directory) = fat.find(path)? else { continue };
+        let listing = fat.list(&directory)?;
+        let is_empty = listing.entries.iter().all(|entry| entry.name.starts_with(MAKES_ROOM));
+        problems.extend(listing.problem.filter(|_| !is_empty).map(|problem| format!("{path}: {problem}")));
+    }
+    Ok(problems)
 }
 
 /// What the next run would believe to be complete, and is not.

@@ -40,8 +40,8 @@ impl Recording {
     }
 
     /// Calls `look` with the disk after each operation from the first run on, and where something was not yet flushed, `subsets` times
-    /// without some sectors of that. It is told after how many operations.
-    pub(super) fn states(&self, subsets: usize, mut look: impl FnMut(usize, &State<'_>) -> Result<()>) -> Result<()> {
+    /// without some sectors of that. It is told after how many operations, and says whether it wants to see more.
+    pub(super) fn states(&self, subsets: usize, mut look: impl FnMut(usize, &State<'_>) -> Result<bool>) -> Result<()> {
         let mut durable = self.base.clone();
         let mut pending: Vec<(u64, &[u8])> = Vec::new();
         let mut numbers = Numbers::from(SEED);
@@ -55,7 +55,10 @@ impl Recording {
                 Operation::Flush => {
                     for (sector, bytes) in pending.drain(..) {
                         let begin = usize::try_from(sector)? * SECTOR;
-                        durable.get_mut(begin..begin + SECTOR).context("a write behind the end")?.copy_from_slice(bytes);
+                        durable
+                            .get_mut(begin..begin + SECTOR)
+                            .context("a write behind the end")?
+                            .copy_from_slice(bytes);
                     }
                 }
                 Operation::Discard { .. } => anyhow::bail!("nothing discards here"),
@@ -65,11 +68,15 @@ impl Recording {
             if after < first || pending.is_empty() && !is_boundary {
                 continue;
             }
-            look(after, &State { durable: &durable, arrived: pending.iter().copied().collect() })?;
+            if !look(after, &State { durable: &durable, arrived: pending.iter().copied().collect() })? {
+                return Ok(());
+            }
             for _ in 0..if pending.len() > 1 { subsets } else { 0 } {
                 let mut reaches = arrivals(Some(numbers.next()));
                 let arrived: HashMap<u64, &[u8]> = pending.iter().copied().filter(|_| reaches()).collect();
-                look(after, &State { durable: &durable, arrived })?;
+                if !look(after, &State { durable: &durable, arrived })? {
+                    return Ok(());
+                }
             }
         }
         Ok(())

@@ -112,7 +112,8 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // More than there are cores: mounting is mostly waiting.
     arguments.test_threads.get_or_insert(4);
-    let tests = tests::all().into_iter().map(trial).chain(repairs()).chain(state_overlays()).chain(esp::trials()).collect();
+    let tests =
+        tests::all().into_iter().map(trial).chain(repairs()).chain(state_overlays()).chain(esp::trials()).collect();
     let conclusion = libtest_mimic::run(&arguments, tests);
     print_longest();
     conclusion.exit_code()
