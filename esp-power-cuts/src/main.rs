@@ -24,6 +24,7 @@ fn main() -> Result<()> {
         "bless-boot" => others::bless_boot(device, &marks),
         "exchange" => others::exchange(device, &marks),
         "kernel-install" => others::kernel_install(device, &marks),
+        again if again.starts_with("again-") => scenarios::run_again(again, device),
         ours => scenarios::run(ours, device, &marks),
     }
     .with_context(|| format!("{program} on {device}"))?;

@@ -59,6 +59,20 @@ pub(crate) fn run(program: &str, device: &str, marks: &Marks) -> Result<()> {
     })
 }
 
+/// Runs a scenario once more on what a power cut in it has left; it is the second part of `again-SCENARIO-NUMBER`.
+pub(crate) fn run_again(program: &str, device: &str) -> Result<()> {
+    let number = program.split('-').nth(1).context("again-SCENARIO-NUMBER")?;
+    let scenario = SCENARIOS.get(number.parse::<usize>()?).context("there is no such scenario")?;
+    let list = list(scenario.deployments, 3)?;
+    for is_second in [false, true] {
+        let mut fat = Fat::open(device)?;
+        let steps = plan(&list, &fat.target()?)?;
+        ensure!(!is_second || steps.is_empty(), "a second run has something to do: {steps:?}");
+        fat.execute(&steps)?;
+    }
+    Ok(())
+}
+
 fn one(scenario: &Scenario, program: &str, device: &str, marks: &Marks) -> Result<()> {
     let mut fat = Fat::open(device)?;
     if matches!(scenario.what, What::LittleRoom) {

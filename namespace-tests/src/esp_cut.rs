@@ -14,5 +14,5 @@ mod recording;
 mod state;
 
 pub use disk::{Bits, Disk, files};
-pub use judgement::{Figures, Judge};
+pub use judgement::{Figures, Judge, Left};
 pub use recording::{Recording, Run};

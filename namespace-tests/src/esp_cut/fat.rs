@@ -105,6 +105,25 @@ impl<'a> Fat<'a> {
         Ok(Listing { entries: entries(&bytes)?, problem })
     }
 
+    /// Whether a chain below a directory is not whole.
+    pub(super) fn is_damaged_below(&self, directory: &Entry) -> Result<bool> {
+        let mut waiting = vec![directory.clone()];
+        while let Some(directory) = waiting.pop() {
+            let listing = self.list(&directory)?;
+            if listing.problem.is_some() {
+                return Ok(true);
+            }
+            for entry in listing.entries {
+                if entry.is_directory {
+                    waiting.push(entry);
+                } else if self.read(&entry).is_err() {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// A file's bytes.
     pub(super) fn read(&self, file: &Entry) -> Result<Vec<u8>> {
         ensure!(!file.is_directory, "{} is a directory", file.name);

@@ -1,13 +1,16 @@
 //! Whether a state is what a power cut may leave.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use ostree_formats::projected_entry::ProjectedName;
 
 use super::fat::Fat;
 use super::menu::{Known, Menu};
 use super::recording::{Recording, Run};
 use super::state::State;
+use crate::power_cut::{Numbers, SEED};
 
 /// How many complaints are kept.
 const KEPT: usize = 12;
@@ -22,6 +25,17 @@ pub struct Judge<'a> {
     known: Known,
     /// What boots after so many operations, if all of them have reached the disk.
     choices: BTreeMap<usize, Choice>,
+}
+
+/// A disk that a power cut has left.
+#[derive(Debug)]
+pub struct Left {
+    /// Which run it was in, from 0.
+    pub run: usize,
+    /// After how many operations.
+    pub after: usize,
+    /// Where it is.
+    pub image: PathBuf,
 }
 
 /// States, and what was wrong with them.
@@ -66,13 +80,9 @@ impl<'a> Judge<'a> {
 
     /// The deployments, by their first digits, that boot before and after each run.
     pub fn story(&self) -> Result<Vec<(&str, String, String)>> {
-        let digit = |after: usize| -> Result<String> {
+        let digit = |after: usize| {
             let choice = self.choices.get(&after).with_context(|| format!("no state after {after} operations"))?;
-            Ok(choice
-                .as_ref()
-                .and_then(|(name, _)| name.rsplit('-').find(|part| part.len() > 12)?.get(..1))
-                .unwrap_or("-")
-                .to_owned())
+            Ok::<String, anyhow::Error>(digit(choice))
         };
         let of = |run: &'a Run| Ok((run.name.as_str(), digit(run.begin)?, digit(run.until)?));
         self.recording.runs.iter().map(of).collect()
@@ -94,6 +104,58 @@ impl<'a> Judge<'a> {
             Ok(!until_one_is_bad || figures.bad() == 0)
         })?;
         Ok(figures)
+    }
+
+    /// Writes `count` of the states to `directory` in which a chain of what was being written, or removed, is not whole: the next run
+    /// finds it so.
+    pub fn damaged(&self, subsets: usize, count: usize, directory: &Path) -> Result<Vec<Left>> {
+        let mut damaged = Vec::new();
+        let mut number = 0;
+        self.recording.states(subsets, |_, state| {
+            let fat = Fat::of(state)?;
+            for path in ["loader", "ostree"] {
+                if let Some(found) = fat.find(path)?
+                    && fat.is_damaged_below(&found)?
+                {
+                    damaged.push(number);
+                    break;
+                }
+            }
+            number += 1;
+            Ok(true)
+        })?;
+        ensure!(damaged.len() >= count, "only {} of {number} states are damaged", damaged.len());
+        let wanted: Vec<usize> = shuffled_numbers(damaged).into_iter().take(count).collect();
+        let (mut left, mut number) = (Vec::new(), 0);
+        self.recording.states(subsets, |after, state| {
+            if wanted.contains(&number) {
+                let run =
+                    self.recording.runs.iter().rposition(|run| run.begin <= after).context("before the first run")?;
+                let image = directory.join(format!("left-{number}.img"));
+                state.write(&image)?;
+                left.push(Left { run, after, image });
+            }
+            number += 1;
+            Ok(true)
+        })?;
+        Ok(left)
+    }
+
+    /// What is wrong with a disk after the next run: `deployment`, by its first digit, must boot, and all that is there be whole.
+    pub fn after_the_next_run(&self, image: &Path, deployment: &str) -> Result<()> {
+        let bytes = std::fs::read(image).with_context(|| format!("reading {}", image.display()))?;
+        let state = State { durable: &bytes, arrived: HashMap::new() };
+        let fat = Fat::of(&state)?;
+        let menu = Menu::of(&fat, &Known { files: self.known.files.clone(), ..Known::default() })?;
+        let problems: Vec<String> = broken(&menu).chain(menu.problems.iter().cloned()).collect();
+        ensure!(problems.is_empty(), "{problems:?}");
+        let found = digit(&choice(&menu));
+        ensure!(found == deployment, "{found} boots, not {deployment}");
+        for path in ["loader", "ostree"] {
+            let found = fat.find(path)?.with_context(|| format!("{path} is not there"))?;
+            ensure!(!fat.is_damaged_below(&found)?, "something in {path} is not whole");
+        }
+        Ok(())
     }
 
     fn complaint(&self, run: &Run, after: usize, state: &State<'_>, figures: &mut Figures) -> Result<Option<String>> {
@@ -128,6 +190,21 @@ impl<'a> Judge<'a> {
         }
         Ok(None)
     }
+}
+
+fn shuffled_numbers(mut all: Vec<usize>) -> Vec<usize> {
+    let mut numbers = Numbers::from(SEED);
+    all.sort_by_cached_key(|_| numbers.next());
+    all
+}
+
+/// The first digit of the deployment; `-`: nothing boots.
+fn digit(choice: &Choice) -> String {
+    let of = |(name, _): &(String, Vec<u8>)| {
+        let name: ProjectedName = name.parse().ok()?;
+        name.commit.get(..1).map(str::to_owned)
+    };
+    choice.as_ref().and_then(of).unwrap_or_else(|| "-".to_owned())
 }
 
 fn choice(menu: &Menu) -> Choice {

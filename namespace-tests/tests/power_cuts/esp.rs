@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use libtest_mimic::Trial;
-use namespace_tests::esp_cut::{Bits, Disk, Judge, Recording, files};
+use namespace_tests::esp_cut::{Bits, Disk, Judge, Left, Recording, files};
 use qemu_tests::guest::Guest;
 use qemu_tests::logged_disks::{LoggedDisk, LoggedRun};
 use qemu_tests::rootfs;
@@ -23,6 +23,9 @@ const SAMPLE: usize = 4;
 const ALL: usize = 16;
 /// Where a sabotage has to be found.
 const FOR_SABOTAGES: usize = 64;
+
+/// How many disks the next run is tried on: a machine has place for no more.
+const DAMAGED: usize = 24;
 
 /// What ours does in the guest: see `esp-power-cuts/src/scenarios.rs`. The name, and the deployments that boot before and after it.
 const STORY: [(&str, &str, &str); 11] = [
@@ -103,6 +106,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             let is_extra = guest != Guest::Trixie || writer.expected == Expected::Figures;
             let name = writer.name(guest);
             trials.push(named(name.clone(), missing(guest, is_extra), move || test(writer, guest, &name)));
+            if writer.expected == Expected::NoneIsBad {
+                let is_extra = is_extra || writer.bits != Bits::ThirtyTwo;
+                let name = format!("esp::the_next_run_repairs::{guest}_{}", writer.disk.replace('-', "_"));
+                trials.push(named(name, missing(guest, is_extra), move || the_next_run_repairs(writer, guest)));
+            }
         }
     }
     trials
@@ -144,6 +152,28 @@ fn test(writer: Writer, guest: Guest, name: &str) -> Result<()> {
     }
 }
 
+/// Of the states in which something is damaged, some are written to by another guest: its kernel must not stop at the damage.
+fn the_next_run_repairs(writer: Writer, guest: Guest) -> Result<()> {
+    let recording = recording(writer, guest)?;
+    let judge = Judge::of(&recording, files())?;
+    let directory = directory_in_memory()?;
+    let left = judge.damaged(FOR_SABOTAGES, DAMAGED, directory.path())?;
+    let name = |left: &Left| format!("again-{}-{}", left.run, left.after);
+    let mut disks = Vec::new();
+    for (number, left) in left.iter().enumerate() {
+        let log = directory.path().join(format!("{number}.log"));
+        disks.push(LoggedDisk { name: format!("{}-{number}", name(left)), image: left.image.clone(), log });
+    }
+    LoggedRun { guest, drivers: &DRIVERS, files: &inside()?, disks: &disks }.run()?;
+    for left in &left {
+        let (_, _, new) = STORY.get(left.run).context("a run that is in no story")?;
+        // What could not be written before can be now.
+        let expected = if *new == "d" && left.run == 9 { "b" } else { new };
+        judge.after_the_next_run(&left.image, expected).with_context(|| name(left))?;
+    }
+    Ok(())
+}
+
 /// Disks and logs of the guests that have run in this process.
 static RECORDED: Mutex<BTreeMap<Guest, Result<TempDir, String>>> = Mutex::new(BTreeMap::new());
 
@@ -164,36 +194,42 @@ fn base(directory: &Path, bits: Bits) -> PathBuf {
 /// Chooses the program by the name of the disk.
 const RUN_ON: &str = "#!/bin/busybox sh
 case $1 in
-    ours-*) exec /ours \"$@\" ;;
+    ours-* | again-*) exec /ours \"$@\" ;;
     *) FIRSTROOT_SABOTAGE=$1 exec /sabotaged \"$@\" ;;
 esac
 ";
 
-fn record(guest: Guest) -> Result<TempDir> {
+fn directory_in_memory() -> Result<TempDir> {
     let memory = Path::new("/dev/shm");
     let place = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
-    let directory = tempfile::Builder::new().prefix("firstroot-esp-").tempdir_in(place)?;
+    Ok(tempfile::Builder::new().prefix("firstroot-esp-").tempdir_in(place)?)
+}
+
+/// Modules that the kernel needs; it asks for two character sets by default.
+const DRIVERS: [&str; 5] = ["vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8"];
+
+/// The guest's files.
+fn inside() -> Result<Vec<(String, Vec<u8>)>> {
+    let [ours, sabotaged] = programs().context("the programs are not in the environment")?;
+    let read = |path: &Path| fs::read(path).with_context(|| format!("reading {}", path.display()));
+    let programs = [("ours", read(&ours)?), ("sabotaged", read(&sabotaged)?), ("run-on", RUN_ON.into())];
+    let programs = programs.map(|(path, bytes)| (path.to_owned(), bytes)).into_iter();
+    Ok(programs.chain(files().into_iter().map(|(path, bytes)| (format!("boot/{path}"), bytes))).collect())
+}
+
+fn record(guest: Guest) -> Result<TempDir> {
+    let directory = directory_in_memory()?;
     for bits in [Bits::Sixteen, Bits::ThirtyTwo] {
         Disk::make(bits, &base(directory.path(), bits), directory.path())?;
     }
-    let [ours, sabotaged] = programs().context("the programs are not in the environment")?;
-    let read = |path: &Path| fs::read(path).with_context(|| format!("reading {}", path.display()));
-    let mut inside = vec![
-        ("ours".to_owned(), read(&ours)?),
-        ("sabotaged".to_owned(), read(&sabotaged)?),
-        ("run-on".to_owned(), RUN_ON.into()),
-    ];
-    inside.extend(files().into_iter().map(|(path, bytes)| (format!("boot/{path}"), bytes)));
     let mut disks = Vec::new();
     for writer in WRITERS {
         let [image, log] = ["img", "log"].map(|kind| directory.path().join(format!("{}.{kind}", writer.disk)));
         fs::copy(base(directory.path(), writer.bits), &image).context("copying a disk")?;
         disks.push(LoggedDisk { name: writer.disk.to_owned(), image, log });
     }
-    // Debian's vfat asks for both by default.
-    let drivers = ["vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8"];
     let begin = Instant::now();
-    LoggedRun { guest, drivers: &drivers, files: &inside, disks: &disks }.run()?;
+    LoggedRun { guest, drivers: &DRIVERS, files: &inside()?, disks: &disks }.run()?;
     eprintln!("a guest of {guest} has written to {} disks; {:.1} s", disks.len(), begin.elapsed().as_secs_f64());
     Ok(directory)
 }
