@@ -27,6 +27,8 @@ pub struct Target {
     pub cluster: u64,
     /// Bytes that are free.
     pub free: u64,
+    /// Bytes that directories of ours will take, since they are smaller than [`ROOM_FOR_NAMES`].
+    pub room_for_names: u64,
     /// Entries with our token, in the order of their names.
     pub entries: Vec<TargetEntry>,
     /// Payloads that entries of others name: other systems may share the ESP.

@@ -2,25 +2,59 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use system::{Context, SystemError, dir};
 
 use super::sabotage;
-use crate::target::{MAKES_ROOM, ROOM_FOR_NAMES, TEMPORARY};
+use crate::target::{MAKES_ROOM, PAYLOADS, ROOM_FOR_NAMES, TEMPORARY};
 
 /// Each name takes 21 slots: with so many a directory has its room.
 const NAMES_FOR_ROOM: usize = 8;
 const LONGEST_NAME: usize = 255;
+/// Each of these names would have been left by another power cut.
+const ATTEMPTS: u32 = 100;
 
 /// Makes a directory, durably. It may be there.
+///
+/// A new directory is a slot with a cluster that must be cleared: with only the slot on the disk, it is full of what was in that cluster
+/// before, and cannot be listed. So it gets its name when it is cleared.
 pub(super) fn make_directory(target: BorrowedFd<'_>, path: &str) -> Result<(), SystemError> {
-    dir::make(target, path, 0o755).context("make", shown(path))?;
-    let directory = open_directory(target, path)?;
-    rustix::fs::fsync(&directory).context("sync", shown(path))?;
-    let parent = path.rsplit_once('/').map_or(".", |(parent, _)| parent);
-    let parent = open_directory(target, parent)?;
-    rustix::fs::fsync(&parent).context("sync", shown(path))
+    let (above, name) = path.rsplit_once('/').unwrap_or((".", path));
+    let parent = open_directory(target, above)?;
+    if !is_there(&parent, name).context("look up", shown(path))? {
+        // What a power cut leaves of it must not be in a directory that the next run lists to the end.
+        let is_payloads = path.starts_with(&format!("{PAYLOADS}/"));
+        let beside = if is_payloads { open_with_room(target, PAYLOADS)? } else { open_directory(target, above)? };
+        let make = || {
+            let temporary = make_temporary(&beside, name)?;
+            rustix::fs::fsync(&beside)?;
+            rustix::fs::renameat(&beside, &temporary, &parent, name)
+        };
+        make().context("make", shown(path))?;
+    }
+    // As of a file: only this writes the cluster into the slot.
+    let made = open_directory(target, path)?;
+    rustix::fs::fsync(made).and_then(|()| rustix::fs::fsync(&parent)).context("sync", shown(path))
+}
+
+fn is_there(directory: &OwnedFd, name: &str) -> Result<bool, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    Ok(dir::if_there(dir::open(directory, name, flags))?.is_some())
+}
+
+/// A directory with a name that is not there. One that is may be damaged, and then stays.
+fn make_temporary(directory: &OwnedFd, name: &str) -> Result<String, Errno> {
+    for number in 0..ATTEMPTS {
+        let temporary = format!("{name}.{number}{TEMPORARY}");
+        // What a power cut has left is empty, or damaged.
+        let _ = rustix::fs::unlinkat(directory, &temporary, AtFlags::REMOVEDIR);
+        match rustix::fs::mkdirat(directory, &temporary, Mode::from_raw_mode(0o755)) {
+            Err(Errno::EXIST | Errno::IO) => {}
+            other => return other.map(|()| temporary),
+        }
+    }
+    Err(Errno::EXIST)
 }
 
 /// Opens a directory that is none of others.

@@ -33,7 +33,10 @@ impl Mounted {
             | MountAttrFlags::MOUNT_ATTR_NOSUID
             | MountAttrFlags::MOUNT_ATTR_NOEXEC
             | MountAttrFlags::MOUNT_ATTR_NOSYMFOLLOW;
-        let options = [FsOption::Text("umask", "0077"), FsOption::Flag("ro")];
+        // A power cut leaves files half-written, whose chains of clusters lead nowhere. Removing one is an error to the kernel, after which it
+        // would refuse all writes to the filesystem, in every boot, until fsck.vfat has run.
+        let errors = FsOption::Text("errors", "continue");
+        let options = [FsOption::Text("umask", "0077"), errors, FsOption::Flag("ro")];
         let (read_only, writable) = (&options[..], options.split_last().map(|(_, rest)| rest).unwrap_or_default());
         let mount = match mount::filesystem("vfat", path, read_only, attributes) {
             // It is mounted elsewhere, and writable: the same filesystem cannot be read-only here.

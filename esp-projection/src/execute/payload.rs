@@ -40,7 +40,6 @@ fn directory(
     target: BorrowedFd<'_>,
     progress: &mut dyn FnMut(),
 ) -> Result<(), SystemError> {
-    open_with_room(target, path.rsplit_once('/').map_or(".", |(parent, _)| parent))?;
     make_directory(target, path)?;
     let parents: BTreeSet<&str> = files.iter().flat_map(|file| parents(&file.path)).collect();
     for parent in parents {

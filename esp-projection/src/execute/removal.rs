@@ -49,9 +49,21 @@ pub(super) fn payload(target: BorrowedFd<'_>, path: &str) -> Result<(), SystemEr
     }
     directories.sort();
     for name in directories.iter().rev() {
-        let full = format!("{path}{name}");
-        rustix::fs::unlinkat(target, &full, AtFlags::REMOVEDIR).context("remove", shown(&full))?;
+        empty_directory(target, &format!("{path}{name}"))?;
     }
-    let parent = path.rsplit_once('/').map_or(".", |(parent, _)| parent);
-    rustix::fs::fsync(open_directory(target, parent)?).context("sync", shown(parent))
+    Ok(())
+}
+
+/// Removes a directory as a file: it is open until the one that named it is durable.
+fn empty_directory(target: BorrowedFd<'_>, path: &str) -> Result<(), SystemError> {
+    let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
+    let parent = open_directory(target, parent)?;
+    let held = open_directory(target, path)?;
+    let remove = || {
+        rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)?;
+        rustix::fs::fsync(&parent)
+    };
+    remove().context("remove", shown(path))?;
+    drop(held);
+    Ok(())
 }

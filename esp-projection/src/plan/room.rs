@@ -8,10 +8,7 @@ use ostree_formats::projected_entry::ProjectedName;
 use super::payloads::unused;
 use super::step::Step;
 use crate::list::{List, Payload};
-use crate::target::{Found, ROOM_FOR_NAMES, Target, in_clusters};
-
-/// Those that have room for names: entries, payloads, overlay initrds.
-const DIRECTORIES: u64 = 3;
+use crate::target::{Found, Target, in_clusters};
 
 /// How much is missing, and what takes the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +50,7 @@ pub(super) fn make(
 ) -> Result<Vec<Step>, NoRoom> {
     let needed: u64 = payloads.iter().map(|payload| bytes(payload, target)).sum::<u64>()
         + target.cluster.saturating_mul(entries as u64 + 1)
-        + if target.cluster < ROOM_FOR_NAMES { DIRECTORIES * ROOM_FOR_NAMES } else { 0 };
+        + target.room_for_names;
     // They go before anything is written.
     let temporaries: u64 = target.temporaries.values().map(|size| in_clusters(*size, target.cluster)).sum();
     let free = target.free.saturating_add(temporaries);

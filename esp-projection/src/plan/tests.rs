@@ -241,7 +241,7 @@ fn without_room_nothing_changes_and_the_reason_has_figures() {
     // What goes anyway goes first; what boots now stays until the end.
     let both = list(vec![listed(2, 2, 2), listed(1, 1, 1)], 0);
     let mut target = projected(&both, projected(&list(vec![listed(1, 1, 1)], 0), empty()));
-    target.free = 32 * CLUSTER;
+    target.free = 8 * CLUSTER;
     let steps = plan(&list(vec![listed(3, 3, 3), listed(2, 2, 2)], 0), &target).unwrap();
     assert!(matches!(steps.first(), Some(Step::RemoveEntry(name)) if name.contains("010101010101")), "{steps:?}");
 }

@@ -11,7 +11,9 @@ use rustix::io::Errno;
 use system::dir::{self, Kind};
 use system::{Context, SystemError, tree};
 
-use crate::target::{ENTRIES, Found, MAKES_ROOM, OVERLAYS, PAYLOADS, SUMS, TEMPORARY, Target, TargetEntry};
+use crate::target::{
+    ENTRIES, Found, MAKES_ROOM, OVERLAYS, PAYLOADS, ROOM_FOR_NAMES, SUMS, TEMPORARY, Target, TargetEntry,
+};
 
 /// A larger file is no entry.
 const ENTRY_LIMIT: u64 = 64 << 10;
@@ -28,8 +30,12 @@ pub fn target(root: impl AsFd, token: &Token) -> Result<Target, SystemError> {
         Target { cluster: stat.f_frsize, free: stat.f_bavail.saturating_mul(stat.f_frsize), ..Target::default() };
     for path in ["loader", ENTRIES, PAYLOADS, OVERLAYS] {
         let opened = dir::if_there(dir::open(root, path, OFlags::PATH | OFlags::DIRECTORY));
-        if opened.context("open", shown(path))?.is_some() {
+        let stat = opened.and_then(|opened| opened.map(dir::stat_fd).transpose()).context("open", shown(path))?;
+        if stat.is_some() {
             target.directories.insert(path.to_owned());
+        }
+        if path != "loader" && stat.is_none_or(|stat| stat.size < ROOM_FOR_NAMES) {
+            target.room_for_names += ROOM_FOR_NAMES;
         }
     }
     read_entries(&root, token, &mut target)?;
