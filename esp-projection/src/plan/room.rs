@@ -69,15 +69,18 @@ pub(super) fn make(
     // What an entry that stays for now names must stay, too.
     let texts = target.entries.iter().filter(|entry| kept.contains(&&entry.name.to_string()));
     let texts: Vec<&str> = texts.filter_map(|entry| entry.text.as_deref()).collect();
-    let payloads_going: BTreeSet<String> = unused(list, target)
+    let mut payloads_going: BTreeSet<String> = unused(list, target)
         .into_iter()
         .filter(|path| !texts.iter().any(|text| text.contains(path.as_str())))
         .collect();
-    let freed: u64 = payloads_going
-        .iter()
-        .filter_map(|path| target.payloads.get(path))
-        .map(|found| found.bytes(target.cluster))
-        .sum();
+    let freed = |going: &BTreeSet<String>| -> u64 {
+        let found = going.iter().filter_map(|path| target.payloads.get(path));
+        found.map(|found| found.bytes(target.cluster)).sum()
+    };
+    if needed > free.saturating_add(freed(&payloads_going)) {
+        payloads_going.extend(half_written(payloads, target));
+    }
+    let freed = freed(&payloads_going);
     if needed > free.saturating_add(freed) {
         let free = free.saturating_add(freed);
         return Err(NoRoom { needed, free, taken: taken(target, &payloads_going) });
@@ -95,6 +98,18 @@ pub(super) fn make(
 fn boots_now(target: &Target) -> Option<String> {
     let readable = target.entries.iter().filter(|entry| entry.text.is_some());
     readable.max_by_key(|entry| (!entry.name.is_bad(), entry.name.order)).map(|entry| entry.name.to_string())
+}
+
+/// Payloads that a run has begun, and no entry names yet. They are written again from the beginning.
+fn half_written(payloads: &[Payload], target: &Target) -> impl Iterator<Item = String> {
+    let is_named = |path: &str| {
+        let texts = target.entries.iter().filter_map(|entry| entry.text.as_deref());
+        texts.clone().any(|text| text.contains(path))
+            || target.others_are_unread
+            || target.named_by_others.contains(&path.to_ascii_lowercase())
+    };
+    let is_begun = |path: &str| matches!(target.payloads.get(path), Some(Found::Directory { sums: None, .. }));
+    payloads.iter().map(Payload::path).filter(move |path| is_begun(path) && !is_named(path)).map(str::to_owned)
 }
 
 /// What a payload will take, beside what of it is there.

@@ -246,6 +246,22 @@ fn without_room_nothing_changes_and_the_reason_has_figures() {
     assert!(matches!(steps.first(), Some(Step::RemoveEntry(name)) if name.contains("010101010101")), "{steps:?}");
 }
 
+#[test]
+fn what_a_run_has_begun_is_written_again_in_its_own_room() {
+    let both = list(vec![listed(2, 2, 2), listed(1, 1, 1)], 0);
+    let mut target = projected(&both, projected(&list(vec![listed(1, 1, 1)], 0), empty()));
+    let path = both.deployments[0].payloads[0].path().to_owned();
+    let Some(Found::Directory { sums, .. }) = target.payloads.get_mut(&path) else { panic!("{path}") };
+    *sums = None;
+    target.free = 8 * CLUSTER;
+    // The entry boots it, whatever is wrong with it.
+    assert!(matches!(plan(&both, &target), Err(PlanError::NoRoom(_))));
+    target.entries.retain(|entry| !entry.text.as_ref().is_some_and(|text| text.contains(&path)));
+    let steps = plan(&both, &target).unwrap();
+    assert_eq!(steps.first(), Some(&Step::RemovePayload(path)));
+    assert!(steps.iter().any(|step| matches!(step, Step::WritePayload(_))), "{steps:?}");
+}
+
 fn lists() -> impl Strategy<Value = List> {
     let one = (1..6u8, 1..4u8, 1..3u8);
     (proptest::collection::vec(one, 1..5), 0..4u32).prop_map(|(numbers, tries)| {
