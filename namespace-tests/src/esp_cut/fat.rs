@@ -105,23 +105,21 @@ impl<'a> Fat<'a> {
         Ok(Listing { entries: entries(&bytes)?, problem })
     }
 
-    /// Whether a chain below a directory is not whole.
-    pub(super) fn is_damaged_below(&self, directory: &Entry) -> Result<bool> {
-        let mut waiting = vec![directory.clone()];
+    /// What below a directory is not whole, and passes `is_wanted`.
+    pub(super) fn damage_below(&self, top: &Entry, is_wanted: impl Fn(&Entry) -> bool) -> Result<Vec<String>> {
+        let (mut damage, mut waiting) = (Vec::new(), vec![top.clone()]);
         while let Some(directory) = waiting.pop() {
             let listing = self.list(&directory)?;
-            if listing.problem.is_some() {
-                return Ok(true);
-            }
-            for entry in listing.entries {
+            damage.extend(listing.problem.map(|problem| format!("{}: {problem}", directory.name)));
+            for entry in listing.entries.into_iter().filter(&is_wanted) {
                 if entry.is_directory {
                     waiting.push(entry);
-                } else if self.read(&entry).is_err() {
-                    return Ok(true);
+                } else if let Err(error) = self.read(&entry) {
+                    damage.push(format!("{error:#}"));
                 }
             }
         }
-        Ok(false)
+        Ok(damage)
     }
 
     /// A file's bytes.

@@ -115,7 +115,7 @@ impl<'a> Judge<'a> {
             let fat = Fat::of(state)?;
             for path in ["loader", "ostree"] {
                 if let Some(found) = fat.find(path)?
-                    && fat.is_damaged_below(&found)?
+                    && !fat.damage_below(&found, |_| true)?.is_empty()
                 {
                     damaged.push(number);
                     break;
@@ -153,7 +153,9 @@ impl<'a> Judge<'a> {
         ensure!(found == deployment, "{found} boots, not {deployment}");
         for path in ["loader", "ostree"] {
             let found = fat.find(path)?.with_context(|| format!("{path} is not there"))?;
-            ensure!(!fat.is_damaged_below(&found)?, "something in {path} is not whole");
+            // A directory that was not cleared cannot be removed. Nothing looks into it.
+            let damage = fat.damage_below(&found, |entry| !(entry.is_directory && entry.name.ends_with(".tmp")))?;
+            ensure!(damage.is_empty(), "{path}: {damage:?}");
         }
         Ok(())
     }
