@@ -1,7 +1,8 @@
 //! The steps, on FAT.
 //!
 //! What Linux' vfat does decides how: a rename to a new name writes an entry of the directory with size 0, and only `fsync` of the file
-//! fills it in; a file that is replaced or removed must stay open until the directory is durable, or its clusters are free before.
+//! fills it in; a file that is replaced or removed must stay open until the directory is durable, or its clusters are free before. A new
+//! directory gets its name when its cluster is cleared, and one that boot loaders look into grows before anything in it counts.
 
 mod directory;
 mod file;

@@ -24,6 +24,8 @@ const ALL: usize = 16;
 /// Where a sabotage has to be found.
 const FOR_SABOTAGES: usize = 64;
 
+/// Random subsets among which damaged states are looked for.
+const FOR_DAMAGE: usize = 8;
 /// How many disks the next run is tried on: a machine has place for no more.
 const DAMAGED: usize = 24;
 
@@ -157,7 +159,7 @@ fn the_next_run_repairs(writer: Writer, guest: Guest) -> Result<()> {
     let recording = recording(writer, guest)?;
     let judge = Judge::of(&recording, files())?;
     let directory = directory_in_memory()?;
-    let left = judge.damaged(FOR_SABOTAGES, DAMAGED, directory.path())?;
+    let left = judge.damaged(FOR_DAMAGE, DAMAGED, directory.path())?;
     let name = |left: &Left| format!("again-{}-{}", left.run, left.after);
     let mut disks = Vec::new();
     for (number, left) in left.iter().enumerate() {
