@@ -26,11 +26,11 @@ pub enum Bits {
 }
 
 impl Bits {
-    /// Sectors of the filesystem, of a cluster, and the options of `mformat`.
-    fn layout(self) -> (u64, u64, &'static [&'static str]) {
+    /// Sectors of the filesystem, and the options of `mformat`.
+    fn layout(self) -> (u64, &'static [&'static str]) {
         match self {
-            Bits::Sixteen => (32_768, 4, &["-c", "4"]),
-            Bits::ThirtyTwo => (69_632, 1, &["-F", "-c", "1"]),
+            Bits::Sixteen => (32_768, &["-c", "4"]),
+            Bits::ThirtyTwo => (69_632, &["-F", "-c", "1"]),
         }
     }
 }
@@ -42,7 +42,7 @@ pub struct Disk;
 impl Disk {
     /// Makes one.
     pub fn make(bits: Bits, image: &Path, directory: &Path) -> Result<()> {
-        let (sectors, _, options) = bits.layout();
+        let (sectors, options) = bits.layout();
         let size = sectors * 512 + (1 << 20);
         File::create(image).and_then(|file| file.set_len(size)).context("creating a disk")?;
         let drive = image.display().to_string();
