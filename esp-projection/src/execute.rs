@@ -4,6 +4,7 @@
 //! fills it in; a file that is replaced or removed must stay open until the directory is durable, or its clusters are free before. A new
 //! directory gets its name when its cluster is cleared, and one that boot loaders look into grows before anything in it counts.
 
+mod changes;
 mod directory;
 mod file;
 pub mod mounted;
@@ -12,11 +13,13 @@ mod removal;
 mod sabotage;
 #[cfg(test)]
 mod tests;
+mod variable;
 
 use std::os::fd::BorrowedFd;
 
 use system::{Context, SystemError};
 
+pub use changes::{Places, carry_out};
 pub use directory::sync;
 use directory::{make_directory, open_with_room, shown};
 

@@ -8,13 +8,18 @@
 //! - [`assessment`]: what this boot is. Pure.
 //! - [`read`]: both of them from the disk.
 //! - [`execute`]: the steps, on FAT.
+//! - [`select`]: what boots next, by the boot loader's rules. Pure.
+//! - [`firmware`], [`install`]: what the firmware boots, and the changes that make it boot systemd-boot. Pure.
 //! - [`settings`], [`projection`]: `esp.conf`, and the story.
 
 pub mod assessment;
 pub mod execute;
+pub mod firmware;
+pub mod install;
 pub mod list;
 pub mod plan;
 pub mod projection;
 pub mod read;
+pub mod select;
 pub mod settings;
 pub mod target;

@@ -8,6 +8,7 @@ mod bless;
 mod entries;
 mod orders;
 mod payloads;
+mod removal;
 mod room;
 mod step;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::collections::BTreeSet;
 use ostree_formats::projected_entry::{HIGHEST_ORDER, ProjectedName};
 
 pub use bless::{bless, retry};
+pub use removal::removal;
 pub use room::{NoRoom, Taken};
 pub use step::Step;
 

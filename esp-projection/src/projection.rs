@@ -11,8 +11,9 @@ use crate::execute;
 use crate::execute::mounted::Mounted;
 use crate::list::List;
 use crate::plan::{self, PlanError, Step};
+use crate::read::devices::Partition;
 use crate::read::partition::{self, NoPartition};
-use crate::read::{ReadError, devices, list, target};
+use crate::read::{ReadError, devices, list, target, variables};
 use crate::settings::Settings;
 use crate::target::Target;
 
@@ -52,6 +53,8 @@ impl ProjectionError {
 pub struct Projection {
     /// The partition.
     pub path: String,
+    /// Its device.
+    pub partition: Partition,
     /// What the boot loader says of itself; `None`: nothing.
     pub loader: Option<String>,
     /// What is to be there.
@@ -73,13 +76,13 @@ impl Projection {
         list.tries = tries(settings, sysroot);
         settings.trial_arguments.clone_into(&mut list.trial_arguments);
         // A boot loader that says nothing of itself counts nothing: a trial would be repeated for ever.
-        let loader = partition::variable(roots.system.as_fd(), "LoaderInfo")?;
+        let loader = variables::of_loader(roots.system.as_fd(), "LoaderInfo")?;
         if loader.is_none() {
             list.tries = 0;
         }
         let mounted = Mounted::open(&partition)?;
         let target = target::target(&mounted, &list.token)?;
-        let mut projection = Self { path: partition.path, loader, list, target, mounted };
+        let mut projection = Self { path: partition.path.clone(), partition, loader, list, target, mounted };
         projection.keep(settings);
         Ok(projection)
     }
@@ -113,6 +116,11 @@ impl Projection {
         progress: &mut dyn FnMut(),
     ) -> Result<(), ProjectionError> {
         Ok(execute_on(&mut self.mounted, roots.boot.as_fd(), steps, progress)?)
+    }
+
+    /// The root directory of the target.
+    pub fn esp(&self) -> BorrowedFd<'_> {
+        self.mounted.as_fd()
     }
 
     /// Makes the target writable, and writes nothing to it.

@@ -1,9 +1,13 @@
 //! What is to be projected, and what is on the target. Only reads.
 
 pub mod devices;
+pub mod drive;
+pub mod installed;
 pub mod list;
+pub mod menu;
 pub mod partition;
 pub mod target;
+pub mod variables;
 
 use system::SystemError;
 

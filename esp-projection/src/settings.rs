@@ -76,9 +76,20 @@ impl Settings {
     /// # Errors
     /// A file cannot be read or understood: whether there is a projection is not known then.
     pub fn read(root: impl AsFd) -> Result<Self, String> {
+        match Self::file(root)? {
+            Some((path, bytes)) => Self::parse(&bytes, path),
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// The file that counts, with its content.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn file(root: impl AsFd) -> Result<Option<(&'static str, Vec<u8>)>, String> {
         for path in FILES {
             match dir::read(&root, path, LIMIT) {
-                Ok(bytes) => return Self::parse(&bytes, path),
+                Ok(bytes) => return Ok(Some((path, bytes))),
                 Err(Errno::NOENT) => match dir::open(&root, path, OFlags::PATH | OFlags::NOFOLLOW) {
                     Err(Errno::NOENT | Errno::NOTDIR) => {}
                     Err(error) => return Err(format!("cannot read /{path}: {error}")),
@@ -88,7 +99,7 @@ impl Settings {
                 Err(error) => return Err(format!("cannot read /{path}: {error}")),
             }
         }
-        Ok(Self::default())
+        Ok(None)
     }
 
     /// Parses the text of the file `path`.

@@ -28,7 +28,7 @@ impl Mounted {
     /// It is no FAT, or the kernel cannot mount it.
     pub fn open(partition: &Partition) -> Result<Self, SystemError> {
         let path = partition.path.as_str();
-        let is_elsewhere = is_mounted(partition.device)?;
+        let is_elsewhere = !mount_points(partition.device)?.is_empty();
         let attributes = MountAttrFlags::MOUNT_ATTR_NODEV
             | MountAttrFlags::MOUNT_ATTR_NOSUID
             | MountAttrFlags::MOUNT_ATTR_NOEXEC
@@ -60,11 +60,15 @@ impl Mounted {
     }
 }
 
-/// Whether a mount of this device is visible here.
-fn is_mounted(device: u64) -> Result<bool, SystemError> {
+/// Where this device is mounted, as far as it can be seen here.
+///
+/// # Errors
+/// The mounts cannot be read.
+pub fn mount_points(device: u64) -> Result<Vec<String>, SystemError> {
     let mounts = mountinfo::parse(&Proc::open()?.mountinfo()?);
     let is_of_it = |source: &str| matches!(block_device::at(source), Ok(Some(found)) if found == device);
-    Ok(mounts.iter().any(|mount| mount.fstype == "vfat" && is_of_it(&mount.source.to_string_lossy())))
+    let of_it = mounts.iter().filter(|mount| mount.fstype == "vfat" && is_of_it(&mount.source.to_string_lossy()));
+    Ok(of_it.map(|mount| mount.target.to_string_lossy().into_owned()).collect())
 }
 
 impl AsFd for Mounted {

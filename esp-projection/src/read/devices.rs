@@ -60,7 +60,7 @@ pub fn system_partitions(root: BorrowedFd<'_>, device: u64) -> Result<Vec<Partit
 fn disks(root: BorrowedFd<'_>, device: u64) -> Result<Vec<String>, SystemError> {
     let (mut disks, mut waiting) = (Vec::new(), vec![(device, 0)]);
     while let Some((device, depth)) = waiting.pop() {
-        let path = format!("sys/dev/block/{}", numbers(device));
+        let path = sysfs(device);
         if depth > DEEPEST || !is_there(root, &path)? {
             continue;
         }
@@ -95,6 +95,11 @@ fn device_in(root: BorrowedFd<'_>, path: &str) -> Result<Option<u64>, SystemErro
     let text = String::from_utf8_lossy(&bytes);
     let numbers = text.trim_end().split_once(':');
     Ok(numbers.and_then(|(major, minor)| Some(rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?))))
+}
+
+/// The directory of a device in sysfs.
+pub(super) fn sysfs(device: u64) -> String {
+    format!("sys/dev/block/{}", numbers(device))
 }
 
 fn numbers(device: u64) -> String {

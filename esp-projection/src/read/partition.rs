@@ -1,17 +1,13 @@
 //! Which partition is the target.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::{Context, SystemError, block_device, dir};
 
 use super::devices::{self, Partition};
-
-/// The vendor of systemd-boot's variables.
-const LOADER: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
-const EFIVARS: &str = "sys/firmware/efi/efivars";
-const LIMIT: u64 = 1 << 16;
+use super::variables::of_loader;
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +53,7 @@ pub fn find(root: BorrowedFd<'_>, sysroot: BorrowedFd<'_>, configured: Option<&s
         Err(Errno::NOENT | Errno::NOTDIR) => return Err(NoPartition::NotUefi),
         other => drop(other.context("look up", "/sys/firmware/efi")?),
     }
-    if let Some(uuid) = variable(root, "LoaderDevicePartUUID")? {
+    if let Some(uuid) = of_loader(root, "LoaderDevicePartUUID")? {
         let path = format!("/dev/disk/by-partuuid/{}", uuid.to_ascii_lowercase());
         // Not another one in its place: nothing would read that.
         return match block_device::at(&path).context("look up", path.as_str())? {
@@ -87,30 +83,11 @@ fn by_name(wanted: &str) -> String {
     }
 }
 
-/// A variable of the boot loader: UTF-16 behind four bytes of attributes. `None`: there is none, or it is no text.
-///
-/// # Errors
-/// It cannot be read.
-pub fn variable(root: BorrowedFd<'_>, name: &str) -> Result<Option<String>, SystemError> {
-    let path = format!("{EFIVARS}/{name}-{LOADER}");
-    let bytes = match dir::read(root.as_fd(), &path, LIMIT) {
-        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-        other => other.context("read", format_args!("/{path}"))?,
-    };
-    Ok(text(bytes.get(4..).unwrap_or_default()))
-}
-
-/// UTF-16 with an end.
-fn text(bytes: &[u8]) -> Option<String> {
-    let units = bytes
-        .chunks_exact(2)
-        .map(|pair| u16::from_le_bytes([pair.first().copied().unwrap_or(0), pair.get(1).copied().unwrap_or(0)]));
-    let text: Result<String, _> = char::decode_utf16(units.take_while(|unit| *unit != 0)).collect();
-    text.ok().filter(|text| !text.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
+    use super::super::variables::{EFIVARS, LOADER};
     use super::*;
 
     #[test]
@@ -141,13 +118,9 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_no_text_is_none() {
-        assert_eq!(text(b"a\0b\0\0\0x\0").as_deref(), Some("ab"));
-        assert_eq!(text(b"\x00\xd8a\0"), None);
-        assert_eq!(text(b"a"), None);
+    fn without_uefi_there_is_none() {
         let directory = tempfile::tempdir().unwrap();
         let root = dir::open_root(directory.path()).unwrap();
-        assert_eq!(variable(root.as_fd(), "LoaderEntrySelected").unwrap(), None);
         assert!(matches!(find(root.as_fd(), root.as_fd(), None), Err(NoPartition::NotUefi)));
     }
 }

@@ -171,7 +171,7 @@ fn names_in_sums(text: &str) -> BTreeSet<String> {
 }
 
 /// The names in a directory, with their kinds. Nothing, if the directory is not there.
-fn names(root: &impl AsFd, path: &str) -> Result<Vec<(String, Kind)>, SystemError> {
+pub(super) fn names(root: &impl AsFd, path: &str) -> Result<Vec<(String, Kind)>, SystemError> {
     let opened = dir::if_there(dir::open(root, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW));
     let Some(directory) = opened.context("open", shown(path))? else { return Ok(Vec::new()) };
     let entries = tree::entries(&directory).context("list", shown(path))?;
@@ -181,7 +181,7 @@ fn names(root: &impl AsFd, path: &str) -> Result<Vec<(String, Kind)>, SystemErro
     Ok(names)
 }
 
-fn shown(path: &str) -> String {
+pub(super) fn shown(path: &str) -> String {
     format!("{path} on the ESP")
 }
 

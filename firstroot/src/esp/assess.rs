@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use esp_projection::assessment::{Assessment, State, assess as judge};
-use esp_projection::read::partition;
+use esp_projection::read::variables;
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::origin;
 use ostree_formats::rollbacks::{Attempt, Rollback};
@@ -56,7 +56,7 @@ fn write_down(opened: &Opened) -> Result<(), SystemError> {
 /// Judges the running system.
 pub(super) fn of(opened: &Opened) -> Result<Assessment, String> {
     let system = opened.system.as_fd();
-    let counted = partition::variable(system, "LoaderBootCountPath").map_err(text)?;
+    let counted = variables::of_loader(system, "LoaderBootCountPath").map_err(text)?;
     let counted_now = opened.projection.loader.as_ref().map(|_| counted.is_some());
     let (list, target) = (&opened.projection.list, &opened.projection.target);
     Ok(judge(list, target, &opened.sysroot.booted, counted_now))

@@ -40,8 +40,11 @@ const HOUSES: [(&str, &[Room]); 6] = [
         "esp-projection",
         &[
             Room { name: "plan", may_import: &["list", "target", "assessment"] },
-            Room { name: "read", may_import: &["list", "target"] },
-            Room { name: "execute", may_import: &["list", "target", "plan", "read"] },
+            Room { name: "select", may_import: &[] },
+            Room { name: "firmware", may_import: &[] },
+            Room { name: "install", may_import: &["target", "plan", "firmware"] },
+            Room { name: "read", may_import: &["list", "target", "select", "firmware", "install"] },
+            Room { name: "execute", may_import: &["list", "target", "plan", "install", "read"] },
         ],
     ),
     (

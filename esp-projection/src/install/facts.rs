@@ -1,0 +1,80 @@
+//! What the changes are decided by.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ostree_formats::projected_entry::Token;
+
+use super::PROGRAMS;
+use super::record::Record;
+use crate::firmware::{Firmware, HardDrive};
+use crate::plan::Step;
+
+/// All of it.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Whose entries.
+    pub token: Token,
+    /// The boot loader of the booted tree.
+    pub program: Program,
+    /// The target, as the firmware finds it.
+    pub drive: HardDrive,
+    /// The firmware's variables.
+    pub firmware: Firmware,
+    /// What `install` has written, as the ESP says.
+    pub record: Record,
+    /// Files on the ESP that `install` would write, by their path.
+    pub files: BTreeMap<String, Found>,
+    /// Directories on the ESP that are there.
+    pub directories: BTreeSet<String>,
+    /// Entries and unified kernel images of others, by their path.
+    pub others: Vec<String>,
+    /// `esp.conf`.
+    pub configuration: Configuration,
+    /// The steps that project the list.
+    pub projection: Vec<Step>,
+}
+
+/// systemd-boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// `systemd-bootx64.efi`.
+    pub name: String,
+    /// The whole file.
+    pub content: Vec<u8>,
+    /// It has a signature.
+    pub is_signed: bool,
+}
+
+impl Program {
+    /// Where it is on the ESP.
+    pub fn path(&self) -> String {
+        format!("{PROGRAMS}/{}", self.name)
+    }
+
+    /// The same for the firmware.
+    pub fn firmware_path(&self) -> String {
+        format!("\\{}", self.path().replace('/', "\\"))
+    }
+}
+
+/// A file that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its SHA-256.
+    pub sum: String,
+    /// What it says of itself, if it is systemd-boot.
+    pub info: Option<String>,
+}
+
+/// `esp.conf`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Configuration {
+    /// There is none.
+    Missing,
+    /// What `install` writes, and nothing else.
+    Written,
+    /// It says `enabled=yes`, in this file.
+    On(String),
+    /// It does not, in this file.
+    Off(String),
+}
