@@ -113,6 +113,8 @@ unit units/firstroot-assess.service $(UNITDIR)/firstroot-assess.service
 link ../firstroot-assess.service $(UNITDIR)/multi-user.target.wants/firstroot-assess.service
 unit units/firstroot-make-default.service $(UNITDIR)/firstroot-make-default.service
 link ../firstroot-make-default.service $(UNITDIR)/multi-user.target.wants/firstroot-make-default.service
+unit units/firstroot-esp-confirm.service $(UNITDIR)/firstroot-esp-confirm.service
+link ../firstroot-esp-confirm.service $(UNITDIR)/multi-user.target.wants/firstroot-esp-confirm.service
 unit units/firstroot-bless.service $(UNITDIR)/firstroot-bless.service
 unit units/firstroot-boot-check.service $(UNITDIR)/firstroot-boot-check.service
 unit units/firstroot-trial-failed.service $(UNITDIR)/firstroot-trial-failed.service

@@ -32,6 +32,11 @@ firstroot etc [status]          files in /etc that are not as the system ships t
 firstroot etc diff [--staged] [PATH...]
 firstroot etc explain PATH      what is shipped, what is here, what an update does
 firstroot etc restore [--staged] [--discard] PATH...
+firstroot esp status            what the ESP boots next and why, and what defeats a rollback
+firstroot esp install [--dry-run]
+                                systemd-boot, tried once, and first after a good boot
+firstroot esp uninstall [--dry-run] [--anyway]
+                                back to the boot loader before
 firstroot esp sync [--dry-run]  makes the ESP what /boot is
 firstroot esp bless [--anyway]  this boot is good: its entry counts no more
 firstroot esp retry [COMMIT]    tries again what was rolled back
@@ -140,6 +145,15 @@ fn esp(options: &Options, what: &str, digits: Option<OsString>) -> Result<Action
         return Err(format!("{other:?} is not the beginning of a checksum").into());
     }
     match what {
+        "status" => options.allow(&[]).map(|()| Action::Status),
+        "install" => {
+            options.allow(&["--dry-run"])?;
+            Ok(Action::Install { dry_run: options.dry_run })
+        }
+        "uninstall" => {
+            options.allow(&["--dry-run", "--anyway"])?;
+            Ok(Action::Uninstall { dry_run: options.dry_run, anyway: options.anyway })
+        }
         "sync" => {
             options.allow(&["--dry-run"])?;
             Ok(Action::Sync { dry_run: options.dry_run })
@@ -151,8 +165,12 @@ fn esp(options: &Options, what: &str, digits: Option<OsString>) -> Result<Action
         // For units.
         "make-default" => options.allow(&[]).map(|()| Action::MakeDefault),
         "check-boot" => options.allow(&[]).map(|()| Action::CheckBoot),
+        "confirm" => options.allow(&[]).map(|()| Action::Confirm),
         "trial-failed" => options.allow(&[]).map(|()| Action::TrialFailed),
-        other => Err(format!("there is no command esp {other:?}: sync, assess, bless, retry or forget").into()),
+        other => Err(format!(
+            "there is no command esp {other:?}: status, install, uninstall, sync, assess, bless, retry or forget"
+        )
+        .into()),
     }
 }
 
@@ -201,6 +219,9 @@ mod tests {
         assert_eq!(parsed("etc"), Ok(Command::EtcStatus { root: None, json: false }));
         let sync = Action::Sync { dry_run: true };
         assert_eq!(parsed("esp sync --dry-run --json"), Ok(Command::Esp { action: sync, json: true }));
+        let uninstall = Action::Uninstall { dry_run: true, anyway: true };
+        let parsed_uninstall = parsed("esp uninstall --anyway --dry-run");
+        assert_eq!(parsed_uninstall, Ok(Command::Esp { action: uninstall, json: false }));
         let bless = Action::Bless { anyway: true };
         assert_eq!(parsed("esp bless --anyway"), Ok(Command::Esp { action: bless, json: false }));
         let paths = vec!["/etc/a".into(), "b".into()];
@@ -223,9 +244,10 @@ mod tests {
             ("etc explain a b", "etc explain needs one path"),
             ("repair", "what can be repaired is: bootlinks"),
             ("check --nonsense", "invalid option '--nonsense'"),
-            ("esp", "there is no command esp \"\": sync, assess, bless, retry or forget"),
+            ("esp", "there is no command esp \"\": status, install, uninstall, sync, assess, bless, retry or forget"),
             ("esp forget zz", "\"zz\" is not the beginning of a checksum"),
             ("esp sync --root /mnt", "--root cannot be used with this command"),
+            ("esp install --anyway", "--anyway cannot be used with this command"),
             ("esp retry --anyway", "--anyway cannot be used with this command"),
         ] {
             assert_eq!(parsed(line), Err(message.to_owned()), "{line}");

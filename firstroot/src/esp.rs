@@ -4,8 +4,10 @@ mod assess;
 mod bless;
 mod failure;
 mod history;
+mod install;
 mod make_default;
 mod opened;
+mod status;
 mod sync;
 mod trial;
 
@@ -14,6 +16,14 @@ use crate::exit_status::Status;
 /// What is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
+    /// Says what is on the ESP, and what boots next.
+    Status,
+    /// Makes the firmware start systemd-boot.
+    Install { dry_run: bool },
+    /// Takes it away again.
+    Uninstall { dry_run: bool, anyway: bool },
+    /// A good boot through systemd-boot makes it the first.
+    Confirm,
     /// Makes the ESP what `/boot` is.
     Sync { dry_run: bool },
     /// Says what this boot is.
@@ -34,6 +44,10 @@ pub(crate) enum Action {
 
 pub(crate) fn run(action: Action, json: bool) -> Status {
     match action {
+        Action::Status => status::status(json),
+        Action::Install { dry_run } => install::install(dry_run, json),
+        Action::Uninstall { dry_run, anyway } => install::uninstall(dry_run, anyway, json),
+        Action::Confirm => install::confirm(),
         Action::Sync { dry_run } => sync::sync(dry_run, json),
         Action::Assess => failure::report(assess::assess()),
         Action::Bless { anyway } => failure::report(bless::bless(anyway)),

@@ -8,13 +8,15 @@ use serde_json::Value;
 
 /// The schemas, by the names of their files without `.schema.json`. They are included in the test programs, because some of these
 /// can only read the disk of the test.
-const SCHEMAS: [(&str, &str); 10] = [
+const SCHEMAS: [(&str, &str); 12] = [
     ("firstroot-status", include_str!("../../docs/json/firstroot-status.schema.json")),
     ("firstroot-check", include_str!("../../docs/json/firstroot-check.schema.json")),
     ("firstroot-etc-status", include_str!("../../docs/json/firstroot-etc-status.schema.json")),
     ("firstroot-etc-diff", include_str!("../../docs/json/firstroot-etc-diff.schema.json")),
     ("firstroot-etc-explain", include_str!("../../docs/json/firstroot-etc-explain.schema.json")),
     ("firstroot-etc-restore", include_str!("../../docs/json/firstroot-etc-restore.schema.json")),
+    ("firstroot-esp-install", include_str!("../../docs/json/firstroot-esp-install.schema.json")),
+    ("firstroot-esp-status", include_str!("../../docs/json/firstroot-esp-status.schema.json")),
     ("firstroot-esp-sync", include_str!("../../docs/json/firstroot-esp-sync.schema.json")),
     ("firstroot-repair", include_str!("../../docs/json/firstroot-repair.schema.json")),
     ("prepare-root-plan", include_str!("../../docs/json/prepare-root-plan.schema.json")),

@@ -12,7 +12,7 @@ use crate::command::run;
 
 const CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
-const LOADER: &str = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi";
+pub(crate) const LOADER: &str = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi";
 
 /// Debian 12's, of which a user has most.
 const ESP_MIB: u64 = 260;
@@ -20,6 +20,15 @@ const ESP_MIB: u64 = 260;
 const OFFSET: u64 = 1 << 20;
 /// Of the partition; udev makes a link of it.
 pub const ESP_PARTUUID: &str = "5f1a7c00-0000-4000-8000-00000000000e";
+
+/// What is on an ESP.
+#[derive(Clone, Debug)]
+pub(crate) enum Esp {
+    /// systemd-boot, with this `loader.conf`.
+    Installed { loader_conf: String },
+    /// What the firmware starts without being told, and nothing else. It stands for another boot loader, and reads entries.
+    Other,
+}
 
 /// A machine's firmware, with its variables, and its ESP.
 #[derive(Clone, Debug)]
@@ -34,19 +43,19 @@ pub(crate) struct Firmware {
 
 impl Firmware {
     /// A new one in `directory`.
-    pub(crate) fn new(directory: &Path, loader_conf: &str) -> Result<Firmware> {
+    pub(crate) fn new(directory: &Path, content: &Esp) -> Result<Firmware> {
         let firmware = Firmware {
             code: PathBuf::from(CODE),
             variables: directory.join("variables.img"),
             esp: directory.join("esp.img"),
         };
         fs::copy(VARIABLES, &firmware.variables).with_context(|| format!("copying {VARIABLES}"))?;
-        make_esp(&firmware.esp, directory, loader_conf)?;
+        make_esp(&firmware.esp, directory, content)?;
         Ok(firmware)
     }
 }
 
-fn make_esp(image: &Path, directory: &Path, loader_conf: &str) -> Result<()> {
+fn make_esp(image: &Path, directory: &Path, content: &Esp) -> Result<()> {
     let size = OFFSET + (ESP_MIB << 20) + OFFSET;
     File::create(image).and_then(|file| file.set_len(size)).with_context(|| format!("creating {}", image.display()))?;
     let table = format!(
@@ -61,12 +70,15 @@ fn make_esp(image: &Path, directory: &Path, loader_conf: &str) -> Result<()> {
     let drive = format!("{}@@1M", image.display());
     let sectors = ((ESP_MIB << 20) / 512).to_string();
     mtools(&["mformat", "-i", &drive, "-F", "-T", &sectors, "::"])?;
-    for path in ["::/EFI", "::/EFI/BOOT", "::/EFI/systemd", "::/loader"] {
+    for path in ["::/EFI", "::/EFI/BOOT"] {
         mtools(&["mmd", "-i", &drive, path])?;
     }
-    for path in ["::/EFI/BOOT/BOOTX64.EFI", "::/EFI/systemd/systemd-bootx64.efi"] {
-        mtools(&["mcopy", "-i", &drive, LOADER, path])?;
+    mtools(&["mcopy", "-i", &drive, LOADER, "::/EFI/BOOT/BOOTX64.EFI"])?;
+    let Esp::Installed { loader_conf } = content else { return Ok(()) };
+    for path in ["::/EFI/systemd", "::/loader"] {
+        mtools(&["mmd", "-i", &drive, path])?;
     }
+    mtools(&["mcopy", "-i", &drive, LOADER, "::/EFI/systemd/systemd-bootx64.efi"])?;
     let file = directory.join("loader.conf");
     fs::write(&file, loader_conf).with_context(|| format!("writing {}", file.display()))?;
     mtools(&["mcopy", "-i", &drive, &file.display().to_string(), "::/loader/loader.conf"])

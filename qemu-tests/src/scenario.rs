@@ -11,7 +11,7 @@ use crate::cache::{Artefact, Cache};
 use crate::cpio::Archive;
 use crate::disk::{Disks, Filesystem};
 use crate::dracut;
-use crate::firmware::Firmware;
+use crate::firmware::{Esp, Firmware, LOADER};
 use crate::guest::Guest;
 use crate::images::{empty_disk, place_for_images, remove_images};
 use crate::initramfs;
@@ -54,7 +54,7 @@ pub struct Scenario {
     spare_disk: bool,
     change: Option<Change>,
     look: Option<Change>,
-    loader_conf: Option<String>,
+    esp: Option<Esp>,
 }
 
 impl Scenario {
@@ -74,7 +74,7 @@ impl Scenario {
             spare_disk: false,
             change: None,
             look: None,
-            loader_conf: None,
+            esp: None,
         }
     }
 
@@ -186,8 +186,15 @@ impl Scenario {
     /// With an ESP that has systemd-boot, and this `loader.conf`; entries have the arguments that each boot has.
     #[must_use]
     pub fn with_esp(mut self, loader_conf: &str) -> Scenario {
-        self.loader_conf = Some(loader_conf.to_owned());
+        self.esp = Some(Esp::Installed { loader_conf: loader_conf.to_owned() });
         self
+    }
+
+    /// With an ESP that has another boot loader only, and systemd-boot in the tree, as a package of it has it.
+    #[must_use]
+    pub fn with_esp_of_another_loader(mut self) -> Scenario {
+        self.esp = Some(Esp::Other);
+        self.with_disk_changed_by(|root| Sysroot::at(root).add_to_deployment(Path::new(LOADER)))
     }
 
     /// Its name.
@@ -262,10 +269,10 @@ impl Scenario {
         if let Some(change) = &self.change {
             disks.mounted(|root| change(root)).context("changing the disk")?;
         }
-        if self.loader_conf.is_some() {
+        if self.esp.is_some() {
             disks.mounted(|root| Sysroot::at(root).append_kernel_argument(&Machine::usual_arguments()))?;
         }
-        let firmware = self.loader_conf.as_ref().map(|text| Firmware::new(&directory, text)).transpose()?;
+        let firmware = self.esp.as_ref().map(|esp| Firmware::new(&directory, esp)).transpose()?;
         let initramfs = self.initramfs(&tree, &directory, &cache)?;
         let machine = Machine {
             firmware,

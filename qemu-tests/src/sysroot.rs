@@ -49,6 +49,13 @@ impl<'a> Sysroot<'a> {
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     }
 
+    /// Copies a file of the host to the same place in the deployment.
+    pub fn add_to_deployment(&self, file: &Path) -> Result<()> {
+        let path = self.deployment()?.join(file.strip_prefix("/").unwrap_or(file));
+        fs::create_dir_all(path.parent().unwrap_or(self.root)).context("creating its directory")?;
+        fs::copy(file, &path).with_context(|| format!("copying {}", path.display())).map(drop)
+    }
+
     /// Puts a link to our prepare-root where a kernel without initramfs starts libostree's.
     pub fn link_prepare_root(&self) -> Result<()> {
         let path = self.deployment()?.join(PREPARE_ROOT);

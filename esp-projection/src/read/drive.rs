@@ -61,6 +61,14 @@ pub fn is_on_raid(root: BorrowedFd<'_>, partition: &Partition) -> Result<bool, S
     Ok(false)
 }
 
+/// Whether the device takes no writes at all, not the firmware's either.
+///
+/// # Errors
+/// sysfs cannot be read.
+pub fn is_read_only(root: BorrowedFd<'_>, partition: &Partition) -> Result<bool, SystemError> {
+    Ok(number(root, &format!("{}/ro", devices::sysfs(partition.device)))? == Some(1))
+}
+
 fn number(root: BorrowedFd<'_>, path: &str) -> Result<Option<u64>, SystemError> {
     match dir::read(root, path, LIMIT) {
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),

@@ -27,6 +27,8 @@ pub(super) enum Whose {
     OfTheConfiguration,
     /// Not in a boot that counts.
     OfATrial,
+    /// Whatever it says: it is about to ask for it, or does no longer.
+    InAnyCase,
 }
 
 /// The system, its list and its ESP.
@@ -51,7 +53,7 @@ impl Opened {
             if may_default { Ok(Settings::default()) } else { Err(error) }
         })?;
         settings.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-        if !settings.enabled && !may_default {
+        if !settings.enabled && !may_default && whose != Whose::InAnyCase {
             log::info!("nothing to do: /etc/ostree/esp.conf does not say [esp] enabled=yes");
             return Ok(None);
         }

@@ -99,6 +99,80 @@ pub(crate) fn an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back(
     Ok(())
 }
 
+/// Shows what the firmware has, and through which file this boot has come.
+const FIRMWARE: &str = "
+firmware() { (cd /sys/firmware/efi/efivars; for file in Boot*-8be4df61-*; do echo $file; tr -d '\\0' <$file | tr -c '[:print:]' ' '; echo; done
+    echo started through; tr -d '\\0' <LoaderImageIdentifier-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f | tr -c '[:print:]' ' '; echo); }
+";
+const LOADER: &str = "\\efi\\systemd\\systemd-bootx64.efi";
+
+/// Installed beside another boot loader, tried once, first after a good boot, and taken away again.
+pub(crate) fn installed_beside_another_loader(guest: Guest) -> Result<()> {
+    let list = LIST.replace("PARTUUID", ESP_PARTUUID);
+    let install = script(&format!(
+        "{list} {FIRMWARE} rm /etc/ostree/esp.conf
+         firstroot esp install --dry-run
+         test ! -e /etc/ostree/esp.conf
+         firstroot esp install
+         firstroot esp install | grep 'nothing to do'
+         cat /etc/ostree/esp.conf; list; firmware; firstroot esp status"
+    ));
+    let tried = script(&format!(
+        "{FIRMWARE} firmware
+         for n in $(seq 60); do
+             if journalctl --boot --unit=firstroot-esp-confirm --output=cat | grep 'from now on'; then break; fi
+             sleep 1
+         done
+         firstroot esp status"
+    ));
+    let first = script(&format!(
+        "{list} {FIRMWARE} firmware; firstroot esp status; firstroot esp uninstall; echo after
+         test ! -e /etc/ostree/esp.conf; list; firmware; firstroot esp uninstall"
+    ));
+    let reports =
+        scenario(guest, "esp-of-another-loader")?.run_scripts_from_esp(&project(), &[&install, &tried, &first])?;
+    succeeded(&reports)?;
+    let [_, install, tried, first] = reports.as_slice() else { anyhow::bail!("four boots") };
+    let output = install.script_output()?;
+    for part in [
+        "set the EFI variable BootNext: Boot",
+        "installed: the next boot tries systemd-boot",
+        "nothing to do",
+        "enabled=yes",
+        "./EFI/systemd/systemd-bootx64.efi",
+        "./loader/loader.conf",
+        "is installed and not confirmed",
+    ] {
+        contains(&output, part)?;
+    }
+    ensure!(!started_through(&output).contains(LOADER), "the other boot loader was not started:\n{output}");
+    // Tried because of BootNext; then the first.
+    for report in [tried, first] {
+        is_well(report)?;
+        let output = report.script_output()?;
+        ensure!(started_through(&output).contains(LOADER), "systemd-boot was not started:\n{output}");
+    }
+    let output = tried.script_output()?;
+    contains(&output, "this boot was good: the firmware starts Boot")?;
+    ensure!(!output.contains("BootNext-"), "{output}");
+    let output = first.script_output()?;
+    let (before, after) = output.split_once("\nafter\n").unwrap_or_default();
+    contains(before, "(OSTree (systemd-boot))")?;
+    contains(before, "the ESP has the deployments of /boot")?;
+    ensure!(!before.contains("Warning"), "{before}");
+    contains(after, "./EFI/BOOT/BOOTX64.EFI")?;
+    contains(after, "nothing to do")?;
+    for gone in ["OSTree", "./EFI/systemd/", "./loader/entries/", "./loader/loader.conf", "./ostree/"] {
+        ensure!(!after.contains(gone), "{gone} is still there:\n{after}");
+    }
+    Ok(())
+}
+
+/// The file that the firmware has started, in lower case.
+fn started_through(output: &str) -> String {
+    output.rsplit("started through\n").next().unwrap_or_default().lines().next().unwrap_or_default().to_lowercase()
+}
+
 /// No unit has failed: `ostree` lists the deployment first that did not come up.
 fn is_well_but_rolled_back(report: &Report) -> Result<()> {
     let (state, failed) = (report.system_state()?, report.failed_units()?);

@@ -36,6 +36,10 @@ type Story = fn(Guest) -> Result<()>;
 ///
 /// A boot takes half a minute, and a machine two or three boots: all of them take longer than everything else together.
 const NOT_EACH_TIME: &[(&str, &str)] = &[
+    (
+        "trixie::esp::installed_beside_another_loader",
+        "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
+    ),
     ("trixie::beside_the_peer::ext4", "trixie::beside_the_peer::a_hotfix_survives_a_reboot"),
     ("forky::beside_the_peer::ext4", "trixie::beside_the_peer::a_hotfix_survives_a_reboot"),
     ("trixie::beside_the_peer::kinoite", "forky::composefs::an_image_on_a_btrfs_of_two_disks_is_the_root"),
@@ -248,7 +252,10 @@ fn main() -> ExitCode {
         an_image_that_was_changed_below_its_seal_is_refused,
         images_of_a_fuzzer_are_booted_or_refused,
     ))
-    .chain(stories!(esp on trixie => an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back))
+    .chain(stories!(esp on trixie =>
+        an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back,
+        installed_beside_another_loader,
+    ))
     .chain(stories!(packaged on trixie => a_deb_boots_and_is_removed_by_an_update))
     .chain(stories!(packaged on forky => an_rpm_boots_and_is_removed_by_an_update))
     .chain(stories!(without_libostree on forky => nothing_on_the_boot_path_needs_it))
