@@ -1,10 +1,10 @@
 //! What the firmware boots: its variables (UEFI 2.10, 3.1 and 3.3) as values. Pure.
 
 mod load_option;
-
-use std::collections::{BTreeMap, BTreeSet};
+mod value;
 
 pub use load_option::{HardDrive, LoadOption, encode};
+pub use value::{guid, numbers, order, text};
 
 /// The description of the option that [`crate::install`] makes: by it, and by what it starts, the option is found again.
 pub const DESCRIPTION: &str = "OSTree (systemd-boot)";
@@ -19,14 +19,19 @@ pub struct Firmware {
     /// `BootCurrent`: by which one this boot was started.
     pub current: Option<u16>,
     /// `Boot####` that can be read.
-    pub options: BTreeMap<u16, LoadOption>,
+    pub options: Vec<(u16, LoadOption)>,
     /// Numbers of all `Boot####`, those that cannot be read too.
-    pub numbers: BTreeSet<u16>,
+    pub numbers: Vec<u16>,
     /// `SecureBoot`.
     pub is_secure: bool,
 }
 
 impl Firmware {
+    /// The option with this number.
+    pub fn option(&self, number: u16) -> Option<&LoadOption> {
+        self.options.iter().find(|(other, _)| *other == number).map(|(_, option)| option)
+    }
+
     /// The numbers of the options that start this file on this partition.
     pub fn starting<'a>(&'a self, partition: &'a [u8; 16], file: &'a str) -> impl Iterator<Item = u16> + 'a {
         let is_it = move |option: &LoadOption| {
@@ -38,23 +43,29 @@ impl Firmware {
 
     /// Those of them that `install` made.
     pub fn made<'a>(&'a self, partition: &'a [u8; 16], file: &'a str) -> impl Iterator<Item = u16> + 'a {
-        let is_made = |number: &u16| self.options.get(number).is_some_and(|option| option.description == DESCRIPTION);
+        let is_made = |number: &u16| self.option(*number).is_some_and(|option| option.description == DESCRIPTION);
         self.starting(partition, file).filter(is_made)
     }
 
     /// The option that is tried first, without `BootNext`.
     pub fn first(&self) -> Option<u16> {
-        self.order.iter().copied().find(|number| self.options.get(number).is_some_and(LoadOption::is_tried))
+        self.order.iter().copied().find(|number| self.option(*number).is_some_and(LoadOption::is_tried))
     }
 
     /// A number that no option has.
     pub fn free(&self) -> Option<u16> {
-        (0..=u16::MAX).find(|number| !self.numbers.contains(number))
+        let mut is_taken = vec![false; 1 << 16];
+        for number in &self.numbers {
+            if let Some(taken) = is_taken.get_mut(usize::from(*number)) {
+                *taken = true;
+            }
+        }
+        u16::try_from(is_taken.iter().position(|taken| !taken)?).ok()
     }
 
     /// An option as it is shown.
     pub fn shown(&self, number: u16) -> String {
-        let description = self.options.get(&number).map(|option| format!(" ({})", option.description));
+        let description = self.option(number).map(|option| format!(" ({})", option.description));
         format!("{}{}", name(number), description.unwrap_or_default())
     }
 }
@@ -71,40 +82,6 @@ pub fn number(name: &str) -> Option<u16> {
     u16::from_str_radix(digits, 16).ok().filter(|_| is_number)
 }
 
-/// A list of numbers, as in `BootOrder`. Half a number at the end is none.
-pub fn numbers(value: &[u8]) -> Vec<u16> {
-    value.chunks_exact(2).filter_map(|pair| Some(u16::from_le_bytes(pair.try_into().ok()?))).collect()
-}
-
-/// The value of `BootOrder`.
-pub fn order(numbers: &[u16]) -> Vec<u8> {
-    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
-}
-
-/// A text as firmware writes it, up to its end; `None`: there is none, or it is no text.
-pub fn text(value: &[u8]) -> Option<String> {
-    let units = value.chunks_exact(2).filter_map(|pair| Some(u16::from_le_bytes(pair.try_into().ok()?)));
-    let text: Result<String, _> = char::decode_utf16(units.take_while(|unit| *unit != 0)).collect();
-    text.ok().filter(|text| !text.is_empty())
-}
-
-/// The bytes of a UUID as firmware has them: the first three groups with the low byte first.
-pub fn guid(uuid: &str) -> Option<[u8; 16]> {
-    let groups: Vec<&str> = uuid.trim().split('-').collect();
-    if groups.iter().map(|group| group.len()).collect::<Vec<_>>() != [8, 4, 4, 4, 12] {
-        return None;
-    }
-    let digits = groups.concat();
-    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut bytes = u128::from_str_radix(&digits, 16).ok()?.to_be_bytes();
-    for range in [0..4, 4..6, 6..8] {
-        bytes.get_mut(range)?.reverse();
-    }
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +96,7 @@ mod tests {
         }
         assert_eq!(numbers(&[1, 0, 2, 1, 9]), [1, 0x102]);
         assert_eq!(order(&[1, 0x102]), [1, 0, 2, 1]);
-        let firmware = Firmware { numbers: BTreeSet::from([0, 1, 3]), ..Firmware::default() };
+        let firmware = Firmware { numbers: vec![0, 1, 3], ..Firmware::default() };
         assert_eq!(firmware.free(), Some(2));
         assert_eq!(Firmware { numbers: (0..=u16::MAX).collect(), ..Firmware::default() }.free(), None);
     }

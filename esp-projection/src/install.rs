@@ -6,6 +6,7 @@
 mod change;
 mod facts;
 mod first;
+mod paths;
 mod record;
 mod removal;
 #[cfg(test)]
@@ -18,20 +19,12 @@ use ostree_formats::deployment::hexadecimal;
 pub use change::Change;
 pub use facts::{Configuration, Facts, Found, Program};
 pub use first::{confirm, confirmable};
+pub use paths::{CONFIGURATION, ENTRIES_SREL, LOADER_CONF, PROGRAMS};
 pub use record::Record;
 pub use removal::{NotRemoved, Removal, uninstall};
 
 use crate::firmware::{self, DESCRIPTION};
 use crate::plan::Step;
-
-/// Where the boot loader's settings are.
-pub const LOADER_CONF: &str = "loader/loader.conf";
-/// Says that `loader/entries` has entries of the Boot Loader Specification.
-pub const ENTRIES_SREL: &str = "loader/entries.srel";
-/// Where systemd-boot is.
-pub const PROGRAMS: &str = "EFI/systemd";
-/// The file that `install` writes if there is no `esp.conf`.
-pub const CONFIGURATION: &str = "# written by firstroot esp install: esp.conf(5)\n[esp]\nenabled=yes\n";
 
 /// Why nothing is installed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +75,7 @@ fn files(facts: &Facts) -> Result<Vec<Change>, Refusal> {
     let mut wanted: Vec<(String, Vec<u8>)> = Vec::new();
     let path = facts.program.path();
     let content = &facts.program.content;
-    match facts.files.get(&path) {
+    match facts.file(&path) {
         Some(found) if found.sum == sum(content) => {}
         // Another system's, or bootctl's: it boots these entries as well.
         Some(found) if found.info.is_some() && !facts.record.has(&path, &found.sum) => {}
@@ -91,10 +84,10 @@ fn files(facts: &Facts) -> Result<Vec<Change>, Refusal> {
         }
         _ => wanted.push((path, content.clone())),
     }
-    if !facts.files.contains_key(LOADER_CONF) {
+    if facts.file(LOADER_CONF).is_none() {
         wanted.push((LOADER_CONF.to_owned(), format!("timeout 3\ndefault {}-*\n", facts.token).into_bytes()));
     }
-    if !facts.directories.contains(crate::target::ENTRIES) && !facts.files.contains_key(ENTRIES_SREL) {
+    if !facts.directories.contains(crate::target::ENTRIES) && facts.file(ENTRIES_SREL).is_none() {
         wanted.push((ENTRIES_SREL.to_owned(), b"type1\n".to_vec()));
     }
     if wanted.is_empty() {

@@ -6,7 +6,8 @@ use rustix::fs::OFlags;
 use system::{Context, SystemError, dir};
 
 use super::directory::{make_directory, open_directory, shown};
-use super::{execute, file, removal, variable};
+use super::steps::execute;
+use super::{file, removal, variable};
 use crate::install::{CONFIGURATION, Change};
 use crate::read::variables::EFIVARS;
 

@@ -1,6 +1,6 @@
 //! `EFI_LOAD_OPTION`: a boot option of the firmware (UEFI 2.10, 3.1.3), and the device path in it (10.3).
 
-use super::text;
+use super::value::text;
 
 /// The firmware may try it.
 const ACTIVE: u32 = 1;
@@ -108,8 +108,8 @@ fn node((kind, subkind): (u8, u8), length: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::value::guid;
     use super::*;
-    use crate::firmware::guid;
     use proptest::prelude::*;
 
     const FILE: &str = "\\EFI\\systemd\\systemd-bootx64.efi";

@@ -1,10 +1,10 @@
 //! What the changes are decided by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use ostree_formats::projected_entry::Token;
 
-use super::PROGRAMS;
+use super::paths::PROGRAMS;
 use super::record::Record;
 use crate::firmware::{Firmware, HardDrive};
 use crate::plan::Step;
@@ -23,7 +23,7 @@ pub struct Facts {
     /// What `install` has written, as the ESP says.
     pub record: Record,
     /// Files on the ESP that `install` would write, by their path.
-    pub files: BTreeMap<String, Found>,
+    pub files: Vec<(String, Found)>,
     /// Directories on the ESP that are there.
     pub directories: BTreeSet<String>,
     /// Entries and unified kernel images of others, by their path.
@@ -32,6 +32,13 @@ pub struct Facts {
     pub configuration: Configuration,
     /// The steps that project the list.
     pub projection: Vec<Step>,
+}
+
+impl Facts {
+    /// A file that is there.
+    pub fn file(&self, path: &str) -> Option<&Found> {
+        self.files.iter().find(|(other, _)| other == path).map(|(_, found)| found)
+    }
 }
 
 /// systemd-boot.

@@ -1,7 +1,5 @@
 //! What `install` has written on the ESP: only that is removed, and only as long as it is unchanged.
 
-use std::collections::BTreeMap;
-
 use ostree_formats::deployment::Checksum;
 use ostree_formats::projected_entry::Token;
 
@@ -11,7 +9,7 @@ const HEAD: &str =
 /// Checksums by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
-    files: BTreeMap<String, String>,
+    files: Vec<(String, String)>,
 }
 
 impl Record {
@@ -38,12 +36,13 @@ impl Record {
 
     /// Adds a file, or changes its checksum.
     pub fn add(&mut self, path: &str, sum: &str) {
-        self.files.insert(path.to_owned(), sum.to_owned());
+        self.files.retain(|(other, _)| other != path);
+        self.files.push((path.to_owned(), sum.to_owned()));
     }
 
     /// Whether a file with this content was written by `install`.
     pub fn has(&self, path: &str, sum: &str) -> bool {
-        self.files.get(path).is_some_and(|written| written == sum)
+        self.files.iter().any(|(written, with)| written == path && with == sum)
     }
 
     /// Whether it says nothing.

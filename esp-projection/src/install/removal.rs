@@ -2,8 +2,9 @@
 
 use super::change::Change;
 use super::facts::{Configuration, Facts};
+use super::paths::{ENTRIES_SREL, LOADER_CONF};
 use super::record::Record;
-use super::{ENTRIES_SREL, LOADER_CONF};
+
 use crate::firmware;
 use crate::plan::Step;
 
@@ -38,7 +39,7 @@ pub fn uninstall(facts: &Facts, entries: &[Step], anyway: bool) -> Result<Remova
     let (firmware, file) = (&facts.firmware, facts.program.firmware_path());
     let of_this: Vec<u16> = firmware.starting(&facts.drive.uuid, &file).collect();
     let is_other = |number: &&u16| {
-        !of_this.contains(number) && firmware.options.get(number).is_some_and(firmware::LoadOption::is_tried)
+        !of_this.contains(number) && firmware.option(**number).is_some_and(firmware::LoadOption::is_tried)
     };
     if !anyway && !firmware.order.iter().any(|number| is_other(&number)) {
         return Err(NotRemoved::NothingElse);
@@ -74,7 +75,7 @@ fn variables(facts: &Facts, file: &str) -> Vec<Change> {
 fn files(facts: &Facts, removal: &mut Removal) {
     let program = facts.program.path();
     if facts.record.is_empty() {
-        if facts.files.contains_key(&program) {
+        if facts.file(&program).is_some() {
             removal.left.push(format!("{program}: firstroot has not installed it"));
         }
         return;
@@ -86,7 +87,7 @@ fn files(facts: &Facts, removal: &mut Removal) {
         return;
     }
     for path in [program.as_str(), LOADER_CONF, ENTRIES_SREL] {
-        match facts.files.get(path) {
+        match facts.file(path) {
             Some(found) if facts.record.has(path, &found.sum) => {
                 removal.changes.push(Change::RemoveFile(path.to_owned()));
             }

@@ -1,6 +1,6 @@
 //! What is changed, and what never is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use ostree_formats::projected_entry::Token;
 use proptest::prelude::*;
@@ -24,8 +24,8 @@ fn option(description: &str, file: &str) -> LoadOption {
 
 /// GRUB is the only option, and first.
 fn grub() -> Firmware {
-    let options = BTreeMap::from([(1, option("debian", "\\EFI\\debian\\shimx64.efi"))]);
-    Firmware { order: vec![1], options, numbers: BTreeSet::from([1]), current: Some(1), ..Firmware::default() }
+    let options = vec![(1, option("debian", "\\EFI\\debian\\shimx64.efi"))];
+    Firmware { order: vec![1], options, numbers: vec![1], current: Some(1), ..Firmware::default() }
 }
 
 fn facts() -> Facts {
@@ -35,7 +35,7 @@ fn facts() -> Facts {
         drive: drive(),
         firmware: grub(),
         record: Record::default(),
-        files: BTreeMap::new(),
+        files: Vec::new(),
         directories: BTreeSet::from(["EFI".to_owned()]),
         others: Vec::new(),
         configuration: Configuration::Missing,
@@ -45,6 +45,12 @@ fn facts() -> Facts {
 
 fn shown(changes: &[Change]) -> Vec<String> {
     changes.iter().map(ToString::to_string).collect()
+}
+
+fn set(files: &mut Vec<(String, Found)>, path: &str, found: Found) {
+    files.retain(|(other, _)| other != path);
+    files.push((path.to_owned(), found));
+    files.sort_by(|(one, _), (other, _)| one.cmp(other));
 }
 
 /// What the firmware and the ESP have after these changes.
@@ -64,11 +70,11 @@ fn after(facts: &Facts, changes: &[Change]) -> Facts {
             }
             Change::WriteFile { path, content } => {
                 let info = path.ends_with(".efi").then(|| "systemd-boot 262".to_owned());
-                facts.files.insert(path.clone(), Found { sum: sum(content), info });
+                set(&mut facts.files, path, Found { sum: sum(content), info });
             }
             Change::RemoveFile(path) if *path == Record::path(&facts.token) => facts.record = Record::default(),
             Change::RemoveFile(path) => {
-                let _ = facts.files.remove(path);
+                facts.files.retain(|(other, _)| other != path);
             }
             Change::WriteConfiguration => facts.configuration = Configuration::Written,
             Change::RemoveConfiguration => facts.configuration = Configuration::Missing,
@@ -77,8 +83,8 @@ fn after(facts: &Facts, changes: &[Change]) -> Facts {
                 "BootOrder" => facts.firmware.order = firmware::numbers(value),
                 name => {
                     let number = firmware::number(name).unwrap();
-                    facts.firmware.options.insert(number, LoadOption::parse(value).unwrap());
-                    facts.firmware.numbers.insert(number);
+                    facts.firmware.options.push((number, LoadOption::parse(value).unwrap()));
+                    facts.firmware.numbers.push(number);
                 }
             },
             Change::RemoveVariable(name) => match name.as_str() {
@@ -86,8 +92,8 @@ fn after(facts: &Facts, changes: &[Change]) -> Facts {
                 "BootOrder" => facts.firmware.order = Vec::new(),
                 name => {
                     let number = firmware::number(name).unwrap();
-                    facts.firmware.options.remove(&number);
-                    facts.firmware.numbers.remove(&number);
+                    facts.firmware.options.retain(|(other, _)| *other != number);
+                    facts.firmware.numbers.retain(|other| *other != number);
                 }
             },
         }
@@ -152,7 +158,7 @@ fn a_good_boot_through_it_makes_it_the_first_and_no_other_does() {
 fn nothing_of_others_is_replaced() {
     let path = program(b"").path();
     let found = |info: Option<&str>| Found { sum: sum(b"old"), info: info.map(str::to_owned) };
-    let with = |found| Facts { files: BTreeMap::from([(path.clone(), found)]), ..facts() };
+    let with = |found| Facts { files: vec![(path.clone(), found)], ..facts() };
     assert_eq!(install(&with(found(None))), Err(Refusal::Foreign(path.clone())));
     let written = |facts: &Facts| {
         let changes = install(facts).unwrap();
@@ -165,7 +171,7 @@ fn nothing_of_others_is_replaced() {
     ours.record.add(&path, &sum(b"old"));
     assert!(written(&ours));
     let mut settings = facts();
-    settings.files.insert(LOADER_CONF.to_owned(), found(None));
+    set(&mut settings.files, LOADER_CONF, found(None));
     settings.directories.insert(crate::target::ENTRIES.to_owned());
     let shown = shown(&install(&settings).unwrap()).join("\n");
     assert!(!shown.contains("loader.conf") && !shown.contains("entries.srel"), "{shown}");
@@ -219,7 +225,7 @@ fn uninstalling_leaves_what_others_need_and_never_a_machine_that_boots_nothing()
     assert!(removal.left[0].contains("loader/entries/arch.conf"), "{:?}", removal.left);
     // A person has changed it.
     let mut changed = installed.clone();
-    changed.files.insert(LOADER_CONF.to_owned(), Found { sum: sum(b"timeout 9\n"), info: None });
+    set(&mut changed.files, LOADER_CONF, Found { sum: sum(b"timeout 9\n"), info: None });
     let removal = uninstall(&changed, &[], false).unwrap();
     assert!(!removal.changes.contains(&Change::RemoveFile(LOADER_CONF.to_owned())));
     let alone = Facts { firmware: Firmware { order: vec![OURS], ..installed.firmware.clone() }, ..installed.clone() };
@@ -239,7 +245,7 @@ proptest! {
             start.directories.insert(crate::target::ENTRIES.to_owned());
         }
         if has_conf {
-            start.files.insert(LOADER_CONF.to_owned(), Found { sum: sum(b""), info: None });
+            set(&mut start.files, LOADER_CONF, Found { sum: sum(b""), info: None });
         }
         let changes = install(&start).unwrap();
         let whole = after(&start, &changes);
@@ -265,7 +271,7 @@ proptest! {
         let changes = uninstall(&installed, &[], false).unwrap().changes;
         let whole = after(&installed, &changes);
         let half = after(&installed, &changes[..cut.min(changes.len())]);
-        prop_assert!(half.firmware.order.iter().chain(&half.firmware.next).all(|number| half.firmware.options.contains_key(number)));
+        prop_assert!(half.firmware.order.iter().chain(&half.firmware.next).all(|number| half.firmware.option(*number).is_some()));
         let again = after(&half, &uninstall(&half, &[], false).unwrap().changes);
         prop_assert_eq!((again.firmware, again.files, again.record), (whole.firmware, whole.files, whole.record));
     }

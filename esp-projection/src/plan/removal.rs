@@ -9,10 +9,9 @@ use crate::target::Target;
 pub fn removal(list: &List, target: &Target) -> Vec<Step> {
     let nothing = List { deployments: Vec::new(), unreadable: Vec::new(), ..list.clone() };
     let temporaries = target.temporaries.keys().cloned().map(Step::RemoveTemporary);
-    let mut entries: Vec<&_> = target.entries.iter().collect();
     // What counts goes before what it would fall back to.
-    entries.sort_by_key(|entry| entry.name.tries.is_none());
-    let entries = entries.into_iter().map(|entry| Step::RemoveEntry(entry.name.to_string()));
+    let (counted, others): (Vec<_>, Vec<_>) = target.entries.iter().partition(|entry| entry.name.tries.is_some());
+    let entries = counted.into_iter().chain(others).map(|entry| Step::RemoveEntry(entry.name.to_string()));
     let payloads = unused(&nothing, target).into_iter().map(Step::RemovePayload);
     let mut steps = Vec::new();
     for removals in [temporaries.collect::<Vec<_>>(), entries.collect(), payloads.collect()] {

@@ -1,6 +1,6 @@
 //! systemd-boot: in the booted tree, and on the ESP.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 
 use ostree_formats::projected_entry::{ProjectedName, Token};
@@ -26,7 +26,7 @@ pub struct Installed {
     /// What `install` has written.
     pub record: Record,
     /// Files that it would write.
-    pub files: BTreeMap<String, Found>,
+    pub files: Vec<(String, Found)>,
     /// Directories that are there.
     pub directories: BTreeSet<String>,
     /// Entries and images of others.
@@ -103,7 +103,7 @@ pub fn installed(target: BorrowedFd<'_>, token: &Token, program: &Program) -> Re
     }
     for path in [program.path().as_str(), LOADER_CONF, ENTRIES_SREL] {
         if let Some(bytes) = read(path)? {
-            found.files.insert(path.to_owned(), Found { sum: sum(&bytes), info: info_in(&bytes) });
+            found.files.push((path.to_owned(), Found { sum: sum(&bytes), info: info_in(&bytes) }));
         }
     }
     for path in ["EFI", PROGRAMS, "loader", ENTRIES] {

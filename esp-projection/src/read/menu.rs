@@ -50,7 +50,7 @@ pub fn menu(root: BorrowedFd<'_>, target: BorrowedFd<'_>, loader: Loader) -> Res
             Err(error) => return Err(error).context("look up", shown(&entry.starts)),
         }
     }
-    let images = images(target)?.into_iter().map(|file| file.to_lowercase()).collect();
+    let images = images(target)?.into_iter().map(|file| file.to_ascii_lowercase()).collect();
     Ok(Menu { loader, entries, images, settings })
 }
 
@@ -60,7 +60,7 @@ pub fn menu(root: BorrowedFd<'_>, target: BorrowedFd<'_>, loader: Loader) -> Res
 /// The directory cannot be read.
 pub(super) fn images(target: BorrowedFd<'_>) -> Result<Vec<String>, SystemError> {
     let files = names(&target.as_fd(), IMAGES)?.into_iter().filter(|(_, kind)| *kind == Kind::File);
-    Ok(files.map(|(file, _)| file).filter(|file| file.to_lowercase().ends_with(".efi")).collect())
+    Ok(files.map(|(file, _)| file).filter(|file| file.to_ascii_lowercase().ends_with(".efi")).collect())
 }
 
 /// The path of one.

@@ -1,6 +1,5 @@
 //! Variables of the firmware, as the files of efivarfs have them: four bytes of attributes, and the value.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -44,11 +43,11 @@ pub fn firmware(directory: BorrowedFd<'_>) -> Result<Firmware, SystemError> {
     let number =
         |name| Ok(value(directory, name, GLOBAL)?.and_then(|value| firmware::numbers(&value).first().copied()));
     let order = value(directory, "BootOrder", GLOBAL)?.map(|value| firmware::numbers(&value)).unwrap_or_default();
-    let (mut options, mut numbers) = (BTreeMap::new(), BTreeSet::new());
+    let (mut options, mut numbers) = (Vec::new(), Vec::new());
     for file in dir::names(directory, ".").context("list", format_args!("/{EFIVARS}"))? {
         let name = file.strip_suffix(GLOBAL).and_then(|name| name.strip_suffix('-'));
         let Some((name, number)) = name.and_then(|name| Some((name, firmware::number(name)?))) else { continue };
-        numbers.insert(number);
+        numbers.push(number);
         // One that the firmware cannot read is none that it starts.
         let value = value(directory, name, GLOBAL).unwrap_or_default();
         options.extend(value.and_then(|value| LoadOption::parse(&value)).map(|option| (number, option)));
@@ -97,9 +96,10 @@ mod tests {
         std::fs::write(directory.path().join(format!("BootCurrent-{GLOBAL}")), [7, 0]).unwrap();
         std::fs::write(directory.path().join("\u{e9}"), "x").unwrap();
         let opened: OwnedFd = std::fs::File::open(directory.path()).unwrap().into();
-        let firmware = firmware(opened.as_fd()).unwrap();
-        assert_eq!((firmware.numbers.clone(), firmware.order.as_slice()), (BTreeSet::from([1, 2, 10]), &[2, 1][..]));
-        assert_eq!(firmware.options.keys().copied().collect::<Vec<_>>(), [1]);
+        let mut firmware = firmware(opened.as_fd()).unwrap();
+        firmware.numbers.sort_unstable();
+        assert_eq!((firmware.numbers.as_slice(), firmware.order.as_slice()), (&[1, 2, 10][..], &[2, 1][..]));
+        assert_eq!(firmware.options.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1]);
         assert_eq!((firmware.next, firmware.current, firmware.first()), (None, None, Some(1)));
         assert!(firmware.is_secure);
     }

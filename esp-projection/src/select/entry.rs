@@ -34,7 +34,7 @@ pub struct MenuEntry {
 impl MenuEntry {
     /// Reads the file with this name. `None`: it is no entry, or not one for this machine.
     pub fn parse(file: &str, bytes: &[u8], loader: &Loader) -> Option<Self> {
-        let lower = file.to_lowercase();
+        let lower = file.to_ascii_lowercase();
         if file.starts_with('.') || lower.starts_with("auto-") || !lower.ends_with(SUFFIX) {
             return None;
         }
@@ -74,7 +74,7 @@ impl MenuEntry {
             }
             _ => format!("{stem}{suffix}"),
         }
-        .to_lowercase();
+        .to_ascii_lowercase();
         self.tries = tries;
     }
 
@@ -113,7 +113,7 @@ pub fn compare(one: &MenuEntry, other: &MenuEntry) -> Ordering {
 fn split(file: &str) -> (&str, &str) {
     let at = file.len().saturating_sub(SUFFIX.len());
     let (stem, suffix) = file.split_at_checked(at).unwrap_or((file, ""));
-    let with_counters = stem.rsplit_once('+').filter(|_| tries_of(&file.to_lowercase()).is_some());
+    let with_counters = stem.rsplit_once('+').filter(|_| tries_of(&file.to_ascii_lowercase()).is_some());
     (with_counters.map_or(stem, |(stem, _)| stem), suffix)
 }
 

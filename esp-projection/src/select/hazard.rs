@@ -3,7 +3,9 @@
 use ostree_formats::entry_name::Tries;
 use ostree_formats::projected_entry::{HIGHEST_ORDER, ProjectedName, Token};
 
-use super::{Chosen, Menu, MenuEntry, Why, choose};
+use super::choice::{Chosen, Why, choose};
+use super::entry::MenuEntry;
+use super::menu::Menu;
 
 /// What would not work.
 #[derive(Debug, Clone, PartialEq, Eq)]
