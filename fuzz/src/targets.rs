@@ -29,6 +29,7 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 pub const TARGETS: &[Target] = &[
     target("boot-and-policy", finalize_staged::fuzzing::boot_and_policy),
     target("boot-entry", entries::boot_entry),
+    target("boot-menu", esp::boot_menu),
     target("booted-state", variants::booted_state),
     target("commit", variants::commit),
     target("cpio", firstroot::fuzzing::cpio),
@@ -44,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     target("kernel-arguments", kernel::arguments),
     target("kernel-command-line", kernel::command_line),
     target("key-file", key_files::key_file),
+    target("load-option", esp::load_option),
     target("mountinfo", tables::mountinfo),
     target("names", names::names),
     target("origin", key_files::origin),

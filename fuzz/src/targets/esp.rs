@@ -1,5 +1,7 @@
-//! What is read for an ESP: `esp.conf`, and entries that a boot loader or a power cut may have changed.
+//! What is read for an ESP: `esp.conf`, boot options of a firmware, the menu of a boot loader, and entries that a boot loader or a power cut may have changed.
 
+use esp_projection::firmware::{HardDrive, LoadOption, encode};
+use esp_projection::select::{Chosen, Loader, Menu, MenuEntry, Settings as LoaderSettings, choose, hazards};
 use esp_projection::settings::Settings;
 use ostree_formats::bls::BlsEntry;
 use ostree_formats::kargs::KernelArguments;
@@ -23,6 +25,39 @@ pub(super) fn esp_conf(bytes: &[u8]) {
     assert!(!settings.trial_arguments.contains(char::is_control));
     let off = [bytes, b"\n[esp]\nenabled=no\n"].concat();
     assert!(Settings::parse(&off, "x").is_ok_and(|settings| !settings.enabled));
+}
+
+/// `loader.conf`, and the text of an entry beside one that is good: without a setting that names another one, one of the two boots.
+pub(super) fn boot_menu(bytes: &[u8]) {
+    let loader = Loader::from_info(Some("systemd-boot 262"), "x64");
+    let entry = |file, bytes| MenuEntry::parse(file, bytes, &loader);
+    let good = entry("ostree-00000000-000001-aaaaaaaaaaaa.0.conf", b"linux /x\n".as_slice());
+    let other = entry("ostree-00000000-000002-bbbbbbbbbbbb.0+0-3.conf", bytes);
+    let mut settings = LoaderSettings::default();
+    settings.read_loader_conf(bytes);
+    assert!(settings.default.as_ref().is_none_or(|default| default.len() <= 3 * bytes.len()));
+    let entries: Vec<MenuEntry> = good.into_iter().chain(other).collect();
+    let menu = Menu { loader, entries, images: Vec::new(), settings };
+    match choose(&menu).map(|choice| choice.chosen) {
+        Some(Chosen::Entry(entry)) if entry.is_bad() => assert!(menu.settings.default.is_some()),
+        Some(Chosen::Entry(_)) => {}
+        Some(Chosen::Other(id)) => assert!(id.starts_with("auto-")),
+        None => panic!("the good one is there"),
+    }
+    assert!(hazards(&menu, &Token::from_hash([0; 4])).len() <= 3);
+}
+
+/// The value of a `Boot####`: what was read stands in it, and is read again as it was.
+pub(super) fn load_option(bytes: &[u8]) {
+    let Some(option) = LoadOption::parse(bytes) else { return };
+    assert!(option.description.encode_utf16().count() * 2 <= bytes.len());
+    assert!(option.partition.is_none_or(|uuid| bytes.windows(16).any(|window| window == uuid)));
+    // A longer path has no place in an option.
+    if let (Some(uuid), Some(file)) = (option.partition, option.file.as_ref().filter(|file| file.len() < 1000)) {
+        let drive = HardDrive { number: 1, start: 1, size: 1, uuid };
+        let again = LoadOption::parse(&encode(&option.description, &drive, file));
+        assert_eq!(again, Some(LoadOption { attributes: 1, ..option.clone() }));
+    }
 }
 
 /// The text of an entry, or its name before a NUL byte: what was read is written as it was read, and what is made of an entry of
