@@ -9,7 +9,8 @@ use system::{Context, SystemError, dir};
 use super::devices::{self, Partition, property};
 use crate::firmware::{HardDrive, guid};
 
-const LIMIT: u64 = 4096;
+/// The kernel says that a file of sysfs has a page.
+const LIMIT: u64 = 1 << 16;
 /// sysfs counts in these, whatever a disk's blocks are.
 const SECTOR: u64 = 512;
 

@@ -17,6 +17,8 @@ use crate::target::ENTRIES;
 
 /// Where packages put it.
 const IN_TREE: &str = "usr/lib/systemd/boot/efi";
+/// The kernel says that a file of sysfs has a page.
+const SYSFS_LIMIT: u64 = 1 << 16;
 /// A larger file is no boot loader.
 const LIMIT: u64 = 16 << 20;
 
@@ -39,7 +41,7 @@ pub struct Installed {
 /// sysfs cannot be read.
 pub fn architecture(root: BorrowedFd<'_>) -> Result<&'static str, SystemError> {
     const PATH: &str = "sys/firmware/efi/fw_platform_size";
-    let bits = match dir::read(root, PATH, 64) {
+    let bits = match dir::read(root, PATH, SYSFS_LIMIT) {
         Err(Errno::NOENT | Errno::NOTDIR) => None,
         other => Some(other.context("read", format_args!("/{PATH}"))?),
     };
@@ -118,4 +120,63 @@ pub fn installed(target: BorrowedFd<'_>, token: &Token, program: &Program) -> Re
     found.others.extend(entries.map(|(name, _)| format!("{ENTRIES}/{name}")));
     found.others.extend(images(target)?.iter().map(|name| image_path(name)));
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    fn write(root: &std::path::Path, path: &str, bytes: &[u8]) {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    #[test]
+    fn the_program_of_the_tree_is_the_one_that_the_firmware_starts() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = dir::open_root(directory.path()).unwrap();
+        let program = |is_secure| program(root.as_fd(), "x64", is_secure).unwrap();
+        assert_eq!(program(false), None);
+        write(directory.path(), "usr/lib/systemd/boot/efi/systemd-bootx64.efi", b"plain");
+        assert!(!program(true).unwrap().is_signed);
+        write(directory.path(), "usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed", b"signed");
+        assert_eq!(program(true).unwrap().content, b"signed");
+        assert_eq!(program(false).unwrap().content, b"plain");
+        // The kernel's file says that it has a page.
+        write(directory.path(), "sys/firmware/efi/fw_platform_size", &[&b"32\n"[..], &[b'\n'; 4093]].concat());
+        let expected = if cfg!(target_arch = "x86_64") { "ia32" } else { architecture(root.as_fd()).unwrap() };
+        assert_eq!(architecture(root.as_fd()).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_on_the_esp_is_told_apart_from_what_others_have_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let token = Token::from_hash([7; 4]);
+        let name = "systemd-bootx64.efi".to_owned();
+        let program = Program { name, content: Vec::new(), is_signed: false };
+        let mut record = Record::default();
+        record.add(LOADER_CONF, &sum(b"timeout 3\n"));
+        for (path, bytes) in [
+            (Record::path(&token).as_str(), record.to_text().as_bytes()),
+            (LOADER_CONF, b"timeout 3\n"),
+            (program.path().as_str(), b"#### LoaderInfo: systemd-boot 262 ####"),
+            ("loader/entries/ostree-07070707-000001-aaaaaaaaaaaa.0.conf", b"linux /x\n"),
+            ("loader/entries/ostree-08080808-000001-aaaaaaaaaaaa.0.conf", b"linux /x\n"),
+            ("loader/entries/arch.conf", b"linux /x\n"),
+            ("EFI/Linux/fedora.efi", b"MZ"),
+        ] {
+            write(directory.path(), path, bytes);
+        }
+        let root = dir::open_root(directory.path()).unwrap();
+        let found = installed(root.as_fd(), &token, &program).unwrap();
+        let others =
+            ["arch.conf", "ostree-08080808-000001-aaaaaaaaaaaa.0.conf"].map(|name| format!("{ENTRIES}/{name}"));
+        assert_eq!(found.others, [&others[..], &["EFI/Linux/fedora.efi".to_owned()]].concat());
+        assert!(found.record.has(LOADER_CONF, &sum(b"timeout 3\n")) && !found.record.has(LOADER_CONF, &sum(b"x")));
+        assert_eq!(found.files.first().map(|(_, found)| found.info.as_deref()), Some(Some("systemd-boot 262")));
+        assert_eq!(info(root.as_fd(), &program.name).unwrap().as_deref(), Some("systemd-boot 262"));
+    }
 }
