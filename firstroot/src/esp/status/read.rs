@@ -130,29 +130,28 @@ fn firmware(place: &Place, projection: &Projection, name: &str, state: &mut Stat
     // However it is named: this boot has come through it.
     let current = firmware.current.filter(|_| is_booted_from && projection.loader.is_some());
     let is_ours = |number: u16| Some(number) == current || firmware.starting(&uuid, &file).any(|other| other == number);
-    order(&firmware, &is_ours, state);
-    let made = firmware.made(&uuid, &file).find(|number| !firmware.order.contains(number));
-    if let Some(made) = made {
+    started(&firmware, &is_ours, state);
+    if let Some(made) = esp_projection::install::confirmable(&firmware, &uuid, &file) {
         state.warnings.push(format!(
             "{} is installed and not confirmed: a good boot through it makes it the first one; firstroot esp install tries it again",
             firmware.shown(made)
+        ));
+    } else if let Some(first) = firmware.first().filter(|first| !is_ours(*first)) {
+        state.warnings.push(format!(
+            "the firmware starts {} first, and not systemd-boot: nothing is counted; to start systemd-boot: firstroot esp install",
+            firmware.shown(first)
         ));
     }
     Ok(())
 }
 
-fn order(firmware: &Firmware, is_ours: &dyn Fn(u16) -> bool, state: &mut State) {
+/// What the firmware starts next, and so boots.
+fn started(firmware: &Firmware, is_ours: &dyn Fn(u16) -> bool, state: &mut State) {
     let Some(first) = firmware.next.or_else(|| firmware.first()) else { return };
     state.firmware = Some(firmware.shown(first));
     let once = if firmware.next.is_some() { ", for one boot" } else { "" };
     if !is_ours(first) {
         let why = format!("the firmware starts it first{once}, and not systemd-boot");
         state.next = Some(Next { entry: firmware.shown(first), deployment: None, why });
-    }
-    if let Some(first) = firmware.first().filter(|first| !is_ours(*first)) {
-        state.warnings.push(format!(
-            "the firmware starts {} first, and not systemd-boot: nothing is counted; to start systemd-boot: firstroot esp install",
-            firmware.shown(first)
-        ));
     }
 }
