@@ -14,10 +14,8 @@ use super::failure::Failure;
 use super::history::History;
 use super::make_default;
 use super::opened::{Opened, Whose, text};
+use super::trial::BLESSED;
 use crate::place::Place;
-
-/// There from when this boot was found to be good.
-pub(super) const BLESSED: &str = "/run/ostree/blessed";
 
 pub(super) fn bless(anyway: bool) -> Result<(), Failure> {
     let Some(mut opened) = Opened::open("esp bless", Whose::OfATrial)? else { return Ok(()) };

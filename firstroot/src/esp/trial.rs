@@ -11,12 +11,13 @@ use rustix::io::Errno;
 use system::program::{End, Program};
 use system::{Context, SystemError, dir};
 
-use super::bless::BLESSED;
 use super::history::{self, History};
 use crate::exit_status::{FAILED, SUCCESS, Status};
 use crate::place::Place;
 use crate::show::print;
 
+/// There from when this boot was found to be good.
+pub(super) const BLESSED: &str = "/run/ostree/blessed";
 const SYSTEMCTL: &[u8] = b"/usr/bin/systemctl";
 /// How long a person may take to press a key.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -107,7 +107,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         for writer in WRITERS {
             let is_extra = guest != Guest::Trixie || writer.expected == Expected::Figures;
             let name = writer.name(guest);
-            trials.push(named(name.clone(), missing(guest, is_extra), move || test(writer, guest, &name)));
+            trials.push(named(name.clone(), missing(guest, is_extra), move || {
+                every_power_cut_leaves_a_default_that_boots(writer, guest, &name)
+            }));
             if writer.expected == Expected::NoneIsBad {
                 let is_extra = is_extra || writer.bits != Bits::ThirtyTwo;
                 let name = format!("esp::the_next_run_repairs::{guest}_{}", writer.disk.replace('-', "_"));
@@ -118,7 +120,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-fn test(writer: Writer, guest: Guest, name: &str) -> Result<()> {
+fn every_power_cut_leaves_a_default_that_boots(writer: Writer, guest: Guest, name: &str) -> Result<()> {
     let begin = Instant::now();
     let recording = recording(writer, guest)?;
     let judge = Judge::of(&recording, files())?;

@@ -86,7 +86,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         .differs(&differences::INHERITED_INIT),
         Scenario::of(
             update("unified-kernel")
-                .tree("os/unified", "2", &format!("rm usr/lib/modules/6.1.0/initramfs.img; {UNIFIED} >usr/lib/modules/6.1.0/vmlinuz"))
+                .tree("os/unified", "2", format!("rm usr/lib/modules/6.1.0/initramfs.img; {UNIFIED} >usr/lib/modules/6.1.0/vmlinuz"))
                 .stage("os/unified"),
         )
         .differs(&differences::UNIFIED_KERNEL),
