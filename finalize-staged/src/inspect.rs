@@ -233,6 +233,14 @@ pub fn writable_roots() -> Result<Roots, SystemError> {
     writable_roots::open_with_writable_sysroot()
 }
 
+/// The same with a writable `/boot`.
+///
+/// # Errors
+/// One of them cannot be made writable.
+pub fn writable_roots_and_boot() -> Result<Roots, SystemError> {
+    writable_roots::open()
+}
+
 /// Why the sysroot is not locked.
 #[derive(Debug, thiserror::Error)]
 pub enum NotLocked {

@@ -139,7 +139,7 @@ fn command(options: Options, words: Vec<OsString>) -> Result<Command, lexopt::Er
 }
 
 fn esp(options: &Options, what: &str, digits: Option<OsString>) -> Result<Action, lexopt::Error> {
-    let digits = digits.map(|digits| digits.string()).transpose()?;
+    let digits = digits.map(|digits| digits.string()).transpose()?.map(|digits| digits.to_ascii_lowercase());
     let is_part = |digits: &String| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     if let Some(other) = digits.as_ref().filter(|digits| !is_part(digits)) {
         return Err(format!("{other:?} is not the beginning of a checksum").into());

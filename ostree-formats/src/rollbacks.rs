@@ -34,6 +34,8 @@ pub struct Rollback {
     pub reason: Option<String>,
     /// A person has said that it may be installed again.
     pub forgotten: bool,
+    /// It was tried again since: if it is rolled back once more, that is another rollback.
+    pub retried: bool,
 }
 
 /// Not a line of the file.
@@ -45,6 +47,11 @@ impl Rollback {
     /// Whether both are about the same: the same attempts of the same deployment, and the same way back.
     pub fn is_same(&self, other: &Self) -> bool {
         (&self.from, &self.to, self.attempts) == (&other.from, &other.to, other.attempts)
+    }
+
+    /// Whether it counts against the update: nobody has allowed that it is installed, or tried, again.
+    pub fn counts(&self) -> bool {
+        !self.forgotten && !self.retried
     }
 
     /// Whether it was an update with this commit; or one with its version from the same source, since an image that is built again
@@ -71,7 +78,12 @@ impl fmt::Display for Rollback {
         if !self.boots.is_empty() {
             write!(f, " boots={}", escaped(&self.boots.join(",")))?;
         }
-        if self.forgotten { f.write_str(" forgotten=yes") } else { Ok(()) }
+        for (key, is_set) in [("forgotten", self.forgotten), ("retried", self.retried)] {
+            if is_set {
+                write!(f, " {key}=yes")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -91,6 +103,7 @@ impl FromStr for Rollback {
                 boots: boots.split(',').filter(|boot| !boot.is_empty()).map(ToOwned::to_owned).collect(),
                 reason: value(line, "reason"),
                 forgotten: value(line, "forgotten").as_deref() == Some("yes"),
+                retried: value(line, "retried").as_deref() == Some("yes"),
             })
         };
         parse().ok_or(NotARollback)
@@ -179,6 +192,7 @@ mod tests {
             boots: vec!["0123".to_owned(), "4567".to_owned()],
             reason: None,
             forgotten: false,
+            retried: false,
         }
     }
 
@@ -205,8 +219,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(version in proptest::option::of(".{0,20}"), reason in proptest::option::of(".{0,20}"), forgotten: bool) {
-            let written = Rollback { version, reason: reason.clone(), forgotten, ..rollback() };
+        fn what_is_written_is_read(version in proptest::option::of(".{0,20}"), reason in proptest::option::of(".{0,20}"), forgotten: bool, retried: bool) {
+            let written = Rollback { version, reason: reason.clone(), forgotten, retried, ..rollback() };
             let line = written.to_string();
             prop_assert!(!line.contains(char::is_control));
             prop_assert_eq!(line.parse::<Rollback>(), Ok(written));

@@ -31,7 +31,7 @@ pub(crate) const FINALIZE_STAGED: Program =
     Program { name: "ostree-finalize-staged", package: "finalize-staged", limit: 1_966_080 };
 
 /// 2 MiB, with what unpacks an initramfs: it is in the tree, and in no initramfs.
-pub(crate) const FIRSTROOT: Program = Program { name: "firstroot", package: "firstroot", limit: 2_293_760 };
+pub(crate) const FIRSTROOT: Program = Program { name: "firstroot", package: "firstroot", limit: 2_490_368 };
 
 /// All of them.
 pub(crate) const PROGRAMS: [Program; 3] = [PREPARE_ROOT, FINALIZE_STAGED, FIRSTROOT];

@@ -111,7 +111,11 @@ fn without_what_stays(roots: &Roots, mut found: Leftovers, current: &Current) ->
 }
 
 /// Other programs watch the time of this directory to notice a new list.
-fn bump(roots: &Roots) -> Result<(), SystemError> {
+/// Tells other programs that the list has changed: they look at the time of this directory.
+///
+/// # Errors
+/// It cannot be written.
+pub fn bump(roots: &Roots) -> Result<(), SystemError> {
     let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
     let times = Timestamps { last_access: now, last_modification: now };
     dir::open(&roots.sysroot, "ostree/deploy", OFlags::RDONLY | OFlags::DIRECTORY)

@@ -16,7 +16,6 @@ use crate::read::devices::Partition;
 pub struct Mounted {
     mount: Detached,
     path: String,
-    is_read_only: bool,
     /// Another mount of it is read-only, and must be so again.
     is_read_only_elsewhere: bool,
 }
@@ -45,7 +44,7 @@ impl Mounted {
         }
         .map_err(|error| SystemError { object: format!("the ESP {path}").into(), ..error })?;
         let is_read_only = mount::is_read_only(&mount).context("read the attributes of", path)?;
-        Ok(Self { mount, path: path.to_owned(), is_read_only, is_read_only_elsewhere: is_read_only && is_elsewhere })
+        Ok(Self { mount, path: path.to_owned(), is_read_only_elsewhere: is_read_only && is_elsewhere })
     }
 
     /// Makes it writable.
@@ -53,7 +52,7 @@ impl Mounted {
     /// # Errors
     /// The kernel or the device refuses.
     pub fn make_writable(&mut self) -> Result<(), SystemError> {
-        if self.is_read_only {
+        if mount::is_read_only(&self.mount).context("read the attributes of", &self.path)? {
             mount::reconfigure_at(&self.mount, "rw").context("write to", format_args!("the ESP {}", self.path))?;
         }
         Ok(())

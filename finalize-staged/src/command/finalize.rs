@@ -141,7 +141,10 @@ impl Finalize<'_> {
         let mut stamp = Stamp::write(roots, target, "planning");
         let used = used && !resume::is_undone(roots, run, target, is_interrupted)?;
         let options = SysrootOptions::of_environment();
-        let (beside, known) = (run.beside()?, Known::from_bytes(&run.known_etc()?));
+        let beside = run.beside()?;
+        // Only a help.
+        let known = run.known_etc().inspect_err(|error| log::warn!("{error}")).unwrap_or_default();
+        let known = Known::from_bytes(&known);
         let staging = Staging { staged: self.staged, used, options, beside: &beside, known: &known, lenient: false };
         let plan = finalization::plan(roots, &sysroot, &staging)?;
         plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));

@@ -91,9 +91,7 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     let known = Known::default();
     let staging = Staging { staged: &staged, used, options, beside: &beside, known: &known, lenient: false };
     let mut plan = finalization::plan(&roots, &sysroot, &staging)?;
-    if let Some(etc) = &mut plan.etc {
-        run.keep_known_etc(&Known::of(std::mem::take(&mut etc.same), began).to_bytes())?;
-    }
+    keep_known_etc(run, &mut plan, began);
     tell(&plan);
     let target = plan.boot.list.first().map(|listed| listed.deployment.clone());
     if let Some(target) = &target {
@@ -113,6 +111,15 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     policy::prepare::prepare(&roots, &plan)?;
     log::info!("/{} is prepared: shutdown will merge /etc and make it the default", plan.target);
     Ok(())
+}
+
+/// For shutdown, which needs it for nothing but speed.
+fn keep_known_etc(run: &RunDirectory, plan: &mut Finalization, began: i64) {
+    let Some(etc) = &mut plan.etc else { return };
+    let known = Known::of(std::mem::take(&mut etc.same), began);
+    if let Err(error) = run.keep_known_etc(&known.to_bytes()) {
+        log::warn!("{error}: shutdown will compare all of /etc again");
+    }
 }
 
 /// What the plan has to say, beside what it does.

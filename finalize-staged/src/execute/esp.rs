@@ -51,7 +51,7 @@ pub(crate) fn refuse_rolled_back(roots: &Roots, target: &Deployment, settings: &
     let history = String::from_utf8_lossy(&history);
     let rollbacks = history.lines().filter_map(|line| line.parse::<Rollback>().ok());
     let mut of_it =
-        rollbacks.filter(|rollback| !rollback.forgotten && rollback.was_of(commit, version, source.as_deref()));
+        rollbacks.filter(|rollback| rollback.counts() && rollback.was_of(commit, version, source.as_deref()));
     of_it.next().map_or(Ok(()), |rollback| Err(Error::RolledBack { target: target.path.clone(), from: rollback.from }))
 }
 

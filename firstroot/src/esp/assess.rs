@@ -107,12 +107,14 @@ fn tell(opened: &Opened, assessment: &Assessment) -> Result<(), SystemError> {
         boots: attempts.iter().map(|attempt| attempt.boot.clone()).collect(),
         reason: attempts.into_iter().rev().find_map(|attempt| attempt.reason),
         forgotten: false,
+        retried: false,
+    };
+    let (rollback, is_news) = match history.remember(&rollback)? {
+        News::Forgotten => return Ok(()),
+        News::Known(known) => (*known, false),
+        News::New => (rollback, true),
     };
     let message = system::printable::printable_lines(&message(&rollback, version(to).as_deref())).into_owned();
-    let news = history.remember(&rollback)?;
-    if news == News::Forgotten {
-        return Ok(());
-    }
     for (directory, file) in MESSAGES {
         let run = dir::open_directory(&opened.system, "run").context("open", "/run")?;
         dir::make(&run, directory, 0o755).context("make", format_args!("/run/{directory}"))?;
@@ -122,7 +124,7 @@ fn tell(opened: &Opened, assessment: &Assessment) -> Result<(), SystemError> {
         dir::replace_volatile_file(&directory_fd, file, text.as_bytes(), 0o644)
             .context("write", format_args!("/run/{directory}/{file}"))?;
     }
-    if news == News::New {
+    if is_news {
         journal(&message, &rollback);
         log::warn!("{}", message.lines().next().unwrap_or_default());
         history.end_attempts()?;
@@ -205,6 +207,7 @@ mod tests {
             boots: boots.iter().map(|boot| (*boot).to_owned()).collect(),
             reason: reason.map(str::to_owned),
             forgotten: false,
+            retried: false,
         }
     }
 

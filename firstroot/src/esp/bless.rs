@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use esp_projection::assessment::{State, entry_of};
 use esp_projection::plan::{bless as steps_of_blessing, retry as steps_of_retry};
+use finalize_staged::inspect;
 use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::rollbacks::DIRECTORY;
 use system::{Context, SystemError, dir};
@@ -77,28 +78,39 @@ pub(super) fn forget(digits: Option<&str>) -> Result<(), Failure> {
 
 /// Of several the first one in the list, unless the digits of its checksum say which.
 pub(super) fn retry(digits: Option<&str>) -> Result<(), Failure> {
-    let Some(mut opened) = Opened::open("esp retry", Whose::OfTheConfiguration)? else { return Ok(()) };
+    let Some(mut opened) = Opened::open("esp retry", Whose::OfTheConfigurationWithTheList)? else { return Ok(()) };
+    if let Some(staged) = inspect::staged(&opened.place.root)? {
+        let text = format!(
+            "/{} is staged, and its finalization would remove what is tried again: reboot, or ostree admin undeploy 0",
+            staged.state.target.deployment
+        );
+        return Err(text.into());
+    }
     let (list, target) = (&opened.projection.list, &opened.projection.target);
     let is_meant = |path: &DeploymentPath| digits.is_none_or(|digits| path.id.commit.as_str().starts_with(digits));
     let is_bad = |path: &DeploymentPath| entry_of(path, target).is_some_and(|entry| entry.name.is_bad());
-    let mut all = list.deployments.iter().map(|listed| &listed.deployment);
-    let is_default = |path: &DeploymentPath| list.deployments.first().is_some_and(|first| first.deployment == *path);
-    let Some(bad) = all.find(|path| is_meant(path) && is_bad(path)).cloned() else {
+    let mut all = list.deployments.iter().map(|listed| &listed.deployment).filter(|path| is_bad(path)).peekable();
+    if all.peek().is_none() {
         log::info!("nothing to do: no deployment is marked as bad");
         return Ok(());
+    }
+    let Some(bad) = all.find(|path| is_meant(path)).cloned() else {
+        return Err(format!("no deployment that is marked as bad begins with {:?}", digits.unwrap_or_default()).into());
     };
-    let (steps, is_default) = (steps_of_retry(list, target, &bad), is_default(&bad));
-    if steps.is_empty() {
+    drop(all);
+    if steps_of_retry(list, target, &bad).is_empty() {
         let text = format!(
             "/{bad} cannot be tried: it must be able to say that it is good, another deployment must be good, and the boot loader must count"
         );
         return Err(text.into());
     }
-    opened.execute(&steps)?;
-    // After the rollback another one has become the default.
-    if !is_default {
-        make_default::make(&mut opened, &bad)?;
+    History::open(opened.system.as_fd()).and_then(|history| history.retry(&bad)).map_err(text)?;
+    // After the rollback another one has become the default. As long as this one is bad, that one boots.
+    if opened.projection.list.deployments.first().is_none_or(|first| first.deployment != bad) {
+        opened = make_default::make(opened, &bad)?;
     }
+    let steps = steps_of_retry(&opened.projection.list, &opened.projection.target, &bad);
+    opened.execute(&steps)?;
     log::info!("/{bad} is tried again at the next boot");
     Ok(())
 }

@@ -13,12 +13,12 @@ const ATTEMPTS: &str = "attempts";
 const LIMIT: u64 = 1 << 20;
 
 /// What a rollback is for who is told of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum News {
     /// It was not known yet.
     New,
-    /// An earlier boot has told of it.
-    Known,
+    /// An earlier boot has told of it, and knew this.
+    Known(Box<Rollback>),
     /// A person does not want to be told of it any more.
     Forgotten,
 }
@@ -40,10 +40,9 @@ impl History {
     /// Adds a rollback, unless the last one is the same.
     pub(super) fn remember(&self, rollback: &Rollback) -> Result<News, SystemError> {
         let mut lines = self.lines(ROLLBACKS)?;
-        match lines.last().and_then(|last| last.parse::<Rollback>().ok()) {
-            Some(last) if last.is_same(rollback) && last.forgotten => return Ok(News::Forgotten),
-            Some(last) if last.is_same(rollback) => return Ok(News::Known),
-            _ => {}
+        let last = lines.last().and_then(|last| last.parse::<Rollback>().ok());
+        if let Some(last) = last.filter(|last| last.is_same(rollback) && !last.retried) {
+            return Ok(if last.forgotten { News::Forgotten } else { News::Known(Box::new(last)) });
         }
         lines.push(rollback.to_string());
         self.write(ROLLBACKS, &lines)?;
@@ -70,6 +69,20 @@ impl History {
             self.write(ROLLBACKS, &lines)?;
         }
         Ok(forgotten)
+    }
+
+    /// A deployment is tried again: what was, counts no more.
+    pub(super) fn retry(&self, deployment: &DeploymentPath) -> Result<(), SystemError> {
+        let mut lines = self.lines(ROLLBACKS)?;
+        let mut is_changed = false;
+        for line in &mut lines {
+            let Ok(rollback) = line.parse::<Rollback>() else { continue };
+            if rollback.from == *deployment && !rollback.retried {
+                *line = Rollback { retried: true, ..rollback }.to_string();
+                is_changed = true;
+            }
+        }
+        if is_changed { self.write(ROLLBACKS, &lines) } else { Ok(()) }
     }
 
     /// The boots of a deployment that counts, as far as they could be written down.
@@ -142,7 +155,7 @@ mod tests {
     fn rollback(from: u32, attempts: u32) -> Rollback {
         let (from, to) = (deployment(from), deployment(0));
         let (version, source, boots, reason) = (None, None, Vec::new(), None);
-        Rollback { time: now(), from, to, attempts, version, source, boots, reason, forgotten: false }
+        Rollback { time: 1, from, to, attempts, version, source, boots, reason, forgotten: false, retried: false }
     }
 
     fn history() -> (tempfile::TempDir, History) {
@@ -157,7 +170,7 @@ mod tests {
         let (root, history) = history();
         let news = |from: u32, attempts| history.remember(&rollback(from, attempts)).unwrap();
         assert_eq!(news(1, 3), News::New);
-        assert_eq!(news(1, 3), News::Known, "another boot into the same");
+        assert!(matches!(news(1, 3), News::Known(_)), "another boot into the same");
         assert_eq!((news(1, 2), news(2, 3)), (News::New, News::New));
         for from in 3..150 {
             assert_eq!(news(from, 3), News::New);
@@ -181,6 +194,21 @@ mod tests {
         assert_eq!(history.remember(&rollback(1, 3)).unwrap(), News::Forgotten);
         assert_eq!(forgotten(Some("22")), [deployment(2)]);
         assert_eq!(forgotten(Some("1")), [deployment(1)], "the other one of it is marked already");
+    }
+
+    #[test]
+    fn what_is_tried_again_and_rolled_back_again_is_news_even_if_it_was_forgotten() {
+        let (_root, history) = history();
+        let first = Rollback { reason: Some("x.service".to_owned()), ..rollback(1, 3) };
+        history.remember(&first).unwrap();
+        let News::Known(known) = history.remember(&rollback(1, 3)).unwrap() else { panic!("not known") };
+        assert_eq!((known.reason.as_deref(), known.counts()), (Some("x.service"), true));
+        history.forget(None).unwrap();
+        history.retry(&deployment(2)).unwrap();
+        assert_eq!(history.remember(&rollback(1, 3)).unwrap(), News::Forgotten);
+        history.retry(&deployment(1)).unwrap();
+        assert_eq!(history.remember(&rollback(1, 3)).unwrap(), News::New);
+        assert_eq!(history.remember(&rollback(1, 3)).unwrap(), News::Known(Box::new(rollback(1, 3))));
     }
 
     #[test]

@@ -1,18 +1,16 @@
 //! `esp make-default`: after a rollback, the deployment that boots instead becomes the default, so that every program tells the truth,
-//! every boot loader falls back, and the next update merges from what runs. Nothing is removed from the list.
+//! and every boot loader falls back. Nothing is removed from the list.
 
 use std::time::Duration;
 
 use boot_list::execute::cleanup;
 use boot_list::execute::journal;
-use boot_list::execute::transaction::{self, Sources, Swapped};
+use boot_list::execute::transaction::{self, Sources};
 use boot_list::loader::{ask::ask, chosen};
 use boot_list::plan::list::with_first;
-use boot_list::plan::removals::Current;
 use boot_list::plan::{self};
 use boot_list::watcher::{MenuIsOld, Phase, Watcher};
 use esp_projection::assessment::State;
-use esp_projection::projection::Projection;
 use finalize_staged::inspect;
 use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::boot_contents::{self, Beside};
@@ -29,7 +27,7 @@ use super::trial;
 const GRUB_LIMIT: Duration = Duration::from_secs(120);
 
 pub(super) fn make_default() -> Result<(), Failure> {
-    let Some(mut opened) = Opened::open("esp make-default", Whose::OfTheConfiguration)? else { return Ok(()) };
+    let Some(opened) = Opened::open("esp make-default", Whose::OfTheConfigurationWithTheList)? else { return Ok(()) };
     if !opened.settings.make_default {
         log::info!("the list stays as it is: [rollback] make-default=no");
         return Ok(());
@@ -43,34 +41,30 @@ pub(super) fn make_default() -> Result<(), Failure> {
     trial::is_good()
         .map_err(|error| format!("the list stays as it is, since this boot is not good either: {error}"))?;
     let booted = opened.sysroot.booted.clone();
-    make(&mut opened, &booted)?;
+    make(opened, &booted)?;
     log::info!("/{booted} is the default now, since what was rolled back did not come up");
     Ok(())
 }
 
 /// Makes a deployment of the list the default, in `/boot` and then on the ESP.
-pub(super) fn make(opened: &mut Opened, deployment: &DeploymentPath) -> Result<(), Failure> {
+pub(super) fn make(opened: Opened, deployment: &DeploymentPath) -> Result<Opened, Failure> {
     let sysroot = match inspect::writable_list(&opened.place.roots)? {
         Ok(sysroot) => sysroot,
         Err(reason) => {
-            return Err(format!("{reason}; to make /{deployment} the default: ostree admin set-default").into());
+            let text = format!("{reason}; to make /{deployment} the default: ostree admin set-default INDEX");
+            return Err(text.into());
         }
     };
-    let before: Vec<DeploymentPath> = sysroot.deployments.iter().map(|deployment| deployment.path.clone()).collect();
-    let swapped = put_first(&opened.place.roots, sysroot, deployment)?;
-    let sysroot = Sysroot::load(&opened.place.roots).map_err(text)?;
-    opened.projection = Projection::read(&opened.place.roots, &sysroot, &opened.settings).map_err(text)?;
+    put_first(&opened.place.roots, sysroot, deployment)?;
+    let mut opened = opened.read_again()?;
     let steps = opened.projection.plan().map_err(text)?;
     opened.execute(&steps)?;
-    // As after a finalization: first the ESP, then what it may have booted.
-    if let Some(current) = swapped {
-        cleanup::clean(&opened.place.roots, &current, &before);
-    }
-    Ok(())
+    opened.read_again()
 }
 
-/// What can be cleaned up after, if the new list is on the disk.
-fn put_first(roots: &Roots, sysroot: Sysroot, first: &DeploymentPath) -> Result<Option<Current>, Failure> {
+/// Nothing is cleaned up: every deployment of the list stays in it, and a deployment that is staged is in no list. The next update, or
+/// `ostree admin cleanup`, removes the old entries and boot links.
+fn put_first(roots: &Roots, sysroot: Sysroot, first: &DeploymentPath) -> Result<(), Failure> {
     let mut list = with_first(&sysroot, first);
     for listed in &mut list {
         let warnings = listed.deployment.read_tree_of_one_that_stays(roots).map_err(text)?;
@@ -85,10 +79,12 @@ fn put_first(roots: &Roots, sysroot: Sysroot, first: &DeploymentPath) -> Result<
     let labels = deployment::open(roots, first).and_then(|directory| Labels::of(directory, None)).map_err(text)?;
     let loader = chosen::of(&plan, GRUB_LIMIT);
     let sources = Sources { overlays: None, labels: &labels };
-    let swapped = transaction::run(roots, &*loader, sources, &plan, &files, &mut Told).map_err(text)?;
+    transaction::run(roots, &*loader, sources, &plan, &files, &mut Told).map_err(text)?;
     journal::complete(&sysroot, &plan);
-    let current = Current::new(&sysroot, plan.bootversion, plan.subbootversion, plan.list);
-    Ok((swapped == Swapped::Durably).then_some(current))
+    if let Err(error) = cleanup::bump(roots) {
+        log::warn!("{error}");
+    }
+    Ok(())
 }
 
 /// Tells of an old menu, and of nothing else.

@@ -27,6 +27,8 @@ pub(super) enum Whose {
     OfTheConfiguration,
     /// Not in a boot that counts.
     OfATrial,
+    /// It must, and the list in `/boot` is written, too.
+    OfTheConfigurationWithTheList,
     /// Whatever it says: it is about to ask for it, or does no longer.
     InAnyCase,
 }
@@ -61,7 +63,11 @@ impl Opened {
             return Err("reading the ESP needs root".to_owned().into());
         }
         let system = place.roots.system.try_clone().map_err(text)?;
-        place.roots = inspect::writable_roots().map_err(text)?;
+        place.roots = match whose {
+            Whose::OfTheConfigurationWithTheList => inspect::writable_roots_and_boot(),
+            _ => inspect::writable_roots(),
+        }
+        .map_err(text)?;
         let lock = inspect::lock(&place.roots, PATIENCE)?;
         let sysroot = Sysroot::load(&place.roots).map_err(text)?;
         let read = || Projection::read(&place.roots, &sysroot, &settings);
@@ -75,6 +81,16 @@ impl Opened {
         }
         .map_err(text)?;
         Ok(Some(Self { place, sysroot, projection, settings, system, _lock: lock }))
+    }
+
+    /// Reads list and ESP again, after something has changed them.
+    pub(super) fn read_again(self) -> Result<Self, Failure> {
+        let Self { place, projection, settings, system, _lock, .. } = self;
+        // It restores how the ESP was mounted.
+        drop(projection);
+        let sysroot = Sysroot::load(&place.roots).map_err(text)?;
+        let projection = Projection::read(&place.roots, &sysroot, &settings).map_err(text)?;
+        Ok(Self { place, sysroot, projection, settings, system, _lock })
     }
 
     /// Executes steps.

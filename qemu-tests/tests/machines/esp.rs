@@ -50,8 +50,9 @@ pub(crate) fn an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back(
          echo after the rollback; ostree admin status
          test -e /run/ostree/rolled-back
          journalctl --boot --output=export MESSAGE_ID=0c1f5f1c6a0e4a7a9d1d6f0b7d1a2c59 | grep -a ^OSTREE
+         version=4; stage 4; if firstroot esp retry; then exit 1; fi; ostree admin undeploy 0
          firstroot esp retry; echo tried again; list; ostree admin status
-         firstroot esp forget; test ! -e /run/motd.d/30-ostree-rollback; grep forgotten=yes /var/lib/ostree-boot/rollbacks"
+         firstroot esp forget; test ! -e /run/motd.d/30-ostree-rollback; grep \"forgotten=yes retried=yes\" /var/lib/ostree-boot/rollbacks"
     ));
     let reports = scenario(guest, "esp")?.run_scripts_from_esp(&project(), &[&first, &second, &third, &back])?;
     let [projected, first, second, _, back] = reports.as_slice() else { anyhow::bail!("five boots") };
