@@ -18,6 +18,8 @@ fn state(machine: &Machine, finalized: &Finalized) -> Result<Listing> {
         !path.starts_with("journal")
             && !path.starts_with("exit")
             && !path.starts_with("run-ostree/staged-deployment-finalizing")
+            // What was compared; it goes with the next boot.
+            && !path.starts_with("run-ostree/finalize-staged-compared.")
             && path != "ostree/lock"
             && path != "boot/ostree/finalize-failure.stamp"
     });
