@@ -10,8 +10,12 @@ use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+
+/// `ENOEXEC`.
+const ENOEXEC: i32 = 8;
 
 fn main() -> Result<()> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -27,7 +31,26 @@ fn finish(linked: &Path, shipped: &Path) -> Result<()> {
     let new = shipped.with_extension("new");
     fs::write(&new, program).with_context(|| format!("writing {}", new.display()))?;
     fs::set_permissions(&new, Permissions::from_mode(0o755)).context("making the program executable")?;
+    require_start(&new)?;
     fs::rename(&new, shipped).with_context(|| format!("writing {}", shipped.display()))
+}
+
+/// The start of a program may register its unwind tables, if it was linked otherwise than `Cargo.toml` says: without them it is killed.
+fn require_start(program: &Path) -> Result<()> {
+    match Command::new(program).arg("--version").stdout(Stdio::null()).status() {
+        Ok(status) if status.success() => Ok(()),
+        // It is for another machine than this one.
+        Err(error) if error.raw_os_error() == Some(ENOEXEC) => Ok(()),
+        other => {
+            // What is there does not start, and must not be taken for the program.
+            let _ = fs::remove_file(program);
+            let how = other.map_or_else(|error| error.to_string(), |status| status.to_string());
+            bail!(
+                "{} does not start without its unwind tables ({how}): build with the release profile of Cargo.toml (lto = \"fat\")",
+                program.display()
+            )
+        }
+    }
 }
 
 #[cfg(test)]
