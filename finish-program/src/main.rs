@@ -14,9 +14,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// `ENOEXEC`.
-const ENOEXEC: i32 = 8;
-
 fn main() -> Result<()> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let [linked, shipped] = arguments.as_slice() else { bail!("usage: finish-program LINKED SHIPPED") };
@@ -38,24 +35,37 @@ fn finish(linked: &Path, shipped: &Path) -> Result<()> {
 /// The start of a program may register its unwind tables, if it was linked otherwise than `Cargo.toml` says: without them it is killed.
 fn require_start(program: &Path) -> Result<()> {
     match Command::new(program).arg("--version").stdout(Stdio::null()).status() {
-        Ok(status) if status.success() => Ok(()),
-        // It is for another machine than this one.
-        Err(error) if error.raw_os_error() == Some(ENOEXEC) => Ok(()),
-        other => {
-            // What is there does not start, and must not be taken for the program.
+        Ok(status) if !status.success() => {
+            // It must not be taken for the program.
             let _ = fs::remove_file(program);
-            let how = other.map_or_else(|error| error.to_string(), |status| status.to_string());
             bail!(
-                "{} does not start without its unwind tables ({how}): build with the release profile of Cargo.toml (lto = \"fat\")",
+                "{} does not start without its unwind tables ({status}): build with the release profile of Cargo.toml (lto = \"fat\")",
                 program.display()
             )
         }
+        // What cannot be executed here is for another machine, or is on a filesystem that executes nothing.
+        _ => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::finish;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::{finish, require_start};
+
+    #[test]
+    fn what_is_killed_at_its_start_is_refused_and_what_is_for_another_machine_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("program");
+        for (content, starts) in [("#!/bin/sh\nkill -SEGV $$\n", false), ("#!/bin/sh\n", true), ("\x7fELF", true)] {
+            fs::write(&program, content).unwrap();
+            fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+            let text = require_start(&program).map_or_else(|error| error.to_string(), |()| String::new());
+            assert_eq!((text.is_empty(), program.exists()), (starts, starts), "{content:?}: {text}");
+        }
+    }
 
     #[test]
     fn what_is_not_static_is_refused_and_nothing_is_written() {
