@@ -11,6 +11,8 @@ use namespace_tests::finalize::{Contestant, Filesystem, Finalized, Listing, Mach
 use ostree_formats::staged_state::StagedState;
 use qemu_tests::guest::Guest;
 
+use crate::scenarios::kernels::efi_program;
+
 /// Everything of the old system: disks and `/run/ostree`, without the stamp, the lock, and what was said.
 fn state(machine: &Machine, finalized: &Finalized) -> Result<Listing> {
     let mut listing = listing(machine, finalized)?;
@@ -450,4 +452,25 @@ pub(crate) fn what_was_rolled_back_is_refused_until_it_is_forgotten(guest: Guest
     machine.check(&format!("printf '{esp}refuse=yes\\n' >/etc/ostree/esp.conf"))?;
     machine.check("sed -i 's/$/ forgotten=yes/' /var/lib/ostree-boot/rollbacks")?;
     refused(&machine, no_esp)
+}
+
+/// A kernel with an initramfs in it: no initrd can be loaded beside it, and arguments in it count for more than those of an entry.
+pub(crate) fn a_unified_kernel_that_would_not_boot(guest: Guest) -> Result<()> {
+    let unified = efi_program(&[".linux", ".initrd", ".cmdline"]);
+    let edit = format!("rm usr/lib/modules/6.1.0/initramfs.img; {unified} >usr/lib/modules/6.1.0/vmlinuz");
+    let story = |name: &str| Story::named(name).tree("os/next", "2", &edit);
+    let machine = story("unified-with-overlay")
+        .then("echo first >/run/a.img; ostree admin deploy --stage --overlay-initrd /run/a.img os/next")
+        .staged(guest)?
+        .copy()?;
+    for arguments in [&["--prepare"] as &[&str], &[]] {
+        let outcome = machine.finalize_with(Contestant::Ours, &[], arguments)?.outcome;
+        let said = "has overlay initrds, and its kernel is an image with an initramfs in it, which loads no other one";
+        ensure!(outcome.code == Some(1) && outcome.stderr.contains(said), "{outcome:?}");
+    }
+    let machine = story("unified-with-arguments").stage("os/next").staged(guest)?.copy()?;
+    let outcome = machine.finalize_with(Contestant::Ours, &[], &["--prepare"])?.outcome;
+    let said = "has kernel arguments of its own: with Secure Boot it ignores those of its entry";
+    ensure!(outcome.code == Some(0) && outcome.stderr.contains(said), "{outcome:?}");
+    machine.finalize(Contestant::Ours)?.outcome.success()
 }

@@ -191,6 +191,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             a_staged_deployment_that_is_not_there,
             an_esp_that_is_not_there,
             what_was_rolled_back_is_refused_until_it_is_forgotten,
+            a_unified_kernel_that_would_not_boot,
             a_name_that_leads_elsewhere,
             a_loader_link_that_is_none,
             entries_of_others_are_kept,

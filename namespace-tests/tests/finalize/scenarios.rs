@@ -6,7 +6,7 @@ pub(crate) mod boot_room;
 mod container_images;
 mod etc_changes;
 mod etc_kinds;
-mod kernels;
+pub(crate) mod kernels;
 mod lists;
 
 use crate::scenario::Scenario;

@@ -20,10 +20,15 @@ fn older(directory: &str) -> String {
     )
 }
 
-/// Prints an EFI program of x86-64 with a kernel and an initramfs in it, of which only the head is read.
-const UNIFIED: &str = r"{ printf MZ; head -c 58 /dev/zero; printf '\100\0\0\0PE\0\0\144\206\2\0'; head -c 12 /dev/zero
+/// Prints an EFI program of x86-64 with these sections, of which only the head is read.
+pub(crate) fn efi_program(sections: &[&str]) -> String {
+    let (count, names) = (sections.len(), sections.join(" "));
+    format!(
+        r"{{ printf MZ; head -c 58 /dev/zero; printf '\100\0\0\0PE\0\0\144\206\{count}\0'; head -c 12 /dev/zero
     printf '\360\0\0\0\013\2'; head -c 66 /dev/zero; printf '\12\0'; head -c 38 /dev/zero; printf '\20\0\0\0'; head -c 128 /dev/zero
-    for name in .linux .initrd; do printf '%s' $name; head -c $((16 - ${#name})) /dev/zero; printf '\5\0\0\0'; head -c 20 /dev/zero; done; }";
+    for name in {names}; do printf '%s' $name; head -c $((16 - ${{#name}})) /dev/zero; printf '\5\0\0\0'; head -c 20 /dev/zero; done; }}"
+    )
+}
 
 pub(crate) fn all() -> Vec<Scenario> {
     let edited = |name: &str, edit: &str| {
@@ -86,7 +91,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         .differs(&differences::INHERITED_INIT),
         Scenario::of(
             update("unified-kernel")
-                .tree("os/unified", "2", format!("rm usr/lib/modules/6.1.0/initramfs.img; {UNIFIED} >usr/lib/modules/6.1.0/vmlinuz"))
+                .tree("os/unified", "2", format!("rm usr/lib/modules/6.1.0/initramfs.img; {} >usr/lib/modules/6.1.0/vmlinuz", efi_program(&[".linux", ".initrd"])))
                 .stage("os/unified"),
         )
         .differs(&differences::UNIFIED_KERNEL),
