@@ -55,6 +55,9 @@ pub(super) fn make(opened: Opened, deployment: &DeploymentPath) -> Result<Opened
             return Err(text.into());
         }
     };
+    if sysroot.find(deployment).is_none() {
+        return Err(format!("/{deployment} is in no entry of /boot: to boot it by default, deploy it again").into());
+    }
     put_first(&opened.place.roots, sysroot, deployment)?;
     let mut opened = opened.read_again()?;
     let steps = opened.projection.plan().map_err(text)?;

@@ -85,12 +85,13 @@ pub(super) fn failed() -> Status {
     if matches!(system::dir::exists(BLESSED), Ok(true)) {
         return SUCCESS;
     }
-    write_down("the boot ended at an emergency prompt");
     let text = "firstroot: this deployment did not come up, and is on trial: the machine reboots, and tries again or goes back";
     if !std::io::stdin().is_terminal() {
+        write_down("it was not found to be good");
         log::error!("{text}");
         return FAILED;
     }
+    write_down("the boot ended at an emergency prompt");
     print::text(&format!("\n{text}.\nTo stay here, press Enter within {} seconds.\n", PATIENCE.as_secs()));
     if a_person_is_there() { SUCCESS } else { FAILED }
 }
