@@ -134,6 +134,7 @@ mod tests {
                 files: found.files,
                 directories: found.directories,
                 others: found.others,
+                has_fallback: found.has_fallback,
                 configuration: match configuration {
                     Ok(bytes) if bytes == CONFIGURATION.as_bytes() => Configuration::Written,
                     Ok(_) => Configuration::On(String::new()),

@@ -28,6 +28,8 @@ pub struct Facts {
     pub directories: BTreeSet<String>,
     /// Entries and unified kernel images of others, by their path.
     pub others: Vec<String>,
+    /// The ESP has the file that the firmware starts where an option names only a disk.
+    pub has_fallback: bool,
     /// `esp.conf`.
     pub configuration: Configuration,
     /// The steps that project the list.
@@ -56,6 +58,12 @@ impl Program {
     /// Where it is on the ESP.
     pub fn path(&self) -> String {
         format!("{PROGRAMS}/{}", self.name)
+    }
+
+    /// The file beside it that the firmware starts where an option names only a disk: `EFI/BOOT/BOOTX64.EFI`.
+    pub fn fallback(&self) -> String {
+        let name = self.name.strip_prefix("systemd-").unwrap_or(&self.name);
+        format!("EFI/BOOT/{}", name.to_ascii_uppercase())
     }
 
     /// The same for the firmware.

@@ -13,8 +13,8 @@ use crate::plan::Step;
 pub enum NotRemoved {
     /// Then the machine may not boot.
     #[error(
-        "the firmware has no other boot option that it would try: without this one the machine may not boot; install another boot loader \
-         first, or, if it boots otherwise: firstroot esp uninstall --anyway"
+        "the firmware has no other boot option that it would try and that names a file, and the ESP has no EFI/BOOT/BOOT*.EFI: without this \
+         option the machine may not boot; install another boot loader first, or, if it boots otherwise: firstroot esp uninstall --anyway"
     )]
     NothingElse,
     /// Units would write it again.
@@ -38,9 +38,9 @@ pub struct Removal {
 pub fn uninstall(facts: &Facts, entries: &[Step], anyway: bool) -> Result<Removal, NotRemoved> {
     let (firmware, file) = (&facts.firmware, facts.program.firmware_path());
     let of_this: Vec<u16> = firmware.starting(&facts.drive.uuid, &file).collect();
-    let is_other = |number: &&u16| {
-        !of_this.contains(number) && firmware.option(**number).is_some_and(firmware::LoadOption::is_tried)
-    };
+    // Every firmware has options for networks and disks. A disk boots by the file that is there for that.
+    let boots = |option: &firmware::LoadOption| option.is_tried() && (option.file.is_some() || facts.has_fallback);
+    let is_other = |number: &&u16| !of_this.contains(number) && firmware.option(**number).is_some_and(boots);
     if !anyway && !firmware.order.iter().any(|number| is_other(&number)) {
         return Err(NotRemoved::NothingElse);
     }

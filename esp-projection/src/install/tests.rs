@@ -38,6 +38,7 @@ fn facts() -> Facts {
         files: Vec::new(),
         directories: BTreeSet::from(["EFI".to_owned()]),
         others: Vec::new(),
+        has_fallback: false,
         configuration: Configuration::Missing,
         projection: vec![Step::WriteEntry { name: "x.conf".to_owned(), text: String::new() }, Step::Sync],
     }
@@ -230,6 +231,12 @@ fn uninstalling_leaves_what_others_need_and_never_a_machine_that_boots_nothing()
     assert!(!removal.changes.contains(&Change::RemoveFile(LOADER_CONF.to_owned())));
     let alone = Facts { firmware: Firmware { order: vec![OURS], ..installed.firmware.clone() }, ..installed.clone() };
     assert_eq!(uninstall(&alone, &[], false), Err(NotRemoved::NothingElse));
+    // What every firmware has, and what boots only with a file for it.
+    let mut network = alone.clone();
+    network.firmware.order.push(9);
+    network.firmware.options.push((9, LoadOption { attributes: 1, ..LoadOption::default() }));
+    assert_eq!(uninstall(&network, &[], false), Err(NotRemoved::NothingElse));
+    assert!(uninstall(&Facts { has_fallback: true, ..network }, &[], false).is_ok());
     let changes = uninstall(&alone, &[], true).unwrap().changes;
     assert!(changes.contains(&Change::RemoveVariable("BootOrder".to_owned())));
     let on = Facts { configuration: Configuration::On("etc/ostree/esp.conf".to_owned()), ..installed };

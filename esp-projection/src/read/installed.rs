@@ -33,6 +33,8 @@ pub struct Installed {
     pub directories: BTreeSet<String>,
     /// Entries and images of others.
     pub others: Vec<String>,
+    /// There is a file that the firmware starts where an option names only a disk.
+    pub has_fallback: bool,
 }
 
 /// The name of the firmware's architecture in names of files: `x64`.
@@ -114,6 +116,9 @@ pub fn installed(target: BorrowedFd<'_>, token: &Token, program: &Program) -> Re
             found.directories.insert(path.to_owned());
         }
     }
+    let fallback = program.fallback();
+    let opened = dir::if_there(dir::open(target, &fallback, OFlags::PATH)).context("open", shown(&fallback))?;
+    found.has_fallback = opened.is_some();
     let is_other =
         |name: &str| name.parse::<ProjectedName>().map_or(name.ends_with(".conf"), |name| name.token != *token);
     let entries = names(&target, ENTRIES)?.into_iter().filter(|(name, kind)| *kind == Kind::File && is_other(name));
@@ -177,6 +182,9 @@ mod tests {
         assert_eq!(found.others, [&others[..], &["EFI/Linux/fedora.efi".to_owned()]].concat());
         assert!(found.record.has(LOADER_CONF, &sum(b"timeout 3\n")) && !found.record.has(LOADER_CONF, &sum(b"x")));
         assert_eq!(found.files.first().map(|(_, found)| found.info.as_deref()), Some(Some("systemd-boot 262")));
+        assert!(!found.has_fallback);
+        write(directory.path(), "EFI/BOOT/BOOTX64.EFI", b"MZ");
+        assert!(installed(root.as_fd(), &token, &program).unwrap().has_fallback);
         assert_eq!(info(root.as_fd(), &program.name).unwrap().as_deref(), Some("systemd-boot 262"));
     }
 }

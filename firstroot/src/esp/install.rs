@@ -179,6 +179,7 @@ fn facts(opened: &Opened, directory: &OwnedFd) -> Result<Facts, Failure> {
         files: found.files,
         directories: found.directories,
         others: found.others,
+        has_fallback: found.has_fallback,
         configuration: configuration(opened)?,
         projection: Vec::new(),
     })
