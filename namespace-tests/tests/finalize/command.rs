@@ -25,6 +25,15 @@ initramfs() {
             f("usr/lib/ostree/prepare-root.conf", 0100644, $ARGV[0]), f("number", 0100644, $ARGV[1]), f("TRAILER!!!", 0, "")' \
         "$1" "$2" | gzip >"$(echo usr/lib/modules/*/initramfs.img)"
 }
+unify() {
+    perl -e 'open(my $file, "<", $ARGV[0]) or die; local $/; my $initramfs = <$file>;
+        my $head = "MZ" . "\0" x 58 . pack("V", 64) . "PE\0\0" . pack("vv", 0x8664, 2) . "\0" x 12 . pack("v", 240) . "\0\0"
+            . pack("v", 0x20b) . "\0" x 66 . pack("v", 10) . "\0" x 38 . pack("V", 16) . "\0" x 128;
+        my $at = length($head) + 80;
+        print $head, map({ pack("a8V4", $_, length($initramfs), 0, length($initramfs), $at) . "\0" x 16 } ".linux", ".initrd"), $initramfs' \
+        "$(echo usr/lib/modules/*/initramfs.img)" >"$(echo usr/lib/modules/*/vmlinuz)"
+    rm usr/lib/modules/*/initramfs.img
+}
 "#;
 
 /// The binary under test; `None`: `cargo test` alone.
@@ -318,6 +327,13 @@ pub(crate) fn an_initramfs_is_looked_into(guest: Guest) -> Result<()> {
         ("unknown", "printf 'BZh91AY&SY123456' >$f", 3, "compressed by bzip2, which firstroot does not read"),
         ("no-archive", "pseudo_random 1 5000 >$f", 1, "neither an archive nor compressed"),
         ("cut-off", "truncate -s -20 $f", 1, "the initramfs cannot be unpacked"),
+        ("unified", "initramfs '' 1; unify", 0, ""),
+        (
+            "unified-bad-configuration",
+            "initramfs '[composefs]\nenabled=perhaps\n' 1; unify",
+            1,
+            "its configuration has an error",
+        ),
         ("bad-configuration", "initramfs '[composefs]\nenabled=perhaps\n' 1", 1, "its configuration has an error"),
         (
             "demands-an-image",
