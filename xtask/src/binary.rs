@@ -40,9 +40,22 @@ pub(crate) const PROGRAMS: [Program; 3] = [PREPARE_ROOT, FINALIZE_STAGED, FIRSTR
 /// anew each time.
 const DIRECTORY: &str = "static";
 
+/// Where those are that were taken out of packages, below `target`.
+const TAKEN: &str = "packaged";
+
 /// Builds all of them for this machine's architecture, with the C library that the toolchain has; the one that is wanted.
 pub(crate) fn build(program: Program) -> Result<PathBuf> {
     build_for(&host_triple()?, program)
+}
+
+/// The one that was taken out of the packages last: see [`crate::package::package_and_take_programs`].
+pub(crate) fn taken(program: Program) -> Result<PathBuf> {
+    Ok(directory_of_taken()?.join(program.name))
+}
+
+/// Where they are, and in `sabotaged` and beside them what tests run and nobody ships.
+pub(crate) fn directory_of_taken() -> Result<PathBuf> {
+    Ok(directory(TAKEN).join(host_triple()?))
 }
 
 /// The finalizer that can be told to leave out what makes it survive a power cut: for the test of that test.
@@ -102,6 +115,11 @@ pub(crate) fn make_all() -> Command {
     command
 }
 
+/// `make` for those that were taken out of packages.
+pub(crate) fn make_of_taken() -> Command {
+    make(TAKEN)
+}
+
 fn make(target_directory: &str) -> Command {
     let mut command = Command::new("make");
     command.current_dir(workspace::root()).args(["--no-print-directory", "CARGOFLAGS=--locked --quiet"]);
@@ -121,15 +139,22 @@ pub(crate) fn size() -> Result<()> {
 }
 
 fn size_of_one(program: Program) -> Result<()> {
-    let Program { name, limit, .. } = program;
-    let size = size_of(&build(program)?)?;
-    println!("{name}: {size} bytes, static; limit {limit}");
+    let name = program.name;
+    fits(program, &build(program)?)?;
     let musl = host_triple()?.replace("-gnu", "-musl");
     if installed_targets()?.contains(&musl) {
         println!("{name}: {} bytes with musl", size_of(&build_for(&musl, program)?)?);
     } else {
         println!("skipped: {name} with musl (the toolchain has no standard library for {musl})");
     }
+    Ok(())
+}
+
+/// Prints how large the program is at `path`; too large is an error.
+pub(crate) fn fits(program: Program, path: &Path) -> Result<()> {
+    let Program { name, limit, .. } = program;
+    let size = size_of(path)?;
+    println!("{name}: {size} bytes, static; limit {limit}");
     ensure!(size <= limit, "{name} is larger than {limit} bytes");
     Ok(())
 }
@@ -138,7 +163,7 @@ fn size_of(binary: &Path) -> Result<u64> {
     Ok(binary.metadata().with_context(|| binary.display().to_string())?.len())
 }
 
-fn host_triple() -> Result<String> {
+pub(crate) fn host_triple() -> Result<String> {
     let version = rustc(&["-vV"])?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned).context("rustc does not name its host")

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -10,21 +11,28 @@ use crate::workspace;
 
 /// Builds every program and installs all of them, with what belongs to them, below `destdir`.
 pub(crate) fn install(destdir: &Path, dracut_module: Option<&str>) -> Result<()> {
+    let mut command = binary::make_all();
+    command.args(dracut_module.map(|name| format!("DRACUT_MODULE={name}")));
+    install_by(command, destdir)
+}
+
+/// The same with the programs that were taken out of packages.
+pub(crate) fn install_taken(destdir: &Path) -> Result<()> {
+    install_by(binary::make_of_taken(), destdir)
+}
+
+fn install_by(mut make: Command, destdir: &Path) -> Result<()> {
     let mut variable = OsString::from("DESTDIR=");
     variable.push(std::path::absolute(destdir)?);
-    let mut command = binary::make_all();
-    command.arg("install").arg(variable);
-    command.args(dracut_module.map(|name| format!("DRACUT_MODULE={name}")));
-    workspace::run(&mut command)
+    workspace::run(make.arg("install").arg(variable))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
     use std::fs;
-    use std::process::Command;
 
-    use crate::workspace;
+    use super::*;
 
     /// Source and destination of each line, with all variables but these at their defaults.
     fn listed(variables: &[&str]) -> Vec<(String, String)> {

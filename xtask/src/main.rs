@@ -21,8 +21,9 @@ use lexopt::prelude::*;
 const HELP: &str = "\
 cargo xtask boot [--scenario NAME] [--interactive]   make a system, boot it, show what happened
 cargo xtask test [--fast | --all]                    what CI runs; --fast leaves out the whole machines; --all adds
-                                                    the machines that differ little from another one, and every
-                                                    power cut and call instead of samples
+                                                    the machines that differ little from another one, a second build
+                                                    that must give the same bytes, and every power cut and call
+                                                    instead of samples
 cargo xtask test [--all-power-cuts]                  every power cut instead of a sample
 cargo xtask bench [--only PART]                      PART: prepare-root, initramfs, signed, verify, finalize, shutdown,
                                                     selinux, real-root, boot, command;

@@ -39,8 +39,8 @@ pub(crate) fn test(how_much: HowMuch) -> Result<()> {
     let mut phases = Phases::begin();
     qemu_tests::host::ensure_ready()?;
     let (binaries, _) = std::thread::scope(|scope| {
-        let binaries = scope
-            .spawn(|| timed("static binaries, and packages from another folder, at the same time", Binaries::build));
+        let binaries =
+            scope.spawn(|| timed("static binaries and packages, at the same time", || Binaries::build(how_much.all)));
         let guests = scope.spawn(|| timed("guests, at the same time", make_guests));
         let checked = without_root(&mut phases);
         println!("\nwaiting for static binaries and guests");
@@ -125,13 +125,19 @@ struct Binaries {
 }
 
 impl Binaries {
-    fn build() -> Result<Binaries> {
-        binary::size()?;
+    /// Those in the packages. With `all`, the packages' must be the ones that are built here, in another folder, from other copies of
+    /// the sources and by another user.
+    fn build(all: bool) -> Result<Binaries> {
         let destdir = workspace::root().join("target/destdir");
         // A file of an earlier state would be installed in every guest.
         if destdir.exists() {
             fs::remove_dir_all(&destdir).with_context(|| format!("removing {}", destdir.display()))?;
         }
+        if all { Binaries::built_here(destdir) } else { Binaries::taken_out_of_packages(destdir) }
+    }
+
+    fn built_here(destdir: PathBuf) -> Result<Binaries> {
+        binary::size()?;
         install::install(&destdir, None)?;
         package::package(None)?;
         Ok(Binaries {
@@ -140,6 +146,24 @@ impl Binaries {
             command: binary::build(binary::FIRSTROOT)?,
             sabotaged: binary::build_sabotaged()?,
             esp_power_cuts: binary::build_esp_power_cuts()?,
+            destdir,
+        })
+    }
+
+    fn taken_out_of_packages(destdir: PathBuf) -> Result<Binaries> {
+        package::package_and_take_programs()?;
+        println!("skipped: a second build, which must give the same bytes, and one with musl (only with --all)");
+        for program in binary::PROGRAMS {
+            binary::fits(program, &binary::taken(program)?)?;
+        }
+        install::install_taken(&destdir)?;
+        let sabotaged = binary::directory_of_taken()?.join("sabotaged");
+        Ok(Binaries {
+            prepare_root: binary::taken(binary::PREPARE_ROOT)?,
+            finalize_staged: binary::taken(binary::FINALIZE_STAGED)?,
+            command: binary::taken(binary::FIRSTROOT)?,
+            sabotaged: sabotaged.join(binary::FINALIZE_STAGED.name),
+            esp_power_cuts: [binary::directory_of_taken()?.join("esp-power-cuts"), sabotaged.join("esp-power-cuts")],
             destdir,
         })
     }
