@@ -4,38 +4,50 @@
 
 use std::cell::RefCell;
 use std::fs;
+use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::cache::directory_of_this_checkout;
+use qemu_tests::cache::{Cache, directory_of_this_checkout};
 use qemu_tests::guest::Guest;
 use qemu_tests::labels::{Difference, Labels};
+use qemu_tests::namespace::{Namespace, quoted};
 use qemu_tests::report::Report;
+use qemu_tests::rootfs::Rootfs;
 use qemu_tests::staging::script;
 use qemu_tests::sysroot::Sysroot;
 
 use crate::shutdown::{DONE, is_of_version, last, succeeded};
 use crate::{contains, scenario};
 
-/// Stages the update. `audited` is what the kernel would have denied, or has.
+/// Stages the update.
 const STAGE: &str = "
 ostree admin deploy --os=default --stage $arguments firstroot/newer
+";
+
+/// `audited` is what the kernel would have denied, or has.
+const PREPARED: &str = "
 prepared ^Finished
 # What must be in the log: else nothing would be denied where nothing is logged.
 runcon --type=dmesg_t true || true
 audited >denials-before-shutdown
 ";
 
-/// What an administrator has changed: a module of his own, and a boolean.
+/// What an administrator has changed before the first boot: a module of his own, and a boolean. The guest's programs do it on the disk
+/// at `/target`, where they take seconds and not minutes; labels are given as when the disk was made.
 const MODIFY: &str = "
+deployment=$(echo /target/ostree/deploy/default/deploy/*.0)
+mount --bind $deployment/etc/selinux /etc/selinux
 echo '(type firstroot_local_t)(roletype object_r firstroot_local_t)(typeattributeset file_type (firstroot_local_t))' \
-    >/var/tmp/firstroot-local.cil
-semodule --install=/var/tmp/firstroot-local.cil
-setsebool -P allow_ftpd_full_access on
+    >/run/firstroot-local.cil
+semodule --noreload --install=/run/firstroot-local.cil
+setsebool -N -P allow_ftpd_full_access on
+setfiles -F -r $deployment /etc/selinux/default/contexts/files/file_contexts $deployment/etc/selinux
 ";
 
-/// Puts libostree's program back into its unit.
+/// Puts libostree's program back into its unit. Nothing is prepared for it.
 const BY_LIBOSTREE: &str = "
+systemctl stop $unit.path
 drop_ins=/run/systemd/system/ostree-finalize-staged.service.d; mkdir -p $drop_ins
 printf '[Service]\\nExecStop=\\nExecStop=/usr/bin/ostree admin finalize-staged\\n' >$drop_ins/99-libostree.conf
 systemctl daemon-reload
@@ -102,19 +114,33 @@ struct Outcome {
     labels: Labels,
 }
 
-/// Boots the machine once for each script, and reads the labels on its disk when it is off. Permissive in its first boot if `permissive`.
-fn run(guest: Guest, whose: &str, permissive: bool, scripts: &[&str]) -> Result<Outcome> {
+/// What is done to the disk before the first boot.
+type Change = fn(Guest, &Path) -> Result<()>;
+
+/// The administrator's changes.
+fn modify(guest: Guest, root: &Path) -> Result<()> {
+    let rootfs = Rootfs::of(guest, &Cache::open()?)?;
+    let namespace = Namespace::of(&rootfs.path()).mounted(&format!("--rbind {}", quoted(root)), "/target");
+    namespace.run(MODIFY).context("changing the policy").map(drop)
+}
+
+/// The first boot only writes down what it would deny.
+fn make_permissive(_: Guest, root: &Path) -> Result<()> {
+    Sysroot::at(root).append_kernel_argument("enforcing=0")
+}
+
+/// Boots the machine once for each script, and reads the labels on its disk when it is off.
+fn run(guest: Guest, whose: &str, change: Change, scripts: &[&str]) -> Result<Outcome> {
     let scripts: Vec<String> = scripts.iter().map(|text| script(&format!("{FUNCTIONS}{text}"))).collect();
     let scripts: Vec<&str> = scripts.iter().map(String::as_str).collect();
     let found: Rc<RefCell<Labels>> = Rc::default();
     let labels = Rc::clone(&found);
-    let mut machine = scenario(guest, "denials-are-logged")?.with_disk_looked_at_by(move |root| {
-        *labels.borrow_mut() = Labels::on(root)?;
-        Ok(())
-    });
-    if permissive {
-        machine = machine.with_disk_changed_by(|root| Sysroot::at(root).append_kernel_argument("enforcing=0"));
-    }
+    let machine = scenario(guest, "denials-are-logged")?
+        .with_disk_changed_by(move |root| change(guest, root))
+        .with_disk_looked_at_by(move |root| {
+            *labels.borrow_mut() = Labels::on(root)?;
+            Ok(())
+        });
     let reports = machine.run_scripts(&scripts)?;
     let labels = found.take();
     let list = directory_of_this_checkout("runs")?.join(format!("labels-{guest}-{whose}"));
@@ -124,11 +150,11 @@ fn run(guest: Guest, whose: &str, permissive: bool, scripts: &[&str]) -> Result<
 }
 
 /// Finalized by libostree and not booted again; finalized by ours, and booted.
-fn both(guest: Guest, name: &str, permissive: bool, before: &str, after: &str) -> Result<Report> {
+fn both(guest: Guest, name: &str, change: Change, before: &str, after: &str) -> Result<Report> {
     let stage = format!("{before}{STAGE}");
-    let theirs = run(guest, &format!("{name}-libostree"), permissive, &[&format!("{BY_LIBOSTREE}{stage}")])?;
+    let theirs = run(guest, &format!("{name}-libostree"), change, &[&format!("{BY_LIBOSTREE}{stage}")])?;
     let after = format!("{LOOK}{after}");
-    let ours = run(guest, &format!("{name}-ours"), permissive, &[&stage, &after])?;
+    let ours = run(guest, &format!("{name}-ours"), change, &[&format!("{stage}{PREPARED}"), &after])?;
     same_labels(&theirs.labels, &ours.labels)?;
     let report = last(&ours.reports)?;
     is_of_version(report, "2")?;
@@ -171,7 +197,7 @@ fn nothing_was_denied(reports: &[Report]) -> Result<()> {
 
 /// A machine with a module and a boolean of its own.
 pub(crate) fn modified(guest: Guest) -> Result<()> {
-    let report = both(guest, "modified", false, MODIFY, LOOK_FOR_CHANGES)?;
+    let report = both(guest, "modified", modify, "", LOOK_FOR_CHANGES)?;
     let output = report.script_output()?;
     contains(&output, "firstroot-local\n")?;
     contains(&output, "allow_ftpd_full_access --> on\n")?;
@@ -181,6 +207,6 @@ pub(crate) fn modified(guest: Guest) -> Result<()> {
 /// Permissive until the update is there, and enforcing with it.
 pub(crate) fn untouched(guest: Guest) -> Result<()> {
     let whole = "diff -r /usr/etc/selinux /etc/selinux && echo the policy is whole\n";
-    let report = both(guest, "untouched", true, "arguments=--karg-delete=enforcing=0\n", whole)?;
+    let report = both(guest, "untouched", make_permissive, "arguments=--karg-delete=enforcing=0\n", whole)?;
     contains(&report.script_output()?, "the policy is whole\n")
 }
