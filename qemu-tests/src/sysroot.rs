@@ -7,9 +7,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::cache::Cache;
 use crate::command::run;
 use crate::disk::STATEROOT;
+use crate::guest::Guest;
+use crate::namespace::{Namespace, quoted};
 use crate::package::PREPARE_ROOT;
+use crate::rootfs::Rootfs;
 
 /// Where [`Sysroot::lose_deployment`] puts it: in the stateroot, where no deployment is looked for.
 pub const LOST: &str = "lost";
@@ -33,6 +37,14 @@ impl<'a> Sysroot<'a> {
     /// The one that is mounted at `root`.
     pub fn at(root: &'a Path) -> Sysroot<'a> {
         Sysroot { root }
+    }
+
+    /// Fails unless each object of the repository is what its name says: `ostree fsck` of the guest, not in the guest, where it takes
+    /// longer than a boot.
+    pub fn has_a_whole_repository(&self, guest: Guest) -> Result<()> {
+        let rootfs = Rootfs::of(guest, &Cache::open()?)?;
+        let namespace = Namespace::of(&rootfs.path()).mounted(&format!("--rbind {}", quoted(self.root)), "/target");
+        namespace.run("ostree --repo=/target/ostree/repo fsck --quiet").context("ostree fsck").map(drop)
     }
 
     /// Turns `sysroot.readonly` of the repository on.
