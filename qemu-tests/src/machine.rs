@@ -40,7 +40,18 @@ const ARGUMENTS: &[&str] = &[
     "nowatchdog",
     // On a host with much to do the kernel finds too few ticks of an emulated timer, and panics.
     "no_timer_check",
+    // An initramfs with systemd has its disks before udev asks for drivers: else they are found behind two hundred devices that no
+    // initramfs needs.
+    "rd.modules_load=virtio_blk",
 ];
+
+/// A worker of udev is a copy of it, which is expensive, and a second one does not make a single processor faster.
+const ONE_WORKER: &str = "udev.children_max=1";
+
+/// Those of [`ARGUMENTS`], and one more where the machine has one processor.
+fn in_each_boot<'a>() -> impl Iterator<Item = &'a str> {
+    ARGUMENTS.iter().copied().chain((side_by_side::cpus_of_one() == 1).then_some(ONE_WORKER))
+}
 
 /// Makes a failing initramfs end the run at once, instead of waiting for a person until it is given up.
 const NO_SHELL: &[&str] = &["rd.shell=0", "rd.emergency=poweroff"];
@@ -128,7 +139,7 @@ impl Machine {
 
     /// The arguments that each boot has, for entries that a boot loader reads itself.
     pub(crate) fn usual_arguments() -> String {
-        ARGUMENTS.iter().chain(NO_SHELL).copied().collect::<Vec<_>>().join(" ")
+        in_each_boot().chain(NO_SHELL.iter().copied()).collect::<Vec<_>>().join(" ")
     }
 
     /// The same, but the power fails while it goes down: what it has written out by then is on its disks, and what it has not, is
@@ -221,7 +232,7 @@ impl Machine {
     fn command_line(&self, entry: &BootEntry, arguments: &[&str]) -> String {
         // As GRUB begins it.
         let mut words = vec![format!("BOOT_IMAGE=(hd0,gpt3)/boot{}", entry.linux)];
-        let usual = entry.options.split_whitespace().chain(ARGUMENTS.iter().chain(arguments).copied());
+        let usual = entry.options.split_whitespace().chain(in_each_boot()).chain(arguments.iter().copied());
         words.extend(usual.filter(|word| !self.without_arguments.iter().any(|w| w == word)).map(str::to_owned));
         if let (Initramfs::None(_), Some(link)) = (&self.initramfs, entry.argument("ostree")) {
             words.push(format!("init={link}/{}", crate::package::PREPARE_ROOT));
