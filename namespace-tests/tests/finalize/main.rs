@@ -38,6 +38,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
+use namespace_tests::every_call_is_wanted;
 use namespace_tests::finalize::Contestant;
 use qemu_tests::guest::Guest;
 use qemu_tests::rootfs;
@@ -271,7 +272,9 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         let (ours, name) = (scenario.clone(), scenario.name());
         let trial_name = format!("beside_the_peer::{name}_with_{guest}");
         let run = move || beside_the_peer::the_same_is_left(&ours, guest);
-        trials.push(trial(trial_name, missing.or(no_binary), run));
+        let elsewhere = scenario.not_each_time_with(guest).filter(|_| !every_call_is_wanted());
+        let elsewhere = elsewhere.map(|story| format!("only with cargo xtask test --all; nearest to it is {story}"));
+        trials.push(trial(trial_name, missing.or(no_binary).or(elsewhere.as_deref()), run));
         if peer_twice {
             let peers = scenario.clone();
             let run = move || beside_the_peer::the_peer_leaves_the_same_twice(&peers, guest);
@@ -288,6 +291,13 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(cores.min(4));
     let scenarios = scenarios::all();
     let mut tests: Vec<Trial> = Guest::booted().into_iter().flat_map(|guest| of_guest(guest, &scenarios)).collect();
+    for (nearest, _) in scenarios.iter().filter_map(|scenario| scenario.nearest) {
+        let is_of_every_run = |scenario: &Scenario| {
+            let with = |guest: &Guest| scenario.not_each_time_with(*guest).is_none();
+            scenario.name() == nearest && scenario.guests.iter().any(with)
+        };
+        assert!(scenarios.iter().any(is_of_every_run), "no story of every run: {nearest}");
+    }
     tests.push(trial("differences::names_are_those_of_the_documentation".to_owned(), None, move || {
         differences::names_are_those_of_the_documentation(&scenarios)
     }));

@@ -29,6 +29,8 @@ pub(crate) struct Scenario {
     pub(crate) etc: Option<[u32; 3]>,
     /// Differences that this story leads to: each has to be found.
     pub(crate) differences: Vec<&'static Difference>,
+    /// The name of the story of every run that is nearest to this one, which then runs with `--all` only; and with which guests it does.
+    pub(crate) nearest: Option<(&'static str, &'static [Guest])>,
     /// Ours does not finalize this, whatever the peer does: it says why, and the disk stays as it was but for this.
     pub(crate) refused: Option<&'static Difference>,
 }
@@ -44,6 +46,7 @@ impl Scenario {
             status: 0,
             etc: None,
             differences: Vec::new(),
+            nearest: None,
             refused: None,
         }
     }
@@ -55,6 +58,17 @@ impl Scenario {
     pub(crate) fn only_with(mut self, guest: Guest) -> Scenario {
         self.guests = vec![guest];
         self
+    }
+
+    /// With these guests only with `--all`: `story` is the nearest one of every run.
+    pub(crate) fn not_each_time(mut self, guests: &'static [Guest], story: &'static str) -> Scenario {
+        self.nearest = Some((story, guests));
+        self
+    }
+
+    /// The nearest story of every run, where this one does not run with `guest` each time.
+    pub(crate) fn not_each_time_with(&self, guest: Guest) -> Option<&'static str> {
+        self.nearest.filter(|(_, guests)| guests.contains(&guest)).map(|(story, _)| story)
     }
 
     pub(crate) fn environment(mut self, variable: &str) -> Scenario {
