@@ -172,7 +172,11 @@ const NOT_EACH_TIME: &[(&str, &str)] = &[
     ),
     (
         "forky::soft_reboot::a_separate_boot_is_mounted_again",
+        "forky::soft_reboot::what_is_booted_and_what_is_finalized_comes_up",
+    ),
+    (
         "forky::soft_reboot::what_is_booted_and_what_is_finalized_comes_up_as_after_the_peer",
+        "forky::soft_reboot::what_is_booted_and_what_is_finalized_comes_up",
     ),
     (
         "trixie-initramfs-tools::initramfs_tools::the_same_is_mounted_as_with_dracut",
@@ -187,6 +191,20 @@ const NOT_EACH_TIME: &[(&str, &str)] = &[
         "trixie::failing::a_machine_without_a_keyboard_powers_off",
         "trixie::failing::a_machine_without_a_keyboard_reboots",
     ),
+];
+
+/// What of every run takes longer than two minutes, the longest one first. They begin: at the end, none runs alone for long.
+const LONGEST: &[&str] = &[
+    "forky-selinux::selinux::modified",
+    "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
+    "forky::composefs::what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_read",
+    "forky::composefs::an_image_on_a_btrfs_of_two_disks_is_the_root",
+    "trixie::shutdown::an_update_is_staged_finalized_booted_rolled_back_and_left_to_ostree",
+    "trixie::beside_the_peer::a_hotfix_survives_a_reboot",
+    "trixie::interrupted::a_power_cut_is_reported_and_the_update_done_again",
+    "forky::soft_reboot::what_is_booted_and_what_is_finalized_comes_up",
+    "trixie::packaged::a_deb_boots_and_is_removed_by_an_update",
+    "trixie::shutdown::an_automounted_boot_and_a_read_only_sysroot_are_written_to",
 ];
 
 /// Every function of a module as a test of the same name, on each of the guests.
@@ -213,9 +231,9 @@ fn main() -> ExitCode {
     let with_initramfs_tools = [Guest::TrixieInitramfsTools];
     let forky = [Guest::Forky];
     let selinux = [Guest::ForkySelinux];
-    // The longest ones first: at the end, none runs alone for long.
     let stories = stories!(selinux on selinux => modified, untouched)
         .chain(stories!(soft_reboot on forky =>
+            what_is_booted_and_what_is_finalized_comes_up,
             what_is_booted_and_what_is_finalized_comes_up_as_after_the_peer,
             a_separate_boot_is_mounted_again,
         ))
@@ -297,12 +315,11 @@ fn main() -> ExitCode {
             a_machine_without_a_keyboard_powers_off,
             whoever_asked_for_a_shell_gets_one,
         ));
-    let all = std::env::var_os("FIRSTROOT_ALL_MACHINES").is_some();
     let missing = if wanted { why_not_installable(Guest::Forky) } else { None };
-    let trials: Vec<Trial> = stories
+    let mut trials: Vec<Trial> = stories
         .map(|(guest, name, story)| {
             let full = format!("{guest}::{name}");
-            let why_not = why_not(guest, &full, wanted, all, missing.as_deref());
+            let why_not = why_not(guest, &full, wanted, missing.as_deref());
             trial(guest, full, story, why_not)
         })
         .collect();
@@ -311,13 +328,23 @@ fn main() -> ExitCode {
         assert!(known(again) && known(first), "no such machine: {again} or {first}");
         assert!(NOT_EACH_TIME.iter().all(|(again, _)| again != first), "{first} does not run, either");
     }
+    for name in LONGEST {
+        assert!(trials.iter().any(|trial| trial.name() == *name), "no such machine: {name}");
+        assert!(NOT_EACH_TIME.iter().all(|(again, _)| again != name), "{name} is among the longest, and does not run");
+    }
+    trials.sort_by_key(|trial| LONGEST.iter().position(|name| trial.name() == *name).unwrap_or(LONGEST.len()));
     let conclusion = libtest_mimic::run(&arguments, trials);
     print_longest();
     conclusion.exit_code()
 }
 
+/// Whether those of [`NOT_EACH_TIME`] run, too, and stories are told in full.
+fn all_are_wanted() -> bool {
+    std::env::var_os("FIRSTROOT_ALL_MACHINES").is_some()
+}
+
 /// Why `guest`'s test `name` does not run here; empty if it does.
-fn why_not(guest: Guest, name: &str, wanted: bool, all: bool, missing: Option<&str>) -> String {
+fn why_not(guest: Guest, name: &str, wanted: bool, missing: Option<&str>) -> String {
     if !wanted {
         return "needs root and QEMU: cargo xtask test".to_owned();
     }
@@ -330,7 +357,7 @@ fn why_not(guest: Guest, name: &str, wanted: bool, all: bool, missing: Option<&s
         return missing;
     }
     match NOT_EACH_TIME.iter().find(|(again, _)| *again == name) {
-        Some((_, first)) if !all => format!("only with cargo xtask test --all; nearest to it is {first}"),
+        Some((_, first)) if !all_are_wanted() => format!("only with cargo xtask test --all; nearest to it is {first}"),
         _ => String::new(),
     }
 }

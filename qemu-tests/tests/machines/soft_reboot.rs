@@ -4,6 +4,7 @@
 use anyhow::{Result, ensure};
 use qemu_tests::compare::{ABSOLUTE_LAYERS, Difference, same_as_peer};
 use qemu_tests::guest::Guest;
+use qemu_tests::mounts::Mount;
 use qemu_tests::package::Provider;
 use qemu_tests::report::Report;
 use qemu_tests::scenario::Scenario;
@@ -62,7 +63,17 @@ fn comes_up_twice(scenario: &Scenario) -> Result<Report> {
     Ok(report)
 }
 
-/// libostree finds in `/run` and in the mount table what its own prepare-root leaves there.
+/// libostree finds in `/run` and in the mount table what it needs.
+pub(crate) fn what_is_booted_and_what_is_finalized_comes_up(guest: Guest) -> Result<()> {
+    let report = comes_up_twice(&scenario(guest, "composefs")?)?;
+    let table = report.mount_table()?;
+    let image = table.at("/").is_some_and(|mount| mount.fstype == "overlay" && mount.source == "composefs");
+    let usr = table.at("/usr").is_none_or(Mount::is_read_only);
+    ensure!(image && usr && table.at("/sysroot").is_some(), "{table}");
+    Ok(())
+}
+
+/// And leaves there what it leaves after its own prepare-root.
 pub(crate) fn what_is_booted_and_what_is_finalized_comes_up_as_after_the_peer(guest: Guest) -> Result<()> {
     let composefs = scenario(guest, "composefs")?;
     let ours = comes_up_twice(&composefs)?;
