@@ -1,5 +1,6 @@
 //! Kernel, initramfs and device trees of a deployment, and their names in `/boot`.
 
+mod beside;
 mod candidates;
 mod error;
 pub mod layout;
@@ -15,6 +16,7 @@ use system::{Context, SystemError, dir, tree};
 
 use crate::bootcsum;
 
+pub use beside::{ImageBeside, images_beside};
 use candidates::Candidates;
 pub use error::KernelError;
 pub use layout::{BootFile, KernelLayout, checksum_in};

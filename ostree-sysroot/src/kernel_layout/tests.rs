@@ -7,6 +7,18 @@ use sha2::{Digest, Sha256};
 
 const SUM: &str = "5e1f1e7a4b0c5b0b7a0f2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a6978";
 
+/// An EFI program with these sections, of which only the head is read.
+pub(super) fn image(sections: [&str; 2]) -> Vec<u8> {
+    let mut bytes = [b"MZ".as_slice(), &[0; 58], &[0x40, 0, 0, 0], b"PE\0\0", &[0x64, 0x86, 2, 0], &[0; 12]].concat();
+    bytes
+        .extend([&[240, 0, 0, 0, 0x0b, 2], [0; 66].as_slice(), &[10, 0], &[0; 38], &[16, 0, 0, 0], &[0; 128]].concat());
+    for name in sections {
+        let padded = [name.as_bytes(), &[0; 16]].concat();
+        bytes.extend([&padded[..16], &[5, 0, 0, 0], &[0; 20]].concat());
+    }
+    bytes
+}
+
 /// A tree in which each file has its own path as content.
 fn tree(files: &[&str]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
