@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use esp_projection::execute::Sources;
 use esp_projection::execute::mounted::Mounted;
-use esp_projection::list::{List, Listed, Payload, PayloadFile};
+use esp_projection::list::{CopiedFrom, List, Listed, Payload, PayloadFile};
 use esp_projection::plan::Step;
 use esp_projection::projection::execute_on;
 use esp_projection::read::devices::Partition;
@@ -44,7 +45,8 @@ impl Fat {
 
     /// Executes steps, as the shipped program does.
     pub(crate) fn execute(&mut self, steps: &[Step]) -> Result<()> {
-        Ok(execute_on(&mut self.mounted, self.boot.as_fd(), steps, &mut || ())?)
+        let sources = Sources { boot: self.boot.as_fd(), sysroot: self.boot.as_fd() };
+        Ok(execute_on(&mut self.mounted, sources, steps, &mut || ())?)
     }
 
     /// Its root directory, writable, for what is no projection.
@@ -87,9 +89,9 @@ fn listed((deployment, kernel): Numbered) -> Result<Listed> {
     );
     let mut files = Vec::new();
     for path in ["dtb/vendor/a.dtb", "initramfs.img", "vmlinuz"] {
-        files.push(PayloadFile { path: path.to_owned(), size: size(&directory, path)? });
+        files.push(PayloadFile { path: path.to_owned(), size: size(&directory, path)?, from: CopiedFrom::Boot });
     }
-    let overlay = PayloadFile { size: size("", &overlay)?, path: overlay };
+    let overlay = PayloadFile { size: size("", &overlay)?, path: overlay, from: CopiedFrom::Boot };
     Ok(Listed {
         deployment: format!("ostree/deploy/os/deploy/{}.0", sum(deployment)).parse()?,
         entry: BlsEntry::parse(text.as_bytes())?,

@@ -12,10 +12,12 @@ mod payload;
 mod removal;
 mod sabotage;
 mod steps;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod variable;
 
 pub use changes::{Places, carry_out};
 pub use directory::sync;
+pub use payload::Sources;
 pub use steps::execute;

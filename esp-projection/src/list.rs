@@ -1,7 +1,7 @@
 //! What is to be projected: the deployments that `/boot` boots.
 
 use ostree_formats::bls::BlsEntry;
-use ostree_formats::deployment::DeploymentPath;
+use ostree_formats::deployment::{Checksum, DeploymentPath};
 use ostree_formats::projected_entry::Token;
 
 /// All that a projection is made from.
@@ -39,7 +39,7 @@ pub struct Listed {
 pub enum Payload {
     /// A directory with a kernel, an initramfs and what belongs to them. `SHA256SUMS` in it says that it is complete.
     Directory {
-        /// Relative to `/boot`: `ostree/STATEROOT-BOOTCSUM`.
+        /// Relative to `/boot`, and to the target: `ostree/STATEROOT-BOOTCSUM`.
         path: String,
         /// Its files, by their paths in it.
         files: Vec<PayloadFile>,
@@ -55,6 +55,22 @@ pub struct PayloadFile {
     pub path: String,
     /// In bytes.
     pub size: u64,
+    /// Where it is copied from.
+    pub from: CopiedFrom,
+}
+
+/// Where a file of a payload is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CopiedFrom {
+    /// At the payload's path in `/boot`.
+    Boot,
+    /// In the tree of a deployment: a unified kernel image, of which libostree has no copy in `/boot`.
+    Tree {
+        /// Its path on the physical root.
+        path: String,
+        /// What its name on the target promises.
+        sum: Checksum,
+    },
 }
 
 impl Payload {
@@ -65,4 +81,37 @@ impl Payload {
             Self::File(file) => &file.path,
         }
     }
+
+    /// The files of another one with this path, too. What has the same name is the same.
+    fn add(&mut self, other: &Self) {
+        if let (Self::Directory { files, .. }, Self::Directory { files: others, .. }) = (self, other)
+            && files != others
+        {
+            files.extend(others.iter().cloned());
+            files.sort();
+            files.dedup_by(|one, other| one.path == other.path);
+        }
+    }
+}
+
+/// Payloads, each once: what is wanted of one directory by several deployments is wanted together.
+pub fn union<'a>(payloads: impl IntoIterator<Item = &'a Payload>) -> Vec<Payload> {
+    let mut all = Vec::<Payload>::new();
+    for payload in payloads {
+        match all.iter_mut().find(|known| known.path() == payload.path()) {
+            Some(known) => known.add(payload),
+            None => all.push(payload.clone()),
+        }
+    }
+    all.sort();
+    all
+}
+
+/// Which kernel is projected of a tree that has a unified kernel image beside a kernel and an initramfs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uki {
+    /// The image.
+    Prefer,
+    /// Kernel and initramfs, as in `/boot`.
+    Ignore,
 }

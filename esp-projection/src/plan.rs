@@ -26,7 +26,7 @@ pub use step::Step;
 use crate::assessment::is_of;
 use crate::list::{List, Payload};
 use crate::target::{ENTRIES, PAYLOADS, Target, TargetEntry};
-use payloads::{missing, unused};
+use payloads::{UnusedFiles, missing, unused, unused_files};
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,8 +84,9 @@ pub fn plan(list: &List, target: &Target) -> Result<Vec<Step>, PlanError> {
     let removed_early = |step: &Step| steps.contains(step);
     let entries_to_remove: Vec<Step> =
         going.into_iter().map(Step::RemoveEntry).filter(|step| !removed_early(step)).collect();
-    let payloads_to_remove: Vec<Step> =
+    let mut payloads_to_remove: Vec<Step> =
         unused(list, target).into_iter().map(Step::RemovePayload).filter(|step| !removed_early(step)).collect();
+    payloads_to_remove.extend(unused_files(list, target).into_iter().filter_map(|files| not_in(&steps, files)));
     for removals in [entries_to_remove, payloads_to_remove] {
         if !removals.is_empty() {
             steps.extend(removals);
@@ -93,6 +94,18 @@ pub fn plan(list: &List, target: &Target) -> Result<Vec<Step>, PlanError> {
         }
     }
     Ok(steps)
+}
+
+/// What of these files no step has removed.
+fn not_in(steps: &[Step], mut unused: UnusedFiles) -> Option<Step> {
+    for step in steps {
+        if let Step::RemoveFiles { directory, files } = step
+            && *directory == unused.directory
+        {
+            unused.files.retain(|name| !files.contains(name));
+        }
+    }
+    (!unused.files.is_empty()).then(|| unused.step())
 }
 
 fn missing_directories(payloads: &[Payload], target: &Target) -> impl Iterator<Item = String> {

@@ -3,17 +3,19 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use ostree_formats::mountinfo;
+use ostree_sysroot::deployment::Deployment;
 use ostree_sysroot::{Roots, Sysroot};
 use system::proc::Proc;
 use system::{Context, SystemError, block_device};
 
-use crate::execute;
 use crate::execute::mounted::Mounted;
+use crate::execute::{self, Sources};
 use crate::list::List;
 use crate::plan::{self, PlanError, Step};
 use crate::read::devices::Partition;
+use crate::read::images::Images;
 use crate::read::partition::{self, NoPartition};
-use crate::read::{ReadError, devices, list, target, variables};
+use crate::read::{ReadError, devices, list, staged, target, variables};
 use crate::settings::Settings;
 use crate::target::Target;
 
@@ -61,6 +63,7 @@ pub struct Projection {
     pub list: List,
     /// What is there.
     pub target: Target,
+    images: Images,
     mounted: Mounted,
 }
 
@@ -72,7 +75,8 @@ impl Projection {
     pub fn read(roots: &Roots, sysroot: &Sysroot, settings: &Settings) -> Result<Self, ProjectionError> {
         let partition = partition::find(roots.system.as_fd(), roots.sysroot.as_fd(), settings.partition.as_deref())?;
         let token = list::token(&uuid(roots)?);
-        let mut list = list::list(roots, sysroot, token)?;
+        let mut images = Images::new(roots, settings.uki);
+        let mut list = list::list(roots, sysroot, token, &mut images)?;
         list.tries = tries(settings, sysroot);
         settings.trial_arguments.clone_into(&mut list.trial_arguments);
         // A boot loader that says nothing of itself counts nothing: a trial would be repeated for ever.
@@ -82,9 +86,20 @@ impl Projection {
         }
         let mounted = Mounted::open(&partition)?;
         let target = target::target(&mounted, &list.token)?;
-        let mut projection = Self { path: partition.path.clone(), partition, loader, list, target, mounted };
+        let mut projection = Self { path: partition.path.clone(), partition, loader, list, target, images, mounted };
         projection.keep(settings);
         Ok(projection)
+    }
+
+    /// Puts a deployment before the list that is not in it yet.
+    ///
+    /// # Errors
+    /// A file of its tree cannot be read.
+    pub fn add_staged(&mut self, roots: &Roots, deployment: &Deployment) -> Result<(), ReadError> {
+        self.list.deployments.insert(0, staged::of_tree(roots, deployment, &mut self.images)?);
+        // At the end of the update it is read again.
+        self.images.remember(roots);
+        Ok(())
     }
 
     /// Leaves out what `[esp] keep=` leaves out.
@@ -115,7 +130,9 @@ impl Projection {
         steps: &[Step],
         progress: &mut dyn FnMut(),
     ) -> Result<(), ProjectionError> {
-        Ok(execute_on(&mut self.mounted, roots.boot.as_fd(), steps, progress)?)
+        self.images.remember(roots);
+        let sources = Sources { boot: roots.boot.as_fd(), sysroot: roots.sysroot.as_fd() };
+        Ok(execute_on(&mut self.mounted, sources, steps, progress)?)
     }
 
     /// The root directory of the target.
@@ -132,13 +149,13 @@ impl Projection {
     }
 }
 
-/// Executes steps on a target that is mounted; `boot` is `/boot`. With none, it is not written to.
+/// Executes steps on a target that is mounted. With none, it is not written to.
 ///
 /// # Errors
 /// A file cannot be read or written.
 pub fn execute_on(
     mounted: &mut Mounted,
-    boot: BorrowedFd<'_>,
+    sources: Sources<'_>,
     steps: &[Step],
     progress: &mut dyn FnMut(),
 ) -> Result<(), SystemError> {
@@ -146,7 +163,7 @@ pub fn execute_on(
         return Ok(());
     }
     mounted.make_writable()?;
-    execute::execute(steps, boot, mounted.as_fd(), progress)?;
+    execute::execute(steps, sources, mounted.as_fd(), progress)?;
     execute::sync(mounted.as_fd())
 }
 

@@ -1,11 +1,16 @@
 //! What is to be projected, and what is on the target. Only reads.
 
 pub mod devices;
+pub(crate) mod digest;
 pub mod drive;
+pub mod images;
 pub mod installed;
+mod known_sums;
 pub mod list;
 pub mod menu;
 pub mod partition;
+mod payload;
+pub mod staged;
 pub mod target;
 pub mod variables;
 
@@ -36,4 +41,29 @@ pub enum ReadError {
         /// The file.
         path: String,
     },
+    /// A tree has several images.
+    #[error(
+        "there are several unified kernel images: {}; the tree must have one, or esp.conf(5) must say [esp] uki=ignore", images.join(", ")
+    )]
+    SeveralImages {
+        /// Their paths.
+        images: Vec<String>,
+    },
+    /// An image is to boot a deployment that it cannot boot.
+    #[error(
+        "the entry loads further initrds, and the unified kernel image /{image} loads none: deploy without --overlay-initrd, or \
+         write [esp] uki=ignore into /etc/ostree/esp.conf"
+    )]
+    OverlayWithImage {
+        /// Its path on the physical root.
+        image: String,
+    },
+}
+
+impl ReadError {
+    /// Whether another deployment may be projected.
+    fn is_of_one_deployment(&self) -> bool {
+        use ReadError::{Elsewhere, NoFile, OverlayWithImage, SeveralImages};
+        matches!(self, NoFile { .. } | Elsewhere { .. } | SeveralImages { .. } | OverlayWithImage { .. })
+    }
 }

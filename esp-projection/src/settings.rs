@@ -7,6 +7,8 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::dir;
 
+use crate::list::Uki;
+
 /// The administrator's file replaces the distribution's.
 pub const FILES: [&str; 2] = ["etc/ostree/esp.conf", "usr/lib/ostree/esp.conf"];
 const LIMIT: u64 = 1 << 20;
@@ -37,6 +39,8 @@ pub struct Settings {
     pub partition: Option<String>,
     /// `[esp] keep=`: how many deployments are projected; `None`: all of them.
     pub keep: Option<usize>,
+    /// `[esp] uki=`; `None`: the image where Secure Boot is on.
+    pub uki: Option<Uki>,
     /// `[rollback] tries=`; `None`: what the repository's `sysroot.boot-counting-tries` says, else three.
     pub tries: Option<u32>,
     /// `[rollback] trial-arguments=`.
@@ -59,6 +63,7 @@ impl Default for Settings {
             enabled: false,
             partition: None,
             keep: None,
+            uki: None,
             tries: None,
             trial_arguments: TRIAL_ARGUMENTS.to_owned(),
             good_when: GoodWhen::default(),
@@ -150,6 +155,13 @@ impl Settings {
                 }
                 keep => self.keep = usize::try_from(keep).ok(),
             },
+            ("esp", "uki") => {
+                self.uki = match value {
+                    "prefer" => Some(Uki::Prefer),
+                    "ignore" => Some(Uki::Ignore),
+                    _ => return Err(format!("{key}={:?}: it can be prefer or ignore", shorten(value))),
+                }
+            }
             ("rollback", "make-default") => self.make_default = yes_or_no()?,
             ("rollback", "refuse") => self.refuse = yes_or_no()?,
             ("rollback", "tries") => self.tries = Some(number(MOST_TRIES)?),
@@ -187,12 +199,13 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let text = "[esp]\nenabled=yes\npartition=LABEL=EFI\nkeep=2\n[rollback]\ntries=5\ntrial-arguments=panic=5\n\
+        let text = "[esp]\nenabled=yes\npartition=LABEL=EFI\nkeep=2\nuki=prefer\n[rollback]\ntries=5\ntrial-arguments=panic=5\n\
                     good-when=no-failures\nrequired=sshd.service  a.service\nmake-default=no\nrefuse=yes\n";
         let settings = Settings {
             enabled: true,
             partition: Some("LABEL=EFI".to_owned()),
             keep: Some(2),
+            uki: Some(Uki::Prefer),
             tries: Some(5),
             trial_arguments: "panic=5".to_owned(),
             good_when: GoodWhen::NoFailures,
@@ -207,15 +220,16 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_and_change_nothing() {
-        let wrong = parse("[esp]\nenabled=perhaps\nkeep=1\nx=1\n[rollback]\ntries=10\ngood-when=always\n");
+        let wrong = parse("[esp]\nenabled=perhaps\nkeep=1\nx=1\nuki=yes\n[rollback]\ntries=10\ngood-when=always\n");
         assert_eq!(
             wrong.warnings,
             [
                 "/etc/ostree/esp.conf, line 2: enabled=\"perhaps\": it can be yes or no",
                 "/etc/ostree/esp.conf, line 3: keep=\"1\": without an older deployment nothing can be rolled back",
                 "/etc/ostree/esp.conf, line 4: [esp] has no key \"x\"",
-                "/etc/ostree/esp.conf, line 6: tries=\"10\": it must be a number up to 9",
-                "/etc/ostree/esp.conf, line 7: good-when=\"always\": it can be sysinit, default-target or no-failures",
+                "/etc/ostree/esp.conf, line 5: uki=\"yes\": it can be prefer or ignore",
+                "/etc/ostree/esp.conf, line 7: tries=\"10\": it must be a number up to 9",
+                "/etc/ostree/esp.conf, line 8: good-when=\"always\": it can be sysinit, default-target or no-failures",
             ]
         );
         assert_eq!(Settings { warnings: Vec::new(), ..wrong }, Settings::default());

@@ -1,11 +1,21 @@
 //! What is on the target, the FAT filesystem that boot loaders read, below the names that are ours.
 
+mod sums;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ostree_formats::projected_entry::ProjectedName;
 
+pub(crate) use sums::Sums;
+
 /// The file that makes a payload complete.
 pub const SUMS: &str = "SHA256SUMS";
+/// A larger one is none.
+pub const SUMS_LIMIT: u64 = 1 << 20;
+/// The begin of the name of a unified kernel image in the directory of the kernel that it is beside.
+pub const IMAGE: &str = "uki-";
+/// Behind the name of an image: the directory of its addons.
+pub const EXTRA: &str = ".extra.d";
 /// The end of the name of a file that is being written.
 pub const TEMPORARY: &str = ".tmp";
 /// What a directory that boot loaders look into has at least, in bytes: 128 slots, of which an entry takes five, and the directory of a

@@ -91,6 +91,10 @@ impl Error {
             Self::OverlayWithUnifiedKernel(_) => {
                 Brief::new("a unified kernel image loads no overlay initrds", "deploy without --overlay-initrd")
             }
+            Self::OverlayWithImage(_) => Brief::new(
+                "a unified kernel image loads no overlay initrds",
+                "deploy without --overlay-initrd, or say uki=ignore in esp.conf",
+            ),
             Self::RolledBack { from, .. } => {
                 Brief::new("this update was rolled back before", "it did not come up; to allow it:")
                     .typed(format!("firstroot esp forget {}", from.digits()))

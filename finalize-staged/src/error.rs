@@ -63,6 +63,9 @@ pub(crate) enum Error {
          or deploy without --overlay-initrd"
     )]
     OverlayWithUnifiedKernel(DeploymentPath),
+    /// The same for an image beside its kernel, which the ESP would boot.
+    #[error("{0}")]
+    OverlayWithImage(String),
     /// `[rollback] refuse=yes`.
     #[error(
         "/{target} is the update /{from}, which did not come up and was rolled back; it is not installed again, since esp.conf(5) says \

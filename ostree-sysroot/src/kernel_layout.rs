@@ -4,15 +4,15 @@ mod beside;
 mod candidates;
 mod error;
 pub mod layout;
+mod unified;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use ostree_formats::bootlink::Bootcsum;
 use ostree_formats::deployment::DeploymentPath;
-use ostree_formats::unified_kernel::{HEAD, UnifiedKernel};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use system::{Context, SystemError, dir, tree};
+use system::{Context, SystemError, dir};
 
 use crate::bootcsum;
 
@@ -20,6 +20,7 @@ pub use beside::{ImageBeside, images_beside};
 use candidates::Candidates;
 pub use error::KernelError;
 pub use layout::{BootFile, KernelLayout, checksum_in};
+pub use unified::{unified, unified_at};
 
 /// Finds the kernel of the open deployment, which is at `path`.
 ///
@@ -56,25 +57,6 @@ pub fn find(
         return Err(KernelError::Mismatch { deployment, one, other });
     }
     Ok(layout)
-}
-
-/// The kernel of the open deployment, if it is an image with an initramfs in it.
-///
-/// # Errors
-/// It cannot be read.
-pub fn unified(deployment: impl AsFd, layout: &KernelLayout) -> Result<Option<UnifiedKernel>, Errno> {
-    unified_at(deployment, &layout.path())
-}
-
-/// The same for a file.
-///
-/// # Errors
-/// It cannot be read.
-pub fn unified_at(root: impl AsFd, path: &str) -> Result<Option<UnifiedKernel>, Errno> {
-    let file = dir::open(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-    let mut head = vec![0; HEAD];
-    let count = tree::fill(&file, &mut head)?;
-    Ok(head.get(..count).and_then(UnifiedKernel::parse))
 }
 
 /// Whether one of the kernels of a deployment has this bootcsum.

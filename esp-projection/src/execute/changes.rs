@@ -6,6 +6,7 @@ use rustix::fs::OFlags;
 use system::{Context, SystemError, dir};
 
 use super::directory::{make_directory, open_directory, shown};
+use super::payload::Sources;
 use super::steps::execute;
 use super::{file, removal, variable};
 use crate::install::{CONFIGURATION, Change};
@@ -14,8 +15,8 @@ use crate::read::variables::EFIVARS;
 /// Where changes are made.
 #[derive(Debug, Clone, Copy)]
 pub struct Places<'a> {
-    /// `/boot`.
-    pub boot: BorrowedFd<'a>,
+    /// What payloads are copied from.
+    pub sources: Sources<'a>,
     /// The root of the ESP.
     pub target: BorrowedFd<'a>,
     /// The firmware's variables.
@@ -31,7 +32,7 @@ pub struct Places<'a> {
 pub fn carry_out(changes: &[Change], places: &Places<'_>, progress: &mut dyn FnMut()) -> Result<(), SystemError> {
     for change in changes {
         match change {
-            Change::Project(step) => execute(std::slice::from_ref(step), places.boot, places.target, progress)?,
+            Change::Project(step) => execute(std::slice::from_ref(step), places.sources, places.target, progress)?,
             Change::WriteFile { path, content } => {
                 let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
                 if parent != "." {
@@ -148,7 +149,7 @@ mod tests {
             let (esp, variables) = (open(&self.path("esp")), open(&self.path("variables")));
             let (boot, system) = (open(&self.path("system")), open(&self.path("system")));
             let places = Places {
-                boot: boot.as_fd(),
+                sources: Sources { boot: boot.as_fd(), sysroot: boot.as_fd() },
                 target: esp.as_fd(),
                 variables: variables.as_fd(),
                 system: system.as_fd(),

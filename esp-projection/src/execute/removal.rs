@@ -1,5 +1,6 @@
 //! Removing names: clusters become free only after the directory that named them is durable.
 
+use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{AtFlags, OFlags};
@@ -8,8 +9,8 @@ use system::dir::Kind;
 use system::{Context, SystemError, dir, tree};
 
 use super::directory::{open_directory, shown};
-use super::sabotage;
-use crate::target::SUMS;
+use super::{sabotage, sums};
+use crate::target::{EXTRA, IMAGE, SUMS};
 
 /// Removes a file.
 pub(super) fn file(target: BorrowedFd<'_>, path: &str) -> Result<(), SystemError> {
@@ -52,6 +53,40 @@ pub(super) fn payload(target: BorrowedFd<'_>, path: &str) -> Result<(), SystemEr
         empty_directory(target, &format!("{path}{name}"))?;
     }
     Ok(())
+}
+
+/// Removes files of a directory that stays, with the directories that were theirs alone. What says that they are complete goes last:
+/// until then it is known that they are to go.
+pub(super) fn files(target: BorrowedFd<'_>, path: &str, names: &[String]) -> Result<(), SystemError> {
+    let mut directories = BTreeSet::new();
+    for name in names {
+        let (parent, full) =
+            (name.rsplit_once('/').map(|(parent, _)| format!("{path}/{parent}")), format!("{path}/{name}"));
+        if parent.as_ref().map_or(Ok(true), |parent| is_directory(target, parent))? {
+            file(target, &full)?;
+        }
+        directories.extend(parent);
+        directories.extend(name.starts_with(IMAGE).then(|| format!("{full}{EXTRA}")));
+    }
+    for directory in directories.iter().rev() {
+        if !is_directory(target, directory)? {
+            continue;
+        }
+        match empty_directory(target, directory) {
+            Err(error) if error.reason != Errno::NOTEMPTY => return Err(error),
+            _ => {}
+        }
+    }
+    let gone: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let mut sums = sums::read(target, path)?;
+    let before = sums.0.len();
+    sums.0.retain(|(name, _)| !gone.contains(name.as_str()));
+    if sums.0.len() == before { Ok(()) } else { sums::write(target, path, &sums) }
+}
+
+fn is_directory(target: BorrowedFd<'_>, path: &str) -> Result<bool, SystemError> {
+    let opened = dir::if_there(dir::open(target, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW));
+    Ok(opened.context("look up", shown(path))?.is_some())
 }
 
 /// Removes a directory as a file: it is open until the one that named it is durable.

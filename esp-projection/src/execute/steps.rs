@@ -5,25 +5,25 @@ use std::os::fd::BorrowedFd;
 use system::{Context, SystemError};
 
 use super::directory::{make_directory, open_with_room, shown, sync};
-use super::{file, payload, removal};
+use super::payload::{self, Sources};
+use super::{file, removal};
 use crate::plan::Step;
 use crate::target::ENTRIES;
 
-/// Executes the steps on the target whose root is `target`. `boot` is `/boot`, which payloads are copied from; `progress` is called after
-/// each file.
+/// Executes the steps on the target whose root is `target`. `progress` is called after each file.
 ///
 /// # Errors
 /// A file cannot be read or written. The steps before are done, and durable.
 pub fn execute(
     steps: &[Step],
-    boot: BorrowedFd<'_>,
+    sources: Sources<'_>,
     target: BorrowedFd<'_>,
     progress: &mut dyn FnMut(),
 ) -> Result<(), SystemError> {
     for step in steps {
         match step {
             Step::MakeDirectory(path) => make_directory(target, path)?,
-            Step::WritePayload(payload) => payload::write(payload, boot, target, progress)?,
+            Step::WritePayload(payload) => payload::write(payload, sources, target, progress)?,
             Step::WriteEntry { name, text } => {
                 let directory = open_with_room(target, ENTRIES)?;
                 file::write(&directory, name, text.as_bytes()).context("write", shown(&format!("{ENTRIES}/{name}")))?;
@@ -31,6 +31,7 @@ pub fn execute(
             Step::Sync => sync(target)?,
             Step::RemoveEntry(name) => removal::file(target, &format!("{ENTRIES}/{name}"))?,
             Step::RemoveTemporary(path) => removal::file(target, path)?,
+            Step::RemoveFiles { directory, files } => removal::files(target, directory, files)?,
             Step::RemovePayload(path) => removal::payload(target, path)?,
         }
         progress();

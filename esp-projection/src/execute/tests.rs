@@ -7,10 +7,12 @@ use std::path::Path;
 use ostree_formats::bls::BlsEntry;
 use ostree_formats::projected_entry::Token;
 
-use super::execute;
-use crate::list::{List, Listed, Payload, PayloadFile};
+use super::{Sources, execute};
+use crate::list::{CopiedFrom, List, Listed, Payload, PayloadFile};
 use crate::plan::{Step, plan};
+use crate::read::digest;
 use crate::read::target::target;
+use crate::target::Sums;
 
 fn open(path: &Path) -> OwnedFd {
     fs::File::open(path).unwrap().into()
@@ -32,7 +34,7 @@ fn list(boot: &Path, digits: &[char]) -> List {
         for (path, size) in [("dtb/vendor/a.dtb", 10), ("initramfs.img", 700_000), ("vmlinuz", 300)] {
             let content = digit.to_string().repeat(size);
             fs::write(boot.join(&directory).join(path), content).unwrap();
-            files.push(PayloadFile { path: path.to_owned(), size: size as u64 });
+            files.push(PayloadFile { path: path.to_owned(), size: size as u64, from: CopiedFrom::Boot });
         }
         fs::write(boot.join(&overlay), "overlay").unwrap();
         let text =
@@ -42,7 +44,7 @@ fn list(boot: &Path, digits: &[char]) -> List {
             entry: BlsEntry::parse(text.as_bytes()).unwrap(),
             payloads: vec![
                 Payload::Directory { path: directory, files },
-                Payload::File(PayloadFile { path: overlay.clone(), size: 7 }),
+                Payload::File(PayloadFile { path: overlay.clone(), size: 7, from: CopiedFrom::Boot }),
             ],
             can_bless: false,
             is_booted: false,
@@ -62,7 +64,9 @@ fn steps(list: &List, esp: &Path) -> Vec<Step> {
 }
 
 fn run(steps: &[Step], boot: &Path, esp: &Path) {
-    execute(steps, open(boot).as_fd(), open(esp).as_fd(), &mut || ()).unwrap();
+    let boot = open(boot);
+    let sources = Sources { boot: boot.as_fd(), sysroot: boot.as_fd() };
+    execute(steps, sources, open(esp).as_fd(), &mut || ()).unwrap();
 }
 
 /// All files below a directory, with their content.
@@ -158,4 +162,123 @@ fn a_file_that_is_damaged_is_written_again_and_one_that_is_whole_is_not() {
     assert_eq!(fs::read(payload.join("initramfs.img")).unwrap(), "a".repeat(700_000).as_bytes());
     assert_eq!(inode("vmlinuz"), before.0);
     assert_ne!(inode("initramfs.img"), before.1);
+}
+
+/// A deployment that boots an image of a tree, beside the kernel `kernel`.
+fn with_image(boot: &Path, digit: char, kernel: char, content: &str) -> Listed {
+    let mut listed = list(boot, &[kernel]).deployments.remove(0);
+    listed.deployment = format!("ostree/deploy/os/deploy/{}.0", digit.to_string().repeat(64)).parse().unwrap();
+    let sum = |content: &str| digest::of_text(content).unwrap();
+    let name = format!("uki-6.1-{}.efi", &sum(content).as_str()[..12]);
+    let mut files = Vec::new();
+    for (path, content) in [(name.clone(), content), (format!("{name}.extra.d/a.addon.efi"), "addon")] {
+        let source = format!("tree-{digit}-{}", files.len());
+        fs::write(boot.join(&source), content).unwrap();
+        let from = CopiedFrom::Tree { path: source, sum: sum(content) };
+        files.push(PayloadFile { path, size: content.len() as u64, from });
+    }
+    let directory = format!("ostree/os-{}", kernel.to_string().repeat(64));
+    listed.entry.set("linux", &format!("/{directory}/{name}"));
+    listed.entry.remove("initrd");
+    listed.payloads = vec![Payload::Directory { path: directory, files }];
+    listed
+}
+
+/// All names below a directory, directories as well.
+fn names(esp: &Path) -> Vec<String> {
+    let (mut all, mut waiting) = (Vec::new(), vec![esp.to_owned()]);
+    while let Some(directory) = waiting.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            all.push(path.strip_prefix(esp).unwrap().display().to_string());
+            waiting.extend(path.is_dir().then_some(path));
+        }
+    }
+    all.sort();
+    all
+}
+
+/// Whether every `SHA256SUMS` is right, and has all other files of its directory.
+fn require_right_sums(esp: &Path) {
+    for (path, text) in tree(esp).into_iter().filter(|(path, _)| path.ends_with("/SHA256SUMS")) {
+        let directory = esp.join(path.trim_end_matches("/SHA256SUMS"));
+        let sums = Sums::parse(&String::from_utf8(text).unwrap());
+        let files: Vec<_> = tree(&directory).into_iter().filter(|(name, _)| name != "SHA256SUMS").collect();
+        assert_eq!(sums.0.len(), files.len(), "{directory:?}");
+        for (name, content) in files {
+            let (_, sum) = sums.0.iter().find(|(other, _)| *other == name).unwrap();
+            assert_eq!(*sum, digest::of_text(&String::from_utf8(content).unwrap()).unwrap(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn images_beside_one_kernel_come_and_go_and_a_run_that_was_cut_is_finished() {
+    let directory = tempfile::tempdir().unwrap();
+    let boot = directory.path().join("boot");
+    fs::create_dir(&boot).unwrap();
+    let of = |deployments: Vec<Listed>| List { deployments, ..list(&boot, &[]) };
+    let (first, second) = (with_image(&boot, 'a', 'a', "image one"), with_image(&boot, 'b', 'a', "image two"));
+    // The kernel alone, an image in its place, another image of the same kernel; then this one alone, and the kernel again.
+    let lists = [
+        list(&boot, &['a']),
+        of(vec![first.clone()]),
+        of(vec![second.clone(), first]),
+        of(vec![second]),
+        list(&boot, &['a']),
+    ];
+    let name = |content: &str| format!("uki-6.1-{}.efi", &digest::of_text(content).unwrap().as_str()[..12]);
+    for pair in lists.windows(2) {
+        let [old, new] = pair else { panic!("two") };
+        let mut ends = Vec::new();
+        for cut in 0.. {
+            let temporary = tempfile::tempdir().unwrap();
+            let esp = temporary.path().to_owned();
+            run(&steps(old, &esp), &boot, &esp);
+            let all = steps(new, &esp);
+            let Some(done) = all.get(..cut) else { break };
+            run(done, &boot, &esp);
+            // A removal that was cut in its middle, and an image that was to be there before the list has changed once more.
+            let kernel = esp.join(format!("ostree/os-{}", "a".repeat(64)));
+            if kernel.exists() {
+                let _ = fs::remove_dir_all(kernel.join(format!("{}.extra.d", name("image one"))));
+                fs::write(kernel.join("uki-6.1-0.efi"), "another").unwrap();
+            }
+            run(&steps(new, &esp), &boot, &esp);
+            assert_eq!(steps(new, &esp), []);
+            require_right_sums(&esp);
+            ends.push((names(&esp), tree(&esp)));
+        }
+        assert!(ends.len() >= 4, "{}", ends.len());
+        for end in &ends {
+            assert_eq!(end.0, ends[0].0);
+            assert!(end.1 == ends[0].1, "the ends differ");
+        }
+        let all = &ends[0].0;
+        let wanted = new.deployments.iter().flat_map(|listed| &listed.payloads);
+        let images =
+            wanted.filter(|payload| matches!(payload, Payload::Directory { files, .. } if files.len() == 2)).count();
+        assert_eq!(all.iter().filter(|name| name.ends_with(".extra.d")).count(), images, "{all:?}");
+        assert_eq!(all.iter().filter(|name| name.ends_with("/vmlinuz")).count(), usize::from(images == 0), "{all:?}");
+    }
+}
+
+#[test]
+fn an_image_that_changes_while_it_is_copied_is_an_error_and_not_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let (boot, esp) = (directory.path().join("boot"), directory.path().join("esp"));
+    fs::create_dir(&boot).unwrap();
+    fs::create_dir(&esp).unwrap();
+    let listed = with_image(&boot, 'a', 'a', "image one");
+    fs::write(boot.join("tree-a-0"), "image 000").unwrap();
+    let list = List { deployments: vec![listed], ..list(&boot, &[]) };
+    let (boot, target) = (open(&boot), open(&esp));
+    let sources = Sources { boot: boot.as_fd(), sysroot: boot.as_fd() };
+    let error = execute(&steps(&list, &esp), sources, target.as_fd(), &mut || ()).unwrap_err().to_string();
+    assert!(error.contains("/tree-a-0, which has changed meanwhile"), "{error}");
+    assert!(
+        !names(&esp).iter().any(|name| name.ends_with(".efi") || name.ends_with("SHA256SUMS")),
+        "{:?}",
+        names(&esp)
+    );
 }

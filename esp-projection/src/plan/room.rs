@@ -5,7 +5,7 @@ use std::fmt;
 
 use ostree_formats::projected_entry::ProjectedName;
 
-use super::payloads::unused;
+use super::payloads::{UnusedFiles, unused, unused_files};
 use super::step::Step;
 use crate::list::{List, Payload};
 use crate::target::{Found, Target, in_clusters};
@@ -73,9 +73,12 @@ pub(super) fn make(
         .into_iter()
         .filter(|path| !texts.iter().any(|text| text.contains(path.as_str())))
         .collect();
+    let images: Vec<UnusedFiles> =
+        unused_files(list, target).into_iter().filter_map(|files| files.images_not_in(&texts)).collect();
     let freed = |going: &BTreeSet<String>| -> u64 {
         let found = going.iter().filter_map(|path| target.payloads.get(path));
-        found.map(|found| found.bytes(target.cluster)).sum()
+        let of_images = images.iter().map(|files| files.bytes(target));
+        found.map(|found| found.bytes(target.cluster)).chain(of_images).sum()
     };
     if needed > free.saturating_add(freed(&payloads_going)) {
         payloads_going.extend(half_written(payloads, target));
@@ -90,6 +93,7 @@ pub(super) fn make(
         steps.push(Step::Sync);
     }
     steps.extend(payloads_going.into_iter().map(Step::RemovePayload));
+    steps.extend(images.into_iter().map(UnusedFiles::step));
     steps.push(Step::Sync);
     Ok(steps)
 }

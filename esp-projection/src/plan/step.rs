@@ -25,6 +25,13 @@ pub enum Step {
     RemoveEntry(String),
     /// Removes a payload.
     RemovePayload(String),
+    /// Removes files of a payload that stays.
+    RemoveFiles {
+        /// The payload.
+        directory: String,
+        /// Their paths in it.
+        files: Vec<String>,
+    },
     /// Removes what was being written.
     RemoveTemporary(String),
 }
@@ -41,6 +48,7 @@ impl fmt::Display for Step {
             Self::WriteEntry { name, .. } => write!(f, "write {ENTRIES}/{name}"),
             Self::Sync => f.write_str("sync"),
             Self::RemoveEntry(name) => write!(f, "remove {ENTRIES}/{name}"),
+            Self::RemoveFiles { directory, files } => write!(f, "remove in {directory}: {}", files.join(", ")),
             Self::RemovePayload(path) | Self::RemoveTemporary(path) => write!(f, "remove {path}"),
         }
     }

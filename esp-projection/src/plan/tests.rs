@@ -1,110 +1,15 @@
-//! Any list on any target: every prefix of the steps leaves a default that is whole, and ends in the same state.
+//! Lists on targets: what the steps end in.
 
-use std::collections::BTreeSet;
+mod images;
+mod model;
+mod property;
 
-use ostree_formats::bls::BlsEntry;
-use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::entry_name::Tries;
-use ostree_formats::projected_entry::{ProjectedName, Token};
-use proptest::prelude::*;
 
 use super::{PlanError, Step, bless, plan, retry};
-use crate::list::{List, Listed, Payload, PayloadFile};
-use crate::target::{Found, Target, TargetEntry};
-
-const CLUSTER: u64 = 512;
-
-fn token() -> Token {
-    Token::from_hash([0xab; 4])
-}
-
-fn deployment(number: u8) -> DeploymentPath {
-    format!("ostree/deploy/os/deploy/{}.0", format!("{number:02x}").repeat(32)).parse().unwrap()
-}
-
-fn kernel(number: u8) -> Payload {
-    let path = format!("ostree/os-{}", format!("{number:02x}").repeat(32));
-    let file = |path: &str, size| PayloadFile { path: path.to_owned(), size };
-    Payload::Directory { path, files: vec![file("initramfs.img", 5000), file("vmlinuz", 3000)] }
-}
-
-fn listed(number: u8, kernel_number: u8, version: u8) -> Listed {
-    let payload = kernel(kernel_number);
-    let text = format!(
-        "title OS {version} (ostree:0)\noptions rw ostree=/ostree/boot.1/os/x/0\nlinux /{0}/vmlinuz\ninitrd /{0}/initramfs.img\n",
-        payload.path()
-    );
-    Listed {
-        deployment: deployment(number),
-        entry: BlsEntry::parse(text.as_bytes()).unwrap(),
-        payloads: vec![payload],
-        can_bless: true,
-        is_booted: false,
-    }
-}
-
-fn list(deployments: Vec<Listed>, tries: u32) -> List {
-    List { token: token(), deployments, unreadable: Vec::new(), tries, trial_arguments: "panic=30".to_owned() }
-}
-
-/// What a step leaves on the disk.
-fn apply(target: &mut Target, step: &Step) {
-    match step {
-        Step::MakeDirectory(path) => drop(target.directories.insert(path.clone())),
-        Step::WritePayload(payload) => drop(target.payloads.insert(payload.path().to_owned(), complete(payload))),
-        Step::WriteEntry { name, text } => {
-            let name: ProjectedName = name.parse().unwrap();
-            assert!(target.entries.iter().all(|entry| entry.name != name), "{name} is there already");
-            target.entries.push(TargetEntry { name, text: Some(text.clone()) });
-            target.entries.sort_by_key(|entry| entry.name.to_string());
-        }
-        Step::Sync => {}
-        Step::RemoveEntry(name) => target.entries.retain(|entry| entry.name.to_string() != *name),
-        Step::RemovePayload(path) => drop(target.payloads.remove(path)),
-        Step::RemoveTemporary(path) => {
-            target.free += target.temporaries.remove(path).unwrap_or(0).next_multiple_of(CLUSTER);
-        }
-    }
-}
-
-fn complete(payload: &Payload) -> Found {
-    match payload {
-        Payload::File(file) => Found::File(file.size),
-        Payload::Directory { files, .. } => Found::Directory {
-            sums: Some(files.iter().map(|file| file.path.clone()).collect()),
-            files: files.iter().map(|file| (file.path.clone(), file.size)).collect(),
-        },
-    }
-}
-
-/// The deployment that systemd-boot takes: the highest order that is not bad, else the highest.
-fn boots(target: &Target) -> Option<&TargetEntry> {
-    target.entries.iter().max_by_key(|entry| (!entry.name.is_bad(), entry.name.order))
-}
-
-fn is_whole(entry: &TargetEntry, target: &Target) -> bool {
-    let text = entry.text.as_deref().unwrap_or_default();
-    let path = text.lines().find_map(|line| line.strip_prefix("linux /")?.strip_suffix("/vmlinuz")).unwrap();
-    matches!(target.payloads.get(path), Some(Found::Directory { sums: Some(_), .. }))
-}
-
-/// The menu: deployments in their order, with their counters.
-fn menu(target: &Target) -> Vec<(String, Option<Tries>)> {
-    let mut entries: Vec<&TargetEntry> = target.entries.iter().collect();
-    entries.sort_by_key(|entry| std::cmp::Reverse(entry.name.order));
-    entries.iter().map(|entry| (entry.name.commit.clone(), entry.name.tries.clone())).collect()
-}
-
-fn empty() -> Target {
-    Target { cluster: CLUSTER, free: 1 << 20, ..Target::default() }
-}
-
-fn projected(list: &List, mut target: Target) -> Target {
-    for step in plan(list, &target).unwrap() {
-        apply(&mut target, &step);
-    }
-    target
-}
+use crate::list::List;
+use crate::target::{Found, Target};
+use model::*;
 
 #[test]
 fn a_first_list_is_not_counted_and_an_update_is() {
@@ -260,51 +165,4 @@ fn what_a_run_has_begun_is_written_again_in_its_own_room() {
     let steps = plan(&both, &target).unwrap();
     assert_eq!(steps.first(), Some(&Step::RemovePayload(path)));
     assert!(steps.iter().any(|step| matches!(step, Step::WritePayload(_))), "{steps:?}");
-}
-
-fn lists() -> impl Strategy<Value = List> {
-    let one = (1..6u8, 1..4u8, 1..3u8);
-    (proptest::collection::vec(one, 1..5), 0..4u32).prop_map(|(numbers, tries)| {
-        let mut seen = BTreeSet::new();
-        let deployments = numbers.into_iter().filter(|(number, ..)| seen.insert(*number));
-        list(deployments.map(|(number, kernel, version)| listed(number, kernel, version)).collect(), tries)
-    })
-}
-
-proptest! {
-    #[test]
-    fn every_prefix_boots_the_old_or_the_new_list_and_ends_in_the_same_menu(
-        before in proptest::collection::vec(lists(), 0..4), list in lists(), tried in 0..4u32,
-    ) {
-        let mut target = before.iter().fold(empty(), |target, list| projected(list, target));
-        for entry in &mut target.entries {
-            if let Some(tries) = &mut entry.name.tries {
-                let used = tried.min(tries.left);
-                *tries = Tries { left: tries.left - used, done: Some(used) };
-            }
-        }
-        let old = boots(&target).map(|entry| entry.name.commit.clone());
-        let steps = plan(&list, &target).unwrap();
-        // Where no deployment of the new list is good, another old one may boot while the old ones go.
-        let end = projected(&list, target.clone());
-        prop_assert_eq!(plan(&list, &end).unwrap(), vec![]);
-        let new = boots(&end).map(|entry| entry.name.commit.clone());
-        let nothing_is_good = end.entries.iter().all(|entry| entry.name.is_bad());
-        let wanted: Vec<String> = list.deployments.iter().map(|listed| listed.deployment.id.commit.as_str()[..12].to_owned()).collect();
-        prop_assert_eq!(menu(&end).into_iter().map(|(commit, _)| commit).collect::<Vec<_>>(), wanted);
-        let mut now = target;
-        for step in &steps {
-            apply(&mut now, step);
-            if let Some(entry) = boots(&now) {
-                prop_assert!(is_whole(entry, &now), "{:?}", step);
-                let commit = Some(entry.name.commit.clone());
-                prop_assert!(nothing_is_good || commit == old || commit == new, "after {step:?} {commit:?} boots");
-            }
-            prop_assert!(old.is_none() || boots(&now).is_some());
-            let counted = now.entries.iter().any(|entry| entry.name.tries.as_ref().is_some_and(|tries| tries.left > 0));
-            let fallback = now.entries.iter().any(|entry| entry.name.tries.is_none());
-            prop_assert!(!counted || fallback, "after {step:?} there is nothing to fall back to");
-            prop_assert_eq!(menu(&projected(&list, now.clone())), menu(&end));
-        }
-    }
 }

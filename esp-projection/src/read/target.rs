@@ -1,6 +1,6 @@
 //! The target, below the names that are ours. Nothing in it is believed to be small, or to be what its name says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 
 use ostree_formats::deployment::Checksum;
@@ -12,12 +12,12 @@ use system::dir::{self, Kind};
 use system::{Context, SystemError, tree};
 
 use crate::target::{
-    ENTRIES, Found, MAKES_ROOM, OVERLAYS, PAYLOADS, ROOM_FOR_NAMES, SUMS, TEMPORARY, Target, TargetEntry,
+    ENTRIES, Found, MAKES_ROOM, OVERLAYS, PAYLOADS, ROOM_FOR_NAMES, SUMS, SUMS_LIMIT, Sums, TEMPORARY, Target,
+    TargetEntry,
 };
 
 /// A larger file is no entry.
 const ENTRY_LIMIT: u64 = 64 << 10;
-const SUMS_LIMIT: u64 = 1 << 20;
 
 /// Reads the target whose root directory is `root`.
 ///
@@ -136,7 +136,7 @@ fn directory(root: &impl AsFd, path: &str, target: &mut Target) -> Result<Found,
     let opened: OwnedFd =
         dir::open(root, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW).context("open", shown(path))?;
     let sums = match dir::read_no_link(&opened, SUMS, SUMS_LIMIT) {
-        Ok(bytes) => Some(names_in_sums(&String::from_utf8_lossy(&bytes))),
+        Ok(bytes) => Some(Sums::parse(&String::from_utf8_lossy(&bytes)).names()),
         Err(Errno::NOENT | Errno::FBIG | Errno::IO) => None,
         Err(error) => return Err(error).context("read", shown(&format!("{path}/{SUMS}"))),
     };
@@ -159,17 +159,6 @@ fn directory(root: &impl AsFd, path: &str, target: &mut Target) -> Result<Found,
     Ok(Found::Directory { sums, files })
 }
 
-/// The names of a list of checksums, as sha256sum(1) writes it; an incomplete last line names nothing.
-fn names_in_sums(text: &str) -> BTreeSet<String> {
-    let complete = text.rsplit_once('\n').map(|(complete, _)| complete).unwrap_or_default();
-    let name = |line: &str| {
-        let (sum, name) = line.split_once("  ")?;
-        sum.parse::<Checksum>().ok()?;
-        Some(name.to_owned())
-    };
-    complete.lines().filter_map(name).collect()
-}
-
 /// The names in a directory, with their kinds. Nothing, if the directory is not there.
 pub(super) fn names(root: &impl AsFd, path: &str) -> Result<Vec<(String, Kind)>, SystemError> {
     let opened = dir::if_there(dir::open(root, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW));
@@ -183,16 +172,4 @@ pub(super) fn names(root: &impl AsFd, path: &str) -> Result<Vec<(String, Kind)>,
 
 pub(super) fn shown(path: &str) -> String {
     format!("{path} on the ESP")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_of_checksums_that_was_cut_names_what_is_complete() {
-        let sum = "5e1f1e7a4b0c5b0b7a0f2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a6978";
-        let text = format!("{sum}  vmlinuz\n{sum}  dtb/a b.dtb\nnonsense\n{sum}  initramfs.im");
-        assert_eq!(names_in_sums(&text).into_iter().collect::<Vec<_>>(), ["dtb/a b.dtb", "vmlinuz"]);
-    }
 }

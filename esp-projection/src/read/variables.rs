@@ -58,8 +58,20 @@ pub fn firmware(directory: BorrowedFd<'_>) -> Result<Firmware, SystemError> {
         current: number("BootCurrent")?,
         options,
         numbers,
-        is_secure: value(directory, "SecureBoot", GLOBAL)?.is_some_and(|value| value.first() == Some(&1)),
+        is_secure: is_secure(directory)?,
     })
+}
+
+/// Whether Secure Boot is on: not without UEFI, and not on a machine that does not have it.
+///
+/// # Errors
+/// The variable cannot be read: whether an unsigned kernel would be started is not known.
+pub fn is_secure_boot(root: BorrowedFd<'_>) -> Result<bool, SystemError> {
+    open(root)?.map_or(Ok(false), |directory| is_secure(directory.as_fd()))
+}
+
+fn is_secure(directory: BorrowedFd<'_>) -> Result<bool, SystemError> {
+    Ok(value(directory, "SecureBoot", GLOBAL)?.is_some_and(|value| value.first() == Some(&1)))
 }
 
 /// A value, without its attributes.

@@ -97,6 +97,7 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     if let Some(target) = &target {
         if let Some(settings) = esp::settings(&roots)? {
             esp::refuse_rolled_back(&roots, target, &settings)?;
+            esp::check_image(&roots, target, &settings)?;
         }
         check_kernel(&roots, run, target)?;
     }

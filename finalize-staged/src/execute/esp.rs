@@ -4,7 +4,8 @@ use std::os::fd::AsFd;
 
 use esp_projection::plan::PlanError;
 use esp_projection::projection::{Projection, ProjectionError};
-use esp_projection::read::list;
+use esp_projection::read::images::Images;
+use esp_projection::read::{ReadError, staged};
 use esp_projection::settings::Settings;
 use ostree_formats::origin;
 use ostree_formats::rollbacks::{DIRECTORY, Rollback};
@@ -55,6 +56,18 @@ pub(crate) fn refuse_rolled_back(roots: &Roots, target: &Deployment, settings: &
     of_it.next().map_or(Ok(()), |rollback| Err(Error::RolledBack { target: target.path.clone(), from: rollback.from }))
 }
 
+/// Refuses an update that its unified kernel image cannot boot, if the ESP would have that one.
+///
+/// # Errors
+/// It cannot, or the image cannot be read.
+pub(crate) fn check_image(roots: &Roots, target: &Deployment, settings: &Settings) -> Result<(), Error> {
+    let mut images = Images::new(roots, settings.uki);
+    staged::of_tree(roots, target, &mut images).map_err(|error| of_projection(error.into()))?;
+    // Shutdown need not read it again.
+    images.remember(roots);
+    Ok(())
+}
+
 /// Whether the ESP can be written to, and has room for the update. Nothing is changed.
 ///
 /// # Errors
@@ -68,16 +81,21 @@ pub(crate) fn check(roots: &Roots, sysroot: &Sysroot, plan: &Finalization, setti
         let new = plan.boot.list.iter().find(|listed| listed.deployment.path == plan.target);
         projection.list.deployments.retain(stays);
         if let Some(new) = new {
-            projection.list.deployments.insert(0, list::of_tree(roots, &new.deployment)?);
+            projection.add_staged(roots, &new.deployment)?;
         }
         projection.keep(settings);
         projection.plan()?;
         projection.check_writable()
     };
-    look().map_err(|error| match error {
+    look().map_err(of_projection)
+}
+
+fn of_projection(error: ProjectionError) -> Error {
+    match error {
         ProjectionError::Plan(PlanError::NoRoom(no_room)) => Error::EspFull(no_room.to_string()),
+        ProjectionError::Read(error @ ReadError::OverlayWithImage { .. }) => Error::OverlayWithImage(error.to_string()),
         error => Error::Esp(error.to_string()),
-    })
+    }
 }
 
 /// Projects the list that boots now. Returns whether that has succeeded: else the old deployments must stay, since the ESP boots them.
@@ -90,7 +108,7 @@ pub(crate) fn project(
 ) -> bool {
     progress.enter(Phase::Esp);
     let project = |progress: &mut Progress| -> Result<(), ProjectionError> {
-        let sysroot = Sysroot::load(roots).map_err(esp_projection::read::ReadError::from)?;
+        let sysroot = Sysroot::load(roots).map_err(ReadError::from)?;
         let mut projection = Projection::read(roots, &sysroot, settings)?;
         let steps = projection.plan()?;
         projection.execute(roots, &steps, &mut || progress.step())

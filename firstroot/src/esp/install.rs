@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use esp_projection::assessment::State;
-use esp_projection::execute::{self, Places};
+use esp_projection::execute::{self, Places, Sources};
 use esp_projection::firmware::guid;
 use esp_projection::install::{self, CONFIGURATION, Change, Configuration, Facts};
 use esp_projection::plan::removal;
@@ -207,7 +207,7 @@ fn carry_out(opened: &mut Opened, directory: &OwnedFd, changes: &[Change]) -> Re
         opened.projection.check_writable().map_err(text)?;
     }
     let places = Places {
-        boot: opened.place.roots.boot.as_fd(),
+        sources: Sources { boot: opened.place.roots.boot.as_fd(), sysroot: opened.place.roots.sysroot.as_fd() },
         target: opened.projection.esp(),
         variables: directory.as_fd(),
         system: opened.system.as_fd(),

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use system::dir::{self, Kind, Stat};
 use system::{Context, SystemError};
 
-use super::unified_at;
+use super::unified::unified_at;
 
 const IMAGE: &str = ".efi";
 const ADDON: &str = ".addon.efi";
