@@ -2,12 +2,13 @@
 
 mod deployment;
 mod entry;
+mod image;
+mod initrds;
 mod kernel;
 pub(crate) mod model;
 mod rest;
 mod text;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -51,8 +52,7 @@ pub(crate) fn check(place: &Place) -> Check {
             for (path, reason) in &menu.unread {
                 check.findings.push(Finding::unknown(path, format!("cannot be read: {reason}"), as_root()));
             }
-            let mut judge =
-                Judge { place, kernels: BTreeMap::new(), initramfs: BTreeMap::new(), deployments: BTreeMap::new() };
+            let mut judge = Judge::new(place);
             for entry in &menu.entries {
                 let checked = judge.entry(entry, &mut check.findings);
                 check.entries.push(checked);

@@ -53,29 +53,29 @@ impl Images {
         self.sums.write(&roots.system);
     }
 
-    /// The image that a deployment boots in place of the kernel in `directory` of its tree.
+    /// The image that a deployment boots in place of the kernel in `directory` of its tree; without its checksum.
     ///
     /// # Errors
     /// There are several, or one cannot be read.
-    pub(super) fn of(
+    pub fn chosen(
         &mut self,
         roots: &Roots,
         path: &DeploymentPath,
         directory: &str,
-    ) -> Result<Option<Image>, ReadError> {
+    ) -> Result<Option<ImageBeside>, ReadError> {
         if self.setting == Some(Uki::Ignore) {
             return Ok(None);
         }
         let tree = deployment::open(roots, path)?;
-        let in_tree = |error: SystemError| SystemError { object: format!("/{path}/{}", error.object).into(), ..error };
-        let images = images_beside(&tree, directory).map_err(in_tree)?;
+        let mut images = images_beside(&tree, directory).map_err(|error| in_tree(path, error))?;
         if images.is_empty() || self.setting.is_none() && !self.is_secure(roots)? {
             return Ok(None);
         }
-        let [image] = images.as_slice() else {
+        if images.len() > 1 {
             let images = images.iter().map(|image| format!("/{path}/{}", image.path)).collect();
             return Err(ReadError::SeveralImages { images });
-        };
+        }
+        let Some(image) = images.pop() else { return Ok(None) };
         if image.unified.has_command_line && self.is_secure(roots)? {
             log::warn!(
                 "/{path}/{}: the image has kernel arguments of its own, and with Secure Boot it ignores those of its entry, without which it \
@@ -84,7 +84,20 @@ impl Images {
             );
             return Ok(None);
         }
-        self.named(path, &tree, directory, image).map(Some).map_err(|error| in_tree(error).into())
+        Ok(Some(image))
+    }
+
+    /// The same, as it is projected.
+    pub(super) fn of(
+        &mut self,
+        roots: &Roots,
+        path: &DeploymentPath,
+        directory: &str,
+    ) -> Result<Option<Image>, ReadError> {
+        let Some(image) = self.chosen(roots, path, directory)? else { return Ok(None) };
+        let tree = deployment::open(roots, path)?;
+        let named = self.named(path, &tree, directory, &image);
+        Ok(Some(named.map_err(|error| in_tree(path, error))?))
     }
 
     fn named(
@@ -139,6 +152,16 @@ impl Images {
         self.is_secure = Some(is_secure);
         Ok(is_secure)
     }
+}
+
+/// Where the images are that are beside the kernel with this path in `/boot`: libostree calls it `vmlinuz-VERSION` there.
+pub fn beside(kernel: &str) -> Option<String> {
+    let version = kernel.rsplit('/').next()?.strip_prefix("vmlinuz-")?;
+    (!matches!(version, "" | "." | "..")).then(|| format!("{MODULES}{version}"))
+}
+
+fn in_tree(path: &DeploymentPath, error: SystemError) -> SystemError {
+    SystemError { object: format!("/{path}/{}", error.object).into(), ..error }
 }
 
 /// The bootcsum does not cover an image: its name has its checksum, so that it never changes under a name that is there. With addons

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use system::{Context, dir};
 
 use super::ReadError;
-use super::images::{Image, Images, MODULES};
+use super::images::{self, Image, Images};
 use super::payload::payload;
 use crate::list::{List, Listed, Payload, union};
 
@@ -86,18 +86,15 @@ fn paths<'a>(entry: &'a BlsEntry, key: &str) -> impl Iterator<Item = &'a str> {
     all.map(|path| in_boot(path).trim_start_matches('/'))
 }
 
-/// The image that is beside the kernel and the initramfs that an entry names, with the directory that these are in. libostree calls
-/// the kernel there `vmlinuz-VERSION`.
+/// The image that is beside the kernel and the initramfs that an entry names, with the directory that these are in.
 fn image(roots: &Roots, deployment: &Deployment, images: &mut Images) -> Result<Option<(String, Image)>, ReadError> {
     let linux = paths(&deployment.entry, "linux").last().unwrap_or_default();
-    let Some((directory, kernel)) = linux.rsplit_once('/') else { return Ok(None) };
+    let Some((directory, _)) = linux.rsplit_once('/') else { return Ok(None) };
     let is_own = |path: &str| path.rsplit_once('/').is_some_and(|(parent, _)| parent == directory);
-    let version = kernel.strip_prefix("vmlinuz-").filter(|version| !matches!(*version, "" | "." | ".."));
     let is_kernels = directory.strip_prefix("ostree/").is_some_and(boot_names::is_kernel_directory);
-    let Some(version) = version.filter(|_| is_kernels && paths(&deployment.entry, "initrd").any(is_own)) else {
-        return Ok(None);
-    };
-    match images.of(roots, &deployment.path, &format!("{MODULES}{version}"))? {
+    let has_initramfs = paths(&deployment.entry, "initrd").any(is_own);
+    let Some(modules) = images::beside(linux).filter(|_| is_kernels && has_initramfs) else { return Ok(None) };
+    match images.of(roots, &deployment.path, &modules)? {
         Some(image) if !paths(&deployment.entry, "initrd").all(is_own) => {
             Err(ReadError::OverlayWithImage { image: image.source })
         }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
 use std::os::fd::AsFd;
 
+use esp_projection::read::images::{self, Images};
+use esp_projection::settings::Settings;
 use ostree_formats::deployment::{DeploymentPath, hexadecimal};
 use ostree_sysroot::boot_links::{LookupError, follow_by_text};
 use rustix::fs::OFlags;
@@ -12,6 +13,8 @@ use rustix::io::Errno;
 use system::dir::{self, Kind};
 
 use super::deployment::{self, Demanded};
+use super::image;
+use super::initrds::read;
 use super::kernel;
 use super::model::{CheckedEntry, Finding, answer};
 use crate::initramfs::{self, Contents};
@@ -27,9 +30,19 @@ pub(super) struct Judge<'a> {
     /// By the paths of all that is loaded.
     pub(super) initramfs: BTreeMap<String, (Demanded, Vec<Finding>)>,
     pub(super) deployments: BTreeMap<String, Vec<Finding>>,
+    /// What the ESP has of a tree with a unified kernel image; `None`: there is no projection.
+    pub(super) images: Option<Images>,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    pub(super) fn new(place: &'a Place) -> Self {
+        // What is wrong with the settings is a finding of its own.
+        let settings = Settings::read(&place.roots.system).ok().filter(|settings| settings.enabled);
+        let images = settings.map(|settings| Images::new(&place.roots, settings.uki));
+        let (kernels, initramfs, deployments) = Default::default();
+        Self { place, kernels, initramfs, deployments, images }
+    }
+
     /// One entry; its findings are added to `findings`.
     pub(super) fn entry(&mut self, entry: &MenuEntry, findings: &mut Vec<Finding>) -> CheckedEntry {
         let mut own = self.files(entry);
@@ -50,6 +63,7 @@ impl Judge<'_> {
         own.extend(of_initramfs);
         if let Some(path) = &deployment {
             own.extend(self.deployment(entry, path, demanded));
+            own.extend(self.image_of_entry(entry, path));
         }
         own.extend(chosen_by_argument(entry));
         let boots = answer(&own);
@@ -163,6 +177,21 @@ impl Judge<'_> {
             .map_err(|error| Finding::unknown(shown, format!("it cannot be read: {error}"), as_root()))
     }
 
+    /// What the ESP has in place of the entry's kernel and initramfs, if that is an image.
+    fn image_of_entry(&mut self, entry: &MenuEntry, path: &DeploymentPath) -> Vec<Finding> {
+        let directory = entry.kernel().and_then(images::beside).filter(|_| entry.initrds().next().is_some());
+        let Some(directory) = directory else { return Vec::new() };
+        let (demanded, mut found) = self.image(path, &directory);
+        found.extend(demanded.into_iter().flat_map(|demanded| self.deployment(entry, path, demanded)));
+        found
+    }
+
+    /// What the initramfs demands that is in the image which the ESP has of a deployment.
+    pub(super) fn image(&mut self, path: &DeploymentPath, directory: &str) -> (Option<Demanded>, Vec<Finding>) {
+        let place = self.place;
+        self.images.as_mut().map_or((None, Vec::new()), |images| image::findings(place, images, path, directory))
+    }
+
     /// Whether the deployment would become the root.
     fn deployment(&mut self, entry: &MenuEntry, path: &DeploymentPath, demanded: Demanded) -> Vec<Finding> {
         let argument = entry.kargs.get("ostree.prepare-root.composefs").map(str::to_owned);
@@ -174,18 +203,6 @@ impl Judge<'_> {
         self.deployments.insert(key, found.clone());
         found
     }
-}
-
-/// Unpacks an initramfs.
-fn read(file: impl Read, contents: &mut Contents, shown: &str) -> Result<(), Finding> {
-    initramfs::read(file, contents).map_err(|error| {
-        let text = format!("the initramfs cannot be unpacked: {error}");
-        if error.is_certain() {
-            Finding::bad(shown, text, "boot another entry, and build the initramfs again".to_owned())
-        } else {
-            Finding::unknown(shown, text, format!("look into it: lsinitrd {shown}"))
-        }
-    })
 }
 
 /// With `firstroot.deployment=` another deployment may boot than the one that was judged.

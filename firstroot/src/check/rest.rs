@@ -51,7 +51,7 @@ pub(super) fn staged(judge: &mut Judge<'_>, found: &mut Vec<Finding>) {
                 ));
             }
             if plan.conflicts.is_empty() {
-                found.extend(of_staged(place, &staged));
+                found.extend(of_staged(judge, &staged));
             }
             if plan.boot_bytes > plan.boot_free {
                 let text = format!(
@@ -73,11 +73,13 @@ pub(super) fn staged(judge: &mut Judge<'_>, found: &mut Vec<Finding>) {
 }
 
 /// Its tree: it is in `/boot` only after the shutdown.
-fn of_staged(place: &Place, staged: &Staged) -> Vec<Finding> {
+fn of_staged(judge: &mut Judge<'_>, staged: &Staged) -> Vec<Finding> {
+    let place = judge.place;
     let target = &staged.state.target;
     let shown = format!("/{}", target.deployment);
     let deploy = "stage the update again".to_owned();
-    let look = || -> Result<(Contents, Option<UnpackError>), KernelError> {
+    let mut modules = None;
+    let mut look = || -> Result<(Contents, Option<UnpackError>), KernelError> {
         let tree = deployment::open(&place.roots, &target.deployment)?;
         let layout = kernel_layout::find(&tree, &target.deployment, Some(&target.bootcsum))?;
         kernel_layout::check(&tree, &target.deployment, &layout, &target.bootcsum)?;
@@ -88,6 +90,7 @@ fn of_staged(place: &Place, staged: &Staged) -> Vec<Finding> {
         let file = File::from(opened.context("open", &path)?);
         if layout.initramfs.is_some() {
             error = initramfs::read(file, &mut contents).err();
+            modules = Some(layout.directory);
         } else if let Some(image) = initramfs::of_kernel(file).context("read", &path)? {
             error = initramfs::read(image, &mut contents).err();
         }
@@ -107,6 +110,11 @@ fn of_staged(place: &Place, staged: &Staged) -> Vec<Finding> {
         Err(error) => (Demanded::default(), vec![Finding::bad(&shown, error.to_string(), deploy)]),
     };
     found.extend(findings(place, &target.deployment, &wanted, None, None));
+    let of_image = modules.map(|modules| judge.image(&target.deployment, &modules));
+    if let Some((demanded, more)) = of_image {
+        found.extend(more);
+        found.extend(demanded.iter().flat_map(|wanted| findings(place, &target.deployment, wanted, None, None)));
+    }
     found
 }
 

@@ -37,6 +37,10 @@ pub(super) struct State {
 pub(super) struct Entry {
     pub(super) file: String,
     pub(super) deployment: Option<String>,
+    /// What is started; `None`: the entry cannot be read.
+    pub(super) kernel: Option<String>,
+    /// Whether that is a unified kernel image, in the place of the kernel and the initramfs in `/boot`.
+    pub(super) image: bool,
     /// `None`: it does not count.
     pub(super) tries_left: Option<u32>,
     pub(super) tries_done: Option<u32>,

@@ -8,7 +8,7 @@ use esp_projection::projection::Projection;
 use esp_projection::read::{drive, installed, menu, variables};
 use esp_projection::select::{Chosen, Loader, Menu, MenuEntry, choose, hazards};
 use esp_projection::settings::Settings;
-use esp_projection::target::{ENTRIES, TargetEntry};
+use esp_projection::target::{ENTRIES, IMAGE, TargetEntry};
 use ostree_formats::projected_entry::deployment_in;
 use ostree_sysroot::Sysroot;
 
@@ -61,7 +61,10 @@ pub(super) fn read() -> Result<State, Failure> {
 
 fn entry(entry: &TargetEntry) -> Entry {
     let tries = entry.name.tries.as_ref();
+    let kernel = entry.text.iter().flat_map(|text| text.lines()).find_map(|line| line.strip_prefix("linux "));
     Entry {
+        kernel: kernel.map(str::to_owned),
+        image: kernel.and_then(|path| path.rsplit_once('/')).is_some_and(|(_, name)| name.starts_with(IMAGE)),
         file: entry.name.to_string(),
         deployment: entry.text.as_deref().and_then(deployment_in).map(|deployment| format!("/{deployment}")),
         tries_left: tries.map(|tries| tries.left),

@@ -30,6 +30,9 @@ pub(super) fn page(state: &State, page: &mut Page) {
         if let Some(deployment) = &entry.deployment {
             say(Style::Plain, "", deployment);
         }
+        if let Some(kernel) = entry.kernel.as_ref().filter(|_| entry.image) {
+            say(Style::Plain, "", &format!("unified kernel image {kernel}"));
+        }
     }
     for other in &state.others {
         say(Style::Plain, "Other", other);
@@ -95,6 +98,8 @@ mod tests {
             entries: vec![Entry {
                 file: "ostree-07070707-000002-x.0+0-3.conf".to_owned(),
                 deployment: Some("/ostree/deploy/os/deploy/b.0".to_owned()),
+                kernel: Some("/ostree/os-b/uki-6.1-5e1f1e7a4b0c.efi".to_owned()),
+                image: true,
                 tries_left: Some(0),
                 tries_done: Some(3),
                 bad: true,
@@ -131,6 +136,7 @@ ESP           /dev/vda1, not mounted, 123 MiB free
 Projection    the ESP has the deployments of /boot
 Entry         ostree-07070707-000002-x.0+0-3.conf, bad: tried 3 times
               /ostree/deploy/os/deploy/b.0
+              unified kernel image /ostree/os-b/uki-6.1-5e1f1e7a4b0c.efi
 Other         loader/entries/arch.conf
 Boot loader   systemd-boot 262
 Firmware      starts Boot0001 (debian)
