@@ -474,3 +474,32 @@ pub(crate) fn a_unified_kernel_that_would_not_boot(guest: Guest) -> Result<()> {
     ensure!(outcome.code == Some(0) && outcome.stderr.contains(said), "{outcome:?}");
     machine.finalize(Contestant::Ours)?.outcome.success()
 }
+
+/// An image beside kernel and initramfs, which the ESP would have: the same is refused when the update is staged, and only then.
+pub(crate) fn an_image_beside_a_kernel_that_would_not_boot(guest: Guest) -> Result<()> {
+    let image = efi_program(&[".linux", ".initrd"]);
+    let edit = format!("kernel 2; {image} >usr/lib/modules/6.1.0/virt.efi");
+    let story = |name: &str, edit: &str| Story::named(name).tree("os/next", "2", edit);
+    let with_overlay = story("image-with-overlay", &edit)
+        .then("echo first >/run/a.img; ostree admin deploy --stage --overlay-initrd /run/a.img os/next");
+    let several = story("several-images", &format!("{edit}; {{ {image}; echo; }} >usr/lib/modules/6.1.0/other.efi"));
+    let alone = story("image", &edit);
+    for (story, said) in [
+        (with_overlay, "6.1.0/virt.efi loads none: deploy without --overlay-initrd, or write [esp] uki=ignore"),
+        (several.stage("os/next"), "6.1.0/virt.efi; the tree must have one, or esp.conf(5) must say [esp] uki=ignore"),
+        (alone.stage("os/next"), ""),
+    ] {
+        let machine = story.staged(guest)?.copy()?;
+        // Neither the setting nor Secure Boot asks for the image.
+        for (setting, is_used) in [("", false), ("uki=ignore\\n", false), ("uki=prefer\\n", true)] {
+            machine.check(&format!(
+                "mkdir -p /etc/ostree; printf '[esp]\\nenabled=yes\\n{setting}' >/etc/ostree/esp.conf"
+            ))?;
+            let outcome = machine.finalize_with(Contestant::Ours, &[], &["--prepare"])?.outcome;
+            let is_refused = outcome.code == Some(1) && outcome.stderr.contains(said);
+            let is_prepared = outcome.code == Some(0) && outcome.stderr.contains("is prepared");
+            ensure!(if is_used && !said.is_empty() { is_refused } else { is_prepared }, "{setting}: {outcome:?}");
+        }
+    }
+    Ok(())
+}

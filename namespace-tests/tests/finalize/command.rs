@@ -354,6 +354,36 @@ pub(crate) fn an_initramfs_is_looked_into(guest: Guest) -> Result<()> {
     Ok(())
 }
 
+/// Where the ESP has an image in place of kernel and initramfs, that is looked into as well: the initramfs beside it is good.
+pub(crate) fn an_image_that_the_esp_boots_is_looked_into(guest: Guest) -> Result<()> {
+    let edit = |conf: &str| {
+        format!(
+            "{INITRAMFS}\nprintf '#!/bin/sh\\n' >usr/sbin/init; chmod 755 usr/sbin/init
+             d=$(echo usr/lib/modules/*); cp $d/vmlinuz plain; initramfs '{conf}' 1; unify
+             mv $d/vmlinuz $d/virt.efi; mv plain $d/vmlinuz; : >$d/initramfs.img; initramfs '' 1"
+        )
+    };
+    let bad = "[composefs]\nenabled=perhaps\n";
+    for (name, conf, staged, about) in [
+        ("good", "", "", ""),
+        ("bad", bad, "", "virt.efi: its configuration has an error"),
+        ("bad-staged", "", bad, "virt.efi: its configuration has an error"),
+    ] {
+        let story = Story::named(format!("command-image-{name}")).first_tree(edit(conf));
+        let story = story.tree("os/next", "2", format!("kernel 2\n{}", edit(staged))).stage("os/next");
+        let machine = machine(&story, guest)?;
+        for (setting, is_used) in [("", false), ("uki=prefer\\n", true)] {
+            let set = format!("mkdir -p /etc/ostree; printf '[esp]\\nenabled=yes\\n{setting}' >/etc/ostree/esp.conf");
+            machine.check(&set)?;
+            let outcome = machine.run(&format!("{COMMAND} check"))?;
+            let is_bad = is_used && !about.is_empty();
+            ensure!(outcome.code == Some(i32::from(is_bad)), "{name}, {setting}: {outcome:?}");
+            ensure!(!is_bad || outcome.stdout.contains(about), "{name}: {outcome:?}");
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn without_root_or_without_ostree_it_says_so(guest: Guest) -> Result<()> {
     let machine = machine(&story("command"), guest)?;
     let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups";

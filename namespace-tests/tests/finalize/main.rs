@@ -143,6 +143,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
     trials.extend(with_guest!(guest, missing.or(no_command), command:
         a_system_that_is_whole_comes_up,
         an_initramfs_is_looked_into,
+        an_image_that_the_esp_boots_is_looked_into,
     ));
     // What is ours alone is the same with each guest.
     if guest == Guest::Trixie {
@@ -193,6 +194,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
             an_esp_that_is_not_there,
             what_was_rolled_back_is_refused_until_it_is_forgotten,
             a_unified_kernel_that_would_not_boot,
+            an_image_beside_a_kernel_that_would_not_boot,
             a_name_that_leads_elsewhere,
             a_loader_link_that_is_none,
             entries_of_others_are_kept,
