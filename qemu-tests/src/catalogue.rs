@@ -20,6 +20,7 @@ const ENTRIES: &[Entry] = &[
     }),
     // systemd-boot 252 chooses at once.
     ("esp", |s| s.with_esp("timeout 0\ndefault ostree-*\n")),
+    ("esp-secure-boot", |s| s.with_secure_boot("timeout 0\ndefault ostree-*\n")),
     ("esp-of-another-loader", Scenario::with_esp_of_another_loader),
     ("separate-boot", |s| s.with_filesystem(Filesystem::Ext4WithBoot)),
     ("boot-automounted-sysroot-readonly", |s| {

@@ -9,9 +9,13 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::command::run;
+use crate::secure_boot;
 
 const CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+/// With Secure Boot, which needs SMM.
+const SECURE_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
+const SECURE_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.snakeoil.fd";
 pub(crate) const LOADER: &str = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi";
 
 /// Debian 12's, of which a user has most.
@@ -26,6 +30,8 @@ pub const ESP_PARTUUID: &str = "5f1a7c00-0000-4000-8000-00000000000e";
 pub(crate) enum Esp {
     /// systemd-boot, with this `loader.conf`.
     Installed { loader_conf: String },
+    /// The same, signed, and a firmware that starts nothing else.
+    Signed { loader_conf: String },
     /// What the firmware starts without being told, and nothing else. It stands for another boot loader, and reads entries.
     Other,
 }
@@ -39,17 +45,22 @@ pub(crate) struct Firmware {
     pub(crate) variables: PathBuf,
     /// The disk with the ESP.
     pub(crate) esp: PathBuf,
+    /// Whether it has Secure Boot.
+    pub(crate) is_secure: bool,
 }
 
 impl Firmware {
     /// A new one in `directory`.
     pub(crate) fn new(directory: &Path, content: &Esp) -> Result<Firmware> {
+        let is_secure = matches!(content, Esp::Signed { .. });
+        let (code, variables) = if is_secure { (SECURE_CODE, SECURE_VARIABLES) } else { (CODE, VARIABLES) };
         let firmware = Firmware {
-            code: PathBuf::from(CODE),
+            code: PathBuf::from(code),
             variables: directory.join("variables.img"),
             esp: directory.join("esp.img"),
+            is_secure,
         };
-        fs::copy(VARIABLES, &firmware.variables).with_context(|| format!("copying {VARIABLES}"))?;
+        fs::copy(variables, &firmware.variables).with_context(|| format!("copying {variables}"))?;
         make_esp(&firmware.esp, directory, content)?;
         Ok(firmware)
     }
@@ -73,12 +84,20 @@ fn make_esp(image: &Path, directory: &Path, content: &Esp) -> Result<()> {
     for path in ["::/EFI", "::/EFI/BOOT"] {
         mtools(&["mmd", "-i", &drive, path])?;
     }
-    mtools(&["mcopy", "-i", &drive, LOADER, "::/EFI/BOOT/BOOTX64.EFI"])?;
-    let Esp::Installed { loader_conf } = content else { return Ok(()) };
+    let signed = directory.join("systemd-boot.efi");
+    let loader = match content {
+        Esp::Signed { .. } => {
+            secure_boot::sign(Path::new(LOADER), &signed)?;
+            signed.display().to_string()
+        }
+        Esp::Installed { .. } | Esp::Other => LOADER.to_owned(),
+    };
+    mtools(&["mcopy", "-i", &drive, &loader, "::/EFI/BOOT/BOOTX64.EFI"])?;
+    let (Esp::Installed { loader_conf } | Esp::Signed { loader_conf }) = content else { return Ok(()) };
     for path in ["::/EFI/systemd", "::/loader"] {
         mtools(&["mmd", "-i", &drive, path])?;
     }
-    mtools(&["mcopy", "-i", &drive, LOADER, "::/EFI/systemd/systemd-bootx64.efi"])?;
+    mtools(&["mcopy", "-i", &drive, &loader, "::/EFI/systemd/systemd-bootx64.efi"])?;
     let file = directory.join("loader.conf");
     fs::write(&file, loader_conf).with_context(|| format!("writing {}", file.display()))?;
     mtools(&["mcopy", "-i", &drive, &file.display().to_string(), "::/loader/loader.conf"])

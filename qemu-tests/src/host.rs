@@ -36,6 +36,9 @@ const NEEDED: &[(&str, &str)] = &[
     ("sfdisk", "fdisk"),
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
     ("/usr/lib/systemd/boot/efi/systemd-bootx64.efi", "systemd-boot-efi"),
+    ("sbsign", "sbsigntool"),
+    ("openssl", "openssl"),
+    ("objcopy", "binutils"),
     // For the packages of this project.
     ("dh", "debhelper"),
     ("rpmbuild", "rpm"),

@@ -37,6 +37,7 @@ pub mod report;
 pub mod rootfs;
 pub mod scenario;
 pub mod sealing;
+mod secure_boot;
 pub mod side_by_side;
 pub mod signer;
 mod silence;

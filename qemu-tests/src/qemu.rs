@@ -71,6 +71,13 @@ impl Qemu {
         self.command().status().context("starting QEMU").map(drop)
     }
 
+    fn smm(&self) -> &'static str {
+        match &self.start {
+            Start::Firmware(firmware) if firmware.is_secure => ",smm=on",
+            Start::Firmware(_) | Start::Kernel { .. } => "",
+        }
+    }
+
     fn command(&self) -> Command {
         let cpus = self.cpus;
         // A test that is killed takes its machine with it.
@@ -80,7 +87,7 @@ impl Qemu {
             .args(self.accelerator.arguments())
             .args(["-smp", &cpus.to_string(), "-m", "2048"])
             // Each device that is not there is one less for udev to ask about.
-            .args(["-machine", "q35,sata=off,smbus=off,usb=off,i8042=off,hpet=off"])
+            .args(["-machine", &format!("q35,sata=off,smbus=off,usb=off,i8042=off,hpet=off{}", self.smm())])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-net", "none", "-no-reboot"])
             .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
             .args(["-device", "virtio-rng-pci"]);
@@ -91,6 +98,11 @@ impl Qemu {
             Start::Firmware(firmware) => {
                 let flash =
                     |options: &str, image: &Path| format!("if=pflash,format=raw{options},file={}", image.display());
+                if firmware.is_secure {
+                    // Else the system could write the variables past the firmware, which refuses to start.
+                    command.args(["-global", "driver=cfi.pflash01,property=secure,value=on"]);
+                    command.args(["-global", "ICH9-LPC.disable_s3=1"]);
+                }
                 command.args(["-drive", &flash(",readonly=on", &firmware.code)]);
                 command.args(["-drive", &flash("", &firmware.variables)]);
             }

@@ -197,6 +197,14 @@ impl Scenario {
         self.with_disk_changed_by(|root| Sysroot::at(root).add_to_deployment(Path::new(LOADER)))
     }
 
+    /// With an ESP that has a signed systemd-boot, a firmware that starts what is signed alone, and a signed unified kernel image
+    /// beside the kernel, which is not.
+    #[must_use]
+    pub fn with_secure_boot(mut self, loader_conf: &str) -> Scenario {
+        self.esp = Some(Esp::Signed { loader_conf: loader_conf.to_owned() });
+        self.with_disk_changed_by(|root| Sysroot::at(root).add_image())
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

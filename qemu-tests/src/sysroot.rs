@@ -14,9 +14,13 @@ use crate::guest::Guest;
 use crate::namespace::{Namespace, quoted};
 use crate::package::PREPARE_ROOT;
 use crate::rootfs::Rootfs;
+use crate::secure_boot;
 
 /// Where [`Sysroot::lose_deployment`] puts it: in the stateroot, where no deployment is looked for.
 pub const LOST: &str = "lost";
+
+/// The image that [`Sysroot::add_image`] makes.
+pub const IMAGE: &str = "virt.efi";
 
 /// Complete units that need no package of libostree's: name, content.
 const OWN_UNITS: [(&str, &str); 5] = [
@@ -66,6 +70,14 @@ impl<'a> Sysroot<'a> {
         let path = self.deployment()?.join(file.strip_prefix("/").unwrap_or(file));
         fs::create_dir_all(path.parent().unwrap_or(self.root)).context("creating its directory")?;
         fs::copy(file, &path).with_context(|| format!("copying {}", path.display())).map(drop)
+    }
+
+    /// Puts a signed unified kernel image beside the kernel of the deployment.
+    pub fn add_image(&self) -> Result<()> {
+        let modules = self.deployment()?.join("usr/lib/modules");
+        let versions = fs::read_dir(&modules).with_context(|| format!("listing {}", modules.display()))?;
+        let version = versions.flatten().map(|entry| entry.path()).find(|path| path.join("vmlinuz").exists());
+        secure_boot::add_image(&version.context("there is no kernel")?, IMAGE)
     }
 
     /// Puts a link to our prepare-root where a kernel without initramfs starts libostree's.

@@ -5,6 +5,7 @@ use qemu_tests::firmware::ESP_PARTUUID;
 use qemu_tests::guest::Guest;
 use qemu_tests::report::Report;
 use qemu_tests::staging::script;
+use qemu_tests::sysroot::IMAGE;
 
 use crate::shutdown::{DONE, is_of_version, succeeded};
 use crate::{contains, is_well, scenario};
@@ -166,6 +167,57 @@ pub(crate) fn installed_beside_another_loader(guest: Guest) -> Result<()> {
     for gone in ["OSTree", "./EFI/systemd/", "./loader/entries/", "./loader/loader.conf", "./ostree/"] {
         ensure!(!after.contains(gone), "{gone} is still there:\n{after}");
     }
+    Ok(())
+}
+
+/// Whether Secure Boot is on, and the stub of an image has started the kernel.
+const STARTED: &str = "
+started() { cat /proc/cmdline; (cd /sys/firmware/efi/efivars
+    echo secure boot: $(od -An -tu1 -j4 SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c)
+    tr -d '\\0' <StubInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f | tr -c '[:print:]' ' '; echo); }
+";
+
+/// Of a tree with kernel and initramfs and a signed image beside them, the image boots: the firmware would start nothing else. The
+/// update has the same image.
+pub(crate) fn with_secure_boot_an_image_is_booted_and_updated(guest: Guest) -> Result<()> {
+    let list = LIST.replace("PARTUUID", ESP_PARTUUID);
+    // This boot is not one of the firmware, so that nobody knows of Secure Boot.
+    let prefer = project().replace("[rollback]", "uki=prefer\\n[rollback]");
+    let without_the_setting = "sed -i /^uki=/d /etc/ostree/esp.conf; firstroot esp sync | grep 'nothing to do'";
+    let first = script(&format!(
+        "{list} {STARTED} started; {without_the_setting}; list; firstroot esp status; firstroot check; cat /run/ostree/esp-images
+         sed -i s/^enabled/uki=ignore\\\\nenabled/ /etc/ostree/esp.conf; echo ignored; firstroot esp sync --dry-run; {without_the_setting}
+         tree=/var/tmp/tree-2/usr/lib/modules/$kver; mkdir -p $tree; cp /usr/lib/modules/$kver/{IMAGE} $tree/
+         version=2; stage 2; prepared 'is prepared: shutdown will merge'"
+    ));
+    let second = script(&format!(
+        "{list} {STARTED} before ostree-finalize-staged.service; started; list
+         systemctl is-active firstroot-bless.service boot-complete.target; firstroot esp status; {without_the_setting}"
+    ));
+    let reports = scenario(guest, "esp-secure-boot")?.run_scripts_from_esp(&prefer, &[&first, &second])?;
+    succeeded(&reports)?;
+    let [_, first, second] = reports.as_slice() else { anyhow::bail!("three boots") };
+    for report in [first, second] {
+        is_well(report)?;
+        let output = report.script_output()?;
+        for part in [" firstroot.deployment=", "secure boot: 1\n", "systemd-stub ", "/uki-", "nothing to do"] {
+            contains(&output, part)?;
+        }
+        // The kernel alone would have been refused.
+        let (listed, _) = output.split_once("ignored\n").unwrap_or((&output, ""));
+        ensure!(!listed.contains("/vmlinuz-") && !listed.contains("/initramfs-"), "{output}");
+        contains(&output, "unified kernel image")?;
+    }
+    let output = first.script_output()?;
+    let (_, ignored) = output.split_once("ignored\n").unwrap_or_default();
+    contains(ignored, "copy ostree/default-")?;
+    contains(ignored, "remove in ostree/default-")?;
+    is_of_version(second, "2")?;
+    let output = second.script_output()?;
+    for part in [DONE, " firstroot.trial", "active\nactive\n", "the ESP has the deployments of /boot"] {
+        contains(&output, part)?;
+    }
+    ensure!(output.matches("/SHA256SUMS").count() == 2, "{output}");
     Ok(())
 }
 

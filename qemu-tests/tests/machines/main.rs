@@ -37,6 +37,10 @@ type Story = fn(Guest) -> Result<()>;
 /// A boot takes half a minute, and a machine two or three boots: all of them take longer than everything else together.
 const NOT_EACH_TIME: &[(&str, &str)] = &[
     (
+        "trixie::esp::with_secure_boot_an_image_is_booted_and_updated",
+        "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
+    ),
+    (
         "trixie::esp::installed_beside_another_loader",
         "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
     ),
@@ -294,6 +298,7 @@ fn main() -> ExitCode {
         .chain(stories!(esp on trixie =>
             an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back,
             installed_beside_another_loader,
+            with_secure_boot_an_image_is_booted_and_updated,
         ))
         .chain(stories!(packaged on trixie => a_deb_boots_and_is_removed_by_an_update))
         .chain(stories!(packaged on forky => an_rpm_boots_and_is_removed_by_an_update))
