@@ -103,7 +103,6 @@ pub fn union<'a>(payloads: impl IntoIterator<Item = &'a Payload>) -> Vec<Payload
             None => all.push(payload.clone()),
         }
     }
-    all.sort();
     all
 }
 

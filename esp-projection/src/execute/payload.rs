@@ -63,10 +63,9 @@ fn directory(
         let full = format!("{path}/{name}");
         let directory = open_directory(target, &format!("{path}{parent}"))?;
         let sum = put(&Source::open(sources, file, &full)?, &directory, last, &full)?;
-        sums.0.push((name.to_owned(), sum));
+        sums.add(name, sum);
         progress();
     }
-    sums.0.sort();
     sums::write(target, path, &sums)
 }
 

@@ -20,6 +20,12 @@ impl Sums {
         Self(complete.lines().filter_map(line).collect())
     }
 
+    /// Adds a file, in its place by its path.
+    pub(crate) fn add(&mut self, name: &str, sum: Checksum) {
+        let place = self.0.partition_point(|(known, _)| known.as_str() < name);
+        self.0.insert(place, (name.to_owned(), sum));
+    }
+
     /// The paths.
     pub(crate) fn names(&self) -> BTreeSet<String> {
         self.0.iter().map(|(name, _)| name.clone()).collect()
