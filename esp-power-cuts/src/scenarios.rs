@@ -36,7 +36,7 @@ enum What {
     Full,
 }
 
-const SCENARIOS: [Scenario; 11] = [
+const SCENARIOS: [Scenario; 14] = [
     Scenario { name: "first", deployments: &[('a', 'a')], what: What::Projected(3) },
     Scenario { name: "update", deployments: &[('b', 'b'), ('a', 'a')], what: What::Projected(3) },
     Scenario { name: "bless", deployments: &[('b', 'b'), ('a', 'a')], what: What::Blessed },
@@ -48,6 +48,10 @@ const SCENARIOS: [Scenario; 11] = [
     Scenario { name: "removal", deployments: &[('d', 'd')], what: What::Projected(3) },
     Scenario { name: "full", deployments: &[('b', 'b'), ('d', 'd')], what: What::Full },
     Scenario { name: "after-full", deployments: &[('b', 'b'), ('d', 'd')], what: What::Projected(3) },
+    // Images beside the kernel of `b`: files of one directory come and go.
+    Scenario { name: "image", deployments: &[('f', 'f'), ('b', 'b')], what: What::Projected(3) },
+    Scenario { name: "another-image", deployments: &[('9', '9'), ('f', 'f')], what: What::Projected(3) },
+    Scenario { name: "kernel-again", deployments: &[('b', 'b')], what: What::Projected(3) },
 ];
 
 /// Runs all of them.

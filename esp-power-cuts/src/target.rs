@@ -80,6 +80,9 @@ pub(crate) fn list(deployments: &[Numbered], tries: u32) -> Result<List> {
 
 fn listed((deployment, kernel): Numbered) -> Result<Listed> {
     let sum = |digit: char| digit.to_string().repeat(64);
+    if let Ok(image) = fs::read_to_string(format!("{BOOT}/images/{kernel}")) {
+        return with_image(deployment, &image);
+    }
     let directory = format!("ostree/os-{}", sum(kernel));
     let overlay = format!("ostree/initramfs-overlays/{}.img", sum('f'));
     let text = format!(
@@ -96,6 +99,29 @@ fn listed((deployment, kernel): Numbered) -> Result<Listed> {
         deployment: format!("ostree/deploy/os/deploy/{}.0", sum(deployment)).parse()?,
         entry: BlsEntry::parse(text.as_bytes())?,
         payloads: vec![Payload::Directory { path: directory, files }, Payload::File(overlay)],
+        can_bless: true,
+        is_booted: false,
+    })
+}
+
+/// One that boots an image, of which this is the path and the checksum.
+fn with_image(deployment: char, image: &str) -> Result<Listed> {
+    let (path, sum) = image.split_once(' ').context("a path and a checksum")?;
+    let (directory, name) = path.rsplit_once('/').context("a directory and a name")?;
+    let text = format!("title Debian {deployment} (ostree:0)\nversion 1\noptions rw\nlinux /{path}\n");
+    let addon = format!("{name}.extra.d/a.addon.efi");
+    let files = vec![
+        PayloadFile {
+            path: name.to_owned(),
+            size: size(directory, name)?,
+            from: CopiedFrom::Tree { path: path.to_owned(), sum: sum.parse()? },
+        },
+        PayloadFile { size: size(directory, &addon)?, path: addon, from: CopiedFrom::Boot },
+    ];
+    Ok(Listed {
+        deployment: format!("ostree/deploy/os/deploy/{}.0", deployment.to_string().repeat(64)).parse()?,
+        entry: BlsEntry::parse(text.as_bytes())?,
+        payloads: vec![Payload::Directory { path: directory.to_owned(), files }],
         can_bless: true,
         is_booted: false,
     })

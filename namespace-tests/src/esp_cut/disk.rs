@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use ostree_formats::deployment::hexadecimal;
 use qemu_tests::command::run;
+use sha2::{Digest, Sha256};
 
 use crate::power_cut::{Numbers, SEED};
 
@@ -72,7 +74,11 @@ pub(super) fn others() -> Vec<u8> {
     random("others", OTHERS_BYTES)
 }
 
-/// The files of `/boot`, by their paths in it.
+/// Unified kernel images, by the deployments that boot them; all beside one kernel.
+const IMAGES: [&str; 2] = ["f", "9"];
+const KERNEL_OF_IMAGES: &str = "b";
+
+/// The files of `/boot`, by their paths in it, and there, too, the images of trees.
 pub fn files() -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for kernel in ["a", "b", "d", "e"] {
@@ -80,6 +86,16 @@ pub fn files() -> BTreeMap<String, Vec<u8>> {
             let path = format!("ostree/os-{}/{name}", kernel.repeat(64));
             files.insert(path.clone(), random(&path, size));
         }
+    }
+    for image in IMAGES {
+        let content = random(image, 70_000);
+        let sum = hexadecimal(&Sha256::digest(&content));
+        let path = format!("ostree/os-{}/uki-{image}-{}.efi", KERNEL_OF_IMAGES.repeat(64), &sum[..12]);
+        // For the guest: where it is, and what it is.
+        files.insert(format!("images/{image}"), format!("{path} {sum}").into_bytes());
+        let addon = format!("{path}.extra.d/a.addon.efi");
+        files.insert(addon.clone(), random(&addon, 900));
+        files.insert(path, content);
     }
     let overlay = format!("ostree/initramfs-overlays/{}.img", "f".repeat(64));
     files.insert(overlay.clone(), random(&overlay, 3000));

@@ -96,8 +96,10 @@ fn whole(fat: &Fat<'_>, name: &ProjectedName, text: &[u8], paths: &[String], kno
     ensure!(known.texts.is_empty() || known.texts.contains(text), "its text is none that was written");
     let deployment = deployment_in(&String::from_utf8_lossy(text)).context("its text names no deployment")?;
     ensure!(name.is_of(&deployment.id), "its text is of another deployment, {deployment}");
-    ensure!(paths.len() == 3, "it names {paths:?}");
-    for path in paths {
+    let is_image = paths.first().is_some_and(|path| path.contains("/uki-"));
+    ensure!(paths.len() == if is_image { 1 } else { 3 }, "it names {paths:?}");
+    let addon = paths.first().filter(|_| is_image).map(|path| format!("{path}.extra.d/a.addon.efi"));
+    for path in paths.iter().chain(&addon) {
         let expected = known.files.get(path).with_context(|| format!("it names {path}, which no list has"))?;
         let found = fat.find(path)?.with_context(|| format!("{path} is not there"))?;
         ensure!(fat.read(&found)? == *expected, "{path} has another content");

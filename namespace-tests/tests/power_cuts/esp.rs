@@ -30,7 +30,7 @@ const FOR_DAMAGE: usize = 8;
 const DAMAGED: usize = 24;
 
 /// What ours does in the guest: see `esp-power-cuts/src/scenarios.rs`. The name, and the deployments that boot before and after it.
-const STORY: [(&str, &str, &str); 11] = [
+const STORY: [(&str, &str, &str); 14] = [
     ("first", "-", "a"),
     ("update", "a", "b"),
     ("bless", "b", "b"),
@@ -42,6 +42,9 @@ const STORY: [(&str, &str, &str); 11] = [
     ("removal", "e", "d"),
     ("full", "d", "d"),
     ("after-full", "d", "b"),
+    ("image", "b", "f"),
+    ("another-image", "f", "9"),
+    ("kernel-again", "9", "b"),
 ];
 
 /// How it must end.
