@@ -91,10 +91,12 @@ impl Error {
             Self::OverlayWithUnifiedKernel(_) => {
                 Brief::new("a unified kernel image loads no overlay initrds", "deploy without --overlay-initrd")
             }
-            Self::OverlayWithImage(_) => Brief::new(
-                "a unified kernel image loads no overlay initrds",
-                "deploy without --overlay-initrd, or say uki=ignore in esp.conf",
-            ),
+            Self::OverlayWithImage(_) => {
+                Brief::new("a unified kernel image loads no overlay initrds", "deploy without them, or set uki=ignore")
+            }
+            Self::SeveralImages(_) => {
+                Brief::new("the tree has several unified kernel images", "build it with one, or set uki=ignore")
+            }
             Self::RolledBack { from, .. } => {
                 Brief::new("this update was rolled back before", "it did not come up; to allow it:")
                     .typed(format!("firstroot esp forget {}", from.digits()))

@@ -66,6 +66,9 @@ pub(crate) enum Error {
     /// The same for an image beside its kernel, which the ESP would boot.
     #[error("{0}")]
     OverlayWithImage(String),
+    /// Which one the ESP would boot is not known.
+    #[error("{0}")]
+    SeveralImages(String),
     /// `[rollback] refuse=yes`.
     #[error(
         "/{target} is the update /{from}, which did not come up and was rolled back; it is not installed again, since esp.conf(5) says \

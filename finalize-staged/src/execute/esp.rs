@@ -94,6 +94,7 @@ fn of_projection(error: ProjectionError) -> Error {
     match error {
         ProjectionError::Plan(PlanError::NoRoom(no_room)) => Error::EspFull(no_room.to_string()),
         ProjectionError::Read(error @ ReadError::OverlayWithImage { .. }) => Error::OverlayWithImage(error.to_string()),
+        ProjectionError::Read(error @ ReadError::SeveralImages { .. }) => Error::SeveralImages(error.to_string()),
         error => Error::Esp(error.to_string()),
     }
 }
