@@ -128,13 +128,22 @@ impl Machine {
 
     /// The same, started by the firmware from the ESP.
     pub(crate) fn boot_from_firmware(&self, number: usize, script: &str) -> Result<Report> {
+        let mut running = self.started_by_firmware(script)?.start(&self.console(number))?;
+        running.wait()?;
+        self.report(number, running.elapsed())
+    }
+
+    /// The same, until `text` is on the console: nothing comes up.
+    pub(crate) fn boot_from_firmware_until(&self, number: usize, text: &str) -> Result<()> {
+        let mut running = self.started_by_firmware("")?.start(&self.console(number))?;
+        running.wait_for(text, 0, Patience::WhileItLives).map(drop)
+    }
+
+    fn started_by_firmware(&self, script: &str) -> Result<Qemu> {
         let firmware = self.firmware.clone().context("a machine without an ESP")?;
         let accelerator = self.accelerator()?;
         let cpus = side_by_side::cpus_of_one();
-        let qemu = Qemu { start: Start::Firmware(firmware), disks: self.devices(script)?, accelerator, cpus };
-        let mut running = qemu.start(&self.console(number))?;
-        running.wait()?;
-        self.report(number, running.elapsed())
+        Ok(Qemu { start: Start::Firmware(firmware), disks: self.devices(script)?, accelerator, cpus })
     }
 
     /// The arguments that each boot has, for entries that a boot loader reads itself.

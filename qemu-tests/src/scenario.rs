@@ -234,6 +234,16 @@ impl Scenario {
         })
     }
 
+    /// The same; then once more, until `text` is on the console, since nothing comes up.
+    pub fn run_scripts_from_esp_until(&self, first: &str, then: &[&str], text: &str) -> Result<Vec<Report>> {
+        self.with_machine(|machine, _| {
+            let reports = (2..).zip(then).map(|(number, script)| machine.boot_from_firmware(number, script));
+            let reports = std::iter::once(machine.boot(1, first)).chain(reports).collect::<Result<Vec<_>>>()?;
+            machine.boot_from_firmware_until(reports.len() + 1, text)?;
+            Ok(reports)
+        })
+    }
+
     /// Boots in turn with the prepare-root of one or the other, with the same disks.
     pub fn run_in_turn(&self, boots: &[(Provider, &str)]) -> Result<Vec<Report>> {
         self.with_machine(|machine, tree| {
