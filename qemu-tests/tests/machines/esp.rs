@@ -197,7 +197,7 @@ pub(crate) fn with_secure_boot_an_image_is_booted_and_updated(guest: Guest) -> R
     ));
     // The kernel that the setting asks for is not signed.
     let scenario = scenario(guest, "esp-secure-boot")?;
-    let reports = scenario.run_scripts_from_esp_until(&prefer, &[&first, &second], "Error loading ")?;
+    let reports = scenario.run_scripts_from_esp_until(&prefer, &[&first, &second], ": Access Denied")?;
     succeeded(&reports)?;
     let [_, first, second] = reports.as_slice() else { anyhow::bail!("three boots") };
     for report in [first, second] {

@@ -88,3 +88,18 @@ fn an_image_that_goes_anyway_makes_room_first_and_one_that_boots_does_not() {
     target.free = 4 * CLUSTER;
     assert!(matches!(plan(&alone, &target), Err(PlanError::NoRoom(_))));
 }
+
+#[test]
+fn of_a_kernel_that_boots_now_nothing_goes_to_make_room_for_an_image() {
+    let mut target = projected(&list(vec![listed(1, 1, 1)], 0), empty());
+    let Some(Found::Directory { sums: Some(sums), files }) = target.payloads.get_mut(&kernel_path(1)) else {
+        panic!("{target:?}")
+    };
+    // Its entry names a directory of device trees, and a file that a FIPS kernel looks for is in no entry.
+    for name in ["dtb/a.dtb", ".vmlinuz.hmac"] {
+        sums.insert(name.to_owned());
+        files.insert(name.to_owned(), 100 * CLUSTER);
+    }
+    target.free = 4 * CLUSTER;
+    assert!(matches!(plan(&list(vec![with_image(2, 1, 2)], 0), &target), Err(PlanError::NoRoom(_))));
+}
