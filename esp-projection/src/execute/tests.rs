@@ -243,6 +243,7 @@ fn images_beside_one_kernel_come_and_go_and_a_run_that_was_cut_is_finished() {
             if kernel.exists() {
                 let _ = fs::remove_dir_all(kernel.join(format!("{}.extra.d", name("image one"))));
                 fs::write(kernel.join("uki-6.1-0.efi"), "another").unwrap();
+                fs::create_dir(kernel.join("uki-6.1-0.efi.extra.d")).unwrap();
             }
             run(&steps(new, &esp), &boot, &esp);
             assert_eq!(steps(new, &esp), []);
