@@ -28,6 +28,7 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 /// All of them, by name.
 pub const TARGETS: &[Target] = &[
     target("boot-and-policy", finalize_staged::fuzzing::boot_and_policy),
+    target("boot-attempts", esp::boot_attempts),
     target("boot-entry", entries::boot_entry),
     target("boot-menu", esp::boot_menu),
     target("booted-state", variants::booted_state),

@@ -27,6 +27,7 @@
 //! | [`mountinfo`] | `/proc/self/mountinfo` |
 
 pub mod bls;
+pub mod boot_attempts;
 pub mod booted_state;
 pub mod bootlink;
 pub mod cmdline;

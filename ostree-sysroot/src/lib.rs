@@ -7,6 +7,7 @@
 //! - [`boot_loader`]: which boot loader there is, and its files; [`grub`]: what GRUB reads, and the program that writes it.
 //! - [`boot_links`]: where boot links lead; [`stateroots`]: which deployments have a directory. For both programs.
 //! - [`booted`], [`kernel_layout`], [`bootcsum`]: one question each.
+//! - [`list_digest`]: whether the list has changed.
 //! - [`boot_contents`], [`compared_files`], [`leftovers`], [`free_space`]: what `/boot` and the physical root hold.
 //! - [`boot_names`]: names below `/boot/ostree`. Pure.
 
@@ -24,6 +25,7 @@ pub mod free_space;
 pub mod grub;
 pub mod kernel_layout;
 pub mod leftovers;
+pub mod list_digest;
 pub mod loader_entries;
 pub mod roots;
 pub mod same_files;

@@ -5,6 +5,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
@@ -48,6 +49,21 @@ impl Proc {
     /// As `read(2)`.
     pub fn mountinfo(&self) -> Result<Vec<u8>, SystemError> {
         dir::read(&self.0, "self/mountinfo", LIMIT).context("read", "/proc/self/mountinfo")
+    }
+
+    /// Has the kernel reboot some seconds after a panic, unless something was said about that already.
+    ///
+    /// # Errors
+    /// As `open(2)`, `read(2)`, `write(2)`.
+    pub fn reboot_after_panic(&self, seconds: u32) -> Result<(), SystemError> {
+        const PANIC: &str = "sys/kernel/panic";
+        let set = || -> Result<(), Errno> {
+            if dir::read(&self.0, PANIC, LIMIT)?.trim_ascii() != b"0" {
+                return Ok(());
+            }
+            dir::write_all(dir::open(&self.0, PANIC, OFlags::WRONLY)?, seconds.to_string().as_bytes())
+        };
+        set().context("write", format_args!("/proc/{PANIC}"))
     }
 
     /// The path of an open file, as seen from this process's root.

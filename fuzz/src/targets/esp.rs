@@ -9,6 +9,7 @@ use ostree_formats::projected_entry::{
     DEPLOYMENT, ProjectedName, Source, TRIAL, Token, Trial, deployment_in, text, tries_in,
 };
 
+use ostree_formats::boot_attempts::{BootCount, Count, Record};
 use ostree_formats::rollbacks::{Attempt, Rollback};
 
 use super::is_printable;
@@ -104,5 +105,23 @@ pub(super) fn rollbacks(bytes: &[u8]) {
         if let Ok(attempt) = line.parse::<Attempt>() {
             assert_eq!(attempt.to_string().parse::<Attempt>(), Ok(attempt));
         }
+    }
+}
+
+/// What is read is what is written again, and nothing that is read leads out of its place.
+pub(super) fn boot_attempts(bytes: &[u8]) {
+    if let Ok(record) = Record::parse(bytes) {
+        if let Some(boot) = &record.boot {
+            assert!(!boot.uuid.contains(['/', '.']) && !boot.fstype.contains('/'), "{boot:?}");
+        }
+        assert_eq!(Record::parse(record.to_string().as_bytes()), Ok(record));
+    }
+    if let Ok(Some(count)) = Count::parse(bytes)
+        && let Some(written) = count.to_bytes()
+    {
+        assert_eq!(Count::parse(&written), Ok(Some(count)));
+    }
+    if let Ok(boot) = BootCount::parse(bytes) {
+        assert_eq!(BootCount::parse(boot.to_string().as_bytes()), Ok(boot));
     }
 }

@@ -139,6 +139,7 @@ fn pieces(target: &str) -> &'static [&'static [u8]] {
         "stateroot" => &[b"/", b"ostree/", b"%", b"\xc3\xa4"],
         "projected-entry" => &[b"\n", b"k\n", b"options a=\"\n", b"linux /boot/ \n", b"# firstroot tries 3\n", b"initrd  \n", b"\0"],
         "unified-kernel" => &[b"MZ", b"PE\0\0", b".linux\0\0", b"\xff"],
+        "boot-attempts" => &[b"good=/ostree/deploy/o/deploy/", b"=\n", b"#\n", b"a=\n", b"trial=/"],
         "rollbacks" => &[b"\\x41", b"a=b ", b"time=1\n", b"boots=a,", b"\n"],
         "esp-conf" => &[b"[esp]\n", b"x=\n", b"[x]\ny=z\n", b"\n"],
         "image-object" => &[b"/", b"\0", b".file"],

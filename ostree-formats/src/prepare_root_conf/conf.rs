@@ -95,6 +95,8 @@ pub struct PrepareRootConf {
     pub boot_recover: bool,
     /// `[boot] on-failure` (firstroot's), if set.
     pub on_failure: Option<OnFailure>,
+    /// `[rollback] tries` (firstroot's): how often a deployment that was never good may be booted; 0: nothing is counted.
+    pub tries: u32,
 }
 
 impl Default for PrepareRootConf {
@@ -111,6 +113,7 @@ impl Default for PrepareRootConf {
             boot_mount: None,
             boot_recover: true,
             on_failure: None,
+            tries: 0,
         }
     }
 }

@@ -100,6 +100,16 @@ pub(super) const KNOWN: &[Known] = &[
             Some(())
         }),
     },
+    Known {
+        group: "rollback",
+        key: "tries",
+        owner: Owner::Ours,
+        expected: "a number from 0 to 9",
+        setter: Setter::Word(|conf, word| {
+            conf.tries = word.parse().ok().filter(|tries| *tries <= 9)?;
+            Some(())
+        }),
+    },
 ];
 
 pub(super) fn yes_no(value: &str) -> Option<bool> {

@@ -28,7 +28,7 @@ fn every_key_arrives() {
     let parsed = main_file(
         "[sysroot]\nreadonly=true\n[etc]\ntransient=1\n[root]\ntransient-ro=true\n\
          [composefs]\nenabled=signed\nkeypath=/k\nkernel-argument=strengthen\nunverified-init=yes\n\
-         [boot]\nmount=no\nrecover=no\non-failure=reboot\n",
+         [boot]\nmount=no\nrecover=no\non-failure=reboot\n[rollback]\ntries=3\n",
     );
     assert_eq!((&parsed.errors, &parsed.warnings), (&vec![], &vec![]));
     let expected = PrepareRootConf {
@@ -43,6 +43,7 @@ fn every_key_arrives() {
         boot_mount: Some(false),
         boot_recover: false,
         on_failure: Some(OnFailure::Reboot),
+        tries: 3,
     };
     assert_eq!(parsed.conf, expected);
 }
