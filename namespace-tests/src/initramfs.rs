@@ -126,6 +126,9 @@ const NONE: Option<&str> = None;
 
 fn enter(root: &Path, binary: &Path, peer: Option<&Peer>, mount_disk: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).context("a mount namespace of one's own needs root")?;
+    // Some programs reboot after a failure.
+    rustix::thread::remove_capability_from_bounding_set(rustix::thread::CapabilitySet::SYS_BOOT)
+        .context("giving up the right to reboot this machine")?;
     mount(NONE, "/", NONE, MsFlags::MS_PRIVATE | MsFlags::MS_REC, NONE)?;
     mount(Some("initramfs"), root, Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;
     for directory in [

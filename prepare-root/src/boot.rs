@@ -1,6 +1,7 @@
 //! A boot from top to bottom.
 
 mod arguments;
+mod attempts;
 mod chosen;
 mod configuration;
 mod image;
@@ -14,21 +15,25 @@ use std::path::{Path, PathBuf};
 use ostree_formats::prepare_root_conf::PrepareRootConf;
 use ostree_sysroot::boot_links::LookupError;
 use system::dir;
+use system::power::{self, Power};
 use system::proc::Proc;
 
 use crate::execute;
 use crate::execute::clean_up::clean_up_interrupted_run;
 use crate::facts::{Caller, Facts, SystemdMode};
 use crate::failed::cause::{Cause, Failure};
-use crate::plan::{self, MountPlan, Resolved, recovery};
+use crate::failed::on_failure;
+use crate::plan::attempts::{ListExchange, did_not_come_up};
+use crate::plan::{self, Counting, MountPlan, Resolved, recovery};
 use crate::read;
 use crate::read::deployment::Deployment;
 use crate::read::later::systemd_mounts_later;
 use crate::read::mount_state::PreparedFor;
-use crate::read::physical_root::PhysicalRoot;
+use crate::read::physical_root::{PhysicalRoot, PhysicalRootError};
 use crate::read::running_system::{physical_root_of_running_system, prepared_already, root_of_running_system};
 
 use arguments::Arguments;
+use attempts::{Chosen, Decided};
 use target::Target;
 
 pub(crate) use known::Known;
@@ -52,6 +57,8 @@ pub(crate) enum Planned {
     Plan(Box<MountPlan>, PhysicalRoot, Deployment),
     /// `sysroot` is the root of a deployment already.
     PreparedAlready(PreparedFor),
+    /// What was requested did not come up as often as it may be tried, and another list boots something else.
+    OtherList(Box<ListExchange>, PhysicalRoot),
     /// This is a running system and not an initramfs; its root.
     Running(String),
 }
@@ -79,8 +86,15 @@ impl BootRequest {
 
     fn try_to_prepare(&self, known: &mut Known, init_arguments: &[OsString]) -> Result<(), Cause> {
         clean_up_interrupted_run(&self.sysroot, self.caller)?;
-        let (plan, physical, deployment) = match self.plan(known, Purpose::Boot)? {
+        let planned = self.plan(known, Purpose::Boot).inspect_err(|_| self.count_a_failure(known))?;
+        let (plan, physical, deployment) = match planned {
             Planned::Plan(plan, physical, deployment) => (plan, physical, deployment),
+            Planned::OtherList(exchange, physical) => {
+                known.list_stays = true;
+                reboot_with_other_list(&physical, &exchange);
+                // Then the requested one boots.
+                return self.try_to_prepare(known, init_arguments);
+            }
             Planned::PreparedAlready(prepared) => {
                 log::info!("{} is already prepared for {prepared}: nothing to do", self.sysroot.display());
                 return Ok(());
@@ -99,6 +113,17 @@ impl BootRequest {
         execute::execute(&plan, &physical, &deployment, init_arguments)?;
         dir::leave_open((physical, deployment));
         Ok(())
+    }
+
+    /// An attempt that ends before there is a plan is one, too.
+    fn count_a_failure(&self, known: &Known) {
+        let Some(Counting::Attempt { count, is_counted }) = &known.counting else { return };
+        let opened =
+            Proc::open().map_err(PhysicalRootError::from).and_then(|proc| PhysicalRoot::open(&self.sysroot, proc));
+        match opened {
+            Ok(physical) => execute::attempts::count_a_failure(&physical, count, *is_counted),
+            Err(error) => log::warn!("this boot is not counted: {error}"),
+        }
     }
 
     /// Finds out what [`BootRequest::prepare`] would do.
@@ -135,8 +160,34 @@ impl BootRequest {
             Some(conf) => conf,
             None => configuration_of_deployment(&target, &arguments, known)?,
         };
-        let (plan, deployment) = self.plan_for(&physical, target, &conf, arguments)?;
+        let chosen = match self.decide(&physical, target, &conf, &arguments, purpose, known) {
+            Decided::Boot(chosen) => *chosen,
+            Decided::OtherList(exchange) => return Ok(Planned::OtherList(exchange, physical)),
+        };
+        let (plan, deployment) = self.plan_for(&physical, chosen, &conf, arguments)?;
         Ok(Planned::Plan(Box::new(plan), physical, deployment))
+    }
+
+    /// Whether this boot is an attempt. What a person has chosen is none, and what an ESP's entry names is counted by its boot loader.
+    fn decide(
+        &self,
+        physical: &PhysicalRoot,
+        target: Target,
+        conf: &PrepareRootConf,
+        arguments: &Arguments,
+        purpose: Purpose,
+        known: &mut Known,
+    ) -> Decided {
+        let is_counting = conf.tries > 0 && self.caller != Caller::Pid1 && arguments.choice.is_none();
+        if !is_counting || (purpose == Purpose::Boot && on_failure::runs_by_hand(self.caller)) {
+            return Decided::Boot(Box::new(Chosen { target, counting: None, is_older: false }));
+        }
+        let decided = attempts::decide(physical, target, conf.tries, !known.list_stays);
+        if let Decided::Boot(chosen) = &decided {
+            known.counting.clone_from(&chosen.counting);
+            known.is_trial |= matches!(known.counting, Some(Counting::Attempt { .. }));
+        }
+        decided
     }
 
     /// Whether an earlier run has prepared the root, or this is not an initramfs.
@@ -167,10 +218,11 @@ impl BootRequest {
     fn plan_for(
         &self,
         physical: &PhysicalRoot,
-        target: Target,
+        chosen: Chosen,
         conf: &PrepareRootConf,
         arguments: Arguments,
     ) -> Result<(MountPlan, Deployment), Cause> {
+        let Chosen { target, counting, is_older } = chosen;
         let Target { mut deployment, asked_for: decided, recovery, warning } = target;
         // libostree's generator, which mounts /var, only knows the link.
         let asked_for = arguments.asked_for.unwrap_or_else(|_| decided.clone());
@@ -182,11 +234,25 @@ impl BootRequest {
         let init_mounts_later =
             self.init_may_mount_later() && systemd_mounts_later(&deployment, arguments.init.clone())?;
         let facts = Facts { init_mounts_later, ..facts };
-        let by_option = arguments.choice.is_some_and(|choice| choice.by_option);
-        let resolved = Resolved { asked_for: decided, recovery, init: arguments.init, warning, by_option };
+        let is_lasting = is_older || arguments.choice.is_some_and(|choice| choice.by_option);
+        let init = arguments.init;
+        let resolved = Resolved { asked_for: decided, recovery, init, warning, by_option: is_lasting, counting };
         let plan = plan::plan(conf, composefs, resolved, &facts)
             .map_err(|error| Cause::Plan { deployment: deployment.path.clone(), error })?;
         Ok((plan, deployment))
+    }
+}
+
+/// Returns if that is not possible.
+fn reboot_with_other_list(physical: &PhysicalRoot, exchange: &ListExchange) {
+    let ListExchange { instead_of, fallback, attempts, .. } = exchange;
+    let failed = did_not_come_up(instead_of, *attempts);
+    match execute::older_list::exchange(physical, exchange) {
+        Ok(()) => {
+            log::error!("{failed}: rebooting into /{fallback}, which is the default now");
+            log::error!("cannot reboot: {}", power::leave(Power::Reboot));
+        }
+        Err(error) => log::warn!("{failed}, and /{fallback} cannot be made the default: {error}"),
     }
 }
 

@@ -4,15 +4,18 @@
 //! is unmounted and the physical root is where it was.
 
 mod announcement;
+pub(crate) mod attempts;
 pub(crate) mod clean_up;
 mod init;
 mod mounts;
+pub(crate) mod older_list;
 pub(crate) mod pid1;
 pub(crate) mod program;
 mod root;
 mod run_directory;
 mod stage;
 mod undo;
+mod writable;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -101,6 +104,8 @@ fn execute_step(stage: &mut Stage<'_>, step: &Step, plan: &MountPlan, for_init: 
                 at_boot_menu: plan.at_boot_menu,
             })?;
         }
+        Step::Count { count, is_counted } => attempts::count_in(stage, count, *is_counted),
+        Step::NoAttempt { tries } => attempts::no_attempt(&stage.run, *tries),
         Step::BootedState(state) => run_directory::booted_state(stage, state)?,
         Step::RecoveryRecord { text } => run_directory::recovery_record(stage, text)?,
         Step::ChoiceRecord { deployment } => run_directory::choice_record(stage, deployment)?,

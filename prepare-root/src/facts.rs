@@ -1,5 +1,6 @@
 //! What was found on the physical root, as values: a plan can be made, compared and printed without a disk.
 
+mod attempts;
 mod caller;
 mod candidates;
 mod deployments;
@@ -10,6 +11,7 @@ mod path_kind;
 use ostree_formats::deployment::DeploymentPath;
 use serde::Serialize;
 
+pub(crate) use attempts::{Attempts, Fallback};
 pub(crate) use caller::{Caller, SystemdMode};
 pub(crate) use candidates::Candidates;
 pub(crate) use deployments::{Deployments, ListedDeployment, Scope, Unread};

@@ -84,7 +84,7 @@ fn planned(
     let facts = facts::facts(&physical, Caller::Systemd, &deployment, conf, plain, root, &asked_for)?;
     let facts = crate::verify::as_finalized(facts, &deployment);
     let facts = system::Context::context(facts, "read the attributes of", format_args!("{shown}/usr/etc"))?;
-    let resolved = Resolved { asked_for, recovery: None, init: None, warning: None, by_option: false };
+    let resolved = Resolved { asked_for, recovery: None, init: None, warning: None, by_option: false, counting: None };
     plan::plan(conf, decision, resolved, &facts)?;
     if let Some(file) = &deployment.image {
         image::tree(file).map_err(|error| Finding::Image { error, known: false })?;

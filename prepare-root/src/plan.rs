@@ -7,6 +7,7 @@
 //! 3. At the end the new root replaces the physical root. A run that is killed between these two mounts leaves the physical
 //!    root inside the new one, where the next run finds it ([`crate::read::mount_state`]).
 
+pub(crate) mod attempts;
 pub(crate) mod choice;
 pub(crate) mod composefs;
 mod error;
@@ -17,6 +18,7 @@ pub(crate) mod recovery;
 mod root;
 pub(crate) mod step;
 
+use ostree_formats::boot_attempts::Count;
 use ostree_formats::booted_state::{BootedState, ComposefsState};
 use ostree_formats::cmdline::BootTarget;
 use ostree_formats::prepare_root_conf::{ComposefsMode, PrepareRootConf};
@@ -58,6 +60,21 @@ pub(crate) struct Resolved {
     pub(crate) warning: Option<String>,
     /// By an option, which a second run does not have.
     pub(crate) by_option: bool,
+    /// What is said about attempts; `None`: nothing is counted.
+    pub(crate) counting: Option<Counting>,
+}
+
+/// Whether this boot is one of a limited number of attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Counting {
+    /// `is_counted`: an earlier run in this boot has.
+    Attempt {
+        count: Count,
+        is_counted: bool,
+    },
+    NoAttempt {
+        tries: u32,
+    },
 }
 
 /// Makes the plan.
@@ -80,6 +97,8 @@ pub(crate) fn plan(
     warnings.extend(resolved.recovery.as_ref().map(recovery::warning));
 
     let mut steps = beginning(facts);
+    // An attempt that does not come as far as the next step is one, too.
+    steps.extend(resolved.counting.map(count));
     match &image {
         Some(image) => steps.extend(root::image_root(conf, image, facts)?),
         None => {
@@ -115,6 +134,13 @@ fn beginning(facts: &Facts) -> Vec<Step> {
         Step::Directory { path: STAGING.to_owned(), mode: 0 },
     ]);
     steps
+}
+
+fn count(counting: Counting) -> Step {
+    match counting {
+        Counting::Attempt { count, is_counted } => Step::Count { count, is_counted },
+        Counting::NoAttempt { tries } => Step::NoAttempt { tries },
+    }
 }
 
 /// What is mounted in the new root, in this order: `/boot` and `/etc` while the physical root is as it was.

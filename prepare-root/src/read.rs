@@ -1,5 +1,6 @@
 //! Reads the configuration, the disk and the mounts. Changes nothing.
 
+pub(crate) mod attempts;
 pub(crate) mod caller;
 pub(crate) mod candidates;
 pub(crate) mod commit_signature;

@@ -1,5 +1,6 @@
 //! What goes to standard output: plans, findings, texts.
 
+use ostree_formats::boot_attempts::OLDER_LIST;
 use rustix::io::Errno;
 use serde::Serialize;
 use system::printable::printable;
@@ -9,6 +10,7 @@ use crate::boot::{BootRequest, Known, Planned};
 use crate::check_config::Findings;
 use crate::exit_status::{FAILED, SUCCESS, Status, UNKNOWN};
 use crate::plan::MountPlan;
+use crate::plan::attempts::{ListExchange, did_not_come_up};
 use crate::read::mount_state::PreparedFor;
 use crate::verify::{Finding, Verdict, VerifyRequest};
 
@@ -31,6 +33,8 @@ pub(crate) fn plan(request: &BootRequest, json: bool) -> Status {
     match request.show(&mut Known::default()) {
         Ok(Planned::Plan(plan, ..)) if json => in_json(&plan),
         Ok(Planned::Plan(plan, ..)) => print(&in_words(&plan)),
+        Ok(Planned::OtherList(exchange, _)) if json => in_json(&Instead::OtherList(&exchange)),
+        Ok(Planned::OtherList(exchange, _)) => print(&exchange_in_words(&exchange)),
         Ok(Planned::PreparedAlready(prepared)) if json => in_json(&Already::PreparedAlready(prepared)),
         Ok(Planned::Running(root)) if json => in_json(&Already::BootedAlready(root)),
         Ok(Planned::Running(root)) => print_line(&format!("already booted from {root}: nothing to do")),
@@ -48,6 +52,24 @@ enum Already {
     /// From this root.
     BootedAlready(String),
     PreparedAlready(PreparedFor),
+}
+
+/// What it prints where another list would boot.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Instead<'a> {
+    OtherList(&'a ListExchange),
+}
+
+fn exchange_in_words(exchange: &ListExchange) -> String {
+    let ListExchange { instead_of, fallback, attempts, boot, .. } = exchange;
+    let place = boot.as_ref().map_or_else(String::new, |uuid| format!(" on the filesystem {uuid}"));
+    let failed = did_not_come_up(instead_of, *attempts);
+    format!(
+        "{failed}\n\
+         1. exchange /boot/loader.N with /boot/{OLDER_LIST}{place}, whose default is /{fallback}\n\
+         2. reboot\n"
+    )
 }
 
 fn in_json(value: &impl Serialize) -> Status {

@@ -3,6 +3,7 @@
 //! `cargo xtask test` builds the binary and sets `FIRSTROOT_PREPARE_ROOT` to its path.
 
 mod android;
+mod attempts;
 mod bad_input;
 mod beside_the_peer;
 mod boot;
@@ -157,6 +158,18 @@ fn main() -> ExitCode {
             verify_takes_the_same_words,
         ),
         images!(choice: a_signature_is_demanded_of_what_is_chosen),
+        stories!(attempts:
+            an_update_is_tried_as_often_as_it_may_be_and_then_the_older_one_boots,
+            with_another_kernel_the_list_of_the_older_one_becomes_the_active_one,
+            a_list_that_was_made_for_another_one_is_not_used,
+            without_an_older_one_the_update_boots_once_more,
+            a_root_that_is_mounted_read_only_is_so_again,
+            what_cannot_be_written_or_read_boots_and_is_not_counted,
+            an_attempt_that_fails_here_is_one,
+            what_a_person_or_an_esp_chooses_is_not_counted,
+            a_boot_counts_once,
+            without_the_setting_nothing_is_looked_up,
+        ),
         stories!(console:
             a_report_shows_names_and_does_not_obey_them,
             a_plan_shows_names_and_does_not_obey_them,

@@ -15,6 +15,9 @@ pub(super) const VOLATILE_ROOT: &str = "systemd/volatile-root";
 /// Below `/run`: the deployment that a person has chosen by an option.
 const CHOSEN: &str = "ostree/chosen-deployment";
 
+/// Below `/run`: this boot counts.
+const TRIAL: &str = "ostree/boot-trial";
+
 /// What was done so far and must be undone after a failure; nothing after [`Undo::commit`].
 #[derive(Debug, Default)]
 pub(super) struct Undo {
@@ -30,6 +33,8 @@ pub(super) struct Undo {
     pub(super) booted_state: bool,
     /// `/run/ostree/chosen-deployment` exists, and would be wrong.
     pub(super) choice_record: bool,
+    /// `/run/ostree/boot-trial` exists, and would be wrong if another deployment is chosen now.
+    pub(super) boot_trial: bool,
     /// The directory that `etc.transient` made, below `/run/ostree`.
     pub(super) transient_etc: Option<String>,
 }
@@ -48,6 +53,9 @@ impl Undo {
         }
         if self.choice_record {
             let _ = dir::remove_file(run, CHOSEN);
+        }
+        if self.boot_trial {
+            let _ = dir::remove_file(run, TRIAL);
         }
         if self.volatile_root {
             let _ = dir::remove_file(run, VOLATILE_ROOT);
@@ -85,7 +93,7 @@ fn remove_transient_etc(run: &OwnedFd, name: &str) -> Result<(), Errno> {
 /// A file that cannot be removed: it would be wrong about this boot.
 pub(super) fn remove_records() -> Result<(), SystemError> {
     let run = dir::open_root(Path::new("/run")).context("open", "/run")?;
-    for name in ["ostree-booted", VOLATILE_ROOT, "ostree/recovered-boot", CHOSEN] {
+    for name in ["ostree-booted", VOLATILE_ROOT, "ostree/recovered-boot", CHOSEN, TRIAL] {
         dir::remove_file(&run, name).context("remove", format_args!("/run/{name}"))?;
     }
     let names = dir::if_there(dir::names(&run, "ostree")).context("list", "/run/ostree")?.unwrap_or_default();

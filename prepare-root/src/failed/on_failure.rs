@@ -43,8 +43,7 @@ pub(crate) fn act(on_failure: OnFailure, is_configured: bool) {
         OnFailure::Reboot => (Power::Reboot, "rebooting"),
         OnFailure::Poweroff => (Power::Off, "powering off"),
     };
-    let why =
-        if is_configured { "[boot] on-failure in prepare-root.conf" } else { "firstroot.trial: this boot counts" };
+    let why = if is_configured { "[boot] on-failure in prepare-root.conf" } else { "this deployment is on trial" };
     log::error!("{doing} in {} seconds ({why})", PAUSE.as_secs());
     std::thread::sleep(PAUSE);
     let refused = power::leave(power);

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use ostree_formats::boot_attempts::Count;
 use ostree_formats::booted_state::BootedState;
+use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 /// A directory that a mount is made from.
@@ -134,6 +136,16 @@ pub(crate) enum Step {
         /// Only files that are sealed with fs-verity can be read.
         sealed: bool,
     },
+    /// Count this boot, durably, in `/ostree/boot-attempts/count`; and `/run/ostree/boot-count`.
+    Count {
+        #[serde(flatten, serialize_with = "attempt_fields")]
+        count: Count,
+        /// An earlier run in this boot has done it.
+        #[serde(skip)]
+        is_counted: bool,
+    },
+    /// `/run/ostree/boot-count`: this boot is no attempt.
+    NoAttempt { tries: u32 },
     /// `/run/ostree-booted`.
     BootedState(BootedState),
     /// `/run/ostree/recovered-boot`: for later tools.
@@ -152,6 +164,14 @@ pub(crate) enum Step {
 /// As in the readable plan: a path on a disk or in the new root begins with a slash.
 fn absolute<S: Serializer>(path: impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("/{path}"))
+}
+
+fn attempt_fields<S: Serializer>(count: &Count, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_struct("Count", 3)?;
+    fields.serialize_field("deployment", &format!("/{}", count.deployment))?;
+    fields.serialize_field("attempt", &count.attempts)?;
+    fields.serialize_field("tries", &count.tries)?;
+    fields.end()
 }
 
 impl fmt::Display for MountSource {
@@ -220,6 +240,8 @@ impl fmt::Display for Step {
                 let first = named.as_deref().or(others.first().copied()).unwrap_or("init");
                 write!(f, "read {first} and its interpreter or loader")
             }
+            Self::Count { count, .. } => write_count(f, count),
+            Self::NoAttempt { tries } => write!(f, "write /run/ostree/boot-count: no attempt, tries {tries}"),
             Self::BootedState(state) => write_booted_state(f, state),
             Self::RecoveryRecord { .. } => f.write_str("write /run/ostree/recovered-boot"),
             Self::ChoiceRecord { deployment } => write!(f, "write /run/ostree/chosen-deployment: /{deployment}"),
@@ -229,6 +251,11 @@ impl fmt::Display for Step {
             Self::Exec { init } => write!(f, "execute {init}"),
         }
     }
+}
+
+fn write_count(f: &mut fmt::Formatter<'_>, count: &Count) -> fmt::Result {
+    let Count { deployment, attempts, tries } = count;
+    write!(f, "count this boot of /{deployment} in /ostree/boot-attempts/count: attempt {attempts} of {tries}")
 }
 
 fn write_booted_state(f: &mut fmt::Formatter<'_>, state: &BootedState) -> fmt::Result {

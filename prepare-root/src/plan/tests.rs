@@ -71,7 +71,8 @@ fn planned(case: &Path) -> Result<MountPlan, PlanError> {
 
     let cmdline = KernelCommandLine::new(read("cmdline").unwrap_or_else(|| panic!("{name}: no cmdline")));
     let asked_for = cmdline.boot_target().unwrap_or_else(|e| panic!("{name}: {e}"));
-    let resolved = Resolved { asked_for, recovery: None, init: cmdline.init(), warning: None, by_option: false };
+    let resolved =
+        Resolved { asked_for, recovery: None, init: cmdline.init(), warning: None, by_option: false, counting: None };
     let decision = composefs::decide(&conf.conf, cmdline.composefs().as_deref()).map_err(PlanError::from);
     decision.and_then(|decision| plan(&conf.conf, decision, resolved, &facts))
 }

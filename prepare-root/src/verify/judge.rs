@@ -54,7 +54,7 @@ pub(crate) fn judge(physical: &PhysicalRoot, path: &DeploymentPath, demand: &Dem
     let root = (image, signature);
     let facts = facts(physical, Caller::Systemd, &deployment, &own.conf, decision.mode, root, &asked_for)?;
     let facts = as_finalized(facts, &deployment).context("read the attributes of", format_args!("{shown}/usr/etc"))?;
-    let resolved = Resolved { asked_for, recovery: None, init: None, warning: None, by_option: false };
+    let resolved = Resolved { asked_for, recovery: None, init: None, warning: None, by_option: false, counting: None };
     plan::plan(&own.conf, decision.clone(), resolved, &facts)?;
     if facts.deployment.hotfix_work != PathKind::Nothing && facts.signature.is_none() {
         return Err(Finding::Hotfix);
