@@ -6,6 +6,7 @@ pub mod install;
 pub mod journal;
 pub mod kept_files;
 pub mod labels;
+pub mod older_list;
 pub mod room;
 pub mod sabotage;
 pub mod transaction;

@@ -6,8 +6,10 @@ pub mod foreign;
 pub mod grub;
 pub mod list;
 pub mod loader_file;
+pub mod older_list;
 pub mod removals;
 pub mod swap;
+pub mod trial;
 pub mod written;
 
 use ostree_formats::bootlink::BootVersion;

@@ -55,6 +55,8 @@ pub struct Assessment {
     pub tries: u32,
     /// The first one of the list.
     pub default: Option<DeploymentPath>,
+    /// With [`State::RolledBack`]: what did not come up.
+    pub from: Option<DeploymentPath>,
     /// The name of the booted deployment's entry.
     pub entry: Option<String>,
 }
@@ -81,7 +83,8 @@ pub fn assess(list: &List, target: &Target, booted: &DeploymentPath, counted_now
         Some(_) if of_default.is_some_and(|entry| entry.name.is_bad()) => State::RolledBack,
         Some(_) => State::Chosen,
     };
-    Assessment { state, attempts, tries, default, entry: entry.map(|entry| entry.name.to_string()) }
+    let from = default.clone().filter(|_| state == State::RolledBack);
+    Assessment { state, attempts, tries, default, from, entry: entry.map(|entry| entry.name.to_string()) }
 }
 
 /// Whether an entry boots a deployment: the text says it with the stateroot, too, and the name must agree.

@@ -2,11 +2,9 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use ostree_formats::mountinfo;
 use ostree_sysroot::deployment::Deployment;
 use ostree_sysroot::{Roots, Sysroot};
-use system::proc::Proc;
-use system::{Context, SystemError, block_device};
+use system::SystemError;
 
 use crate::execute::mounted::Mounted;
 use crate::execute::{self, Sources};
@@ -15,7 +13,7 @@ use crate::plan::{self, PlanError, Step};
 use crate::read::devices::Partition;
 use crate::read::images::Images;
 use crate::read::partition::{self, NoPartition};
-use crate::read::{ReadError, devices, list, staged, target, variables};
+use crate::read::{ReadError, filesystem, list, staged, target, variables};
 use crate::settings::Settings;
 use crate::target::Target;
 
@@ -174,16 +172,6 @@ fn tries(settings: &Settings, sysroot: &Sysroot) -> u32 {
 
 /// The UUID of the physical root's filesystem, as udev has it.
 fn uuid(roots: &Roots) -> Result<String, ProjectionError> {
-    let proc = Proc::open()?;
-    let mounts = mountinfo::parse(&proc.mountinfo()?);
-    let path = proc.path_of(&roots.sysroot).context("find the path of", "/sysroot")?;
-    let of_mount = mounts.iter().rev().find(|mount| mount.target == path);
-    let source = of_mount.map(|mount| mount.source.to_string_lossy().into_owned()).unwrap_or_default();
-    let device = match block_device::of_filesystem(&roots.sysroot).context("find the device of", "/sysroot")? {
-        Some(device) => Some(device),
-        None => block_device::at(&source).context("look up", source.as_str())?,
-    };
-    let uuid =
-        device.map(|device| devices::property(roots.system.as_fd(), device, "ID_FS_UUID")).transpose()?.flatten();
-    uuid.ok_or(ProjectionError::NoUuid(source))
+    let found = filesystem::of(roots, &roots.sysroot, "/sysroot")?;
+    found.uuid.ok_or(ProjectionError::NoUuid(found.source))
 }

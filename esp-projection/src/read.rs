@@ -3,6 +3,7 @@
 pub mod devices;
 pub(crate) mod digest;
 pub mod drive;
+pub mod filesystem;
 pub mod images;
 pub mod installed;
 mod known_sums;

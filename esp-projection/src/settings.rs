@@ -16,6 +16,8 @@ const LIMIT: u64 = 1 << 20;
 const MOST_MISTAKES: usize = 20;
 /// More tries than nine need one more character in a name.
 const MOST_TRIES: u32 = 9;
+/// A day.
+const LONGEST: u32 = 24 * 60 * 60;
 const TRIAL_ARGUMENTS: &str = "panic=30 rd.emergency=reboot systemd.crash_action=reboot";
 
 /// What a boot that is good has reached.
@@ -49,6 +51,8 @@ pub struct Settings {
     pub good_when: GoodWhen,
     /// `[rollback] required=`: units that must be active.
     pub required: Vec<String>,
+    /// `[rollback] timeout=`: after how many seconds a boot that counts is not good any more; 0: never; `None`: as the unit says.
+    pub timeout: Option<u32>,
     /// `[rollback] make-default=`: whether the deployment that boots instead becomes the default.
     pub make_default: bool,
     /// `[rollback] refuse=`: whether an update that was rolled back is not finalized again.
@@ -68,6 +72,7 @@ impl Default for Settings {
             trial_arguments: TRIAL_ARGUMENTS.to_owned(),
             good_when: GoodWhen::default(),
             required: Vec::new(),
+            timeout: None,
             make_default: true,
             refuse: false,
             warnings: Vec::new(),
@@ -164,6 +169,7 @@ impl Settings {
             }
             ("rollback", "make-default") => self.make_default = yes_or_no()?,
             ("rollback", "refuse") => self.refuse = yes_or_no()?,
+            ("rollback", "timeout") => self.timeout = Some(seconds(value, key)?),
             ("rollback", "tries") => self.tries = Some(number(MOST_TRIES)?),
             ("rollback", "trial-arguments") if value.contains(char::is_control) => {
                 return Err(format!("{key}={:?}: there is a control character in it", shorten(value)));
@@ -189,6 +195,15 @@ impl Settings {
     }
 }
 
+/// A number of seconds, or of minutes with `min`. Less than a minute is no time to boot in.
+fn seconds(value: &str, key: &str) -> Result<u32, String> {
+    let (digits, factor) = value.strip_suffix("min").map_or((value, 1), |minutes| (minutes.trim_end(), 60));
+    let seconds = digits.parse::<u32>().ok().and_then(|number| number.checked_mul(factor));
+    seconds.filter(|seconds| *seconds == 0 || (60..=LONGEST).contains(seconds)).ok_or_else(|| {
+        format!("{key}={:?}: it must be 0, or a time from 60 (seconds) or 1min (minutes) up to a day", shorten(value))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,7 +215,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "[esp]\nenabled=yes\npartition=LABEL=EFI\nkeep=2\nuki=prefer\n[rollback]\ntries=5\ntrial-arguments=panic=5\n\
-                    good-when=no-failures\nrequired=sshd.service  a.service\nmake-default=no\nrefuse=yes\n";
+                    good-when=no-failures\nrequired=sshd.service  a.service\ntimeout=20min\nmake-default=no\nrefuse=yes\n";
         let settings = Settings {
             enabled: true,
             partition: Some("LABEL=EFI".to_owned()),
@@ -210,6 +225,7 @@ mod tests {
             trial_arguments: "panic=5".to_owned(),
             good_when: GoodWhen::NoFailures,
             required: vec!["sshd.service".to_owned(), "a.service".to_owned()],
+            timeout: Some(1200),
             make_default: false,
             refuse: true,
             warnings: Vec::new(),
@@ -220,7 +236,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_and_change_nothing() {
-        let wrong = parse("[esp]\nenabled=perhaps\nkeep=1\nx=1\nuki=yes\n[rollback]\ntries=10\ngood-when=always\n");
+        let wrong =
+            parse("[esp]\nenabled=perhaps\nkeep=1\nx=1\nuki=yes\n[rollback]\ntries=10\ngood-when=always\ntimeout=5\n");
         assert_eq!(
             wrong.warnings,
             [
@@ -230,6 +247,7 @@ mod tests {
                 "/etc/ostree/esp.conf, line 5: uki=\"yes\": it can be prefer or ignore",
                 "/etc/ostree/esp.conf, line 7: tries=\"10\": it must be a number up to 9",
                 "/etc/ostree/esp.conf, line 8: good-when=\"always\": it can be sysinit, default-target or no-failures",
+                "/etc/ostree/esp.conf, line 9: timeout=\"5\": it must be 0, or a time from 60 (seconds) or 1min (minutes) up to a day",
             ]
         );
         assert_eq!(Settings { warnings: Vec::new(), ..wrong }, Settings::default());

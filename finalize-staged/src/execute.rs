@@ -1,5 +1,6 @@
 //! Code that changes the disk and `/run`. It decides nothing.
 
+pub(crate) mod attempts;
 pub(crate) mod esp;
 pub(crate) mod etc_before;
 pub(crate) mod failure_stamp;

@@ -19,7 +19,8 @@ use crate::command::plan;
 use crate::error::Error;
 use crate::etc_merge::known::Known;
 use crate::etc_merge::scan::{self, Trees};
-use crate::execute::{failure_stamp, lock, writable_roots};
+pub use crate::execute::attempts::{Attempts, Verdict};
+use crate::execute::{attempts, failure_stamp, lock, writable_roots};
 use crate::finalization::{self, Staging};
 use crate::handover;
 use crate::program::Status;
@@ -250,6 +251,30 @@ pub enum NotLocked {
     /// The file cannot be opened or locked.
     #[error("{0}")]
     Failed(String),
+}
+
+/// What the initramfs, and earlier runs, have written down about attempts.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn attempts(roots: &Roots) -> Result<Attempts, SystemError> {
+    Attempts::read(roots)
+}
+
+/// Writes down what is on trial now, where the initramfs counts. A second run writes nothing.
+///
+/// # Errors
+/// Something cannot be read or written.
+pub fn keep_attempts(roots: &Roots, sysroot: &Sysroot) -> Result<(), String> {
+    attempts::keep(roots, sysroot, naming()).map_err(text)
+}
+
+/// Writes down a verdict about a deployment that is, or was, on trial.
+///
+/// # Errors
+/// Something cannot be read or written.
+pub fn judge(roots: &Roots, path: &DeploymentPath, verdict: Verdict) -> Result<(), SystemError> {
+    attempts::judge(roots, path, verdict)
 }
 
 /// Takes the lock of the sysroot, and waits at most `timeout` for another program.

@@ -14,7 +14,7 @@ use system::SystemError;
 use crate::error::Error;
 use crate::execute::failure_stamp::Stamp;
 use crate::execute::policy;
-use crate::execute::{esp, etc_before, failure_stamp};
+use crate::execute::{attempts, esp, etc_before, failure_stamp};
 use crate::read::run_directory::{ResumeRecord, RunDirectory};
 use crate::tell::progress::{Phase, Progress};
 
@@ -91,7 +91,10 @@ pub(crate) fn finish_interrupted(
             let mut stamp = Stamp::without_file(target);
             esp::project(roots, &settings, progress, &mut stamp, &remarks)
         }
-        None => true,
+        None => {
+            attempts::keep_after_swap(roots);
+            true
+        }
     };
     progress.enter(Phase::Clean);
     if is_projected {

@@ -2,6 +2,7 @@
 
 mod assess;
 mod bless;
+mod counted;
 mod failure;
 mod history;
 mod install;

@@ -61,6 +61,13 @@ pub fn label(roots: &Roots, labels: &Labels, plan: &BootPlan, files: &BootFiles)
     }
 }
 
+/// Labels a list that is not active: `name` is its directory in `/boot`.
+pub fn label_list(roots: &Roots, labels: &Labels, name: &str) {
+    if labels.are_wanted() {
+        Boot { root: &roots.boot, labels, which: Which::All }.tree(name);
+    }
+}
+
 /// Which files get a label.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Which {

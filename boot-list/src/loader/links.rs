@@ -115,10 +115,14 @@ fn write_links(ostree: &OwnedFd, plan: &BootPlan) -> Result<(), SystemError> {
 /// # Errors
 /// A file cannot be written.
 pub fn write_entries(roots: &Roots, plan: &BootPlan) -> Result<(), SystemError> {
-    let name = plan.loader_directory();
+    write_list(roots, plan, &plan.loader_directory())
+}
+
+/// The same in another directory of `/boot`.
+pub(crate) fn write_list(roots: &Roots, plan: &BootPlan, name: &str) -> Result<(), SystemError> {
     let shown = format!("/boot/{name}");
     tree::remove(&roots.boot, name.as_bytes()).context("remove", &shown)?;
-    for directory in [name.clone(), format!("{name}/entries")] {
+    for directory in [name.to_owned(), format!("{name}/entries")] {
         rustix::fs::mkdirat(&roots.boot, &directory, DIRECTORY_MODE)
             .context("make", format_args!("/boot/{directory}"))?;
     }

@@ -1,6 +1,7 @@
 //! The list: entries of `/boot/loader`, and the files that they name.
 
 use ostree_formats::bls::BlsEntry;
+use ostree_formats::deployment::DeploymentPath;
 use ostree_formats::kargs::KernelArguments;
 use ostree_formats::projected_entry::{Token, in_boot};
 use ostree_sysroot::deployment::{self, Deployment};
@@ -8,7 +9,7 @@ use ostree_sysroot::{Roots, Sysroot, boot_names, kernel_layout};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
-use system::{Context, dir};
+use system::{Context, SystemError, dir};
 
 use super::ReadError;
 use super::images::{self, Image, Images};
@@ -71,12 +72,7 @@ fn listed(
         }
         None => drop_init_of_unified_kernel(roots, &mut entry)?,
     }
-    let tree = deployment::open(roots, &deployment.path)?;
-    let can_bless = match dir::open(&tree, BLESSES, OFlags::PATH) {
-        Ok(_) => true,
-        Err(Errno::NOENT | Errno::NOTDIR) => false,
-        Err(error) => return Err(error).context("look up", format_args!("/{}/{BLESSES}", deployment.path))?,
-    };
+    let can_bless = can_bless(roots, &deployment.path)?;
     Ok(Listed { deployment: deployment.path.clone(), entry, payloads: union(&payloads), can_bless, is_booted })
 }
 
@@ -99,6 +95,18 @@ fn image(roots: &Roots, deployment: &Deployment, images: &mut Images) -> Result<
             Err(ReadError::OverlayWithImage { image: image.source })
         }
         image => Ok(image.map(|image| (directory.to_owned(), image))),
+    }
+}
+
+/// Whether the tree of a deployment can say that it has come up.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn can_bless(roots: &Roots, deployment: &DeploymentPath) -> Result<bool, SystemError> {
+    match dir::open(deployment::open(roots, deployment)?, BLESSES, OFlags::PATH) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        Err(error) => Err(error).context("look up", format_args!("/{deployment}/{BLESSES}")),
     }
 }
 

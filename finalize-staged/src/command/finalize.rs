@@ -24,7 +24,7 @@ use crate::execute::make_room::{MakeRoom, Ready};
 use crate::execute::merge::merge;
 use crate::execute::policy;
 use crate::execute::watch::Watch;
-use crate::execute::{esp, etc_before, finish_deployment, writable_roots};
+use crate::execute::{attempts, esp, etc_before, finish_deployment, writable_roots};
 use crate::finalization::{self, Finalization, Staging};
 use crate::handover;
 use crate::program::PROGRAM;
@@ -155,12 +155,12 @@ impl Finalize<'_> {
         stamp.update("merging /etc");
         let before: Vec<DeploymentPath> =
             sysroot.deployments.iter().map(|deployment| deployment.path.clone()).collect();
-        let esp = esp::settings(roots)?;
+        let settings = esp::all_settings(roots)?;
+        if let Some(listed) = plan.boot.list.first() {
+            esp::refuse_rolled_back(roots, &listed.deployment, &settings)?;
+        }
+        let esp = Some(settings).filter(|settings| settings.enabled);
         if let Some(settings) = &esp {
-            plan.boot
-                .list
-                .first()
-                .map_or(Ok(()), |listed| esp::refuse_rolled_back(roots, &listed.deployment, settings))?;
             esp::check(roots, &sysroot, &plan, settings)?;
         }
         let making_room =
@@ -176,6 +176,9 @@ impl Finalize<'_> {
             }
             _ => true,
         };
+        if esp.is_none() {
+            attempts::keep_after_swap(roots);
+        }
         self.progress.enter(Phase::Clean);
         if swapped == Swapped::Durably && is_projected {
             let current = Current::new(&sysroot, boot.bootversion, boot.subbootversion, boot.list);

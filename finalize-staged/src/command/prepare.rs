@@ -95,8 +95,9 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     tell(&plan);
     let target = plan.boot.list.first().map(|listed| listed.deployment.clone());
     if let Some(target) = &target {
-        if let Some(settings) = esp::settings(&roots)? {
-            esp::refuse_rolled_back(&roots, target, &settings)?;
+        let settings = esp::all_settings(&roots)?;
+        esp::refuse_rolled_back(&roots, target, &settings)?;
+        if settings.enabled {
             esp::check_image(&roots, target, &settings)?;
         }
         check_kernel(&roots, run, target)?;

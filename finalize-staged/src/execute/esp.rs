@@ -28,9 +28,17 @@ const IS_OLD: &str = "the ESP boots the old deployments";
 /// # Errors
 /// They cannot be read: the ESP may boot what is to be removed.
 pub(crate) fn settings(roots: &Roots) -> Result<Option<Settings>, Error> {
+    Ok(Some(all_settings(roots)?).filter(|settings| settings.enabled))
+}
+
+/// The settings, whether they ask for a projection or not.
+///
+/// # Errors
+/// They cannot be read.
+pub(crate) fn all_settings(roots: &Roots) -> Result<Settings, Error> {
     let settings = Settings::read(roots.system.as_fd()).map_err(Error::Esp)?;
     settings.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-    Ok(settings.enabled.then_some(settings))
+    Ok(settings)
 }
 
 /// Refuses an update that was rolled back, if `esp.conf` asks for that.

@@ -11,9 +11,10 @@ use ostree_sysroot::Roots;
 use system::journal::Journal;
 use system::{Context, SystemError, dir};
 
+use super::counted::Counted;
 use super::failure::Failure;
 use super::history::{self, History, News};
-use super::opened::{Opened, Whose, text};
+use super::opened::{Locked, NOTHING_TO_DO, Opened, Whose, text};
 
 /// Identifies the message of a rollback in the journal.
 const ROLLED_BACK: &str = "0c1f5f1c6a0e4a7a9d1d6f0b7d1a2c59";
@@ -22,23 +23,36 @@ const MARK: &str = "rolled-back";
 /// Where what people see at a login is, below `/run`.
 const MESSAGES: [(&str, &str); 2] = [("motd.d", "30-ostree-rollback"), ("issue.d", "30-ostree-rollback.issue")];
 
+/// Who counts boots; written down beside the state.
+const INITRAMFS: &str = "ostree-prepare-root";
+
 pub(super) fn assess() -> Result<(), Failure> {
-    let Some(opened) = Opened::open("esp assess", Whose::OfTheConfiguration)? else { return Ok(()) };
-    let assessment = of(&opened)?;
-    write(&opened, &assessment).map_err(text)?;
+    if let Some(opened) = Opened::open("esp assess", Whose::OfTheConfiguration)? {
+        let assessment = of(&opened)?;
+        let (loader, path) = (opened.projection.loader.as_deref(), &opened.projection.path);
+        return say(&opened.locked, &assessment, loader, &format!("is the ESP {path} writable for the boot loader?"));
+    }
+    if let Some(counted) = Counted::open("esp assess", false)? {
+        let why = "is the root filesystem writable? journalctl -b -u ostree-prepare-root";
+        return say(&counted.locked, &counted.assess(), Some(INITRAMFS), why);
+    }
+    log::info!("{NOTHING_TO_DO}");
+    Ok(())
+}
+
+/// Says it where units and people look. `why_not_counted`: a question, if this boot should have been counted.
+fn say(locked: &Locked, assessment: &Assessment, loader: Option<&str>, why_not_counted: &str) -> Result<(), Failure> {
+    write(locked, assessment, loader).map_err(text)?;
     match assessment.state {
-        State::RolledBack => tell(&opened, &assessment).map_err(text)?,
-        State::NotCounted => log::warn!(
-            "the boot loader could not count this boot: is the ESP {} writable for it?",
-            opened.projection.path
-        ),
+        State::RolledBack => tell(locked, assessment).map_err(text)?,
+        State::NotCounted => log::warn!("this boot could not be counted: {why_not_counted}"),
         State::Bad => {
             log::warn!("this deployment is marked as bad, and boots nevertheless: firstroot esp bless --anyway")
         }
         State::Trial => {
             log::info!("this boot: {}, attempt {} of {}", assessment.state, assessment.attempts, assessment.tries);
             // What is told after a rollback: no reason to fail now.
-            if let Err(error) = write_down(&opened) {
+            if let Err(error) = write_down(locked) {
                 log::warn!("{error}");
             }
         }
@@ -48,23 +62,23 @@ pub(super) fn assess() -> Result<(), Failure> {
 }
 
 /// Writes down that this boot is one of the attempts.
-fn write_down(opened: &Opened) -> Result<(), SystemError> {
-    let (deployment, boot) = (opened.sysroot.booted.clone(), history::boot_id(&opened.system)?);
-    History::open(opened.system.as_fd())?.attempt(&Attempt { deployment, boot, reason: None })
+fn write_down(locked: &Locked) -> Result<(), SystemError> {
+    let (deployment, boot) = (locked.sysroot.booted.clone(), history::boot_id(&locked.system)?);
+    History::open(locked.system.as_fd())?.attempt(&Attempt { deployment, boot, reason: None })
 }
 
-/// Judges the running system.
+/// Judges the running system by its ESP.
 pub(super) fn of(opened: &Opened) -> Result<Assessment, String> {
-    let system = opened.system.as_fd();
+    let system = opened.locked.system.as_fd();
     let counted = variables::of_loader(system, "LoaderBootCountPath").map_err(text)?;
     let counted_now = opened.projection.loader.as_ref().map(|_| counted.is_some());
     let (list, target) = (&opened.projection.list, &opened.projection.target);
-    Ok(judge(list, target, &opened.sysroot.booted, counted_now))
+    Ok(judge(list, target, &opened.locked.sysroot.booted, counted_now))
 }
 
-fn write(opened: &Opened, assessment: &Assessment) -> Result<(), SystemError> {
-    let version = |path: &DeploymentPath| opened.sysroot.find(path).and_then(|found| found.version.clone());
-    let booted = &opened.sysroot.booted;
+fn write(locked: &Locked, assessment: &Assessment, loader: Option<&str>) -> Result<(), SystemError> {
+    let version = |path: &DeploymentPath| locked.sysroot.find(path).and_then(|found| found.version.clone());
+    let booted = &locked.sysroot.booted;
     let default = assessment.default.as_ref();
     let lines = [
         ("state", assessment.state.to_string()),
@@ -72,16 +86,17 @@ fn write(opened: &Opened, assessment: &Assessment) -> Result<(), SystemError> {
         ("booted-version", version(booted).unwrap_or_default()),
         ("default", default.map(|path| format!("/{path}")).unwrap_or_default()),
         ("default-version", default.and_then(version).unwrap_or_default()),
+        ("rolled-back-from", assessment.from.as_ref().map(|path| format!("/{path}")).unwrap_or_default()),
         ("attempts", assessment.attempts.to_string()),
         ("tries", assessment.tries.to_string()),
         ("entry", assessment.entry.clone().unwrap_or_default()),
-        ("loader", opened.projection.loader.clone().unwrap_or_default()),
+        ("loader", loader.unwrap_or_default().to_owned()),
     ];
     let mut content = "[assessment]\n".to_owned();
     for (key, value) in lines {
         content.push_str(&format!("{key}={}\n", system::printable::printable(&value)));
     }
-    let run = dir::open_directory(&opened.system, "run/ostree").context("open", "/run/ostree")?;
+    let run = dir::open_directory(&locked.system, "run/ostree").context("open", "/run/ostree")?;
     dir::replace_volatile_file(&run, ASSESSMENT, content.as_bytes(), 0o644)
         .context("write", "/run/ostree/boot-assessment")?;
     if assessment.state == State::RolledBack {
@@ -91,11 +106,11 @@ fn write(opened: &Opened, assessment: &Assessment) -> Result<(), SystemError> {
 }
 
 /// Tells of a rollback; the journal and the history once.
-fn tell(opened: &Opened, assessment: &Assessment) -> Result<(), SystemError> {
-    let Some(from) = &assessment.default else { return Ok(()) };
-    let to = &opened.sysroot.booted;
-    let version = |path: &DeploymentPath| opened.sysroot.find(path).and_then(|found| found.version.clone());
-    let history = History::open(opened.system.as_fd())?;
+fn tell(locked: &Locked, assessment: &Assessment) -> Result<(), SystemError> {
+    let Some(from) = &assessment.from else { return Ok(()) };
+    let to = &locked.sysroot.booted;
+    let version = |path: &DeploymentPath| locked.sysroot.find(path).and_then(|found| found.version.clone());
+    let history = History::open(locked.system.as_fd())?;
     let attempts = history.attempts(from)?;
     let rollback = Rollback {
         time: history::now(),
@@ -103,7 +118,7 @@ fn tell(opened: &Opened, assessment: &Assessment) -> Result<(), SystemError> {
         to: to.clone(),
         attempts: assessment.attempts,
         version: version(from),
-        source: source(&opened.place.roots, from)?,
+        source: source(&locked.place.roots, from)?,
         boots: attempts.iter().map(|attempt| attempt.boot.clone()).collect(),
         reason: attempts.into_iter().rev().find_map(|attempt| attempt.reason),
         forgotten: false,
@@ -116,7 +131,7 @@ fn tell(opened: &Opened, assessment: &Assessment) -> Result<(), SystemError> {
     };
     let message = system::printable::printable_lines(&message(&rollback, version(to).as_deref())).into_owned();
     for (directory, file) in MESSAGES {
-        let run = dir::open_directory(&opened.system, "run").context("open", "/run")?;
+        let run = dir::open_directory(&locked.system, "run").context("open", "/run")?;
         dir::make(&run, directory, 0o755).context("make", format_args!("/run/{directory}"))?;
         let directory_fd = dir::open_directory(&run, directory).context("open", format_args!("/run/{directory}"))?;
         // agetty expands what follows a backslash.

@@ -85,6 +85,16 @@ impl History {
         if is_changed { self.write(ROLLBACKS, &lines) } else { Ok(()) }
     }
 
+    /// The deployments whose last rollback counts against them.
+    pub(super) fn rolled_back(&self) -> Result<Vec<DeploymentPath>, SystemError> {
+        let mut found: Vec<Rollback> = Vec::new();
+        for rollback in self.lines(ROLLBACKS)?.iter().filter_map(|line| line.parse::<Rollback>().ok()) {
+            found.retain(|earlier| earlier.from != rollback.from);
+            found.push(rollback);
+        }
+        Ok(found.into_iter().filter(|rollback| !rollback.retried).map(|rollback| rollback.from).collect())
+    }
+
     /// The boots of a deployment that counts, as far as they could be written down.
     pub(super) fn attempts(&self, deployment: &DeploymentPath) -> Result<Vec<Attempt>, SystemError> {
         let all = self.lines(ATTEMPTS)?;

@@ -128,7 +128,7 @@ fn confirmed() -> Result<(), Failure> {
     trial::is_good().map_err(|error| format!("this boot is not good, so the boot loader is not confirmed: {error}"))?;
     let Some(mut opened) = Opened::open("esp confirm", Whose::OfTheConfiguration)? else { return Ok(()) };
     let assessment = assess::of(&opened)?;
-    let of_loader = |name| variables::of_loader(opened.system.as_fd(), name).map_err(text);
+    let of_loader = |name| variables::of_loader(opened.locked.system.as_fd(), name).map_err(text);
     let is_target = of_loader("LoaderDevicePartUUID")?.and_then(|text| guid(&text)) == Some(uuid);
     let token = opened.projection.list.token.as_str();
     let is_ours = of_loader("LoaderEntrySelected")?.is_some_and(|id| id.starts_with(token));
@@ -144,7 +144,7 @@ fn confirmed() -> Result<(), Failure> {
 fn open(command: &'static str) -> Result<(Opened, OwnedFd), Failure> {
     let opened = Opened::open(command, Whose::InAnyCase)?;
     let opened = opened.ok_or_else(|| "there is no ESP".to_owned())?;
-    let directory = variables::open(opened.system.as_fd()).map_err(text)?.ok_or_else(|| {
+    let directory = variables::open(opened.locked.system.as_fd()).map_err(text)?.ok_or_else(|| {
         "this machine was not booted by UEFI, or efivarfs is not mounted (mount -t efivarfs efivarfs /sys/firmware/efi/efivars)"
             .to_owned()
     })?;
@@ -152,7 +152,7 @@ fn open(command: &'static str) -> Result<(Opened, OwnedFd), Failure> {
 }
 
 fn facts(opened: &Opened, directory: &OwnedFd) -> Result<Facts, Failure> {
-    let system = opened.system.as_fd();
+    let system = opened.locked.system.as_fd();
     let firmware = variables::firmware(directory.as_fd()).map_err(text)?;
     let architecture = installed::architecture(system).map_err(text)?;
     let program = installed::program(system, architecture, firmware.is_secure).map_err(text)?;
@@ -187,7 +187,7 @@ fn facts(opened: &Opened, directory: &OwnedFd) -> Result<Facts, Failure> {
 
 fn configuration(opened: &Opened) -> Result<Configuration, String> {
     let [own, _] = FILES;
-    Ok(match Settings::file(&opened.system)? {
+    Ok(match Settings::file(&opened.locked.system)? {
         None => Configuration::Missing,
         Some((path, bytes)) if path == own && bytes == CONFIGURATION.as_bytes() => Configuration::Written,
         Some((path, bytes)) if Settings::parse(&bytes, path)?.enabled => Configuration::On(path.to_owned()),
@@ -207,10 +207,13 @@ fn carry_out(opened: &mut Opened, directory: &OwnedFd, changes: &[Change]) -> Re
         opened.projection.check_writable().map_err(text)?;
     }
     let places = Places {
-        sources: Sources { boot: opened.place.roots.boot.as_fd(), sysroot: opened.place.roots.sysroot.as_fd() },
+        sources: Sources {
+            boot: opened.locked.place.roots.boot.as_fd(),
+            sysroot: opened.locked.place.roots.sysroot.as_fd(),
+        },
         target: opened.projection.esp(),
         variables: directory.as_fd(),
-        system: opened.system.as_fd(),
+        system: opened.locked.system.as_fd(),
     };
     Ok(execute::carry_out(changes, &places, &mut || ()).map_err(text)?)
 }

@@ -10,8 +10,8 @@ use boot_list::loader::{ask::ask, chosen};
 use boot_list::plan::list::with_first;
 use boot_list::plan::{self};
 use boot_list::watcher::{MenuIsOld, Phase, Watcher};
-use esp_projection::assessment::State;
-use finalize_staged::inspect;
+use esp_projection::assessment::{Assessment, State};
+use finalize_staged::inspect::{self, Verdict};
 use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::boot_contents::{self, Beside};
 use ostree_sysroot::deployment::{self, Deployment};
@@ -19,36 +19,82 @@ use ostree_sysroot::{Roots, Sysroot};
 use selinux_policy::Labels;
 
 use super::assess;
+use super::counted::Counted;
 use super::failure::Failure;
-use super::opened::{Opened, Whose, text};
+use super::opened::{Locked, NOTHING_TO_DO, Opened, Whose, text};
 use super::trial;
 
 /// How long a program may take that writes GRUB's menu.
 const GRUB_LIMIT: Duration = Duration::from_secs(120);
 
 pub(super) fn make_default() -> Result<(), Failure> {
-    let Some(opened) = Opened::open("esp make-default", Whose::OfTheConfigurationWithTheList)? else { return Ok(()) };
-    if !opened.settings.make_default {
-        log::info!("the list stays as it is: [rollback] make-default=no");
+    if let Some(opened) = Opened::open("esp make-default", Whose::OfTheConfigurationWithTheList)? {
+        let assessment = assess::of(&opened)?;
+        if !is_to_be_default(&opened.locked, &assessment)? {
+            return Ok(());
+        }
+        let booted = opened.locked.sysroot.booted.clone();
+        make(opened, &booted)?;
+        told(&booted);
         return Ok(());
     }
-    let state = assess::of(&opened)?.state;
-    if state != State::RolledBack {
-        log::info!("nothing to do: this boot is {state}");
+    if let Some(counted) = Counted::open("esp make-default", true)? {
+        let assessment = counted.assess();
+        if !is_to_be_default(&counted.locked, &assessment)? {
+            return Ok(());
+        }
+        let booted = counted.locked.sysroot.booted.clone();
+        let counted = make_counted(counted, &booted)?;
+        if let Some(from) = &assessment.from {
+            counted.say(from, Verdict::Forgotten)?;
+        }
+        told(&booted);
         return Ok(());
+    }
+    log::info!("{NOTHING_TO_DO}");
+    Ok(())
+}
+
+/// Whether this is the boot after a rollback, and a good one.
+fn is_to_be_default(locked: &Locked, assessment: &Assessment) -> Result<bool, Failure> {
+    if !locked.settings.make_default {
+        log::info!("the list stays as it is: [rollback] make-default=no");
+        return Ok(false);
+    }
+    if assessment.state != State::RolledBack {
+        log::info!("nothing to do: this boot is {}", assessment.state);
+        return Ok(false);
     }
     // It may be broken, too.
     trial::is_good()
         .map_err(|error| format!("the list stays as it is, since this boot is not good either: {error}"))?;
-    let booted = opened.sysroot.booted.clone();
-    make(opened, &booted)?;
+    Ok(true)
+}
+
+fn told(booted: &DeploymentPath) {
     log::info!("/{booted} is the default now, since what was rolled back did not come up");
-    Ok(())
 }
 
 /// Makes a deployment of the list the default, in `/boot` and then on the ESP.
 pub(super) fn make(opened: Opened, deployment: &DeploymentPath) -> Result<Opened, Failure> {
-    let sysroot = match inspect::writable_list(&opened.place.roots)? {
+    make_first(&opened.locked.place.roots, deployment)?;
+    let mut opened = opened.read_again()?;
+    let steps = opened.projection.plan().map_err(text)?;
+    opened.execute(&steps)?;
+    opened.read_again()
+}
+
+/// Makes a deployment of the list the default in `/boot`, unless it is.
+pub(super) fn make_counted(counted: Counted, deployment: &DeploymentPath) -> Result<Counted, Failure> {
+    if counted.locked.sysroot.deployments.first().is_some_and(|first| first.path == *deployment) {
+        return Ok(counted);
+    }
+    make_first(&counted.locked.place.roots, deployment)?;
+    Ok(Counted { locked: counted.locked.read_again()?, ..counted })
+}
+
+fn make_first(roots: &Roots, deployment: &DeploymentPath) -> Result<(), Failure> {
+    let sysroot = match inspect::writable_list(roots)? {
         Ok(sysroot) => sysroot,
         Err(reason) => {
             let text = format!("{reason}; to make /{deployment} the default: ostree admin set-default INDEX");
@@ -58,11 +104,7 @@ pub(super) fn make(opened: Opened, deployment: &DeploymentPath) -> Result<Opened
     if sysroot.find(deployment).is_none() {
         return Err(format!("/{deployment} is in no entry of /boot: to boot it by default, deploy it again").into());
     }
-    put_first(&opened.place.roots, sysroot, deployment)?;
-    let mut opened = opened.read_again()?;
-    let steps = opened.projection.plan().map_err(text)?;
-    opened.execute(&steps)?;
-    opened.read_again()
+    put_first(roots, sysroot, deployment)
 }
 
 /// Nothing is cleaned up: every deployment of the list stays in it, and a deployment that is staged is in no list. The next update, or

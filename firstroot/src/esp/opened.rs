@@ -33,44 +33,58 @@ pub(super) enum Whose {
     InAnyCase,
 }
 
-/// The system, its list and its ESP.
-pub(super) struct Opened {
+/// The system and its list, under the lock.
+pub(super) struct Locked {
     pub(super) place: Place,
     pub(super) sysroot: Sysroot,
-    pub(super) projection: Projection,
     pub(super) settings: Settings,
     /// The root of the running system, as it was before this process got mounts of its own.
     pub(super) system: OwnedFd,
     _lock: Lock,
 }
 
+/// The system, its list and its ESP.
+pub(super) struct Opened {
+    pub(super) locked: Locked,
+    pub(super) projection: Projection,
+}
+
+impl Locked {
+    pub(super) fn open(mut place: Place, settings: Settings, with_boot: bool) -> Result<Self, Failure> {
+        let system = place.roots.system.try_clone().map_err(text)?;
+        place.roots =
+            if with_boot { inspect::writable_roots_and_boot() } else { inspect::writable_roots() }.map_err(text)?;
+        let lock = inspect::lock(&place.roots, PATIENCE)?;
+        let sysroot = Sysroot::load(&place.roots).map_err(text)?;
+        Ok(Self { place, sysroot, settings, system, _lock: lock })
+    }
+
+    /// Reads the list again, after something has changed it.
+    pub(super) fn read_again(self) -> Result<Self, Failure> {
+        let sysroot = Sysroot::load(&self.place.roots).map_err(text)?;
+        Ok(Self { sysroot, ..self })
+    }
+}
+
 impl Opened {
     /// `None`: this system has no projection.
     pub(super) fn open(command: &'static str, whose: Whose) -> Result<Option<Self>, Failure> {
-        let mut place = Place::open(None, command).map_err(text)?;
+        let place = Place::open(None, command).map_err(text)?;
         // A boot that counts must end counting, whatever this tree's configuration says.
         let may_default = whose == Whose::OfATrial && is_trial()?;
         let settings = Settings::read(&place.roots.system).or_else(|error| {
             log::warn!("{error}");
             if may_default { Ok(Settings::default()) } else { Err(error) }
         })?;
-        settings.warnings.iter().for_each(|warning| log::warn!("{warning}"));
         if !settings.enabled && !may_default && whose != Whose::InAnyCase {
-            log::info!("nothing to do: /etc/ostree/esp.conf does not say [esp] enabled=yes");
             return Ok(None);
         }
+        settings.warnings.iter().for_each(|warning| log::warn!("{warning}"));
         if !is_root() {
             return Err("reading the ESP needs root".to_owned().into());
         }
-        let system = place.roots.system.try_clone().map_err(text)?;
-        place.roots = match whose {
-            Whose::OfTheConfigurationWithTheList => inspect::writable_roots_and_boot(),
-            _ => inspect::writable_roots(),
-        }
-        .map_err(text)?;
-        let lock = inspect::lock(&place.roots, PATIENCE)?;
-        let sysroot = Sysroot::load(&place.roots).map_err(text)?;
-        let read = || Projection::read(&place.roots, &sysroot, &settings);
+        let locked = Locked::open(place, settings, whose == Whose::OfTheConfigurationWithTheList)?;
+        let read = || Projection::read(&locked.place.roots, &locked.sysroot, &locked.settings);
         let projection = match read() {
             // Early in a boot.
             Err(error) if error.may_be_too_early() => {
@@ -80,24 +94,28 @@ impl Opened {
             other => other,
         }
         .map_err(text)?;
-        Ok(Some(Self { place, sysroot, projection, settings, system, _lock: lock }))
+        Ok(Some(Self { locked, projection }))
     }
 
     /// Reads list and ESP again, after something has changed them.
     pub(super) fn read_again(self) -> Result<Self, Failure> {
-        let Self { place, projection, settings, system, _lock, .. } = self;
+        let Self { locked, projection } = self;
         // It restores how the ESP was mounted.
         drop(projection);
-        let sysroot = Sysroot::load(&place.roots).map_err(text)?;
-        let projection = Projection::read(&place.roots, &sysroot, &settings).map_err(text)?;
-        Ok(Self { place, sysroot, projection, settings, system, _lock })
+        let locked = locked.read_again()?;
+        let projection = Projection::read(&locked.place.roots, &locked.sysroot, &locked.settings).map_err(text)?;
+        Ok(Self { locked, projection })
     }
 
     /// Executes steps.
     pub(super) fn execute(&mut self, steps: &[Step]) -> Result<(), Failure> {
-        Ok(self.projection.execute(&self.place.roots, steps, &mut || ()).map_err(text)?)
+        Ok(self.projection.execute(&self.locked.place.roots, steps, &mut || ()).map_err(text)?)
     }
 }
+
+/// Why a command does nothing.
+pub(super) const NOTHING_TO_DO: &str =
+    "nothing to do: /etc/ostree/esp.conf does not say [esp] enabled=yes, and the initramfs does not count boots";
 
 fn is_trial() -> Result<bool, String> {
     let line = Proc::open().and_then(|proc| proc.command_line()).map_err(text)?;

@@ -3,8 +3,9 @@
 use esp_projection::plan::Step;
 use serde::Serialize;
 
+use super::counted::Counted;
 use super::failure::{self, Failure};
-use super::opened::{Opened, Whose, text};
+use super::opened::{NOTHING_TO_DO, Opened, Whose, text};
 use crate::exit_status::{SUCCESS, Status};
 use crate::show::page::{Page, Style};
 use crate::show::print;
@@ -30,7 +31,14 @@ pub(super) fn sync(dry_run: bool, json: bool) -> Status {
 }
 
 fn synced(dry_run: bool) -> Result<Synced, Failure> {
-    let Some(mut opened) = Opened::open("esp sync", Whose::OfTheConfiguration)? else { return Ok(Synced::default()) };
+    let Some(mut opened) = Opened::open("esp sync", Whose::OfTheConfiguration)? else {
+        match Counted::open("esp sync", !dry_run)? {
+            Some(counted) if !dry_run => counted.keep()?,
+            Some(_) => {}
+            None => log::info!("{NOTHING_TO_DO}"),
+        }
+        return Ok(Synced::default());
+    };
     let steps = opened.projection.plan().map_err(text)?;
     if !dry_run {
         opened.execute(&steps)?;

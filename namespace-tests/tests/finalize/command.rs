@@ -58,7 +58,7 @@ fn machine(story: &Story, guest: Guest) -> Result<Machine> {
     Ok(machine)
 }
 
-fn put_command(machine: &Machine) -> Result<()> {
+pub(crate) fn put_command(machine: &Machine) -> Result<()> {
     let binary = binary().context("FIRSTROOT_COMMAND is not set")?;
     fs::copy(binary, machine.directory().join("firstroot"))?;
     Ok(())

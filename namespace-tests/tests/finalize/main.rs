@@ -4,6 +4,7 @@
 //! `cargo xtask test` builds the binary and sets `FIRSTROOT_FINALIZE_STAGED` to its path, and `FIRSTROOT_PEERS`, without which
 //! nobody downloads a guest. `FIRSTROOT_PEER_TWICE` tells every story with the peer alone: for who writes one.
 
+mod attempts;
 mod bad_input;
 mod beside_the_peer;
 mod boot_of_others;
@@ -140,6 +141,16 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         preparing_tells_of_a_drop_in_that_resets_another,
     ));
     let no_command = command::binary().is_none().then_some("needs the static binary: cargo xtask test");
+    trials.extend(with_guest!(guest, missing.or(no_command), attempts:
+        an_update_that_does_not_come_up_is_rolled_back,
+        with_the_same_kernel_the_older_one_is_booted_at_once,
+        with_a_separate_boot_that_is_mounted_for_the_exchange,
+        what_is_not_counted,
+        an_update_that_was_rolled_back_is_refused_if_asked,
+        a_second_run_writes_nothing,
+        killed_at_any_call_no_list_is_named_that_is_not_whole,
+        damaged_files_are_written_anew,
+    ));
     trials.extend(with_guest!(guest, missing.or(no_command), command:
         a_system_that_is_whole_comes_up,
         an_initramfs_is_looked_into,

@@ -21,8 +21,10 @@ pub(super) struct Facts {
     pub(super) var: Result<Option<Stateroot>, String>,
     /// `/boot` is a directory of the physical root, and has to be mounted.
     pub(super) boot_is_on_the_root: bool,
-    /// The boot loader counts this boot (firstroot's).
+    /// The boot loader, or the initramfs, counts this boot (firstroot's).
     pub(super) is_trial: bool,
+    /// After how many seconds such a boot is not good any more; 0: never.
+    pub(super) timeout: Option<u32>,
 }
 
 /// Something to make below the directory for units.
@@ -60,6 +62,7 @@ pub(super) fn plan(facts: &Facts) -> Vec<Item> {
     ]);
     if facts.is_trial {
         items.extend(of_a_trial());
+        items.extend(facts.timeout.into_iter().flat_map(limit));
     }
     items
 }
@@ -84,6 +87,16 @@ fn of_a_trial() -> impl Iterator<Item = Item> {
         .chain([Item::Directory(OF_SYSTEMD), Item::File(NOT_SYSTEMD, NOT_SYSTEMD_DROP_IN.to_owned())])
 }
 
+/// In place of the one in the unit.
+fn limit(seconds: u32) -> [Item; 2] {
+    let seconds = if seconds == 0 { "infinity".to_owned() } else { format!("{seconds}s") };
+    let text = format!("# Written by firstroot: [rollback] timeout= in esp.conf\n[Unit]\nJobTimeoutSec={seconds}\n");
+    [
+        Item::Directory("firstroot-boot-check.service.d"),
+        Item::File("firstroot-boot-check.service.d/firstroot-timeout.conf", text),
+    ]
+}
+
 const OF_SYSTEMD: &str = "systemd-bless-boot.service.d";
 const NOT_SYSTEMD: &str = "systemd-bless-boot.service.d/firstroot-trial.conf";
 
@@ -95,7 +108,7 @@ ConditionKernelCommandLine=!firstroot.trial
 ";
 
 const TRIAL_DROP_IN: &str = "\
-# Written by firstroot: the boot loader counts this boot
+# Written by firstroot: this boot counts
 [Unit]
 FailureAction=reboot
 

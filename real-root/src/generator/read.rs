@@ -2,6 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
+use esp_projection::settings::Settings;
 use ostree_formats::bootlink::by_text;
 use ostree_formats::cmdline::{BootTarget, KernelCommandLine, TargetError, TargetSource};
 use ostree_formats::deployment::Stateroot;
@@ -17,6 +18,9 @@ use super::stateroot;
 const COMMAND_LINE_LIMIT: u64 = 1 << 20;
 /// Longer than any table that a person or program wrote.
 const FSTAB_LIMIT: u64 = 16 << 20;
+
+/// There in a boot that the initramfs counts.
+const BOOT_TRIAL: &str = "run/ostree/boot-trial";
 
 /// What was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,8 +62,20 @@ pub(super) fn facts(root: BorrowedFd<'_>) -> Result<Found, SystemError> {
         Err(error) => Err(error.to_string()),
     };
     let var = stateroot.and_then(|stateroot| Ok((!fstab_mounts_var(root)?).then_some(stateroot)));
-    let is_trial = command_line.is_trial();
-    Ok(Found::Facts(Facts { var, boot_is_on_the_root: boot_is_on_the_root(root)?, is_trial }))
+    let is_trial =
+        command_line.is_trial() || is_there(root, BOOT_TRIAL).context("look up", format_args!("/{BOOT_TRIAL}"))?;
+    Ok(Found::Facts(Facts {
+        var,
+        boot_is_on_the_root: boot_is_on_the_root(root)?,
+        is_trial,
+        timeout: timeout(root, is_trial),
+    }))
+}
+
+/// `[rollback] timeout=`, for a boot that counts.
+fn timeout(root: BorrowedFd<'_>, is_trial: bool) -> Option<u32> {
+    // What is wrong in the file is told by those who use the rest of it.
+    if is_trial { Settings::read(root).ok()?.timeout } else { None }
 }
 
 /// A file in `/run/ostree` says that the initramfs has mounted `/var`. It is removed, as libostree does: it counts once.

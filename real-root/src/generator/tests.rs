@@ -199,9 +199,18 @@ fn a_boot_that_counts_is_blessed_and_does_not_wait_for_a_person() {
     assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR, &OF_A_TRIAL])));
     assert_eq!(
         machine.unit("emergency.service.d/firstroot-trial.conf"),
-        "# Written by firstroot: the boot loader counts this boot\n[Unit]\nFailureAction=reboot\n\n\
+        "# Written by firstroot: this boot counts\n[Unit]\nFailureAction=reboot\n\n\
          [Service]\nExecStartPre=/usr/bin/firstroot esp trial-failed\n"
     );
+    // The initramfs counts it.
+    let machine = Machine::new(TARGET).with("run/ostree/boot-trial", "");
+    assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR, &OF_A_TRIAL])));
+    // Another time than the unit's.
+    const LIMIT: &str = "firstroot-boot-check.service.d/firstroot-timeout.conf";
+    let machine = Machine::new(TARGET).with("run/ostree/boot-trial", "");
+    let machine = machine.with("etc/ostree/esp.conf", "[rollback]\ntimeout=2min\n");
+    assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR, &OF_A_TRIAL, &[LIMIT]])));
+    assert!(machine.unit(LIMIT).ends_with("[Unit]\nJobTimeoutSec=120s\n"), "{}", machine.unit(LIMIT));
     // Another word is none.
     let machine = Machine::new(&format!("{TARGET} firstroot.trials quiet=firstroot.trial"));
     assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR])));

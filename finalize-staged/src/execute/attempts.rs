@@ -1,0 +1,247 @@
+//! What an initramfs needs to count the attempts of a deployment, where no boot loader does: which one is on trial, which one boots in
+//! its place, and the list that begins with that one.
+//!
+//! Nothing here is a reason to fail: without it nothing is counted. A record leads to a list only while that is whole, and the initramfs
+//! takes the list only for the one that it was made for.
+
+use std::os::fd::OwnedFd;
+
+use boot_list::execute::older_list as write;
+use boot_list::loader::ask::ask;
+use boot_list::plan::entry::Naming;
+use boot_list::plan::list::{self, ListedDeployment};
+use boot_list::plan::older_list as plan;
+use boot_list::plan::trial::Situation;
+use esp_projection::read::{filesystem, list::can_bless};
+use ostree_formats::boot_attempts::{
+    BootCount, BootFilesystem, COUNT, COUNT_SIZE, Count, DIRECTORY, Damaged, NOTHING_COUNTED, OLDER_LIST, RECORD,
+    RECORD_LIMIT, Record, Trial,
+};
+use ostree_formats::deployment::DeploymentPath;
+use ostree_sysroot::{Roots, Sysroot, deployment, list_digest};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use selinux_policy::Labels;
+use system::{Context, SystemError, dir, tree};
+
+use crate::error::Error;
+use crate::read::options::SysrootOptions;
+
+const BOOT_COUNT: &str = "run/ostree/boot-count";
+const BOOT_TRIAL: &str = "run/ostree/boot-trial";
+const LIMIT: u64 = 1 << 12;
+
+/// What the initramfs, and earlier runs, have written.
+#[derive(Debug, Clone, Default)]
+pub struct Attempts {
+    /// What the initramfs says of this boot; `None`: it counts nothing.
+    pub boot: Option<BootCount>,
+    /// This boot is an attempt.
+    pub is_attempt: bool,
+    /// What is on trial.
+    pub record: Record,
+    /// How often it was tried.
+    pub count: Option<Count>,
+    /// The file of the count has to be made.
+    needs_count: bool,
+}
+
+impl Attempts {
+    /// Reads all of it. What is damaged says nothing, with a warning.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(crate) fn read(roots: &Roots) -> Result<Self, SystemError> {
+        let boot = of_file(&roots.system, BOOT_COUNT, LIMIT)?;
+        let boot = boot.and_then(|bytes| understood(BOOT_COUNT, BootCount::parse(&bytes)));
+        let is_attempt = of_file(&roots.system, BOOT_TRIAL, LIMIT)?.is_some();
+        let (record, count) = (format!("{DIRECTORY}/{RECORD}"), format!("{DIRECTORY}/{COUNT}"));
+        let read = of_file(&roots.sysroot, &record, RECORD_LIMIT)?;
+        let record = read.and_then(|bytes| understood(&record, Record::parse(&bytes))).unwrap_or_default();
+        let read = of_file(&roots.sysroot, &count, COUNT_SIZE as u64)?;
+        let parsed = read.and_then(|bytes| understood(&count, Count::parse(&bytes)));
+        Ok(Self { boot, is_attempt, record, needs_count: parsed.is_none(), count: parsed.flatten() })
+    }
+
+    /// The rollback that has happened: `list` begins with the default.
+    pub fn rollback(&self, list: &[DeploymentPath], booted: &DeploymentPath) -> Option<Trial> {
+        Situation { list, booted, record: &self.record, count: self.count.as_ref() }.rollback().cloned()
+    }
+}
+
+/// The content; what is no file of this size is damaged.
+fn of_file(root: &OwnedFd, path: &str, limit: u64) -> Result<Option<Vec<u8>>, SystemError> {
+    match dir::if_there(dir::read_no_link(root, path, limit)) {
+        Err(Errno::FBIG | Errno::ISDIR | Errno::LOOP | Errno::INVAL) => Ok(Some(vec![u8::MAX])),
+        other => other.context("read", format_args!("/{path}")),
+    }
+}
+
+fn understood<T>(path: &str, parsed: Result<T, Damaged>) -> Option<T> {
+    parsed.inspect_err(|error| log::warn!("/{path} is damaged, and says nothing: {error}")).ok()
+}
+
+/// The paths of a list, the default first.
+pub(crate) fn paths(sysroot: &Sysroot) -> Vec<DeploymentPath> {
+    sysroot.deployments.iter().map(|deployment| deployment.path.clone()).collect()
+}
+
+/// Writes down what is on trial now. A second run writes nothing.
+///
+/// # Errors
+/// Something cannot be read or written. What was written before stays, or leads to nothing.
+pub(crate) fn keep(roots: &Roots, sysroot: &Sysroot, naming: Naming) -> Result<(), Error> {
+    let before = Attempts::read(roots)?;
+    if before.boot.is_none() {
+        return Ok(());
+    }
+    let list = paths(sysroot);
+    let situation =
+        Situation { list: &list, booted: &sysroot.booted, record: &before.record, count: before.count.as_ref() };
+    let mut record = situation.record(|path| can_bless(roots, path))?;
+    dir::make(&roots.sysroot, DIRECTORY, 0o755).context("make", format_args!("/{DIRECTORY}"))?;
+    if before.needs_count {
+        write_file(roots, COUNT, &NOTHING_COUNTED)?;
+    }
+    let mut has_list = match &mut record.trial {
+        Some(trial) if situation.rollback().is_none() => keep_list(roots, sysroot, naming, &before.record, trial)?,
+        Some(_) => true,
+        None => false,
+    };
+    if roots.boot_is_separate && has_list {
+        record.boot = boot_filesystem(roots)?;
+        if let (None, Some(trial)) = (&record.boot, &mut record.trial) {
+            trial.list = None;
+            has_list = false;
+        }
+    }
+    if record != before.record {
+        write_record(roots, &record)?;
+    }
+    if !has_list {
+        write::remove(roots)?;
+    }
+    Ok(())
+}
+
+/// The same after a finalization has made another list the active one: an error is a warning then.
+pub(crate) fn keep_after_swap(roots: &Roots) {
+    let kept = || -> Result<(), Error> { keep(roots, &Sysroot::load(roots)?, SysrootOptions::of_environment().naming) };
+    if let Err(error) = kept() {
+        log::warn!("the attempts of the new deployment are not counted: {error}");
+    }
+}
+
+/// Writes the list that begins with the older deployment, where it is needed. Returns whether there is one.
+fn keep_list(
+    roots: &Roots,
+    sysroot: &Sysroot,
+    naming: Naming,
+    before: &Record,
+    trial: &mut Trial,
+) -> Result<bool, Error> {
+    let bootcsum = |path| sysroot.find(path).map(|deployment| deployment.bootcsum.as_str());
+    let active = list_digest::active(&roots.boot)?;
+    let Some(active) = active.filter(|_| bootcsum(&trial.deployment) != bootcsum(&trial.fallback)) else {
+        // With the same kernel the older one is booted directly.
+        trial.list = None;
+        return Ok(false);
+    };
+    if trial.list.as_ref() == Some(&active.digest) && is_there(roots)? {
+        return Ok(true);
+    }
+    if before.trial.as_ref().is_some_and(|trial| trial.list.is_some()) {
+        // Nothing may lead to it while it is written.
+        let trial = before.trial.clone().map(|trial| Trial { list: None, ..trial });
+        write_record(roots, &Record { trial, ..before.clone() })?;
+    }
+    trial.list = write_list(roots, sysroot, naming, &trial.fallback)?.then_some(active.digest);
+    Ok(trial.list.is_some())
+}
+
+fn is_there(roots: &Roots) -> Result<bool, SystemError> {
+    let path = format!("{}/entries", OLDER_LIST);
+    Ok(dir::if_there(dir::open_directory(&roots.boot, &path)).context("open", format_args!("/boot/{path}"))?.is_some())
+}
+
+fn write_list(roots: &Roots, sysroot: &Sysroot, naming: Naming, first: &DeploymentPath) -> Result<bool, Error> {
+    let mut list: Vec<ListedDeployment> = list::current(sysroot);
+    for listed in &mut list {
+        let warnings = listed.deployment.read_tree_of_one_that_stays(roots)?;
+        warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    }
+    let planned = plan::plan(sysroot, naming, list, first).and_then(|mut plan| {
+        ask(roots, sysroot, &mut plan).map_err(|error| error.to_string())?;
+        plan::why_not_read(&plan).map_or(Ok(plan), |reason| Err(reason.to_owned()))
+    });
+    let plan = match planned {
+        Ok(plan) => plan,
+        Err(reason) => {
+            log::warn!(
+                "if the default does not come up, nothing boots /{first} in its place, since the kernels differ: {reason}"
+            );
+            return Ok(false);
+        }
+    };
+    let labels = deployment::open(roots, first).and_then(|directory| Labels::of(directory, None))?;
+    write::write(roots, &labels, &plan)?;
+    Ok(true)
+}
+
+/// How the initramfs finds it; `None`, with a warning, if it cannot.
+fn boot_filesystem(roots: &Roots) -> Result<Option<BootFilesystem>, SystemError> {
+    let found = filesystem::of(roots, &roots.boot, "/boot")?;
+    if let (Some(fstype), Some(uuid)) = (found.fstype, found.uuid) {
+        return Ok(Some(BootFilesystem { fstype, uuid }));
+    }
+    log::warn!(
+        "if the default does not come up, nothing boots in its place: udev does not know the UUID of the filesystem of /boot ({})",
+        found.source
+    );
+    Ok(None)
+}
+
+fn write_record(roots: &Roots, record: &Record) -> Result<(), SystemError> {
+    write_file(roots, RECORD, record.to_string().as_bytes())
+}
+
+fn write_file(roots: &Roots, name: &str, bytes: &[u8]) -> Result<(), SystemError> {
+    let shown = format_args!("/{DIRECTORY}/{name}");
+    let directory = dir::open(&roots.sysroot, DIRECTORY, OFlags::RDONLY | OFlags::DIRECTORY)
+        .context("open", format_args!("/{DIRECTORY}"))?;
+    match dir::replace_file(&directory, name, bytes, 0o644) {
+        // Something else has its name.
+        Err(Errno::ISDIR) => {
+            tree::remove(&directory, name.as_bytes()).and_then(|()| dir::replace_file(&directory, name, bytes, 0o644))
+        }
+        other => other,
+    }
+    .context("write", shown)
+}
+
+/// What a person, or a boot that was found to be good, says of a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is good.
+    Good,
+    /// What was counted counts no more: a rollback was told, or it is tried again.
+    Forgotten,
+}
+
+/// Writes down a verdict about a deployment.
+///
+/// # Errors
+/// Something cannot be read or written.
+pub(crate) fn judge(roots: &Roots, path: &DeploymentPath, verdict: Verdict) -> Result<(), SystemError> {
+    let Attempts { mut record, count, .. } = Attempts::read(roots)?;
+    if verdict == Verdict::Good && !record.good.contains(path) {
+        // First: with the count alone it would be on trial again.
+        record.good.push(path.clone());
+        record.trial = record.trial.filter(|trial| trial.deployment != *path);
+        write_record(roots, &record)?;
+    }
+    if count.is_some_and(|count| count.deployment == *path) {
+        write_file(roots, COUNT, &NOTHING_COUNTED)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,379 @@
+//! Updates that are counted by the initramfs, where no boot loader counts: from their finalization to what is told of a rollback.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use namespace_tests::finalize::{Contestant, Filesystem, Machine, Story};
+use namespace_tests::{every_call_is_wanted, inside_of};
+use nix::mount::{MsFlags, mount};
+use ostree_formats::boot_attempts::{Count, Record};
+use ostree_sysroot::list_digest;
+use qemu_tests::guest::Guest;
+
+use crate::command::put_command;
+use crate::ours::ours;
+
+const COMMAND: &str = "/run/fixture/machine/firstroot";
+/// What a tree needs to be booted, and to say that it has come up.
+const TREE: &str = "mkdir -p usr/lib/systemd/system; : >usr/lib/systemd/system/firstroot-bless.service
+    printf '#!/bin/sh\\n' >usr/sbin/init; chmod 755 usr/sbin/init; cp usr/sbin/init usr/bin/sh";
+/// `systemctl` is not there: this asks for nothing.
+const GOOD: &str = "mkdir -p /etc/ostree; printf '[rollback]\\ngood-when=sysinit\\n' >/etc/ostree/esp.conf";
+
+/// Which tree is the update.
+#[derive(Clone, Copy)]
+enum Update {
+    OtherKernel,
+    SameKernel,
+    WithoutUs,
+}
+
+fn story(update: Update) -> Story {
+    let (name, edit) = match update {
+        Update::OtherKernel => ("attempts", format!("{TREE}\nkernel 2")),
+        Update::SameKernel => ("attempts-same-kernel", format!("{TREE}\necho two >usr/share/two")),
+        Update::WithoutUs => {
+            ("attempts-without-us", format!("{TREE}\nkernel 2; rm usr/lib/systemd/system/firstroot-bless.service"))
+        }
+    };
+    let kernel = match update {
+        Update::SameKernel => rustix::system::uname().release().to_string_lossy().into_owned(),
+        Update::OtherKernel | Update::WithoutUs => "none".to_owned(),
+    };
+    Story::named(name)
+        .first_tree(format!("{TREE}\nmkdir -p usr/share usr/lib/modules/{kernel}"))
+        .tree("os/next", "2", edit)
+        .tree("os/last", "3", format!("{TREE}\nkernel 3"))
+        .stage("os/next")
+}
+
+/// A machine whose initramfs counts, and with the command.
+fn machine(story: &Story, guest: Guest) -> Result<Machine> {
+    let machine = story.staged(guest)?.copy()?;
+    put_command(&machine)?;
+    machine.check(&format!("{GOOD}; printf 'tries=2\\n' >/run/ostree/boot-count"))?;
+    Ok(machine)
+}
+
+/// What the initramfs has done.
+struct Boot {
+    deployment: String,
+    count: String,
+    is_trial: bool,
+    told: String,
+}
+
+/// Boots the default by the real `ostree-prepare-root`. What runs afterwards is what that has mounted.
+fn boot(machine: &Machine) -> Result<Boot> {
+    boot_in(machine, || Ok(()))
+}
+
+/// The same in an initramfs that was changed.
+fn boot_in(machine: &Machine, change: impl FnOnce() -> Result<()> + Send) -> Result<Boot> {
+    machine.boot_default()?;
+    let binary = std::env::var_os("FIRSTROOT_PREPARE_ROOT").map(PathBuf::from).context("no prepare-root")?;
+    let boot = inside_of(machine, &binary, None, |initramfs| {
+        change()?;
+        initramfs.configure("[rollback]\ntries=2\n")?;
+        let outcome = initramfs.boot()?;
+        ensure!(outcome.code == Some(0), "{outcome:?}");
+        let deployment = outcome.stdout.trim_end().rsplit("/sysroot/").next().unwrap_or_default().to_owned();
+        let is_trial = fs::exists("/run/ostree/boot-trial")?;
+        Ok(Boot { deployment, count: initramfs.read("/run/ostree/boot-count")?, is_trial, told: outcome.stderr })
+    })?;
+    fs::write(machine.directory().join("deployment"), &boot.deployment)?;
+    fs::create_dir_all(machine.run_ostree())?;
+    fs::write(machine.run_ostree().join("boot-count"), &boot.count)?;
+    if boot.is_trial {
+        fs::write(machine.run_ostree().join("boot-trial"), "")?;
+    }
+    Ok(boot)
+}
+
+/// What is on the disk: the record, the count, and whether the list that the record names is whole.
+struct Written {
+    record: Record,
+    count: Option<Count>,
+    has_list: bool,
+}
+
+fn written(machine: &Machine) -> Result<Written> {
+    machine.with_disk(|root| {
+        let read = |name: &str| fs::read(root.join("ostree/boot-attempts").join(name));
+        let record = Record::parse(&read("record")?)?;
+        let count = Count::parse(&read("count")?)?;
+        let boot = root.join("boot");
+        let active = list_digest::active(fs::File::open(&boot)?)?.context("no list")?;
+        let is_named = record.trial.as_ref().is_some_and(|trial| trial.list.as_ref() == Some(&active.digest));
+        let names = |directory: &str| -> Result<Vec<String>> {
+            let mut names: Vec<String> = Vec::new();
+            for entry in fs::read_dir(boot.join(directory).join("entries"))? {
+                names.push(entry?.file_name().to_string_lossy().into_owned());
+            }
+            names.sort();
+            Ok(names)
+        };
+        if is_named {
+            ensure!(names("loader.firstroot")? == names("loader")?, "the record names a list that is not whole");
+        }
+        Ok(Written { record, count, has_list: is_named })
+    })
+}
+
+fn version_of_booted(machine: &Machine) -> Result<String> {
+    let status = machine.check("ostree admin status")?;
+    let of_booted = status.split("* os ").nth(1).context("nothing is booted")?;
+    Ok(of_booted.lines().find_map(|line| line.trim().strip_prefix("Version: ")).unwrap_or_default().to_owned())
+}
+
+fn esp(machine: &Machine, what: &str) -> Result<String> {
+    let outcome = machine.run(&format!("set -e\n{COMMAND} esp {what}"))?;
+    outcome.success()?;
+    Ok(format!("{}{}", outcome.stdout, outcome.stderr))
+}
+
+fn assessment(machine: &Machine) -> Result<String> {
+    esp(machine, "assess")?;
+    machine.check("cat /run/ostree/boot-assessment")
+}
+
+fn is_rolled_back(machine: &Machine, is_told: bool) -> Result<()> {
+    let outcome = machine.run(&format!(
+        "set -e; {COMMAND} esp assess; cat /run/ostree/boot-assessment; test -e /run/ostree/rolled-back; cat /run/motd.d/* || true"
+    ))?;
+    let state = &outcome.stdout;
+    ensure!(state.contains("state=rolled-back\n") && state.contains("attempts=2\ntries=2\n"), "{outcome:?}");
+    ensure!(outcome.code == Some(0) && state.contains("did not come up, tried 2 times.\n") == is_told, "{outcome:?}");
+    ensure!(version_of_booted(machine)? == "1");
+    Ok(())
+}
+
+/// Twice it does not come up; the third boot is another one's.
+fn try_in_vain(machine: &Machine) -> Result<()> {
+    for attempt in [1, 2] {
+        let boot = boot(machine)?;
+        ensure!(boot.is_trial && boot.count == format!("tries=2\nattempt={attempt}\n"), "{}", boot.told);
+        let state = assessment(machine)?;
+        ensure!(state.contains("state=trial\n") && state.contains(&format!("attempts={attempt}\n")), "{state}");
+        ensure!(version_of_booted(machine)? == "2");
+        // As the units do in a boot that goes on for a while.
+        esp(machine, "sync")?;
+    }
+    Ok(())
+}
+
+pub(crate) fn an_update_that_does_not_come_up_is_rolled_back(guest: Guest) -> Result<()> {
+    let machine = machine(&story(Update::OtherKernel), guest)?;
+    ours(&machine, &[])?;
+    let before = written(&machine)?;
+    ensure!(before.has_list && before.count.is_none() && before.record.boot.is_none(), "{}", before.record);
+    try_in_vain(&machine)?;
+    // The lists are exchanged; a test cannot reboot.
+    let exchanged = boot(&machine)?;
+    ensure!(exchanged.told.contains("which is the default now"), "{}", exchanged.told);
+    let boot_of_older = boot(&machine)?;
+    ensure!(!boot_of_older.is_trial && boot_of_older.count == "tries=2\n", "{}", boot_of_older.told);
+    is_rolled_back(&machine, true)?;
+    // Libostree agrees, and nothing is lost.
+    let status = machine.check("ostree admin status; ostree fsck --quiet")?;
+    ensure!(status.starts_with("* os ") && status.contains("Version: 2\n"), "{status}");
+    // Told until the list is settled.
+    boot(&machine)?;
+    is_rolled_back(&machine, true)?;
+    esp(&machine, "make-default")?;
+    let after = written(&machine)?;
+    ensure!(after.record.trial.is_none() && after.count.is_none(), "{}", after.record);
+    machine.check("! test -e /boot/loader.firstroot")?;
+    boot(&machine)?;
+    let state = assessment(&machine)?;
+    ensure!(state.contains("state=good\n") && version_of_booted(&machine)? == "1", "{state}");
+
+    // It is tried again, and is good now.
+    esp(&machine, "retry")?;
+    let tried = boot(&machine)?;
+    ensure!(tried.is_trial && version_of_booted(&machine)? == "2", "{}", tried.told);
+    esp(&machine, "bless")?;
+    let after = written(&machine)?;
+    ensure!(after.record.trial.is_none() && after.record.good.len() == 2 && after.count.is_none(), "{}", after.record);
+    let tried = boot(&machine)?;
+    ensure!(!tried.is_trial && assessment(&machine)?.contains("state=good\n"), "{}", tried.told);
+    // The next update is counted again; whoever chooses an older one that was good has no trial.
+    machine.check("ostree admin deploy --os=os os/last")?;
+    esp(&machine, "sync")?;
+    ensure!(written(&machine)?.has_list);
+    machine.check("ostree admin set-default 1")?;
+    esp(&machine, "sync")?;
+    let after = written(&machine)?;
+    ensure!(after.record.trial.is_none(), "{}", after.record);
+    machine.check("! test -e /boot/loader.firstroot; ostree admin cleanup; ostree admin status")?;
+    Ok(())
+}
+
+pub(crate) fn with_the_same_kernel_the_older_one_is_booted_at_once(guest: Guest) -> Result<()> {
+    let machine = machine(&story(Update::SameKernel), guest)?;
+    ours(&machine, &[])?;
+    ensure!(!written(&machine)?.has_list);
+    try_in_vain(&machine)?;
+    for _ in 0..2 {
+        let boot = boot(&machine)?;
+        ensure!(!boot.is_trial && boot.told.contains("which has the same kernel"), "{}", boot.told);
+        is_rolled_back(&machine, true)?;
+    }
+    let status = machine.check("ostree admin status")?;
+    ensure!(!status.starts_with("* os "), "{status}");
+    esp(&machine, "forget")?;
+    is_rolled_back(&machine, false)?;
+    esp(&machine, "make-default")?;
+    boot(&machine)?;
+    ensure!(assessment(&machine)?.contains("state=good\n"));
+    let status = machine.check("ostree admin status")?;
+    ensure!(status.starts_with("* os ") && status.contains("Version: 2\n"), "{status}");
+    Ok(())
+}
+
+/// `/boot` is mounted by the initramfs, as the record says.
+pub(crate) fn with_a_separate_boot_that_is_mounted_for_the_exchange(guest: Guest) -> Result<()> {
+    const UUID: &str = "1111-2222";
+    let story = Story { name: "attempts-boot".to_owned(), ..story(Update::OtherKernel) };
+    let machine = machine(&story.with_boot_on(Filesystem::Ext4), guest)?;
+    // Without udev its UUID is not known. It is counted all the same.
+    let said = ours(&machine, &[])?;
+    ensure!(said.contains("udev does not know the UUID of the filesystem of /boot"), "{said}");
+    ensure!(boot(&machine)?.is_trial);
+    machine.check(&format!(
+        "numbers=$(stat --format %d /boot); mkdir -p /run/udev/data
+         printf 'E:ID_FS_TYPE=ext4\\nE:ID_FS_UUID={UUID}\\n' >/run/udev/data/b$((numbers / 256)):$((numbers % 256))
+         {COMMAND} esp sync"
+    ))?;
+    let record = written(&machine)?.record;
+    ensure!(record.boot.as_ref().is_some_and(|boot| boot.uuid == UUID && boot.fstype == "ext4"), "{record}");
+    let second = boot(&machine)?;
+    ensure!(second.is_trial && second.count == "tries=2\nattempt=2\n", "{}", second.told);
+    let failed = boot(&machine)?;
+    ensure!(!failed.is_trial && failed.told.contains("cannot be made the default: cannot mount"), "{}", failed.told);
+    let exchanged = boot_with_disk(&machine, UUID)?;
+    ensure!(exchanged.told.contains("which is the default now"), "{}", exchanged.told);
+    boot(&machine)?;
+    is_rolled_back(&machine, true)
+}
+
+/// The same with udev's link to the filesystem of `/boot`.
+fn boot_with_disk(machine: &Machine, uuid: &str) -> Result<Boot> {
+    let output = Command::new("losetup").args(["--find", "--show"]).arg(machine.boot_image()).output()?;
+    ensure!(output.status.success(), "{output:?}");
+    let device = String::from_utf8(output.stdout)?.trim_end().to_owned();
+    let booted = boot_in(machine, || {
+        let links = Path::new("/dev/disk");
+        fs::create_dir_all(links)?;
+        mount(Some("links"), links, Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
+        fs::create_dir(links.join("by-uuid"))?;
+        Ok(symlink(&device, links.join("by-uuid").join(uuid))?)
+    });
+    let detached = Command::new("losetup").args(["--detach", &device]).status()?;
+    ensure!(detached.success(), "{device} stays");
+    booted
+}
+
+/// A tree that cannot say that it has come up would be taken away, good as it is.
+pub(crate) fn what_is_not_counted(guest: Guest) -> Result<()> {
+    let without = |guest| machine(&story(Update::WithoutUs), guest);
+    let update = without(guest)?;
+    ours(&update, &[])?;
+    ensure!(written(&update)?.record.trial.is_none(), "it cannot say that it is good");
+    let update = machine(&story(Update::OtherKernel), guest)?;
+    update.check("rm /run/ostree/boot-count")?;
+    ours(&update, &[])?;
+    update.check("! test -e /sysroot/ostree/boot-attempts")?;
+    let said = esp(&update, "sync")?;
+    ensure!(said.contains("the initramfs does not count boots"), "{said}");
+    Ok(())
+}
+
+pub(crate) fn an_update_that_was_rolled_back_is_refused_if_asked(guest: Guest) -> Result<()> {
+    let machine = machine(&story(Update::SameKernel), guest)?;
+    ours(&machine, &[])?;
+    try_in_vain(&machine)?;
+    boot(&machine)?;
+    is_rolled_back(&machine, true)?;
+    esp(&machine, "make-default")?;
+    machine.check(
+        "ostree admin undeploy 1; echo refuse=yes >>/etc/ostree/esp.conf; ostree admin deploy --stage os/next",
+    )?;
+    let refused = machine.finalize(Contestant::Ours)?;
+    ensure!(refused.outcome.code == Some(1) && refused.outcome.stderr.contains("did not come up"), "{refused:?}");
+    esp(&machine, "forget")?;
+    ours(&machine, &[]).map(drop)
+}
+
+/// Both files, and the list, are as a second run would write them.
+pub(crate) fn a_second_run_writes_nothing(guest: Guest) -> Result<()> {
+    let machine = machine(&story(Update::OtherKernel), guest)?;
+    ours(&machine, &[])?;
+    boot(&machine)?;
+    let look = "find /sysroot/ostree/boot-attempts /boot -maxdepth 3 -printf '%p %i %C@\\n' | sort";
+    let twice =
+        machine.check(&format!("{look} >/run/before; {COMMAND} esp sync; {look} | diff /run/before - && echo same"))?;
+    ensure!(twice.ends_with("same\n"), "{twice}");
+    Ok(())
+}
+
+/// Whatever call a run is killed at, the record leads to no list that is not whole, and another run does the rest.
+pub(crate) fn killed_at_any_call_no_list_is_named_that_is_not_whole(guest: Guest) -> Result<()> {
+    let machine = machine(&story(Update::OtherKernel), guest)?;
+    ours(&machine, &[])?;
+    boot(&machine)?;
+    // The trial stays, and the list has changed: the one beside it was not made for this one.
+    machine.check("echo 'title other' >/boot/loader/entries/other.conf")?;
+    const CALLS: &str = "openat,openat2,mkdirat,symlinkat,linkat,renameat,renameat2,unlinkat,write,fsync,syncfs,fchmod";
+    let traced = format!("strace -qq -f -e trace={CALLS} -o /run/fixture/machine/trace {COMMAND} esp sync");
+    let whole = machine.another()?;
+    put_command(&whole)?;
+    whole.check(&traced)?;
+    let expected = written(&whole)?.record;
+    let calls = fs::read_to_string(whole.directory().join("trace"))?.lines().count();
+    ensure!(expected.trial.as_ref().is_some_and(|trial| trial.list.is_some()) && calls > 50, "{calls}: {expected}");
+    let step = if every_call_is_wanted() { 1 } else { 9 };
+    for number in (1..=calls).step_by(step) {
+        let killed = machine.another()?;
+        put_command(&killed)?;
+        let inject =
+            format!("strace -qq -f -e inject={CALLS}:signal=KILL:when={number} -o /dev/null {COMMAND} esp sync");
+        killed.run(&inject)?;
+        written(&killed).with_context(|| format!("killed at call {number}"))?;
+        esp(&killed, "sync")?;
+        let after = written(&killed)?;
+        ensure!(after.record == expected && after.has_list, "killed at call {number}: {}", after.record);
+    }
+    Ok(())
+}
+
+/// What is damaged is written anew, and never a reason to fail.
+pub(crate) fn damaged_files_are_written_anew(guest: Guest) -> Result<()> {
+    let machine = machine(&story(Update::OtherKernel), guest)?;
+    ours(&machine, &[])?;
+    let expected = written(&machine)?.record;
+    boot(&machine)?;
+    for damage in [
+        "rm count; mkdir count; touch count/file",
+        ": >count",
+        "truncate -s 1G count",
+        "rm count; ln -s /etc/passwd count",
+        "head -c 512 /dev/urandom >count",
+    ] {
+        machine.check(&format!("cd /sysroot/ostree/boot-attempts; {damage}"))?;
+        esp(&machine, "sync").with_context(|| damage.to_owned())?;
+        let after = written(&machine).with_context(|| damage.to_owned())?;
+        ensure!(after.record == expected && after.count.is_none(), "{damage}: {}", after.record);
+    }
+    for damage in ["head -c 100 /dev/urandom >record", "truncate -s 1G record", "rm record; mkdir record"] {
+        machine.check(&format!("cd /sysroot/ostree/boot-attempts; {damage}"))?;
+        // What was good is forgotten: what runs, is.
+        esp(&machine, "sync").with_context(|| damage.to_owned())?;
+        let after = written(&machine).with_context(|| damage.to_owned())?;
+        ensure!(after.record.trial.is_none() && after.record.good.len() == 1, "{damage}: {}", after.record);
+    }
+    Ok(())
+}
