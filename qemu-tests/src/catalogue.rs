@@ -90,6 +90,12 @@ const ENTRIES: &[Entry] = &[
             .with_disk_changed_by(|root| Sysroot::at(root).put_boot_links_out_of_step())
     }),
     ("deployment-missing", |s| s.with_disk_changed_by(|root| Sysroot::at(root).lose_deployment())),
+    // The deployment has no modules of the kernel that an update has.
+    ("counted", |s| {
+        s.with_filesystem(Filesystem::Ext4WithBoot)
+            .prepare_root_conf("[rollback]\ntries=1\n")
+            .with_disk_changed_by(|root| Sysroot::at(root).rename_modules())
+    }),
     ("reboot-on-failure", |s| {
         s.initramfs_file("etc/ostree/prepare-root.conf", "[boot]\non-failure=reboot\n")
             .with_disk_changed_by(|root| Sysroot::at(root).lose_deployment())

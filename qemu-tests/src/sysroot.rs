@@ -108,6 +108,17 @@ impl<'a> Sysroot<'a> {
         fs::write(self.deployment()?.join("etc/fstab"), text).context("writing fstab")
     }
 
+    /// Gives the directory of the deployment's kernel the name of another kernel.
+    pub fn rename_modules(&self) -> Result<()> {
+        let modules = self.deployment()?.join("usr/lib/modules");
+        let entries = fs::read_dir(&modules).with_context(|| format!("listing {}", modules.display()))?;
+        for entry in entries {
+            let entry = entry.with_context(|| format!("listing {}", modules.display()))?;
+            fs::rename(entry.path(), modules.join("0.1-other")).context("renaming the modules")?;
+        }
+        Ok(())
+    }
+
     /// Gives the boot links the other bootversion, while all boot loader entries keep theirs: what an update that was
     /// interrupted between the two, or a snapshot of one of two filesystems, leaves.
     pub fn put_boot_links_out_of_step(&self) -> Result<()> {

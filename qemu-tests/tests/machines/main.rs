@@ -5,6 +5,7 @@
 
 mod beside_the_peer;
 mod composefs;
+mod counted;
 mod esp;
 mod failing;
 mod initramfs_tools;
@@ -123,6 +124,7 @@ const NOT_EACH_TIME: &[(&str, &str)] = &[
     ),
     (
         "forky::composefs::an_image_of_an_older_signed_commit_is_refused",
+        "trixie::counted::an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs",
         "forky::composefs::what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_read",
     ),
     (
@@ -300,6 +302,7 @@ fn main() -> ExitCode {
             installed_beside_another_loader,
             with_secure_boot_an_image_is_booted_and_updated,
         ))
+        .chain(stories!(counted on trixie => an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs))
         .chain(stories!(packaged on trixie => a_deb_boots_and_is_removed_by_an_update))
         .chain(stories!(packaged on forky => an_rpm_boots_and_is_removed_by_an_update))
         .chain(stories!(without_libostree on forky => nothing_on_the_boot_path_needs_it))

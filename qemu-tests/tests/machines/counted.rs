@@ -1,0 +1,66 @@
+//! Machines whose boot loader counts nothing: their initramfs does.
+
+use anyhow::{Result, ensure};
+use qemu_tests::guest::Guest;
+use qemu_tests::staging::script;
+
+use crate::shutdown::{DONE, succeeded};
+use crate::{contains, is_well, scenario};
+
+/// An update with another kernel, whose required unit fails: after its one try the initramfs mounts `/boot`, makes the list of the older
+/// one the active one, and reboots. The machine is back, and says so.
+pub(crate) fn an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs(guest: Guest) -> Result<()> {
+    let first = script(
+        "cat /run/ostree/boot-count
+         mkdir -p /etc/ostree; printf '[rollback]\\nrequired=no-trial.service\\n' >/etc/ostree/esp.conf
+         cd /etc/systemd/system; mkdir -p multi-user.target.wants; ln -s ../no-trial.service multi-user.target.wants/
+         printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/bin/sh -c \"! test -e /run/ostree/boot-trial\"\\n' >no-trial.service
+         # Here the modules are those of another kernel.
+         tree=/var/tmp/tree; modules=$tree/usr/lib/modules/$kver; mkdir -p $modules
+         cat /usr/lib/modules/*/initramfs.img >$modules/initramfs.img
+         head -c 512 /dev/zero >>$modules/initramfs.img
+         ostree --repo=$repo commit --branch=firstroot/2 --tree=ref=firstroot/guest --tree=dir=$tree --add-metadata-string=version=2 --no-bindings
+         ostree admin deploy --os=default --stage firstroot/2; prepared 'is prepared: shutdown will merge'",
+    );
+    let tried = script("echo this is not reached, or too early");
+    let exchanged = script("exit 1");
+    let back = script(
+        "until systemctl is-active firstroot-make-default.service; do
+             if systemctl is-failed firstroot-make-default.service; then exit 1; fi; sleep 1; done
+         cat /run/ostree/boot-assessment /run/motd.d/30-ostree-rollback
+         journalctl --boot=-1 --output=cat --unit=ostree-prepare-root --unit=firstroot-boot-check
+         journalctl --boot=-2 --output=cat --unit=ostree-finalize-staged
+         cat /sysroot/ostree/boot-attempts/record; ls /boot; firstroot check
+         ostree admin cleanup; ostree admin status; firstroot esp sync
+         firstroot esp retry; echo tried again; cat /sysroot/ostree/boot-attempts/record",
+    );
+    let reports = scenario(guest, "counted")?.run_scripts(&[&first, &tried, &exchanged, &back])?;
+    let [first, _, _, back] = reports.as_slice() else { anyhow::bail!("four boots") };
+    succeeded(&[first.clone(), back.clone()])?;
+    is_well(first)?;
+    contains(&first.script_output()?, "tries=1\n")?;
+    let (state, failed) = (back.system_state()?, back.failed_units()?);
+    ensure!(state == "running" && failed.is_empty(), "the system is {state}; failed units:\n{failed}");
+    let output = back.script_output()?;
+    for part in [
+        "state=rolled-back\n",
+        "attempts=1\ntries=1\n",
+        "loader=ostree-prepare-root\n",
+        "Rolled back: 2 (",
+        ") did not come up, tried once.\n",
+        "Reason: no-trial.service is not active, and [rollback] required=",
+        "Last attempt: journalctl -p warning -b ",
+        "is on trial: attempt 1 of 1",
+        DONE,
+        "This machine would come up, with every entry.",
+    ] {
+        contains(&output, part)?;
+    }
+    let (record, again) = output.split_once("tried again\n").unwrap_or_default();
+    ensure!(!record.contains("\ntrial=") && !record.contains("loader.firstroot"), "{output}");
+    ensure!(again.contains("trial=/ostree/deploy/default/deploy/") && again.contains("\nboot=ext4 "), "{output}");
+    let status = record.rsplit("This machine would come up").next().unwrap_or_default();
+    let mut deployments = status.lines().filter(|line| line.contains(" default "));
+    ensure!(deployments.next().is_some_and(|first| first.contains('*')), "{status}");
+    Ok(())
+}
