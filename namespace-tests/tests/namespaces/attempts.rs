@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use anyhow::{Context, Result, ensure};
-use namespace_tests::{Initramfs, Outcome};
+use namespace_tests::{Initramfs, Outcome, bootcsum_of};
 use ostree_sysroot::list_digest;
 
 const RECORD: &str = "ostree/boot-attempts/record";
@@ -16,11 +16,17 @@ fn on_trial(initramfs: &Initramfs, list: Option<&str>) -> Result<String> {
     initramfs.keep_disk()?;
     initramfs.configure(TWICE)?;
     let disk = &initramfs.disk;
-    let older = disk.deploy('b', 0)?;
+    let older = older(initramfs)?;
     let list = list.map(|digest| format!("list={digest}\n")).unwrap_or_default();
     disk.file(RECORD, format!("trial=/{}\nfallback=/{older}\n{list}good=/{older}\n", disk.deployment))?;
     disk.file(COUNT, "\n".repeat(512))?;
     Ok(older)
+}
+
+/// The deployment that was good before.
+fn older(initramfs: &Initramfs) -> Result<String> {
+    let path = format!("ostree/deploy/os/deploy/{}.0", "b".repeat(64));
+    if initramfs.disk.path(&path).exists() { Ok(path) } else { initramfs.disk.deploy('b', 0) }
 }
 
 /// The modules of the kernel that runs.
@@ -102,13 +108,19 @@ fn digest(initramfs: &Initramfs) -> Result<String> {
     Ok(list_digest::active(boot)?.context("no list")?.digest.to_string())
 }
 
-/// Both lists, and the digest of the active one.
+/// Both lists, and the digest of the active one. The older deployment has another kernel.
 fn two_lists(initramfs: &Initramfs) -> Result<String> {
     let disk = &initramfs.disk;
-    disk.file("boot/loader.1/entries/ostree-2.conf", "title update\nversion 2\n")?;
-    disk.file("boot/loader.1/entries/ostree-1.conf", "title older\nversion 1\n")?;
-    disk.file("boot/loader.firstroot/entries/ostree-2.conf", "title older\nversion 2\n")?;
-    disk.file("boot/loader.firstroot/entries/ostree-1.conf", "title update\nversion 1\n")?;
+    let older = older(initramfs)?;
+    let other = bootcsum_of("kernel of the older one", "initramfs");
+    disk.boot_link("boot.1.1", &other, 0, &older)?;
+    let entry = |title: &str, version: u32, bootcsum: &str| {
+        format!("title {title}\nversion {version}\noptions rw ostree=/ostree/boot.1/os/{bootcsum}/0\n")
+    };
+    disk.file("boot/loader.1/entries/ostree-2.conf", entry("update", 2, &disk.bootcsum))?;
+    disk.file("boot/loader.1/entries/ostree-1.conf", entry("older", 1, &other))?;
+    disk.file("boot/loader.firstroot/entries/ostree-2.conf", entry("older", 2, &other))?;
+    disk.file("boot/loader.firstroot/entries/ostree-1.conf", entry("update", 1, &disk.bootcsum))?;
     digest(initramfs)
 }
 
@@ -160,9 +172,20 @@ pub(crate) fn a_list_that_was_made_for_another_one_is_not_used(initramfs: &mut I
         Ok(())
     };
     let disk = &initramfs.disk;
-    disk.file("boot/loader.1/entries/ostree-1.conf", "title older\nversion 1\noptions quiet\n")?;
+    let entry = fs::read_to_string(disk.path("boot/loader.1/entries/ostree-1.conf"))?;
+    disk.file("boot/loader.1/entries/ostree-1.conf", format!("{entry}x-key value\n"))?;
     refused("an entry was changed")?;
-    disk.file("boot/loader.1/entries/ostree-1.conf", "title older\nversion 1\n")?;
+    disk.file("boot/loader.1/entries/ostree-1.conf", entry)?;
+    // Libostree swaps boot links alone where the entries stay as they are.
+    let link = format!("ostree/boot.1.1/os/{}/0", bootcsum_of("kernel of the older one", "initramfs"));
+    let target = fs::read_link(disk.path(&link))?;
+    fs::remove_file(disk.path(&link))?;
+    refused("its boot link is gone")?;
+    let elsewhere = disk.deploy('c', 0)?.replacen("ostree/", "../../../", 1);
+    disk.link(&link, &elsewhere)?;
+    refused("its boot link leads to another one")?;
+    fs::remove_file(disk.path(&link))?;
+    symlink(target, disk.path(&link))?;
     disk.file("boot/loader.1/entries/other.conf", "title other\n")?;
     refused("an entry of others came")?;
     disk.remove("boot/loader.1/entries/other.conf")?;

@@ -13,6 +13,7 @@ use system::{Context, SystemError, dir, tree};
 
 use super::writable::Writable;
 use crate::plan::attempts::ListExchange;
+use crate::read::deployments;
 use crate::read::physical_root::PhysicalRoot;
 
 /// Where a `/boot` of its own can be: what boot loaders with Boot Loader Specification entries read, and libostree writes to.
@@ -30,7 +31,13 @@ pub(crate) fn exchange(physical: &PhysicalRoot, exchange: &ListExchange) -> Resu
             .context("use the list", format_args!("/boot/{OLDER_LIST}, which was made for another one"));
     };
     let older = tree::open(&boot, OLDER_LIST.as_bytes()).context("open", format_args!("/boot/{OLDER_LIST}"))?;
-    dir::open_directory(&older, "entries").context("open", format_args!("/boot/{OLDER_LIST}/entries"))?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let entries = dir::open(&older, "entries", flags).context("open", format_args!("/boot/{OLDER_LIST}/entries"))?;
+    // A boot link can lead elsewhere although no entry has changed.
+    if deployments::default_of(physical, entries.as_fd()).as_ref() != Some(&exchange.fallback) {
+        let what = format_args!("/boot/{OLDER_LIST}, whose default is not /{}", exchange.fallback);
+        return Err(Errno::STALE).context("use the list", what);
+    }
     rustix::fs::renameat_with(&boot, OLDER_LIST, &boot, active.directory.as_str(), RenameFlags::EXCHANGE)
         .context("exchange", format_args!("/boot/{OLDER_LIST} and /boot/{}", active.directory))?;
     if sync::through_the_journal(boot.as_fd()).context("sync", "/boot")? == Freeze::Unsupported {

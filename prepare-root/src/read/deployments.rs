@@ -2,7 +2,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use ostree_formats::bls::BlsEntry;
 use ostree_formats::bootlink::Bootlink;
@@ -45,6 +45,36 @@ pub(crate) fn list(physical: &PhysicalRoot) -> Deployments {
     Deployments { list, ..lister.found }
 }
 
+/// The default of a list that is not active: `entries` has its entries. `None`: nobody can tell.
+pub(crate) fn default_of(physical: &PhysicalRoot, entries: BorrowedFd<'_>) -> Option<DeploymentPath> {
+    let names = dir::names(entries, ".").ok()?;
+    // One that cannot be read may be the default.
+    let all: Result<BinaryHeap<Entry>, _> =
+        ours(&names).filter_map(|name| entry(physical, entries, name).transpose()).collect();
+    all.ok()?.into_sorted_vec().into_iter().next().map(|entry| entry.deployment)
+}
+
+/// Those that libostree has written.
+fn ours(names: &[String]) -> impl Iterator<Item = &String> {
+    names.iter().filter(|name| name.starts_with("ostree-") && name.ends_with(".conf")).take(MOST)
+}
+
+/// An entry and where it leads; `None`: to no deployment. The error has the path of what cannot be read.
+fn entry(physical: &PhysicalRoot, root: BorrowedFd<'_>, path: &str) -> Result<Option<Entry>, Unread> {
+    let content = dir::read(root, path, ENTRY_LIMIT).map_err(|reason| (path.to_owned(), reason))?;
+    let link = || -> Option<(Bootlink, String)> {
+        let entry = BlsEntry::parse(&content).ok()?;
+        let link = KernelCommandLine::new(entry.all_options()).ostree_target().ok()?.path.parse().ok()?;
+        Some((link, entry.get("version").unwrap_or_default().to_owned()))
+    };
+    let Some((link, version)) = link() else { return Ok(None) };
+    match physical.follow(&format!("/{link}")) {
+        Ok(found) => Ok(Some(Entry { version, deployment: found.path })),
+        Err(LookupError::Other { path, reason }) => Err((path.trim_start_matches('/').to_owned(), reason)),
+        Err(_) => Ok(None),
+    }
+}
+
 struct Lister<'a> {
     physical: &'a PhysicalRoot,
     found: Deployments,
@@ -57,34 +87,16 @@ impl Lister<'_> {
             self.unread(ENTRIES, reason);
             None
         });
-        let ours = |name: &String| name.starts_with("ostree-") && name.ends_with(".conf");
         let names = names.unwrap_or_default();
-        let entries: BinaryHeap<Entry> =
-            names.iter().filter(|name| ours(name)).take(MOST).filter_map(|name| self.entry(name)).collect();
+        let entries: BinaryHeap<Entry> = ours(&names).filter_map(|name| self.entry(name)).collect();
         entries.into_sorted_vec().into_iter().map(|entry| entry.deployment).collect()
     }
 
     fn entry(&mut self, name: &str) -> Option<Entry> {
-        let path = format!("{ENTRIES}/{name}");
-        let content = match dir::read(self.physical, &path, ENTRY_LIMIT) {
-            Ok(content) => content,
-            Err(reason) => {
-                self.unread(&path, reason);
-                return None;
-            }
-        };
-        let entry = BlsEntry::parse(&content).ok()?;
-        let link: Bootlink = KernelCommandLine::new(entry.all_options()).ostree_target().ok()?.path.parse().ok()?;
-        match self.physical.follow(&format!("/{link}")) {
-            Ok(found) => {
-                Some(Entry { version: entry.get("version").unwrap_or_default().to_owned(), deployment: found.path })
-            }
-            Err(LookupError::Other { path, reason }) => {
-                self.unread(path.trim_start_matches('/'), reason);
-                None
-            }
-            Err(_) => None,
-        }
+        entry(self.physical, self.physical.as_fd(), &format!("{ENTRIES}/{name}")).unwrap_or_else(|(path, reason)| {
+            self.unread(&path, reason);
+            None
+        })
     }
 
     /// A link in place of a stateroot is no stateroot: each deployment would have a second path.

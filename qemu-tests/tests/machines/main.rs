@@ -124,7 +124,6 @@ const NOT_EACH_TIME: &[(&str, &str)] = &[
     ),
     (
         "forky::composefs::an_image_of_an_older_signed_commit_is_refused",
-        "trixie::counted::an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs",
         "forky::composefs::what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_read",
     ),
     (
@@ -202,6 +201,7 @@ const NOT_EACH_TIME: &[(&str, &str)] = &[
 /// What of every run takes longer than two minutes, the longest one first. They begin: at the end, none runs alone for long.
 const LONGEST: &[&str] = &[
     "forky-selinux::selinux::modified",
+    "trixie::counted::an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs",
     "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
     "forky::composefs::what_is_signed_and_sealed_boots_and_what_was_changed_cannot_be_read",
     "forky::composefs::an_image_on_a_btrfs_of_two_disks_is_the_root",
