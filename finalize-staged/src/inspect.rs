@@ -269,6 +269,11 @@ pub fn keep_attempts(roots: &Roots, sysroot: &Sysroot) -> Result<(), String> {
     attempts::keep(roots, sysroot, naming()).map_err(text)
 }
 
+/// Writes down that a deployment which is about to become the default is on trial. An error is a warning.
+pub fn announce(roots: &Roots, sysroot: &Sysroot, new: &DeploymentPath) {
+    attempts::announce(roots, sysroot, new);
+}
+
 /// Writes down a verdict about a deployment that is, or was, on trial.
 ///
 /// # Errors

@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use ostree_formats::prepare_root_conf::PrepareRootConf;
 use ostree_sysroot::boot_links::LookupError;
 use system::dir;
-use system::power::{self, Power};
 use system::proc::Proc;
 
 use crate::execute;
@@ -23,7 +22,7 @@ use crate::execute::clean_up::clean_up_interrupted_run;
 use crate::facts::{Caller, Facts, SystemdMode};
 use crate::failed::cause::{Cause, Failure};
 use crate::failed::on_failure;
-use crate::plan::attempts::{ListExchange, did_not_come_up};
+use crate::plan::attempts::ListExchange;
 use crate::plan::{self, Counting, MountPlan, Resolved, recovery};
 use crate::read;
 use crate::read::deployment::Deployment;
@@ -91,7 +90,7 @@ impl BootRequest {
             Planned::Plan(plan, physical, deployment) => (plan, physical, deployment),
             Planned::OtherList(exchange, physical) => {
                 known.list_stays = true;
-                reboot_with_other_list(&physical, &exchange);
+                attempts::reboot_with_other_list(&physical, &exchange);
                 // Then the requested one boots.
                 return self.try_to_prepare(known, init_arguments);
             }
@@ -110,18 +109,18 @@ impl BootRequest {
         if self.caller == Caller::Script {
             say_to_script(&physical.at.join(deployment.path.to_string()));
         }
-        execute::execute(&plan, &physical, &deployment, init_arguments)?;
+        execute::execute(&plan, &physical, &deployment, init_arguments, &mut known.is_trial)?;
         dir::leave_open((physical, deployment));
         Ok(())
     }
 
-    /// An attempt that ends before there is a plan is one, too.
-    fn count_a_failure(&self, known: &Known) {
+    /// An attempt that ends before there is a plan is one, too. Only what was counted reboots: else it would for ever.
+    fn count_a_failure(&self, known: &mut Known) {
         let Some(Counting::Attempt { count, is_counted }) = &known.counting else { return };
         let opened =
             Proc::open().map_err(PhysicalRootError::from).and_then(|proc| PhysicalRoot::open(&self.sysroot, proc));
         match opened {
-            Ok(physical) => execute::attempts::count_a_failure(&physical, count, *is_counted),
+            Ok(physical) => known.is_trial |= execute::attempts::count_a_failure(&physical, count, *is_counted),
             Err(error) => log::warn!("this boot is not counted: {error}"),
         }
     }
@@ -146,6 +145,14 @@ impl BootRequest {
         let physical = PhysicalRoot::open(&self.sysroot, proc)?;
         if let Some(nothing_to_do) = self.nothing_to_do(&physical, &arguments, purpose)? {
             return Ok(nothing_to_do);
+        }
+        // A configuration that stops the boot is one way not to come up.
+        if let Some(parsed) = early.as_ref().filter(|parsed| !parsed.errors.is_empty())
+            && let Ok(target) = find_target(&physical, &arguments, &PrepareRootConf::default(), purpose)
+            && let Decided::OtherList(exchange) =
+                self.decide(&physical, target, &parsed.conf, &arguments, purpose, known)
+        {
+            return Ok(Planned::OtherList(exchange, physical));
         }
         // If there is nothing to do, an error in the configuration does not matter.
         let early = early.map(|parsed| configuration::accept(parsed, known)).transpose()?;
@@ -178,14 +185,14 @@ impl BootRequest {
         purpose: Purpose,
         known: &mut Known,
     ) -> Decided {
-        let is_counting = conf.tries > 0 && self.caller != Caller::Pid1 && arguments.choice.is_none();
+        let is_chosen = arguments.choice.is_some() || arguments.wants_shell;
+        let is_counting = conf.tries > 0 && self.caller != Caller::Pid1 && !is_chosen;
         if !is_counting || (purpose == Purpose::Boot && on_failure::runs_by_hand(self.caller)) {
             return Decided::Boot(Box::new(Chosen { target, counting: None, is_older: false }));
         }
         let decided = attempts::decide(physical, target, conf.tries, !known.list_stays);
         if let Decided::Boot(chosen) = &decided {
             known.counting.clone_from(&chosen.counting);
-            known.is_trial |= matches!(known.counting, Some(Counting::Attempt { .. }));
         }
         decided
     }
@@ -240,19 +247,6 @@ impl BootRequest {
         let plan = plan::plan(conf, composefs, resolved, &facts)
             .map_err(|error| Cause::Plan { deployment: deployment.path.clone(), error })?;
         Ok((plan, deployment))
-    }
-}
-
-/// Returns if that is not possible.
-fn reboot_with_other_list(physical: &PhysicalRoot, exchange: &ListExchange) {
-    let ListExchange { instead_of, fallback, attempts, .. } = exchange;
-    let failed = did_not_come_up(instead_of, *attempts);
-    match execute::older_list::exchange(physical, exchange) {
-        Ok(()) => {
-            log::error!("{failed}: rebooting into /{fallback}, which is the default now");
-            log::error!("cannot reboot: {}", power::leave(Power::Reboot));
-        }
-        Err(error) => log::warn!("{failed}, and /{fallback} cannot be made the default: {error}"),
     }
 }
 

@@ -31,7 +31,7 @@ use crate::read::physical_root::PhysicalRoot;
 
 use stage::Stage;
 
-/// Executes all steps. As PID 1 it returns only to fail.
+/// Executes all steps. As PID 1 it returns only to fail. `is_trial` becomes true if this boot was counted.
 ///
 /// # Errors
 /// The step that failed. The mounts are then as before, except as PID 1, where nothing runs afterwards.
@@ -40,12 +40,16 @@ pub(crate) fn execute(
     physical: &PhysicalRoot,
     deployment: &Deployment,
     init_arguments: &[OsString],
+    is_trial: &mut bool,
 ) -> Result<(), Cause> {
     // Files and directories get the modes of the plan, whatever umask this process has inherited.
     let for_init = ForInit { arguments: init_arguments, umask: rustix::process::umask(Mode::empty()) };
     let mut stage = Stage::new(physical, deployment, plan.caller)?;
     for step in &plan.steps {
-        execute_step(&mut stage, step, plan, &for_init)?;
+        match step {
+            Step::Count { count, is_counted } => *is_trial |= attempts::count_in(&mut stage, count, *is_counted),
+            step => execute_step(&mut stage, step, plan, &for_init)?,
+        }
     }
     stage.undo.commit();
     dir::leave_open(stage);
@@ -104,7 +108,8 @@ fn execute_step(stage: &mut Stage<'_>, step: &Step, plan: &MountPlan, for_init: 
                 at_boot_menu: plan.at_boot_menu,
             })?;
         }
-        Step::Count { count, is_counted } => attempts::count_in(stage, count, *is_counted),
+        // It decides what follows a failure.
+        Step::Count { .. } => {}
         Step::NoAttempt { tries } => attempts::no_attempt(&stage.run, *tries),
         Step::BootedState(state) => run_directory::booted_state(stage, state)?,
         Step::RecoveryRecord { text } => run_directory::recovery_record(stage, text)?,

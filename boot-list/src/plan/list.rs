@@ -61,7 +61,7 @@ pub fn current(sysroot: &Sysroot) -> Vec<ListedDeployment> {
     numbered(sysroot.deployments.iter().cloned())
 }
 
-fn numbered(deployments: impl IntoIterator<Item = Deployment>) -> Vec<ListedDeployment> {
+pub(super) fn numbered(deployments: impl IntoIterator<Item = Deployment>) -> Vec<ListedDeployment> {
     let mut list: Vec<ListedDeployment> = Vec::new();
     for deployment in deployments {
         let same_kernel = |listed: &&ListedDeployment| listed.deployment.bootcsum == deployment.bootcsum;

@@ -9,7 +9,7 @@ use ostree_sysroot::Sysroot;
 use ostree_sysroot::boot_loader::BootLoader;
 
 use super::entry::{self, Naming};
-use super::list::ListedDeployment;
+use super::list::{ListedDeployment, numbered};
 use super::swap::Swap;
 use super::{BootPlan, fate};
 
@@ -36,6 +36,11 @@ pub fn plan(
     if let Some(to_front) = list.get_mut(..=at) {
         to_front.rotate_right(1);
     }
+    // libostree would give other links to a list in this order.
+    let renumbered = numbered(list.iter().map(|listed| listed.deployment.clone()));
+    if renumbered.iter().zip(&list).any(|(new, old)| new.bootserial != old.bootserial) {
+        return Err("a deployment before it has its kernel, and the numbers of boot links would change".to_owned());
+    }
     let entries = entry::entries(&list, bootversion, &sysroot.config, naming);
     let foreign = fate(sysroot, &list, bootversion, &entries);
     Ok(BootPlan {
@@ -56,9 +61,13 @@ pub fn plan(
     })
 }
 
-/// Why no boot loader would read it.
+/// Why the boot loader would not read it.
 pub fn why_not_read(plan: &BootPlan) -> Option<&'static str> {
-    plan.grub.as_ref().filter(|grub| !grub.reads_entries).map(|_| {
-        "GRUB reads a grub.cfg and no entries; to make it read entries: GRUB_ENABLE_BLSCFG=true in /etc/default/grub"
-    })
+    match (&plan.boot_loader, &plan.grub) {
+        (BootLoader::Zipl | BootLoader::Aboot, _) => Some("a program writes what the boot loader reads"),
+        (_, Some(grub)) if !grub.reads_entries => Some(
+            "GRUB reads a grub.cfg and no entries; to make it read entries: GRUB_ENABLE_BLSCFG=true in /etc/default/grub",
+        ),
+        _ => None,
+    }
 }

@@ -166,6 +166,9 @@ impl Finalize<'_> {
         let making_room =
             MakeRoom { roots, staging, progress: self.progress, stamp: &mut stamp, grub_timeout: self.grub_timeout };
         let ready = making_room.make_room(sysroot, plan)?;
+        if esp.is_none() {
+            attempts::announce(roots, &ready.sysroot, &ready.plan.target);
+        }
         let (swapped, remarks) = self.carry_out(&ready, &beside, &mut stamp)?;
         let Ready { sysroot, plan, .. } = ready;
         let boot = plan.boot;

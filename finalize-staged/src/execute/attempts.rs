@@ -18,6 +18,7 @@ use ostree_formats::boot_attempts::{
     RECORD_LIMIT, Record, Trial,
 };
 use ostree_formats::deployment::DeploymentPath;
+use ostree_sysroot::deployment::Deployment;
 use ostree_sysroot::{Roots, Sysroot, deployment, list_digest};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -100,11 +101,19 @@ pub(crate) fn keep(roots: &Roots, sysroot: &Sysroot, naming: Naming) -> Result<(
         Situation { list: &list, booted: &sysroot.booted, record: &before.record, count: before.count.as_ref() };
     let mut record = situation.record(|path| can_bless(roots, path))?;
     dir::make(&roots.sysroot, DIRECTORY, 0o755).context("make", format_args!("/{DIRECTORY}"))?;
-    if before.needs_count {
+    // Of a deployment that is gone: one of the same name would have no attempt left.
+    let is_of_one_that_is_gone = before.count.as_ref().is_some_and(|count| !list.contains(&count.deployment));
+    if before.needs_count || is_of_one_that_is_gone {
         write_file(roots, COUNT, &NOTHING_COUNTED)?;
     }
     let mut has_list = match &mut record.trial {
-        Some(trial) if situation.rollback().is_none() => keep_list(roots, sysroot, naming, &before.record, trial)?,
+        Some(trial) if situation.rollback().is_none() => keep_list(roots, sysroot, naming, &before.record, trial)
+            .unwrap_or_else(|error| {
+                // With the same kernel the older one can be booted all the same.
+                log::warn!("no list that begins with /{} is written: {error}", trial.fallback);
+                trial.list = None;
+                false
+            }),
         Some(_) => true,
         None => false,
     };
@@ -118,10 +127,38 @@ pub(crate) fn keep(roots: &Roots, sysroot: &Sysroot, naming: Naming) -> Result<(
     if record != before.record {
         write_record(roots, &record)?;
     }
-    if !has_list {
-        write::remove(roots)?;
+    if !has_list && let Err(error) = write::remove(roots) {
+        log::warn!("{error}");
     }
     Ok(())
+}
+
+/// Writes down that a deployment which is about to become the default is on trial: without a list, which is written for the new one. It
+/// says nothing about any other deployment. An error is a warning.
+pub(crate) fn announce(roots: &Roots, sysroot: &Sysroot, new: &DeploymentPath) {
+    let announced = || -> Result<(), SystemError> {
+        let before = Attempts::read(roots)?;
+        if before.boot.is_none() {
+            return Ok(());
+        }
+        let mut list = paths(sysroot);
+        list.retain(|path| path != new);
+        list.insert(0, new.clone());
+        let (booted, record) = (&sysroot.booted, &before.record);
+        let situation = Situation { list: &list, booted, record, count: before.count.as_ref() };
+        let mut record = situation.record(|path| can_bless(roots, path))?;
+        if let Some(trial) = &mut record.trial {
+            trial.list = None;
+        }
+        dir::make(&roots.sysroot, DIRECTORY, 0o755).context("make", format_args!("/{DIRECTORY}"))?;
+        if before.needs_count {
+            write_file(roots, COUNT, &NOTHING_COUNTED)?;
+        }
+        if record == before.record { Ok(()) } else { write_record(roots, &record) }
+    };
+    if let Err(error) = announced() {
+        log::warn!("the attempts of /{new} are not counted: {error}");
+    }
 }
 
 /// The same after a finalization has made another list the active one: an error is a warning then.
@@ -140,10 +177,13 @@ fn keep_list(
     before: &Record,
     trial: &mut Trial,
 ) -> Result<bool, Error> {
-    let bootcsum = |path| sysroot.find(path).map(|deployment| deployment.bootcsum.as_str());
     let active = list_digest::active(&roots.boot)?;
-    let Some(active) = active.filter(|_| bootcsum(&trial.deployment) != bootcsum(&trial.fallback)) else {
-        // With the same kernel the older one is booted directly.
+    let needs_list = match (sysroot.find(&trial.deployment), sysroot.find(&trial.fallback)) {
+        (Some(new), Some(older)) => !boots_alike(new, older),
+        _ => false,
+    };
+    let Some(active) = active.filter(|_| needs_list) else {
+        // What the boot loader has loaded is what the older one needs: it is booted directly.
         trial.list = None;
         return Ok(false);
     };
@@ -157,6 +197,13 @@ fn keep_list(
     }
     trial.list = write_list(roots, sysroot, naming, &trial.fallback)?.then_some(active.digest);
     Ok(trial.list.is_some())
+}
+
+/// Whether the boot loader loads the same for both, and says the same to the kernel.
+fn boots_alike(new: &Deployment, older: &Deployment) -> bool {
+    (&new.bootcsum, &new.overlay_initrds, &new.path.stateroot)
+        == (&older.bootcsum, &older.overlay_initrds, &older.path.stateroot)
+        && new.kargs.without_ostree() == older.kargs.without_ostree()
 }
 
 fn is_there(roots: &Roots) -> Result<bool, SystemError> {
@@ -178,7 +225,7 @@ fn write_list(roots: &Roots, sysroot: &Sysroot, naming: Naming, first: &Deployme
         Ok(plan) => plan,
         Err(reason) => {
             log::warn!(
-                "if the default does not come up, nothing boots /{first} in its place, since the kernels differ: {reason}"
+                "if the default does not come up, /{first} boots in its place only with the same kernel, and with the default's arguments: {reason}"
             );
             return Ok(false);
         }
@@ -191,11 +238,13 @@ fn write_list(roots: &Roots, sysroot: &Sysroot, naming: Naming, first: &Deployme
 /// How the initramfs finds it; `None`, with a warning, if it cannot.
 fn boot_filesystem(roots: &Roots) -> Result<Option<BootFilesystem>, SystemError> {
     let found = filesystem::of(roots, &roots.boot, "/boot")?;
-    if let (Some(fstype), Some(uuid)) = (found.fstype, found.uuid) {
-        return Ok(Some(BootFilesystem { fstype, uuid }));
-    }
+    let why = match (found.fstype, found.uuid) {
+        (Some(fstype), Some(uuid)) if found.is_whole => return Ok(Some(BootFilesystem { fstype, uuid })),
+        (Some(_), Some(_)) => "is a directory or subvolume of its filesystem",
+        _ => "has a filesystem whose UUID udev does not know",
+    };
     log::warn!(
-        "if the default does not come up, nothing boots in its place: udev does not know the UUID of the filesystem of /boot ({})",
+        "if the default does not come up, nothing with another kernel boots in its place: /boot ({}) {why}",
         found.source
     );
     Ok(None)

@@ -22,6 +22,7 @@ use crate::place::Place;
 pub(super) fn bless(anyway: bool) -> Result<(), Failure> {
     if let Some(mut opened) = Opened::open("esp bless", Whose::OfATrial)? {
         let assessment = assess::of(&opened)?;
+        end_count(&opened.locked).map_err(text)?;
         if !is_to_be_blessed(&opened.locked, &assessment, anyway)? {
             return Ok(());
         }
@@ -36,7 +37,8 @@ pub(super) fn bless(anyway: bool) -> Result<(), Failure> {
         opened.execute(&steps)?;
         return blessed(&opened.locked);
     }
-    if let Some(counted) = Counted::open("esp bless", true)? {
+    // Only the physical root has to be written to.
+    if let Some(counted) = Counted::open("esp bless", false)? {
         if !is_to_be_blessed(&counted.locked, &counted.assess(), anyway)? {
             return Ok(());
         }
@@ -44,6 +46,14 @@ pub(super) fn bless(anyway: bool) -> Result<(), Failure> {
         return blessed(&counted.locked);
     }
     log::info!("{NOTHING_TO_DO}");
+    Ok(())
+}
+
+/// Booted through `/boot`, where the initramfs counts, although there is an ESP by now: that ends, too.
+fn end_count(locked: &Locked) -> Result<(), SystemError> {
+    if inspect::attempts(&locked.place.roots)?.is_attempt {
+        inspect::judge(&locked.place.roots, &locked.sysroot.booted, Verdict::Good)?;
+    }
     Ok(())
 }
 
@@ -142,6 +152,8 @@ fn retry_counted(counted: Counted, digits: Option<&str>) -> Result<(), Failure> 
     let listed = counted.locked.sysroot.deployments.iter().map(|deployment| &deployment.path);
     let Some(bad) = which(listed.filter(is_bad), digits)? else { return Ok(()) };
     history.retry(&bad).map_err(text)?;
+    inspect::judge(&counted.locked.place.roots, &bad, Verdict::Forgotten).map_err(text)?;
+    inspect::announce(&counted.locked.place.roots, &counted.locked.sysroot, &bad);
     let counted = make_default::make_counted(counted, &bad)?;
     counted.say(&bad, Verdict::Forgotten)?;
     let now = inspect::attempts(&counted.locked.place.roots).map_err(text)?;

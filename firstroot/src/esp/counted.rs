@@ -19,10 +19,15 @@ impl Counted {
     /// `None`: the initramfs does not count. `with_list`: the list in `/boot` is written, too.
     pub(super) fn open(command: &'static str, with_list: bool) -> Result<Option<Self>, Failure> {
         let place = Place::open(None, command).map_err(text)?;
-        if inspect::attempts(&place.roots).map_err(text)?.boot.is_none() {
+        let attempts = inspect::attempts(&place.roots).map_err(text)?;
+        if attempts.boot.is_none() {
             return Ok(None);
         }
-        let settings = Settings::read(&place.roots.system)?;
+        // A boot that counts must end counting, whatever this tree's configuration says.
+        let settings = Settings::read(&place.roots.system).or_else(|error| {
+            log::warn!("{error}");
+            if attempts.is_attempt { Ok(Settings::default()) } else { Err(error) }
+        })?;
         settings.warnings.iter().for_each(|warning| log::warn!("{warning}"));
         if !is_root() {
             return Err("reading what was counted needs root".to_owned().into());
@@ -38,11 +43,14 @@ impl Counted {
         judge(&list, &self.locked.sysroot.booted, &self.attempts)
     }
 
-    /// Writes down a verdict, and what is on trial now.
+    /// Writes down a verdict, and what is on trial now. The verdict is what matters.
     pub(super) fn say(&self, path: &DeploymentPath, verdict: Verdict) -> Result<(), Failure> {
         let Locked { place, sysroot, .. } = &self.locked;
         inspect::judge(&place.roots, path, verdict).map_err(text)?;
-        Ok(inspect::keep_attempts(&place.roots, sysroot)?)
+        if let Err(error) = inspect::keep_attempts(&place.roots, sysroot) {
+            log::warn!("{error}");
+        }
+        Ok(())
     }
 
     /// Writes down what is on trial now.
@@ -59,12 +67,14 @@ fn judge(list: &[DeploymentPath], booted: &DeploymentPath, attempts: &Attempts) 
     let of_count = attempts.count.as_ref();
     let trial = attempts.record.trial.as_ref().map(|trial| &trial.deployment);
     let is_default = default.as_ref() == Some(booted);
-    let is_used_up = of_count.is_some_and(|count| count.deployment == *booted && count.is_used_up());
+    let is_on_trial = trial == Some(booted);
+    let is_used_up = is_on_trial && of_count.is_some_and(|count| count.deployment == *booted && count.is_used_up());
     let state = match () {
-        () if attempts.is_attempt => State::Trial,
+        // After a soft reboot another one may run.
+        () if attempts.is_attempt && is_on_trial => State::Trial,
         () if rollback.is_some() => State::RolledBack,
         () if is_used_up => State::Bad,
-        () if is_default && trial == Some(booted) => State::NotCounted,
+        () if is_default && is_on_trial => State::NotCounted,
         () if is_default => State::Good,
         () => State::Chosen,
     };

@@ -72,10 +72,15 @@ impl Opened {
         let place = Place::open(None, command).map_err(text)?;
         // A boot that counts must end counting, whatever this tree's configuration says.
         let may_default = whose == Whose::OfATrial && is_trial()?;
-        let settings = Settings::read(&place.roots.system).or_else(|error| {
-            log::warn!("{error}");
-            if may_default { Ok(Settings::default()) } else { Err(error) }
-        })?;
+        let is_counted = || inspect::attempts(&place.roots).is_ok_and(|attempts| attempts.is_attempt);
+        let settings = match Settings::read(&place.roots.system) {
+            // It is told by what ends that trial.
+            Err(_) if whose == Whose::OfATrial && !may_default && is_counted() => return Ok(None),
+            other => other.or_else(|error| {
+                log::warn!("{error}");
+                if may_default { Ok(Settings::default()) } else { Err(error) }
+            })?,
+        };
         if !settings.enabled && !may_default && whose != Whose::InAnyCase {
             return Ok(None);
         }

@@ -241,7 +241,7 @@ pub(crate) fn with_a_separate_boot_that_is_mounted_for_the_exchange(guest: Guest
     let machine = machine(&story.with_boot_on(Filesystem::Ext4), guest)?;
     // Without udev its UUID is not known. It is counted all the same.
     let said = ours(&machine, &[])?;
-    ensure!(said.contains("udev does not know the UUID of the filesystem of /boot"), "{said}");
+    ensure!(said.contains("has a filesystem whose UUID udev does not know"), "{said}");
     ensure!(boot(&machine)?.is_trial);
     machine.check(&format!(
         "numbers=$(stat --format %d /boot); mkdir -p /run/udev/data
@@ -306,6 +306,40 @@ pub(crate) fn an_update_that_was_rolled_back_is_refused_if_asked(guest: Guest) -
     ensure!(refused.outcome.code == Some(1) && refused.outcome.stderr.contains("did not come up"), "{refused:?}");
     esp(&machine, "forget")?;
     ours(&machine, &[]).map(drop)
+}
+
+/// The script that GRUB starts with stays beside its entries.
+pub(crate) fn a_grub_that_reads_entries_keeps_its_script(guest: Guest) -> Result<()> {
+    let story = Story { name: "attempts-grub".to_owned(), ..story(Update::OtherKernel) };
+    let machine = machine(&story.configured("sysroot.bootloader", "auto"), guest)?;
+    machine.check(
+        "mkdir -p /boot/grub2 /etc/default; echo 'blscfg' >/boot/loader/grub.cfg; ln -s ../loader/grub.cfg /boot/grub2/grub.cfg
+         touch /boot/grub2/.grub2-blscfg-supported; echo GRUB_ENABLE_BLSCFG=true >/etc/default/grub",
+    )?;
+    ours(&machine, &[])?;
+    let now = written(&machine)?;
+    ensure!(now.has_list, "{}", now.record);
+    machine.check("grep -q blscfg /boot/loader.firstroot/grub.cfg; rm /boot/grub2/.grub2-blscfg-supported; touch /boot/loader/entries/x.conf")?;
+    // Without entries to read there is no list.
+    boot(&machine)?;
+    let said = esp(&machine, "sync")?;
+    let now = written(&machine)?;
+    ensure!(said.contains("GRUB reads a grub.cfg and no entries") && !now.has_list, "{said}");
+    machine.check("! test -e /boot/loader.firstroot").map(drop)
+}
+
+/// With other arguments and the same kernel no list can be written, since boot links would have other numbers.
+pub(crate) fn other_arguments_stay_those_of_the_update(guest: Guest) -> Result<()> {
+    let machine = machine(&story(Update::SameKernel), guest)?;
+    machine.check("ostree admin undeploy 0; ostree admin deploy --os=os --karg-append=changed os/next")?;
+    let said = esp(&machine, "sync")?;
+    let now = written(&machine)?;
+    ensure!(!now.has_list && now.record.trial.is_some() && said.contains("with the default's arguments"), "{said}");
+    for _ in 0..2 {
+        ensure!(boot(&machine)?.is_trial);
+    }
+    ensure!(boot(&machine)?.told.contains("which has the same kernel"));
+    is_rolled_back(&machine, true)
 }
 
 /// Both files, and the list, are as a second run would write them.

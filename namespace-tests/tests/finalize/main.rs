@@ -147,6 +147,8 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         with_a_separate_boot_that_is_mounted_for_the_exchange,
         what_is_not_counted,
         an_update_that_was_rolled_back_is_refused_if_asked,
+        a_grub_that_reads_entries_keeps_its_script,
+        other_arguments_stay_those_of_the_update,
         a_second_run_writes_nothing,
         killed_at_any_call_no_list_is_named_that_is_not_whole,
         damaged_files_are_written_anew,

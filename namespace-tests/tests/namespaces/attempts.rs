@@ -213,7 +213,7 @@ pub(crate) fn without_an_older_one_the_update_boots_once_more(initramfs: &mut In
         ensure!(outcome.stderr.contains("and boots once more: ") && outcome.stderr.contains(reason), "{outcome:?}");
         initramfs.start_over()
     };
-    boots_once_more("has another kernel, and no list was written")?;
+    boots_once_more("has another kernel or stateroot, and no list was written")?;
     fs::rename(initramfs.disk.path(&format!("{older}/usr")), initramfs.disk.path("gone"))
         .or_else(|_| initramfs.disk.make_mutable(&older).map_err(std::io::Error::other))?;
     let _ = fs::remove_dir_all(initramfs.disk.path(&format!("{older}/usr")));
@@ -303,12 +303,45 @@ pub(crate) fn an_attempt_that_fails_here_is_one(initramfs: &mut Initramfs) -> Re
     is_root(initramfs, &outcome, &older, None)
 }
 
+/// What is not counted would reboot for ever.
+pub(crate) fn only_what_is_counted_reboots(initramfs: &mut Initramfs) -> Result<()> {
+    on_trial(initramfs, None)?;
+    let disk = &initramfs.disk;
+    disk.make_deployment_mutable()?;
+    fs::rename(disk.path(&format!("{}/usr", disk.deployment)), disk.path("usr-of-the-update"))?;
+    let outcome = initramfs.strace(&["-e", "inject=pwrite64:error=EROFS"], ["/sysroot", &disk.argument()])?;
+    ensure!(outcome.code == Some(1) && !outcome.stderr.contains("rebooting"), "{outcome:?}");
+    ensure!(outcome.stderr.contains("is not counted: ") && counted(initramfs)?.is_empty(), "{outcome:?}");
+    Ok(())
+}
+
+pub(crate) fn a_configuration_that_stops_the_boot_is_an_attempt(initramfs: &mut Initramfs) -> Result<()> {
+    let list = two_lists(initramfs)?;
+    on_trial(initramfs, Some(&list))?;
+    // As a rescue shell: without a pause before the reboot.
+    let arguments = ["/sysroot", &format!("{} rd.shell", initramfs.disk.argument())];
+    initramfs.configure(format!("{TWICE}[composefs]\nenabled=perhaps\n"))?;
+    let outcome = initramfs.run(arguments)?;
+    ensure!(outcome.code == Some(1) && counted(initramfs)?.is_empty(), "a person is there: {outcome:?}");
+    initramfs.start_over()?;
+    initramfs.disk.file(
+        COUNT,
+        format!("{:\n<512}", format!("deployment=/{}\nattempts=2\ntries=2\n", initramfs.disk.deployment)),
+    )?;
+    let plan = initramfs.run(["--plan", "/sysroot", &initramfs.disk.argument()])?;
+    ensure!(plan.code == Some(0) && plan.stdout.contains("exchange /boot/loader.N"), "{plan:?}");
+    Ok(())
+}
+
 pub(crate) fn what_a_person_or_an_esp_chooses_is_not_counted(initramfs: &mut Initramfs) -> Result<()> {
     on_trial(initramfs, None)?;
     let disk = &initramfs.disk;
     let argument = disk.argument();
     let chosen = format!("{argument} firstroot.deployment={}.0", "a".repeat(64));
-    for arguments in [&["--deployment", "aaaa", "/sysroot", &argument][..], &["/sysroot", &chosen]] {
+    let with_shell = format!("{argument} rd.shell");
+    for arguments in
+        [&["--deployment", "aaaa", "/sysroot", &argument][..], &["/sysroot", &chosen], &["/sysroot", &with_shell]]
+    {
         let outcome = initramfs.run(arguments)?;
         ensure!(outcome.code == Some(0) && !fs::exists("/run/ostree/boot-count")?, "{outcome:?}");
         initramfs.start_over()?;

@@ -166,6 +166,8 @@ fn main() -> ExitCode {
             a_root_that_is_mounted_read_only_is_so_again,
             what_cannot_be_written_or_read_boots_and_is_not_counted,
             an_attempt_that_fails_here_is_one,
+            only_what_is_counted_reboots,
+            a_configuration_that_stops_the_boot_is_an_attempt,
             what_a_person_or_an_esp_chooses_is_not_counted,
             a_boot_counts_once,
             without_the_setting_nothing_is_looked_up,

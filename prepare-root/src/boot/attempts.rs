@@ -3,8 +3,10 @@
 use ostree_formats::boot_attempts::{DIRECTORY, RECORD, Trial};
 use ostree_formats::cmdline::{BootTarget, TargetSource};
 use system::dir;
+use system::power::{self, Power};
 
 use super::target::Target;
+use crate::execute;
 use crate::plan::Counting;
 use crate::plan::attempts::{Instead, ListExchange, Standing, did_not_come_up, exchange, instead, standing};
 use crate::read::attempts;
@@ -50,16 +52,15 @@ pub(super) fn decide(physical: &PhysicalRoot, target: Target, tries: u32, may_ex
     };
     let failed = did_not_come_up(&requested, attempts);
     let found = attempts::fallback(physical, &trial.fallback, &requested.stateroot);
-    let why_not = match found.map_or_else(Instead::Nothing, |fallback| instead(&trial, fallback)) {
+    let why_not = match found.map_or_else(Instead::Nothing, |fallback| instead(&trial, fallback, may_exchange)) {
         Instead::Directly => match older(physical, &trial, &failed) {
             Ok(target) => return with(target, no_attempt, true),
             Err(reason) => reason,
         },
-        Instead::ByList if may_exchange => match exchange(trial, attempts, boot) {
+        Instead::ByList => match exchange(trial, attempts, boot) {
             Some(exchange) => return Decided::OtherList(Box::new(exchange)),
             None => "no list was written".to_owned(),
         },
-        Instead::ByList => "the list of an older deployment could not be made the active one".to_owned(),
         Instead::Nothing(reason) => reason,
     };
     let warning = format!("{failed}, and boots once more: {why_not}");
@@ -83,4 +84,17 @@ fn older(physical: &PhysicalRoot, trial: &Trial, failed: &str) -> Result<Target,
         recovery: None,
         warning: Some(warning),
     })
+}
+
+/// Makes the other list the active one, and reboots. Returns if that is not possible.
+pub(super) fn reboot_with_other_list(physical: &PhysicalRoot, exchange: &ListExchange) {
+    let ListExchange { instead_of, fallback, attempts, .. } = exchange;
+    let failed = did_not_come_up(instead_of, *attempts);
+    match execute::older_list::exchange(physical, exchange) {
+        Ok(()) => {
+            log::error!("{failed}: rebooting into /{fallback}, which is the default now");
+            log::error!("cannot reboot: {}", power::leave(Power::Reboot));
+        }
+        Err(error) => log::warn!("{failed}, and /{fallback} cannot be made the default: {error}"),
+    }
 }

@@ -48,21 +48,23 @@ pub(super) fn count(physical: &PhysicalRoot, run: &OwnedFd, count: &Count, is_co
 }
 
 /// The same as a step.
-pub(super) fn count_in(stage: &mut Stage<'_>, attempt: &Count, is_counted: bool) {
+pub(super) fn count_in(stage: &mut Stage<'_>, attempt: &Count, is_counted: bool) -> bool {
     stage.undo.boot_trial = count(stage.physical, &stage.run, attempt, is_counted);
+    stage.undo.boot_trial
 }
 
-/// Counts a boot that has failed before there was a plan.
-pub(crate) fn count_a_failure(physical: &PhysicalRoot, attempt: &Count, is_counted: bool) {
+/// Counts a boot that has failed before there was a plan. Returns whether it counts.
+pub(crate) fn count_a_failure(physical: &PhysicalRoot, attempt: &Count, is_counted: bool) -> bool {
     let run = dir::open_root(Path::new("/run")).context("open", "/run");
     let run =
         run.and_then(|run| dir::make(&run, "ostree", 0o755).context("make the directory", "/run/ostree").map(|()| run));
-    match run {
-        Ok(run) => {
-            count(physical, &run, attempt, is_counted);
-        }
-        Err(error) => log::warn!("this boot is not counted: {error}"),
-    }
+    run.map_or_else(
+        |error| {
+            log::warn!("this boot is not counted: {error}");
+            false
+        },
+        |run| count(physical, &run, attempt, is_counted),
+    )
 }
 
 /// Overwrites the file in place: one sector, which is written whole or not at all.
@@ -73,7 +75,8 @@ fn write(physical: &PhysicalRoot, count: &Count) -> Result<(), SystemError> {
     let writable = Writable::of(physical).context("write to", "the root filesystem")?;
     let write = || -> Result<(), Errno> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = dir::open(&writable, &path, flags)?;
+        // No link on the way leads to another file.
+        let file = dir::open_plainly(&writable, &path, flags)?;
         let stat = dir::stat_fd(&file)?;
         // A file of another size could need another sector, or a link in it another file.
         if stat.kind != Kind::File || stat.size != COUNT_SIZE as u64 {

@@ -19,6 +19,9 @@ use crate::read::physical_root::PhysicalRoot;
 /// Where a `/boot` of its own can be: what boot loaders with Boot Loader Specification entries read, and libostree writes to.
 const FILESYSTEMS: [&str; 5] = ["ext4", "ext3", "ext2", "xfs", "btrfs"];
 
+/// Without its file a boot loader would not start.
+const OF_BOOT_LOADERS: [&str; 3] = ["grub.cfg", "syslinux.cfg", "uEnv.txt"];
+
 /// Exchanges the lists. It is on the disk afterwards, also for a boot loader that does not replay journals; nothing has changed after
 /// an error.
 pub(crate) fn exchange(physical: &PhysicalRoot, exchange: &ListExchange) -> Result<(), SystemError> {
@@ -38,12 +41,28 @@ pub(crate) fn exchange(physical: &PhysicalRoot, exchange: &ListExchange) -> Resu
         let what = format_args!("/boot/{OLDER_LIST}, whose default is not /{}", exchange.fallback);
         return Err(Errno::STALE).context("use the list", what);
     }
-    rustix::fs::renameat_with(&boot, OLDER_LIST, &boot, active.directory.as_str(), RenameFlags::EXCHANGE)
-        .context("exchange", format_args!("/boot/{OLDER_LIST} and /boot/{}", active.directory))?;
-    if sync::through_the_journal(boot.as_fd()).context("sync", "/boot")? == Freeze::Unsupported {
-        log::warn!("/boot cannot be frozen: a boot loader may still see the list as it was");
+    for name in OF_BOOT_LOADERS {
+        let is_there = |directory: &OwnedFd| dir::stat_name(directory, name).context("read the attributes of", name);
+        let active = tree::open(&boot, active.directory.as_bytes()).context("open", "/boot/loader")?;
+        if is_there(&active)?.is_some() && is_there(&older)?.is_none() {
+            return Err(Errno::NOENT).context("use the list", format_args!("/boot/{OLDER_LIST}, which has no {name}"));
+        }
     }
-    Ok(())
+    let exchange_both =
+        || rustix::fs::renameat_with(&boot, OLDER_LIST, &boot, active.directory.as_str(), RenameFlags::EXCHANGE);
+    exchange_both().context("exchange", format_args!("/boot/{OLDER_LIST} and /boot/{}", active.directory))?;
+    match sync::through_the_journal(boot.as_fd()) {
+        Ok(Freeze::Done) => Ok(()),
+        Ok(Freeze::Unsupported) => {
+            log::warn!("/boot cannot be frozen: a boot loader may still see the list as it was");
+            Ok(())
+        }
+        Err(error) => {
+            // What boots now is the first of the list again.
+            let _ = exchange_both();
+            Err(error).context("sync", "/boot")
+        }
+    }
 }
 
 enum Boot {

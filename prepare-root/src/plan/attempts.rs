@@ -69,17 +69,19 @@ pub(crate) fn standing(requested: &DeploymentPath, attempts: Attempts, tries: u3
     Standing::Attempt { count, is_counted: false }
 }
 
-/// What boots in its place.
-pub(crate) fn instead(trial: &Trial, fallback: Fallback) -> Instead {
+/// What boots in its place. `may_exchange`: the list was not tried to be exchanged in vain.
+pub(crate) fn instead(trial: &Trial, fallback: Fallback, may_exchange: bool) -> Instead {
     let older = &trial.fallback;
     if !fallback.exists {
         return Instead::Nothing(format!("/{older}, which would boot in its place, does not exist any more"));
     }
     match &trial.list {
+        // It was written because something differs that only the boot loader can change: kernel, initramfs, arguments.
+        Some(_) if may_exchange => Instead::ByList,
         _ if fallback.has_this_kernel && fallback.has_this_stateroot => Instead::Directly,
-        Some(_) => Instead::ByList,
+        Some(_) => Instead::Nothing("the list of an older deployment could not be made the active one".to_owned()),
         None => Instead::Nothing(format!(
-            "/{older} would boot in its place, but has another kernel, and no list was written that begins with it"
+            "/{older} would boot in its place, but has another kernel or stateroot, and no list was written that begins with it"
         )),
     }
 }
@@ -153,11 +155,21 @@ mod tests {
     fn what_boots_instead_has_this_kernel_or_is_in_another_list() {
         let fallback = Fallback { exists: true, has_this_kernel: true, has_this_stateroot: true };
         let other_kernel = Fallback { has_this_kernel: false, ..fallback };
-        assert_eq!(instead(&trial(None), fallback), Instead::Directly);
-        assert_eq!(instead(&trial(Some('c')), fallback), Instead::Directly);
-        assert_eq!(instead(&trial(Some('c')), other_kernel), Instead::ByList);
-        assert_eq!(instead(&trial(Some('c')), Fallback { has_this_stateroot: false, ..fallback }), Instead::ByList);
-        assert!(matches!(instead(&trial(None), other_kernel), Instead::Nothing(_)));
-        assert!(matches!(instead(&trial(Some('c')), Fallback { exists: false, ..fallback }), Instead::Nothing(_)));
+        let one = |list, fallback, may_exchange| instead(&trial(list), fallback, may_exchange);
+        assert_eq!(one(None, fallback, true), Instead::Directly);
+        // Another initramfs, or other arguments.
+        assert_eq!(one(Some('c'), fallback, true), Instead::ByList);
+        assert_eq!(one(Some('c'), fallback, false), Instead::Directly);
+        assert_eq!(one(Some('c'), other_kernel, true), Instead::ByList);
+        let other_stateroot = Fallback { has_this_stateroot: false, ..fallback };
+        assert_eq!(one(Some('c'), other_stateroot, true), Instead::ByList);
+        for (list, fallback) in [
+            (None, other_kernel),
+            (None, other_stateroot),
+            (Some('c'), other_kernel),
+            (Some('c'), Fallback { exists: false, ..fallback }),
+        ] {
+            assert!(matches!(one(list, fallback, false), Instead::Nothing(_)));
+        }
     }
 }
