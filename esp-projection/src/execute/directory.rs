@@ -18,7 +18,8 @@ const ATTEMPTS: u32 = 100;
 /// Makes a directory, durably. It may be there.
 ///
 /// A new directory is a slot with a cluster that must be cleared: with only the slot on the disk, it is full of what was in that cluster
-/// before, and cannot be listed. So it gets its name when it is cleared.
+/// before, and cannot be listed. So it gets its name when it is cleared, and, if kernels are in it, has room for names: see
+/// [`open_with_room`].
 pub(super) fn make_directory(target: BorrowedFd<'_>, path: &str) -> Result<(), SystemError> {
     let (above, name) = path.rsplit_once('/').unwrap_or((".", path));
     let parent = open_directory(target, above)?;
@@ -29,6 +30,10 @@ pub(super) fn make_directory(target: BorrowedFd<'_>, path: &str) -> Result<(), S
         let make = || {
             let temporary = make_temporary(&beside, name)?;
             rustix::fs::fsync(&beside)?;
+            if is_payloads {
+                // Names come and go in it while entries boot from it.
+                make_room(&dir::open_plainly(&beside, &temporary, OFlags::RDONLY | OFlags::DIRECTORY)?)?;
+            }
             rustix::fs::renameat(&beside, &temporary, &parent, name)
         };
         make().context("make", shown(path))?;

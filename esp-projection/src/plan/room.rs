@@ -8,7 +8,7 @@ use ostree_formats::projected_entry::ProjectedName;
 use super::payloads::{UnusedFiles, unused, unused_files};
 use super::step::Step;
 use crate::list::{List, Payload};
-use crate::target::{Found, Target, in_clusters};
+use crate::target::{Found, ROOM_FOR_NAMES, Target, in_clusters};
 
 /// How much is missing, and what takes the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,8 +126,11 @@ fn bytes(payload: &Payload, target: &Target) -> u64 {
     match payload {
         Payload::Directory { files, .. } => {
             let missing = files.iter().filter(|file| !there(&file.path, file.size));
-            // The directory, and its checksums.
-            missing.map(|file| in_clusters(file.size, target.cluster)).sum::<u64>() + 2 * target.cluster
+            // A new directory has room for names.
+            let is_new = !target.payloads.contains_key(payload.path());
+            let directory = if is_new { in_clusters(2 * ROOM_FOR_NAMES, target.cluster) } else { 0 };
+            // And the checksums, beside those that are there.
+            missing.map(|file| in_clusters(file.size, target.cluster)).sum::<u64>() + directory + 2 * target.cluster
         }
         Payload::File(file) => in_clusters(file.size, target.cluster),
     }

@@ -8,7 +8,7 @@ use ostree_formats::entry_name::Tries;
 
 use super::{PlanError, Step, bless, plan, retry};
 use crate::list::List;
-use crate::target::{Found, Target};
+use crate::target::{Found, ROOM_FOR_NAMES, Target};
 use model::*;
 
 #[test]
@@ -105,7 +105,7 @@ fn the_token_of_another_system_and_what_its_entries_name_stay() {
 fn what_a_cut_run_has_left_does_not_fill_the_target_for_ever() {
     let mut target = projected(&list(vec![listed(1, 1, 1)], 0), empty());
     let both = list(vec![listed(2, 2, 2), listed(1, 1, 1)], 0);
-    target.free = 8 * CLUSTER;
+    target.free = 8 * CLUSTER + 2 * ROOM_FOR_NAMES;
     assert!(plan(&both, &target).is_err());
     target.temporaries.insert(format!("{}/initramfs.img.tmp", kernel(2).path()), 40 * CLUSTER);
     let steps = plan(&both, &target).unwrap();
@@ -146,7 +146,7 @@ fn without_room_nothing_changes_and_the_reason_has_figures() {
     // What goes anyway goes first; what boots now stays until the end.
     let both = list(vec![listed(2, 2, 2), listed(1, 1, 1)], 0);
     let mut target = projected(&both, projected(&list(vec![listed(1, 1, 1)], 0), empty()));
-    target.free = 8 * CLUSTER;
+    target.free = 8 * CLUSTER + 2 * ROOM_FOR_NAMES;
     let steps = plan(&list(vec![listed(3, 3, 3), listed(2, 2, 2)], 0), &target).unwrap();
     assert!(matches!(steps.first(), Some(Step::RemoveEntry(name)) if name.contains("010101010101")), "{steps:?}");
 }
