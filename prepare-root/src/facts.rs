@@ -11,7 +11,7 @@ mod path_kind;
 use ostree_formats::deployment::DeploymentPath;
 use serde::Serialize;
 
-pub(crate) use attempts::{Attempts, Fallback};
+pub(crate) use attempts::{Attempts, Fallback, Lists};
 pub(crate) use caller::{Caller, SystemdMode};
 pub(crate) use candidates::Candidates;
 pub(crate) use deployments::{Deployments, ListedDeployment, Scope, Unread};

@@ -2,13 +2,16 @@
 
 use ostree_formats::boot_attempts::{DIRECTORY, RECORD, Trial};
 use ostree_formats::cmdline::{BootTarget, TargetSource};
+use system::SystemError;
 use system::dir;
 use system::power::{self, Power};
 
 use super::target::Target;
-use crate::execute;
+use crate::execute::older_list::{self, Boot};
 use crate::plan::Counting;
-use crate::plan::attempts::{Instead, ListExchange, Standing, did_not_come_up, exchange, instead, standing};
+use crate::plan::attempts::{
+    Instead, ListExchange, Standing, did_not_come_up, exchange, exchanged_with, instead, standing,
+};
 use crate::read::attempts;
 use crate::read::deployment::Deployment;
 use crate::read::physical_root::PhysicalRoot;
@@ -88,9 +91,15 @@ fn older(physical: &PhysicalRoot, trial: &Trial, failed: &str) -> Result<Target,
 
 /// Makes the other list the active one, and reboots. Returns if that is not possible.
 pub(super) fn reboot_with_other_list(physical: &PhysicalRoot, exchange: &ListExchange) {
-    let ListExchange { instead_of, fallback, attempts, .. } = exchange;
-    let failed = did_not_come_up(instead_of, *attempts);
-    match execute::older_list::exchange(physical, exchange) {
+    let ListExchange { instead_of, fallback, attempts: count, .. } = exchange;
+    let failed = did_not_come_up(instead_of, *count);
+    let exchanged = || -> Result<(), String> {
+        let text = |error: SystemError| error.to_string();
+        let boot = Boot::open(physical, exchange).map_err(text)?;
+        let directory = exchanged_with(exchange, &attempts::lists(physical, boot.directory()).map_err(text)?)?;
+        older_list::exchange(&boot, &directory).map_err(text)
+    };
+    match exchanged() {
         Ok(()) => {
             log::error!("{failed}: rebooting into /{fallback}, which is the default now");
             log::error!("cannot reboot: {}", power::leave(Power::Reboot));

@@ -1,6 +1,8 @@
 //! What the disk says of a deployment on trial.
 
 use ostree_formats::boot_attempts::{Count, Record};
+use ostree_formats::deployment::DeploymentPath;
+use ostree_sysroot::list_digest::ActiveList;
 
 /// Both files. What is missing or damaged says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,4 +21,14 @@ pub(crate) struct Fallback {
     pub(crate) has_this_kernel: bool,
     /// `ostree=` names its stateroot, whose `/var` is mounted later.
     pub(crate) has_this_stateroot: bool,
+}
+
+/// The two lists in `/boot`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lists {
+    pub(crate) active: Option<ActiveList>,
+    /// The first one of the other list; `None`: it cannot be told.
+    pub(crate) default_of_older: Option<DeploymentPath>,
+    /// A file of a boot loader that only the active list has.
+    pub(crate) missing: Option<&'static str>,
 }

@@ -1,10 +1,10 @@
 //! Whether this boot is an attempt of a deployment on trial, and what boots when its attempts are used up. Pure.
 
-use ostree_formats::boot_attempts::{BootFilesystem, Count, Trial};
+use ostree_formats::boot_attempts::{BootFilesystem, Count, OLDER_LIST, Trial};
 use ostree_formats::deployment::DeploymentPath;
 use serde::Serialize;
 
-use crate::facts::{Attempts, Fallback};
+use crate::facts::{Attempts, Fallback, Lists};
 
 /// What the requested deployment is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,23 @@ pub(crate) fn exchange(trial: Trial, attempts: u32, boot: Option<BootFilesystem>
     Some(ListExchange { instead_of: trial.deployment, fallback: trial.fallback, attempts, list, boot, fstype })
 }
 
+/// Why the other list cannot become the active one; else the directory that it is exchanged with.
+pub(crate) fn exchanged_with(exchange: &ListExchange, lists: &Lists) -> Result<String, String> {
+    let older = format!("/boot/{OLDER_LIST}");
+    match &lists.active {
+        Some(active) if active.digest.as_str() == exchange.list => {}
+        _ => return Err(format!("{older} was made for another list than the active one")),
+    }
+    // A boot link can lead elsewhere although no entry has changed.
+    if lists.default_of_older.as_ref() != Some(&exchange.fallback) {
+        return Err(format!("the default of {older} is another deployment, or cannot be read"));
+    }
+    if let Some(name) = lists.missing {
+        return Err(format!("{older} has no {name}, which the boot loader reads"));
+    }
+    lists.active.as_ref().map(|active| active.directory.clone()).ok_or_else(|| "there is no active list".to_owned())
+}
+
 /// What a person is told.
 pub(crate) fn did_not_come_up(deployment: &DeploymentPath, attempts: u32) -> String {
     let times = if attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
@@ -102,6 +119,7 @@ pub(crate) fn did_not_come_up(deployment: &DeploymentPath, attempts: u32) -> Str
 #[cfg(test)]
 mod tests {
     use ostree_formats::boot_attempts::Record;
+    use ostree_sysroot::list_digest::ActiveList;
 
     use super::*;
 
@@ -149,6 +167,24 @@ mod tests {
         // Others are not on trial, whatever was counted.
         assert_eq!((number('a', Some(('b', 1)), 3), number('a', Some(('a', 3)), 3)), (0, 0));
         assert_eq!(standing(&deployment('b'), Attempts::default(), 3), Standing::NotOnTrial);
+    }
+
+    #[test]
+    fn a_list_is_used_only_for_the_one_that_it_was_made_for() {
+        let exchange = exchange(trial(Some('c')), 3, None).unwrap();
+        let digest = |digit: char| digit.to_string().repeat(64).parse().unwrap();
+        let active = |digit| Some(ActiveList { directory: "loader.1".to_owned(), digest: digest(digit) });
+        let lists = Lists { active: active('c'), default_of_older: Some(deployment('a')), missing: None };
+        assert_eq!(exchanged_with(&exchange, &lists), Ok("loader.1".to_owned()));
+        for other in [
+            Lists { active: active('d'), ..lists.clone() },
+            Lists { active: None, ..lists.clone() },
+            Lists { default_of_older: Some(deployment('b')), ..lists.clone() },
+            Lists { default_of_older: None, ..lists.clone() },
+            Lists { missing: Some("grub.cfg"), ..lists.clone() },
+        ] {
+            assert!(exchanged_with(&exchange, &other).is_err(), "{other:?}");
+        }
     }
 
     #[test]

@@ -1,15 +1,20 @@
-//! The two files of a trial, and the deployment that would boot in its place.
+//! The two files of a trial, the deployment that would boot in its place, and the lists in `/boot`.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use ostree_formats::boot_attempts::{BootCount, COUNT, COUNT_SIZE, Count, DIRECTORY, RECORD, RECORD_LIMIT, Record};
+use ostree_formats::boot_attempts::{
+    BootCount, COUNT, COUNT_SIZE, Count, DIRECTORY, OLDER_LIST, RECORD, RECORD_LIMIT, Record,
+};
 use ostree_formats::deployment::{DeploymentPath, Stateroot};
+use ostree_sysroot::list_digest::{self, ActiveList};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
-use system::dir;
+use system::{Context, SystemError, dir, tree};
 
+use super::deployments;
 use super::physical_root::PhysicalRoot;
-use crate::facts::{Attempts, Fallback};
+use crate::facts::{Attempts, Fallback, Lists};
 
 const BOOT_COUNT_LIMIT: u64 = 1 << 12;
 
@@ -67,4 +72,29 @@ pub(crate) fn fallback(
     // What a removal that was cut has left is no deployment.
     let exists = is_there("usr")?;
     Ok(Fallback { exists, has_this_kernel: is_there(&format!("usr/lib/modules/{kernel}"))?, has_this_stateroot })
+}
+
+/// Without its file a boot loader would not start.
+const OF_BOOT_LOADERS: [&str; 3] = ["grub.cfg", "syslinux.cfg", "uEnv.txt"];
+
+/// Reads both lists of `boot`.
+pub(crate) fn lists(physical: &PhysicalRoot, boot: &OwnedFd) -> Result<Lists, SystemError> {
+    let older = format!("/boot/{OLDER_LIST}");
+    let active = list_digest::active(boot)?;
+    let list = tree::open(boot, OLDER_LIST.as_bytes()).context("open", &older)?;
+    let entries = dir::open(&list, "entries", OFlags::RDONLY | OFlags::DIRECTORY);
+    let entries = entries.context("open", format_args!("{older}/entries"))?;
+    let mut missing = None;
+    if let Some(ActiveList { directory, .. }) = &active {
+        let directory = tree::open(boot, directory.as_bytes()).context("open", format_args!("/boot/{directory}"))?;
+        for name in OF_BOOT_LOADERS {
+            let is_there = |list: &OwnedFd| {
+                dir::stat_name(list, name).context("read the attributes of", format_args!("/boot/…/{name}"))
+            };
+            if is_there(&directory)?.is_some() && is_there(&list)?.is_none() {
+                missing = Some(name);
+            }
+        }
+    }
+    Ok(Lists { active, default_of_older: deployments::default_of(physical, entries.as_fd()), missing })
 }
