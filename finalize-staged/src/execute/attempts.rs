@@ -151,7 +151,9 @@ pub(crate) fn announce(roots: &Roots, sysroot: &Sysroot, new: &DeploymentPath) {
             trial.list = None;
         }
         dir::make(&roots.sysroot, DIRECTORY, 0o755).context("make", format_args!("/{DIRECTORY}"))?;
-        if before.needs_count {
+        // Of one with the same name that was removed: this one has all its attempts.
+        let is_of_another = before.count.is_some_and(|count| count.deployment == *new && sysroot.find(new).is_none());
+        if before.needs_count || is_of_another {
             write_file(roots, COUNT, &NOTHING_COUNTED)?;
         }
         if record == before.record { Ok(()) } else { write_record(roots, &record) }
