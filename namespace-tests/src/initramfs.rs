@@ -10,7 +10,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::disk::Disk;
-use crate::finalize::Machine;
+use crate::finalize::{Machine, Volume};
 use crate::mount_table::mount_table;
 
 /// Where the programs of the host are, for tests that run one inside.
@@ -90,9 +90,9 @@ pub fn inside_of<T: Send>(
     peer: Option<&Peer>,
     story: impl FnOnce(&mut Initramfs) -> Result<T> + Send,
 ) -> Result<T> {
-    let (image, arguments) = (machine.root_image(), machine.kernel_arguments()?);
+    let (Volume { image, options }, arguments) = (machine.root_volume(), machine.kernel_arguments()?);
     let mount_image = |sysroot: &Path| {
-        let status = Command::new("mount").args(["-o", "loop"]).arg(&image).arg(sysroot).status()?;
+        let status = Command::new("mount").args(["-o", &options]).arg(&image).arg(sysroot).status()?;
         ensure!(status.success(), "mounting {}", image.display());
         Ok(())
     };
@@ -151,6 +151,10 @@ fn enter(root: &Path, binary: &Path, peer: Option<&Peer>, mount_disk: impl FnOnc
     let installed = root.join("usr/lib/ostree/ostree-prepare-root");
     mount(Some(binary), &installed, NONE, MsFlags::MS_BIND, NONE).context("binding the binary")?;
     mount(Some("proc"), &root.join("proc"), Some("proc"), MsFlags::empty(), NONE)?;
+    // It is the machine's that runs the tests.
+    std::fs::write(root.join("panic"), "0\n")?;
+    mount(Some(&root.join("panic")), &root.join("proc/sys/kernel/panic"), NONE, MsFlags::MS_BIND, NONE)
+        .context("replacing /proc/sys/kernel/panic")?;
     mount(Some("/dev"), &root.join("dev"), NONE, MsFlags::MS_BIND, NONE)?;
     mount(Some("run"), &root.join("run"), Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;
     mount_disk(&root.join("sysroot")).context("mounting the disk")?;
@@ -192,6 +196,7 @@ impl Initramfs {
     /// Takes away everything that a run has left, and mounts the same disk at `/sysroot` again, so that another run finds what
     /// the first one found. [`Initramfs::keep_disk`] has to be called before the first run.
     pub fn start_over(&self) -> Result<()> {
+        std::fs::write("/panic", "0\n")?;
         self.unmount("/sysroot")?;
         self.unmount("/run")?;
         mount(Some("run"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;

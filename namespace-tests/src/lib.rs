@@ -1,6 +1,7 @@
 //! The real binary in a mount namespace of this machine's kernel: an initramfs with a physical root at `/sysroot`, made of
 //! tmpfs, in a few milliseconds. What needs no booted systemd is tested here, and measured here.
 
+pub mod attempts;
 pub mod esp_cut;
 pub mod finalize;
 pub mod power_cut;

@@ -152,7 +152,7 @@ impl Machine {
         self.elsewhere = Some((root, boot));
     }
 
-    fn root_volume(&self) -> Volume {
+    pub(crate) fn root_volume(&self) -> Volume {
         let here = || Volume { image: self.root_image(), options: self.story.filesystem.mount_options().to_owned() };
         self.elsewhere.as_ref().map_or_else(here, |(root, _)| root.clone())
     }

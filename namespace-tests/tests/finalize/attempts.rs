@@ -1,13 +1,14 @@
-//! Updates that are counted by the initramfs, where no boot loader counts: from their finalization to what is told of a rollback.
+//! Updates that are counted by the initramfs, where no boot loader counts: from their finalization to the message of a rollback.
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use namespace_tests::attempts::{Boot, TREE, boot, boot_in};
+use namespace_tests::every_call_is_wanted;
 use namespace_tests::finalize::{Contestant, Filesystem, Machine, Story};
-use namespace_tests::{every_call_is_wanted, inside_of};
 use nix::mount::{MsFlags, mount};
 use ostree_formats::boot_attempts::{Count, Record};
 use ostree_sysroot::list_digest;
@@ -17,9 +18,6 @@ use crate::command::put_command;
 use crate::ours::ours;
 
 const COMMAND: &str = "/run/fixture/machine/firstroot";
-/// What a tree needs to be booted, and to say that it has come up.
-const TREE: &str = "mkdir -p usr/lib/systemd/system; : >usr/lib/systemd/system/firstroot-bless.service
-    printf '#!/bin/sh\\n' >usr/sbin/init; chmod 755 usr/sbin/init; cp usr/sbin/init usr/bin/sh";
 /// `systemctl` is not there: this asks for nothing.
 const GOOD: &str = "mkdir -p /etc/ostree; printf '[rollback]\\ngood-when=sysinit\\n' >/etc/ostree/esp.conf";
 
@@ -56,41 +54,6 @@ fn machine(story: &Story, guest: Guest) -> Result<Machine> {
     put_command(&machine)?;
     machine.check(&format!("{GOOD}; printf 'tries=2\\n' >/run/ostree/boot-count"))?;
     Ok(machine)
-}
-
-/// What the initramfs has done.
-struct Boot {
-    deployment: String,
-    count: String,
-    is_trial: bool,
-    told: String,
-}
-
-/// Boots the default by the real `ostree-prepare-root`. What runs afterwards is what that has mounted.
-fn boot(machine: &Machine) -> Result<Boot> {
-    boot_in(machine, || Ok(()))
-}
-
-/// The same in an initramfs that was changed.
-fn boot_in(machine: &Machine, change: impl FnOnce() -> Result<()> + Send) -> Result<Boot> {
-    machine.boot_default()?;
-    let binary = std::env::var_os("FIRSTROOT_PREPARE_ROOT").map(PathBuf::from).context("no prepare-root")?;
-    let boot = inside_of(machine, &binary, None, |initramfs| {
-        change()?;
-        initramfs.configure("[rollback]\ntries=2\n")?;
-        let outcome = initramfs.boot()?;
-        ensure!(outcome.code == Some(0), "{outcome:?}");
-        let deployment = outcome.stdout.trim_end().rsplit("/sysroot/").next().unwrap_or_default().to_owned();
-        let is_trial = fs::exists("/run/ostree/boot-trial")?;
-        Ok(Boot { deployment, count: initramfs.read("/run/ostree/boot-count")?, is_trial, told: outcome.stderr })
-    })?;
-    fs::write(machine.directory().join("deployment"), &boot.deployment)?;
-    fs::create_dir_all(machine.run_ostree())?;
-    fs::write(machine.run_ostree().join("boot-count"), &boot.count)?;
-    if boot.is_trial {
-        fs::write(machine.run_ostree().join("boot-trial"), "")?;
-    }
-    Ok(boot)
 }
 
 /// What is on the disk: the record, the count, and whether the list that the record names is whole.
@@ -200,7 +163,7 @@ pub(crate) fn an_update_that_does_not_come_up_is_rolled_back(guest: Guest) -> Re
     ensure!(after.record.trial.is_none() && after.record.good.len() == 2 && after.count.is_none(), "{}", after.record);
     let tried = boot(&machine)?;
     ensure!(!tried.is_trial && assessment(&machine)?.contains("state=good\n"), "{}", tried.told);
-    // The next update is counted again; whoever chooses an older one that was good has no trial.
+    // The next update is counted again; an older one that was good is not on trial when it is chosen.
     machine.check("ostree admin deploy --os=os os/last")?;
     esp(&machine, "sync")?;
     ensure!(written(&machine)?.has_list);
@@ -328,6 +291,37 @@ pub(crate) fn a_grub_that_reads_entries_keeps_its_script(guest: Guest) -> Result
     machine.check("! test -e /boot/loader.firstroot").map(drop)
 }
 
+/// A boot loader that reads a file of its own finds the older deployment first there, and its own labels where they were.
+pub(crate) fn a_file_of_the_boot_loader_begins_with_the_older_one(guest: Guest) -> Result<()> {
+    const SYSLINUX: &str =
+        "mkdir /target/boot/syslinux; ln -s ../loader/syslinux.cfg /target/boot/syslinux/syslinux.cfg
+        printf 'DEFAULT other\\nLABEL other\\n\\tKERNEL /other\\n' >/target/boot/loader/syslinux.cfg";
+    const UBOOT: &str = ": >/target/boot/loader/uEnv.txt; ln -s loader/uEnv.txt /target/boot/uEnv.txt";
+    for (name, file, installed, link) in [
+        ("syslinux", "syslinux.cfg", SYSLINUX, "grep -o 'ostree=[^ ]*' FILE | head -n 1"),
+        ("uboot", "uEnv.txt", UBOOT, "grep -o '^bootargs=.*ostree=[^ ]*' FILE | grep -o 'ostree=[^ ]*'"),
+    ] {
+        let story = Story { name: format!("attempts-{name}"), ..story(Update::OtherKernel) };
+        let machine = machine(&story.configured("sysroot.bootloader", "auto").installed(installed), guest)?;
+        ours(&machine, &[])?;
+        ensure!(written(&machine)?.has_list, "{file}");
+        let first = |directory: &str| machine.check(&link.replace("FILE", &format!("/boot/{directory}/{file}")));
+        let (update, older) = (first("loader")?, first("loader.firstroot")?);
+        ensure!(update.starts_with("ostree=/ostree/boot.") && update != older, "{file}: {update}{older}");
+        for _ in 0..2 {
+            boot(&machine)?;
+        }
+        ensure!(boot(&machine)?.told.contains("which is the default now"), "{file}");
+        ensure!(first("loader")? == older && first("loader.firstroot")? == update, "{file}");
+        if name == "syslinux" {
+            machine.check("grep -q 'LABEL other' /boot/loader/syslinux.cfg")?;
+        }
+        boot(&machine)?;
+        is_rolled_back(&machine, true)?;
+    }
+    Ok(())
+}
+
 /// With other arguments and the same kernel no list can be written, since boot links would have other numbers.
 pub(crate) fn other_arguments_stay_those_of_the_update(guest: Guest) -> Result<()> {
     let machine = machine(&story(Update::SameKernel), guest)?;
@@ -354,7 +348,7 @@ pub(crate) fn a_second_run_writes_nothing(guest: Guest) -> Result<()> {
     Ok(())
 }
 
-/// Whatever call a run is killed at, the record leads to no list that is not whole, and another run does the rest.
+/// A run that is killed at any call leaves no record of a list that is not whole, and another run does the rest.
 pub(crate) fn killed_at_any_call_no_list_is_named_that_is_not_whole(guest: Guest) -> Result<()> {
     let machine = machine(&story(Update::OtherKernel), guest)?;
     ours(&machine, &[])?;

@@ -147,6 +147,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         with_a_separate_boot_that_is_mounted_for_the_exchange,
         what_is_not_counted,
         an_update_that_was_rolled_back_is_refused_if_asked,
+        a_file_of_the_boot_loader_begins_with_the_older_one,
         a_grub_that_reads_entries_keeps_its_script,
         other_arguments_stay_those_of_the_update,
         a_second_run_writes_nothing,

@@ -60,6 +60,8 @@ fn is_root(initramfs: &Initramfs, outcome: &Outcome, deployment: &str, attempt: 
     ensure!(is_trial == attempt.is_some(), "{is_trial}: {outcome:?}");
     let reboots = fs::exists("/run/systemd/system.conf.d/50-firstroot-trial.conf")?;
     ensure!(reboots == is_trial, "a crash {reboots}");
+    let seconds = fs::read_to_string("/panic")?;
+    ensure!(seconds == if is_trial { "30" } else { "0\n" }, "a panic: {seconds:?}");
     Ok(())
 }
 
@@ -152,7 +154,7 @@ pub(crate) fn with_another_kernel_the_list_of_the_older_one_becomes_the_active_o
     // A boot loader that reads something else boots the update again: the lists stay as they are.
     let outcome = initramfs.boot()?;
     is_root(initramfs, &outcome, &initramfs.disk.deployment, None)?;
-    ensure!(outcome.stderr.contains("which was made for another one"), "{outcome:?}");
+    ensure!(outcome.stderr.contains("was made for another list than the active one"), "{outcome:?}");
     initramfs.start_over()?;
     ensure!(default(initramfs)?.contains("older"), "{}", default(initramfs)?);
     attempts(initramfs, 2)
@@ -192,7 +194,7 @@ pub(crate) fn a_list_that_was_made_for_another_one_is_not_used(initramfs: &mut I
     fs::rename(disk.path("boot/loader.firstroot"), disk.path("boot/elsewhere"))?;
     refused("the list is gone")?;
     symlink("elsewhere", disk.path("boot/loader.firstroot"))?;
-    // The link would become loader.1, and lead to the list all the same: but nobody has written it so.
+    // The link would become loader.1 and lead to the list. The running system never writes it so.
     refused("it is a link")?;
     fs::remove_file(disk.path("boot/loader.firstroot"))?;
     fs::write(disk.path("boot/loader.firstroot"), "")?;

@@ -5,6 +5,7 @@
 //! A sample of power cuts by itself; all of them with `FIRSTROOT_POWER_CUTS=all` (`cargo xtask test --all-power-cuts`), and then
 //! of the peer, too, whose bad ones are counted.
 
+mod attempts;
 mod disks;
 mod esp;
 mod repair;
@@ -108,12 +109,32 @@ fn state_overlays() -> Vec<Trial> {
     trials
 }
 
+/// Of the exchange of lists by `ostree-prepare-root`.
+fn exchanges() -> Vec<Trial> {
+    let is_built = std::env::var_os("FIRSTROOT_PREPARE_ROOT").is_some() && Contestant::Ours.is_there();
+    let mut trials = Vec::new();
+    for filesystem in [Filesystem::Ext4, Filesystem::Xfs] {
+        let name = format!("attempts::every_power_cut_leaves_one_of_both_lists::{}", filesystem.name());
+        let story = move || attempts::every_power_cut_leaves_one_of_both_lists(filesystem);
+        trials.push(named(name, missing_for(is_built, false), story));
+    }
+    let noticed = || attempts::three_steps_are_noticed(Filesystem::Ext4);
+    trials.push(named("attempts::three_steps_are_noticed::ext4".to_owned(), missing_for(is_built, false), noticed));
+    trials
+}
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // More than there are cores: mounting is mostly waiting.
     arguments.test_threads.get_or_insert(4);
-    let tests =
-        tests::all().into_iter().map(trial).chain(repairs()).chain(state_overlays()).chain(esp::trials()).collect();
+    let tests = tests::all()
+        .into_iter()
+        .map(trial)
+        .chain(repairs())
+        .chain(exchanges())
+        .chain(state_overlays())
+        .chain(esp::trials())
+        .collect();
     let conclusion = libtest_mimic::run(&arguments, tests);
     print_longest();
     conclusion.exit_code()
