@@ -96,6 +96,7 @@ const ENTRIES: &[Entry] = &[
             .prepare_root_conf("[rollback]\ntries=1\n")
             .with_disk_changed_by(|root| Sysroot::at(root).rename_modules())
     }),
+    ("counted-twice", |s| s.prepare_root_conf("[rollback]\ntries=2\n")),
     ("reboot-on-failure", |s| {
         s.initramfs_file("etc/ostree/prepare-root.conf", "[boot]\non-failure=reboot\n")
             .with_disk_changed_by(|root| Sysroot::at(root).lose_deployment())

@@ -64,3 +64,32 @@ pub(crate) fn an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs(gu
     ensure!(deployments.next().is_some_and(|first| first.contains('*')), "{status}");
     Ok(())
 }
+
+/// The kernel of an update panics before the boot is good, twice. It reboots by itself, and then the older deployment boots at once, since
+/// it has the same kernel.
+pub(crate) fn an_update_whose_kernel_panics_is_rolled_back(guest: Guest) -> Result<()> {
+    let first = script(
+        "cd /etc/systemd/system; mkdir -p sysinit.target.wants; ln -s ../panics.service sysinit.target.wants/
+         printf '[Unit]\\nDefaultDependencies=no\\nConditionPathExists=/run/ostree/boot-trial\\nBefore=basic.target\\n[Service]\\nType=oneshot\\nExecStart=/bin/sh -c \"echo c >/proc/sysrq-trigger\"\\n' >panics.service
+         ostree --repo=$repo commit --branch=firstroot/2 --tree=ref=firstroot/guest --add-metadata-string=version=2 --no-bindings
+         ostree admin deploy --os=default --stage firstroot/2; prepared 'is prepared: shutdown will merge'",
+    );
+    let tried = script("exit 1");
+    let back = script(
+        "until systemctl is-active firstroot-make-default.service; do
+             if systemctl is-failed firstroot-make-default.service; then exit 1; fi; sleep 1; done
+         cat /run/ostree/boot-assessment /run/motd.d/30-ostree-rollback; ostree admin status",
+    );
+    let reports = scenario(guest, "counted-twice")?.run_scripts(&[&first, &tried, &tried, &back])?;
+    let [first, _, _, back] = reports.as_slice() else { anyhow::bail!("four boots") };
+    succeeded(&[first.clone(), back.clone()])?;
+    let output = back.script_output()?;
+    for part in
+        ["state=rolled-back\n", "attempts=2\ntries=2\n", "Rolled back: 2 (", ") did not come up, tried 2 times.\n"]
+    {
+        contains(&output, part)?;
+    }
+    let mut deployments = output.lines().filter(|line| line.contains(" default "));
+    ensure!(deployments.next().is_some_and(|first| first.contains('*')), "{output}");
+    Ok(())
+}

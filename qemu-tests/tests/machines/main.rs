@@ -196,6 +196,10 @@ const NOT_EACH_TIME: &[(&str, &str)] = &[
         "trixie::failing::a_machine_without_a_keyboard_powers_off",
         "trixie::failing::a_machine_without_a_keyboard_reboots",
     ),
+    (
+        "trixie::counted::an_update_whose_kernel_panics_is_rolled_back",
+        "trixie::counted::an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs",
+    ),
 ];
 
 /// What of every run takes longer than two minutes, the longest one first. They begin: at the end, none runs alone for long.
@@ -302,7 +306,10 @@ fn main() -> ExitCode {
             installed_beside_another_loader,
             with_secure_boot_an_image_is_booted_and_updated,
         ))
-        .chain(stories!(counted on trixie => an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs))
+        .chain(stories!(counted on trixie =>
+            an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs,
+            an_update_whose_kernel_panics_is_rolled_back,
+        ))
         .chain(stories!(packaged on trixie => a_deb_boots_and_is_removed_by_an_update))
         .chain(stories!(packaged on forky => an_rpm_boots_and_is_removed_by_an_update))
         .chain(stories!(without_libostree on forky => nothing_on_the_boot_path_needs_it))
