@@ -77,7 +77,7 @@ fn parents(path: &str) -> impl Iterator<Item = &str> {
 /// A file that is copied.
 struct Source<'a> {
     file: OwnedFd,
-    /// What it must be; `None`: whatever it is.
+    /// The checksum that it must have; `None`: any.
     promised: Option<&'a Checksum>,
     shown: String,
 }

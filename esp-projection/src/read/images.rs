@@ -26,7 +26,7 @@ const LONGEST_ADDON: usize = 200;
 #[derive(Debug)]
 pub struct Images {
     setting: Option<Uki>,
-    /// `None`: nobody has asked.
+    /// `None`: not looked up yet.
     is_secure: Option<bool>,
     sums: KnownSums,
 }
