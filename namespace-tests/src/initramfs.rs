@@ -152,8 +152,8 @@ fn enter(root: &Path, binary: &Path, peer: Option<&Peer>, mount_disk: impl FnOnc
     mount(Some(binary), &installed, NONE, MsFlags::MS_BIND, NONE).context("binding the binary")?;
     mount(Some("proc"), &root.join("proc"), Some("proc"), MsFlags::empty(), NONE)?;
     // It is the machine's that runs the tests.
-    std::fs::write(root.join("panic"), "0\n")?;
-    mount(Some(&root.join("panic")), &root.join("proc/sys/kernel/panic"), NONE, MsFlags::MS_BIND, NONE)
+    std::fs::write(root.join("usr/panic"), "0\n")?;
+    mount(Some(&root.join("usr/panic")), &root.join("proc/sys/kernel/panic"), NONE, MsFlags::MS_BIND, NONE)
         .context("replacing /proc/sys/kernel/panic")?;
     mount(Some("/dev"), &root.join("dev"), NONE, MsFlags::MS_BIND, NONE)?;
     mount(Some("run"), &root.join("run"), Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;
@@ -196,7 +196,7 @@ impl Initramfs {
     /// Takes away everything that a run has left, and mounts the same disk at `/sysroot` again, so that another run finds what
     /// the first one found. [`Initramfs::keep_disk`] has to be called before the first run.
     pub fn start_over(&self) -> Result<()> {
-        std::fs::write("/panic", "0\n")?;
+        std::fs::write("/usr/panic", "0\n")?;
         self.unmount("/sysroot")?;
         self.unmount("/run")?;
         mount(Some("run"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;

@@ -60,7 +60,7 @@ fn is_root(initramfs: &Initramfs, outcome: &Outcome, deployment: &str, attempt: 
     ensure!(is_trial == attempt.is_some(), "{is_trial}: {outcome:?}");
     let reboots = fs::exists("/run/systemd/system.conf.d/50-firstroot-trial.conf")?;
     ensure!(reboots == is_trial, "a crash {reboots}");
-    let seconds = fs::read_to_string("/panic")?;
+    let seconds = fs::read_to_string("/usr/panic")?;
     ensure!(seconds == if is_trial { "30" } else { "0\n" }, "a panic: {seconds:?}");
     Ok(())
 }
