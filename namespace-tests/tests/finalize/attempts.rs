@@ -336,6 +336,29 @@ pub(crate) fn other_arguments_stay_those_of_the_update(guest: Guest) -> Result<(
     is_rolled_back(&machine, true)
 }
 
+/// A finalization that is cut after its swap has made the update the default: it is on trial all the same.
+pub(crate) fn the_default_is_on_trial_whenever_a_finalization_is_killed(guest: Guest) -> Result<()> {
+    let machine = machine(&story(Update::OtherKernel), guest)?;
+    let (mut calls, mut swapped) = (0, 0);
+    for number in 1.. {
+        let killed = machine.another()?;
+        let inject = format!("inject=renameat2,syncfs,unlinkat:signal=KILL:when={number}");
+        let finalized = killed.strace(Contestant::Ours, &["-e", &inject, "-o", "/dev/null"])?;
+        if finalized.outcome.signal != Some(9) {
+            break;
+        }
+        calls += 1;
+        killed.boot_default()?;
+        if version_of_booted(&killed)? == "2" {
+            swapped += 1;
+            let record = written(&killed)?.record;
+            ensure!(record.trial.is_some(), "killed at call {number}: {record}");
+        }
+    }
+    ensure!(calls > 5 && swapped > 0, "{calls} calls, {swapped} after the swap");
+    Ok(())
+}
+
 /// Both files, and the list, are as a second run would write them.
 pub(crate) fn a_second_run_writes_nothing(guest: Guest) -> Result<()> {
     let machine = machine(&story(Update::OtherKernel), guest)?;

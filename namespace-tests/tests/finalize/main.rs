@@ -150,6 +150,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         a_file_of_the_boot_loader_begins_with_the_older_one,
         a_grub_that_reads_entries_keeps_its_script,
         other_arguments_stay_those_of_the_update,
+        the_default_is_on_trial_whenever_a_finalization_is_killed,
         a_second_run_writes_nothing,
         killed_at_any_call_no_list_is_named_that_is_not_whole,
         damaged_files_are_written_anew,
