@@ -73,6 +73,7 @@ pub(crate) fn list(deployments: &[Numbered], tries: u32) -> Result<List> {
         token: token(),
         deployments,
         unreadable: Vec::new(),
+        staged: None,
         tries,
         trial_arguments: "panic=30 rd.emergency=reboot".to_owned(),
     })
@@ -114,7 +115,7 @@ fn with_image(deployment: char, image: &str) -> Result<Listed> {
         PayloadFile {
             path: name.to_owned(),
             size: size(directory, name)?,
-            from: CopiedFrom::Tree { path: path.to_owned(), sum: sum.parse()? },
+            from: CopiedFrom::Tree { path: path.to_owned(), sum: Some(sum.parse()?) },
         },
         PayloadFile { size: size(directory, &addon)?, path: addon, from: CopiedFrom::Boot },
     ];

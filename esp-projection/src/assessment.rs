@@ -130,6 +130,7 @@ mod tests {
             token: token.clone(),
             deployments: vec![listed('b'), listed('a')],
             unreadable: Vec::new(),
+            staged: None,
             tries: 3,
             trial_arguments: String::new(),
         };

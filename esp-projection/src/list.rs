@@ -13,6 +13,8 @@ pub struct List {
     pub deployments: Vec<Listed>,
     /// Deployments that are in the list, too, and whose files in `/boot` cannot be read now: their entries and payloads stay as they are.
     pub unreadable: Vec<DeploymentPath>,
+    /// The payload of a deployment that waits for shutdown, which `--prepare` may have copied.
+    pub staged: Option<String>,
     /// How often a new default is tried; 0: it is not counted.
     pub tries: u32,
     /// What an entry that counts has as further arguments.
@@ -64,12 +66,12 @@ pub struct PayloadFile {
 pub enum CopiedFrom {
     /// At the payload's path in `/boot`.
     Boot,
-    /// In the tree of a deployment: a unified kernel image, of which libostree has no copy in `/boot`.
+    /// In the tree of a deployment: a unified kernel image, of which libostree has no copy in `/boot`, or a kernel before it has one.
     Tree {
         /// Its path on the physical root.
         path: String,
-        /// What its name on the target promises.
-        sum: Checksum,
+        /// What its name on the target promises; `None`: nothing.
+        sum: Option<Checksum>,
     },
 }
 

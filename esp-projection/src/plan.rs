@@ -96,6 +96,19 @@ pub fn plan(list: &List, target: &Target) -> Result<Vec<Step>, PlanError> {
     Ok(steps)
 }
 
+/// Those of the steps that copy what no entry names yet, and change nothing else: they can be done long before the rest. None, if
+/// something has to go first, and no overlay initrds, which are in `/boot` only later.
+pub fn bulk(steps: Vec<Step>) -> Vec<Step> {
+    let copies =
+        |step: &Step| matches!(step, Step::RemoveTemporary(_) | Step::MakeDirectory(_) | Step::WritePayload(_));
+    let mut bulk: Vec<Step> = steps.into_iter().take_while(copies).collect();
+    bulk.retain(|step| !matches!(step, Step::WritePayload(Payload::File(_))));
+    if !bulk.iter().any(|step| matches!(step, Step::WritePayload(_))) {
+        bulk.clear();
+    }
+    bulk
+}
+
 /// What of these files no step has removed.
 fn not_in(steps: &[Step], mut unused: UnusedFiles) -> Option<Step> {
     for step in steps {

@@ -4,6 +4,7 @@ mod boot;
 mod calls;
 mod command;
 mod contestant;
+mod counting;
 mod disk;
 mod disk_image;
 mod finalize;
@@ -53,6 +54,8 @@ pub(crate) enum Part {
     Boot,
     /// The command for people.
     Command,
+    /// What counts, and an ESP, in a whole machine.
+    Counting,
     /// [`Part::Shutdown`] with an SELinux policy.
     Selinux,
 }
@@ -69,6 +72,7 @@ const PARTS: &[(&str, Part)] = &[
     ("real-root", Part::RealRoot),
     ("boot", Part::Boot),
     ("command", Part::Command),
+    ("counting", Part::Counting),
 ];
 
 impl FromStr for Part {
@@ -141,6 +145,9 @@ pub(crate) fn bench(only: Option<Part>) -> Result<()> {
     }
     if is_wanted(Part::Command) && guests.contains(&Guest::Trixie) {
         print(&command::figures(&binary::build(binary::FIRSTROOT)?)?);
+    }
+    if is_wanted(Part::Counting) && guests.contains(&Guest::Trixie) {
+        print(&counting::figures(Guest::Trixie)?);
     }
     // The same archive as Debian testing's.
     if is_wanted(Part::Selinux) && guests.contains(&Guest::Forky) {

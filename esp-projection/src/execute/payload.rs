@@ -87,7 +87,7 @@ impl<'a> Source<'a> {
     fn open(sources: Sources<'_>, file: &'a PayloadFile, path: &str) -> Result<Self, SystemError> {
         let (root, path, promised, shown) = match &file.from {
             CopiedFrom::Boot => (sources.boot, path, None, format!("/boot/{path}")),
-            CopiedFrom::Tree { path, sum } => (sources.sysroot, path.as_str(), Some(sum), format!("/{path}")),
+            CopiedFrom::Tree { path, sum } => (sources.sysroot, path.as_str(), sum.as_ref(), format!("/{path}")),
         };
         let open = || {
             let file = dir::open(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;

@@ -54,6 +54,7 @@ fn list(boot: &Path, digits: &[char]) -> List {
         token: token(),
         deployments: digits.iter().map(listed).collect(),
         unreadable: Vec::new(),
+        staged: None,
         tries: 0,
         trial_arguments: String::new(),
     }
@@ -174,7 +175,7 @@ fn with_image(boot: &Path, digit: char, kernel: char, content: &str) -> Listed {
     for (path, content) in [(name.clone(), content), (format!("{name}.extra.d/a.addon.efi"), "addon")] {
         let source = format!("tree-{digit}-{}", files.len());
         fs::write(boot.join(&source), content).unwrap();
-        let from = CopiedFrom::Tree { path: source, sum: sum(content) };
+        let from = CopiedFrom::Tree { path: source, sum: Some(sum(content)) };
         files.push(PayloadFile { path, size: content.len() as u64, from });
     }
     let directory = format!("ostree/os-{}", kernel.to_string().repeat(64));

@@ -42,6 +42,7 @@ fn is_used_besides(path: &str, list: &List, target: &Target) -> bool {
     let is_staying = |entry: &&TargetEntry| list.unreadable.iter().any(|deployment| is_of(entry, deployment));
     let mut staying = target.entries.iter().filter(is_staying).filter_map(|entry| entry.text.as_deref());
     target.others_are_unread
+        || list.staged.as_deref() == Some(path)
         || target.named_by_others.contains(&path.to_ascii_lowercase())
         || staying.any(|text| text.contains(path))
 }

@@ -7,7 +7,7 @@ use crate::target::Target;
 
 /// The steps; none, if nothing of ours is there. First what the boot loader reads, then what no entry of others names.
 pub fn removal(list: &List, target: &Target) -> Vec<Step> {
-    let nothing = List { deployments: Vec::new(), unreadable: Vec::new(), ..list.clone() };
+    let nothing = List { deployments: Vec::new(), unreadable: Vec::new(), staged: None, ..list.clone() };
     let temporaries = target.temporaries.keys().cloned().map(Step::RemoveTemporary);
     // What counts goes before what it would fall back to.
     let (counted, others): (Vec<_>, Vec<_>) = target.entries.iter().partition(|entry| entry.name.tries.is_some());

@@ -8,7 +8,7 @@ use ostree_formats::projected_entry::ProjectedName;
 use super::payloads::{UnusedFiles, unused, unused_files};
 use super::step::Step;
 use crate::list::{List, Payload};
-use crate::target::{Found, ROOM_FOR_NAMES, Target, in_clusters};
+use crate::target::{Found, ROOM_FOR_NAMES, Target, TargetEntry, in_clusters};
 
 /// How much is missing, and what takes the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +83,9 @@ pub(super) fn make(
     if needed > free.saturating_add(freed(&payloads_going)) {
         payloads_going.extend(half_written(payloads, target));
     }
+    if needed > free.saturating_add(freed(&payloads_going)) {
+        payloads_going.extend(prepared(list, target, &removed));
+    }
     let freed = freed(&payloads_going);
     if needed > free.saturating_add(freed) {
         let free = free.saturating_add(freed);
@@ -106,14 +109,32 @@ fn boots_now(target: &Target) -> Option<String> {
 
 /// Payloads that a run has begun, and no entry names yet. They are written again from the beginning.
 fn half_written(payloads: &[Payload], target: &Target) -> impl Iterator<Item = String> {
-    let is_named = |path: &str| {
-        let texts = target.entries.iter().filter_map(|entry| entry.text.as_deref());
-        texts.clone().any(|text| text.contains(path))
-            || target.others_are_unread
-            || target.named_by_others.contains(&path.to_ascii_lowercase())
-    };
     let is_begun = |path: &str| matches!(target.payloads.get(path), Some(Found::Directory { sums: None, .. }));
-    payloads.iter().map(Payload::path).filter(move |path| is_begun(path) && !is_named(path)).map(str::to_owned)
+    payloads
+        .iter()
+        .map(Payload::path)
+        .filter(move |path| is_begun(path) && !is_named(path, target.entries.iter()) && !may_be_of_others(path, target))
+        .map(str::to_owned)
+}
+
+/// Whether an entry may boot from it.
+fn is_named<'a>(path: &str, mut entries: impl Iterator<Item = &'a TargetEntry>) -> bool {
+    entries.any(|entry| entry.text.as_ref().is_some_and(|text| text.contains(path)))
+}
+
+fn may_be_of_others(path: &str, target: &Target) -> bool {
+    target.others_are_unread || target.named_by_others.contains(&path.to_ascii_lowercase())
+}
+
+/// The payload of a deployment that is not in the list yet. Its finalization copies it again.
+fn prepared(list: &List, target: &Target, removed: &[&String]) -> Option<String> {
+    let path = list.staged.as_ref().filter(|path| target.payloads.contains_key(*path))?;
+    let mut listed = list.deployments.iter().flat_map(|listed| &listed.payloads);
+    let stays = |entry: &&TargetEntry| !removed.contains(&&entry.name.to_string());
+    let is_needed = listed.any(|payload| payload.path() == path)
+        || is_named(path, target.entries.iter().filter(stays))
+        || may_be_of_others(path, target);
+    (!is_needed).then(|| path.clone())
 }
 
 /// What a payload will take, beside what of it is there.

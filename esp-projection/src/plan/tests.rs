@@ -2,6 +2,7 @@
 
 mod images;
 mod model;
+mod prepared;
 mod property;
 
 use ostree_formats::entry_name::Tries;

@@ -122,7 +122,7 @@ impl Images {
         let file = |name: String, source: &str, size: u64, sum: Checksum| PayloadFile {
             path: name,
             size,
-            from: CopiedFrom::Tree { path: format!("{path}/{source}"), sum },
+            from: CopiedFrom::Tree { path: format!("{path}/{source}"), sum: Some(sum) },
         };
         let mut files = vec![file(name.clone(), &image.path, size, sum)];
         files.extend(

@@ -2,16 +2,18 @@
 //!
 //! It copies kernel and initramfs to a `/boot` that is a filesystem of its own, under a name that nothing leads to. It checks for
 //! everything that would stop finalization: conflicts in `/etc`, room, the boot loader, the kernel's checksum. It writes no entries
-//! and no links, removes only its own files, and does not take the lock of the sysroot, so finalization never waits for it.
+//! and no links, removes only its own files. It takes the lock of the sysroot for nothing but a copy to the ESP, and finalization
+//! never waits for it: shutdown stops it before.
 
 mod damage;
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use boot_list::execute::{install, room, xfs_directory};
 use boot_list::plan::list;
 use boot_list::plan::removals::Current;
+use esp_projection::settings::Settings;
 use ostree_formats::staged_state::StagedState;
 use ostree_sysroot::boot_contents::{Install, InstallMethod};
 use ostree_sysroot::boot_names::{is_prepared, kernel_directory, prepared};
@@ -25,6 +27,7 @@ use crate::checks::{log_nothing_to_do, refuse_conflicts, require_booted_and_root
 use crate::error::Error;
 use crate::etc_merge::known::Known;
 use crate::execute::esp;
+use crate::execute::lock::lock;
 use crate::execute::make_room::does_not_fit;
 use crate::execute::policy;
 use crate::execute::writable_roots;
@@ -36,6 +39,8 @@ use crate::read::unit_drop_ins;
 
 /// Bytes of `/boot` that stay free while the system runs, for the stamp and for other programs.
 const LEFT_TO_OTHERS: u64 = 1 << 20;
+/// As long as a program that stages an update may go on after it has announced it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Prepares the staged deployment. An error is one with which finalization would fail.
 pub(crate) fn prepare() -> Result<(), Error> {
@@ -93,15 +98,7 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     let mut plan = finalization::plan(&roots, &sysroot, &staging)?;
     keep_known_etc(run, &mut plan, began);
     tell(&plan);
-    let target = plan.boot.list.first().map(|listed| listed.deployment.clone());
-    if let Some(target) = &target {
-        let settings = esp::all_settings(&roots)?;
-        esp::refuse_rolled_back(&roots, target, &settings)?;
-        if settings.enabled {
-            esp::check_image(&roots, target, &settings)?;
-        }
-        check_kernel(&roots, run, target)?;
-    }
+    let settings = check_new(&roots, run, &plan)?;
     if roots.boot_is_separate && !put_all_beside(&roots, run, &plan)? {
         check_room_after_removing(&roots, &sysroot, &plan, options)?;
     }
@@ -111,7 +108,38 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     warn_of_what_stays_behind(&sysroot, &staged);
     refuse_conflicts(&plan)?;
     policy::prepare::prepare(&roots, &plan)?;
+    if let Some(settings) = &settings {
+        copy_to_esp(&roots, &plan, settings)?;
+    }
     log::info!("/{} is prepared: shutdown will merge /etc and make it the default", plan.target);
+    Ok(())
+}
+
+/// Whether the new deployment may be booted and can be. Returns the settings of the ESP, if they ask for a projection.
+fn check_new(roots: &Roots, run: &RunDirectory, plan: &Finalization) -> Result<Option<Settings>, Error> {
+    let Some(target) = plan.boot.list.first().map(|listed| &listed.deployment) else { return Ok(None) };
+    let settings = esp::all_settings(roots)?;
+    esp::refuse_rolled_back(roots, target, &settings)?;
+    if settings.enabled {
+        esp::check_image(roots, target, &settings)?;
+    }
+    check_kernel(roots, run, target)?;
+    Ok(Some(settings).filter(|settings| settings.enabled))
+}
+
+/// Whoever writes to the ESP has the lock. Shutdown stops this program, and need not wait for it.
+fn copy_to_esp(roots: &Roots, plan: &Finalization, settings: &Settings) -> Result<(), Error> {
+    let locked = match lock(roots, PATIENCE, &|| ()) {
+        Err(Error::Locked { holder, .. }) => {
+            log::info!("{holder} holds the sysroot lock: shutdown will copy the new kernel to the ESP");
+            return Ok(());
+        }
+        other => other?,
+    };
+    // The list may be another one than before.
+    let sysroot = Sysroot::load(roots)?;
+    esp::copy(roots, &sysroot, plan, settings)?;
+    drop(locked);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use esp_projection::plan::PlanError;
+use esp_projection::plan::{PlanError, Step, bulk};
 use esp_projection::projection::{Projection, ProjectionError};
 use esp_projection::read::images::Images;
 use esp_projection::read::{ReadError, staged};
@@ -82,20 +82,57 @@ pub(crate) fn check_image(roots: &Roots, target: &Deployment, settings: &Setting
 /// It cannot, or has not.
 pub(crate) fn check(roots: &Roots, sysroot: &Sysroot, plan: &Finalization, settings: &Settings) -> Result<(), Error> {
     let look = || -> Result<(), ProjectionError> {
-        let mut projection = Projection::read(roots, sysroot, settings)?;
-        let stays = |listed: &esp_projection::list::Listed| {
-            plan.boot.list.iter().any(|other| other.deployment.path == listed.deployment)
-        };
-        let new = plan.boot.list.iter().find(|listed| listed.deployment.path == plan.target);
-        projection.list.deployments.retain(stays);
-        if let Some(new) = new {
-            projection.add_staged(roots, &new.deployment)?;
-        }
-        projection.keep(settings);
+        let mut projection = with_update(roots, sysroot, plan, settings)?;
         projection.plan()?;
         projection.check_writable()
     };
     look().map_err(of_projection)
+}
+
+/// Copies the kernel of the update to the ESP: a payload that no entry names.
+///
+/// # Errors
+/// The ESP cannot be written to, or has no room.
+pub(crate) fn copy(roots: &Roots, sysroot: &Sysroot, plan: &Finalization, settings: &Settings) -> Result<(), Error> {
+    let copy = || -> Result<(), ProjectionError> {
+        let mut projection = with_update(roots, sysroot, plan, settings)?;
+        let steps = projection.plan()?;
+        projection.check_writable()?;
+        let is_copying = |step: &Step| matches!(step, Step::WritePayload(_));
+        let (is_missing, bulk) = (steps.iter().any(is_copying), bulk(steps));
+        projection.execute(roots, &bulk, &mut || ())?;
+        match bulk.iter().find(|step| is_copying(step)) {
+            Some(_) => log::info!("the ESP has the new kernel"),
+            None if is_missing => {
+                log::info!(
+                    "the ESP has room for the new kernel only after an old one is removed: shutdown will copy it"
+                );
+            }
+            None => {}
+        }
+        Ok(())
+    };
+    copy().map_err(of_projection)
+}
+
+/// What will be to be projected, when the update is the default.
+fn with_update(
+    roots: &Roots,
+    sysroot: &Sysroot,
+    plan: &Finalization,
+    settings: &Settings,
+) -> Result<Projection, ProjectionError> {
+    let mut projection = Projection::read(roots, sysroot, settings)?;
+    let stays = |listed: &esp_projection::list::Listed| {
+        plan.boot.list.iter().any(|other| other.deployment.path == listed.deployment)
+    };
+    let new = plan.boot.list.iter().find(|listed| listed.deployment.path == plan.target);
+    projection.list.deployments.retain(stays);
+    if let Some(new) = new {
+        projection.add_staged(roots, &new.deployment)?;
+    }
+    projection.keep(settings);
+    Ok(projection)
 }
 
 fn of_projection(error: ProjectionError) -> Error {

@@ -361,6 +361,29 @@ pub(crate) fn a_boot_counts_once(initramfs: &mut Initramfs) -> Result<()> {
     is_root(initramfs, &outcome, &initramfs.disk.deployment, Some(1))
 }
 
+/// Before its first mount: one write to the disk, and one sync of it.
+pub(crate) fn an_attempt_costs_one_write_and_one_sync(initramfs: &mut Initramfs) -> Result<()> {
+    on_trial(initramfs, None)?;
+    let disk = &initramfs.disk;
+    let of_disk = |initramfs: &Initramfs, trace: &str| -> Result<Vec<String>> {
+        let calls = "trace=pwrite64,fsync,fdatasync,sync_file_range,syncfs,sync";
+        let outcome = initramfs.strace(&["-y", "-e", calls, "-o", trace], ["/sysroot", &disk.argument()])?;
+        ensure!(outcome.code == Some(0), "{outcome:?}");
+        let names = initramfs.read(trace)?;
+        Ok(names
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(1)?.split_once('('))
+            .map(|(name, _)| name.to_owned())
+            .collect())
+    };
+    let on_trial = of_disk(initramfs, "/on-trial")?;
+    initramfs.start_over()?;
+    initramfs.configure("")?;
+    let plain = of_disk(initramfs, "/plain")?;
+    ensure!(plain.is_empty() && on_trial == ["pwrite64", "fdatasync"], "{plain:?} {on_trial:?}");
+    Ok(())
+}
+
 pub(crate) fn without_the_setting_nothing_is_looked_up(initramfs: &mut Initramfs) -> Result<()> {
     on_trial(initramfs, None)?;
     initramfs.configure("")?;

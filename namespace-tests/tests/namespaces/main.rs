@@ -170,6 +170,7 @@ fn main() -> ExitCode {
             a_configuration_that_stops_the_boot_is_an_attempt,
             what_a_person_or_an_esp_chooses_is_not_counted,
             a_boot_counts_once,
+            an_attempt_costs_one_write_and_one_sync,
             without_the_setting_nothing_is_looked_up,
         ),
         stories!(console:

@@ -32,7 +32,8 @@ pub(crate) fn an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back(
     let list = LIST.replace("PARTUUID", ESP_PARTUUID);
     let first = script(&format!(
         "{list} cat /proc/cmdline; list; cat /run/ostree/boot-assessment
-         version=2; stage 2; prepared 'is prepared: shutdown will merge'"
+         version=2; stage 2; prepared 'is prepared: shutdown will merge'
+         echo prepared; list; firstroot esp sync | grep 'nothing to do'"
     ));
     let second = script(&format!(
         "{list} if journalctl --boot=-1 --grep 'ordering cycle'; then exit 1; fi; before ostree-finalize-staged.service; cat /proc/cmdline /run/ostree/boot-assessment
@@ -67,6 +68,10 @@ pub(crate) fn an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back(
     let output = first.script_output()?;
     contains(&output, " firstroot.deployment=")?;
     contains(&output, "state=good\n")?;
+    // The kernel of the update is copied while the machine is in use. No entry names it yet.
+    let (_, prepared) = output.split_once("\nprepared\n").unwrap_or_default();
+    let counts = (prepared.matches("/SHA256SUMS").count(), prepared.matches(".conf\n").count());
+    ensure!(counts == (2, 2), "payloads, and entries with loader.conf: {counts:?}\n{output}");
     // Finalized, tried once, and good.
     is_of_version(second, "2")?;
     let output = second.script_output()?;

@@ -33,7 +33,8 @@ pub(super) fn kernel(number: u8) -> Payload {
 /// An image beside this kernel, with an addon.
 pub(super) fn image(kernel_number: u8, number: u8) -> Payload {
     let name = image_name(number);
-    let from = CopiedFrom::Tree { path: format!("{number}"), sum: format!("{number:02x}").repeat(32).parse().unwrap() };
+    let from =
+        CopiedFrom::Tree { path: format!("{number}"), sum: Some(format!("{number:02x}").repeat(32).parse().unwrap()) };
     let file = |path: String, size| PayloadFile { path, size, from: from.clone() };
     let files = vec![file(name.clone(), 8000), file(format!("{name}.extra.d/a.addon.efi"), 100)];
     Payload::Directory { path: kernel_path(kernel_number), files }
@@ -68,7 +69,14 @@ pub(super) fn listed(number: u8, kernel_number: u8, version: u8) -> Listed {
 }
 
 pub(super) fn list(deployments: Vec<Listed>, tries: u32) -> List {
-    List { token: token(), deployments, unreadable: Vec::new(), tries, trial_arguments: "panic=30".to_owned() }
+    List {
+        token: token(),
+        deployments,
+        unreadable: Vec::new(),
+        staged: None,
+        tries,
+        trial_arguments: "panic=30".to_owned(),
+    }
 }
 
 /// What a step leaves on the disk.

@@ -100,6 +100,11 @@ impl Machine {
         let mut images = Images::new(&self.roots, setting);
         let staged = of_tree(&self.roots, &self.deployment, &mut images).unwrap();
         let [Payload::Directory { files: of_tree, .. }] = staged.payloads.as_slice() else { panic!("{staged:?}") };
+        for file in of_tree {
+            let CopiedFrom::Tree { path, .. } = &file.from else { panic!("{file:?}") };
+            let found = self.root.path().join("sysroot").join(path);
+            assert_eq!(fs::metadata(&found).unwrap().len(), file.size, "{file:?}");
+        }
         let names = |files: &[PayloadFile]| files.iter().map(|file| file.path.clone()).collect::<Vec<_>>();
         let is_on_disk = |file: &&PayloadFile| {
             let is_named = self.deployment.entry.get("devicetree").is_some();
@@ -142,7 +147,7 @@ fn an_image_beside_the_kernel_is_projected_where_it_is_wanted() {
     assert_eq!([None, Some(Uki::Prefer), Some(Uki::Ignore)].map(is_image), [true, true, false]);
     let listed = machine.listed(None).unwrap();
     let [Payload::Directory { files, .. }] = listed.payloads.as_slice() else { panic!("{listed:?}") };
-    let from = CopiedFrom::Tree { path: format!("{}/{MODULES_OF_IT}/virt.efi", path()), sum };
+    let from = CopiedFrom::Tree { path: format!("{}/{MODULES_OF_IT}/virt.efi", path()), sum: Some(sum) };
     assert_eq!(files.last().unwrap().from, from);
     // Whether it is on is not known.
     fs::remove_file(machine.variable()).unwrap();
