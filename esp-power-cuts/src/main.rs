@@ -7,6 +7,7 @@
 //!
 //! `PROGRAM` is who writes: ours, ours with a sabotage, or a sequence of system calls of another project. Never shipped.
 
+mod bad;
 mod marks;
 mod others;
 mod scenarios;
@@ -25,6 +26,7 @@ fn main() -> Result<()> {
         "exchange" => others::exchange(device, &marks),
         "kernel-install" => others::kernel_install(device, &marks),
         again if again.starts_with("again-") => scenarios::run_again(again, device),
+        bad if bad.starts_with("bad-") => bad::run(bad, device, &marks),
         ours => scenarios::run(ours, device, &marks),
     }
     .with_context(|| format!("{program} on {device}"))?;

@@ -119,7 +119,7 @@ fn is_ours(program: &str) -> bool {
 }
 
 /// Takes so much room.
-fn fill(fat: &mut Fat, bytes: u64) -> Result<()> {
+pub(crate) fn fill(fat: &mut Fat, bytes: u64) -> Result<()> {
     let root = fat.root()?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let file = rustix::fs::openat(&root, FILLER, flags, Mode::from_raw_mode(0o600))?;

@@ -14,5 +14,5 @@ mod recording;
 mod state;
 
 pub use disk::{Bits, Disk, files};
-pub use judgement::{Figures, Judge, Left};
+pub use judgement::{Figures, Judge, Left, Seen, look_at};
 pub use recording::{Recording, Run};

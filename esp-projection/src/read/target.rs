@@ -45,6 +45,8 @@ pub fn target(root: impl AsFd, token: &Token) -> Result<Target, SystemError> {
 
 fn read_entries(root: &impl AsFd, token: &Token, target: &mut Target) -> Result<(), SystemError> {
     for (name, kind) in names(root, ENTRIES)? {
+        // A backup may have come back in capitals: on a FAT these are the same names.
+        let name = if name.is_ascii() { name.to_ascii_lowercase() } else { name };
         let path = format!("{ENTRIES}/{name}");
         let is_ours = name.starts_with(token.as_str()) || name.starts_with(MAKES_ROOM);
         if is_ours && name.ends_with(TEMPORARY) && kind == Kind::File {

@@ -69,11 +69,12 @@ impl<'a> Fat<'a> {
 
     /// The entry at a path; `None`: there is none.
     pub(super) fn find(&self, path: &str) -> Result<Option<Entry>> {
-        let mut found = None;
+        let mut found: Option<Entry> = None;
         for name in path.split('/').filter(|name| !name.is_empty()) {
             let listing = match &found {
                 None => self.root()?,
-                Some(directory) => self.list(directory)?,
+                Some(directory) if directory.is_directory => self.list(directory)?,
+                Some(_) => return Ok(None),
             };
             let named = listing.entries.into_iter().find(|entry| entry.name.eq_ignore_ascii_case(name));
             let Some(named) = named else { return Ok(None) };

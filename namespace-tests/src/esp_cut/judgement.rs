@@ -9,7 +9,7 @@ use ostree_formats::projected_entry::ProjectedName;
 use super::fat::Fat;
 use super::menu::{Known, Menu};
 use super::recording::{Recording, Run};
-use super::state::State;
+use super::state::{SECTOR, State};
 use crate::power_cut::{Numbers, SEED};
 
 /// How many complaints are kept.
@@ -192,6 +192,38 @@ impl<'a> Judge<'a> {
         }
         Ok(None)
     }
+}
+
+/// A disk as a boot loader finds it.
+#[derive(Debug)]
+pub struct Seen {
+    /// The deployment that boots, by its first digit; `-`: none.
+    pub boots: String,
+    /// What is not whole.
+    pub problems: Vec<String>,
+    /// The last mark.
+    pub told: String,
+    /// These files, which are none of firstroot's.
+    pub others: Vec<Option<Vec<u8>>>,
+}
+
+/// Looks at a disk. `files` are those of payloads.
+///
+/// # Errors
+/// The disk cannot be read.
+pub fn look_at(image: &Path, files: BTreeMap<String, Vec<u8>>, others: &[&str]) -> Result<Seen> {
+    let bytes = std::fs::read(image).with_context(|| format!("reading {}", image.display()))?;
+    let state = State { durable: &bytes, arrived: HashMap::new() };
+    let fat = Fat::of(&state)?;
+    let menu = Menu::of(&fat, &Known { files, ..Known::default() })?;
+    let (_, mark) = bytes.split_at(bytes.len() - SECTOR);
+    let read = |path: &&str| fat.find(path).ok().flatten().and_then(|entry| fat.read(&entry).ok());
+    Ok(Seen {
+        boots: digit(&choice(&menu)),
+        problems: broken(&menu).chain(menu.problems.iter().cloned()).collect(),
+        told: String::from_utf8_lossy(mark).trim_end_matches('\0').to_owned(),
+        others: others.iter().map(read).collect(),
+    })
 }
 
 fn shuffled_numbers(mut all: Vec<usize>) -> Vec<usize> {

@@ -43,7 +43,9 @@ impl Menu {
     pub(super) fn of(fat: &Fat<'_>, known: &Known) -> Result<Menu> {
         let mut entries = Vec::new();
         if let Some(directory) = fat.find(ENTRIES)? {
-            for entry in fat.list(&directory)?.entries.iter().filter(|entry| entry.name.ends_with(".conf")) {
+            let listing = fat.list(&directory)?;
+            let is_entry = |entry: &&Entry| !entry.is_directory && entry.name.to_ascii_lowercase().ends_with(".conf");
+            for entry in listing.entries.iter().filter(is_entry) {
                 entries.push(shown(fat, entry, known)?);
             }
         }
@@ -68,7 +70,7 @@ impl Menu {
 }
 
 fn shown(fat: &Fat<'_>, entry: &Entry, known: &Known) -> Result<Shown> {
-    let name: ProjectedName = entry.name.parse()?;
+    let name: ProjectedName = entry.name.to_ascii_lowercase().parse()?;
     let text = match fat.read(entry) {
         Ok(text) => text,
         Err(error) => return Ok(Shown { name, text: None, problem: Some(format!("{error:#}")) }),
@@ -111,7 +113,7 @@ fn whole(fat: &Fat<'_>, name: &ProjectedName, text: &[u8], paths: &[String], kno
 fn directory_problems(fat: &Fat<'_>) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     for path in ["EFI", "EFI/BOOT", "loader", ENTRIES, "ostree", "ostree/initramfs-overlays"] {
-        let Some(directory) = fat.find(path)? else { continue };
+        let Some(directory) = fat.find(path)?.filter(|found| found.is_directory) else { continue };
         let listing = fat.list(&directory)?;
         let is_empty = listing.entries.iter().all(|entry| entry.name.starts_with(MAKES_ROOM));
         problems.extend(listing.problem.filter(|_| !is_empty).map(|problem| format!("{path}: {problem}")));

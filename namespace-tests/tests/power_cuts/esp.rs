@@ -17,6 +17,8 @@ use tempfile::TempDir;
 
 use crate::{named, run};
 
+mod bad;
+
 /// Random subsets at each write.
 const SAMPLE: usize = 4;
 /// The same, where all are wanted.
@@ -107,6 +109,8 @@ fn missing(guest: Guest, is_extra: bool) -> Option<String> {
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for guest in Guest::booted() {
+        let name = format!("esp::bad_input_loses_nothing::{guest}");
+        trials.push(named(name, missing(guest, guest != Guest::Trixie), move || bad::bad_input_loses_nothing(guest)));
         for writer in WRITERS {
             let is_extra = guest != Guest::Trixie || writer.expected == Expected::Figures;
             let name = writer.name(guest);
@@ -201,7 +205,7 @@ fn base(directory: &Path, bits: Bits) -> PathBuf {
 /// Chooses the program by the name of the disk.
 const RUN_ON: &str = "#!/bin/busybox sh
 case $1 in
-    ours-* | again-*) exec /ours \"$@\" ;;
+    ours-* | again-* | bad-*) exec /ours \"$@\" ;;
     *) FIRSTROOT_SABOTAGE=$1 exec /sabotaged \"$@\" ;;
 esac
 ";

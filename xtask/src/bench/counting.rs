@@ -31,7 +31,7 @@ const MEASURE: &str = r"
             unshare --mount bash -c '
                 mount -t tmpfs run /run && mount --bind /sysroot /mnt
                 begin=${EPOCHREALTIME/./}
-                /usr/lib/ostree/ostree-prepare-root --systemd=yes /mnt $link 2>/run/said || exit
+                /usr/lib/ostree/ostree-prepare-root --systemd=yes /mnt $link 2>/run/said || { cat /run/said; exit 1; }
                 echo $0 $((${EPOCHREALTIME/./} - begin))
                 if [ $0 = on-trial ]; then test -e /run/ostree/boot-trial; else test ! -e /run/ostree/boot-trial; fi' $mode
         done
