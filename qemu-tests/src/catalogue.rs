@@ -92,9 +92,12 @@ const ENTRIES: &[Entry] = &[
     ("deployment-missing", |s| s.with_disk_changed_by(|root| Sysroot::at(root).lose_deployment())),
     // The deployment has no modules of the kernel that an update has.
     ("counted", |s| {
-        s.with_filesystem(Filesystem::Ext4WithBoot)
-            .prepare_root_conf("[rollback]\ntries=1\n")
-            .with_disk_changed_by(|root| Sysroot::at(root).rename_modules())
+        s.with_filesystem(Filesystem::Ext4WithBoot).prepare_root_conf("[rollback]\ntries=1\n").with_disk_changed_by(
+            |root| {
+                Sysroot::at(root).write_fstab(&boot_in_fstab("ro"))?;
+                Sysroot::at(root).rename_modules()
+            },
+        )
     }),
     ("counted-twice", |s| s.prepare_root_conf("[rollback]\ntries=2\n")),
     ("reboot-on-failure", |s| {

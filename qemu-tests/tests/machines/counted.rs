@@ -7,11 +7,11 @@ use qemu_tests::staging::script;
 use crate::shutdown::{DONE, succeeded};
 use crate::{contains, is_well, scenario};
 
-/// An update with another kernel, whose required unit fails: after its one try the initramfs mounts `/boot`, makes the list of the older
+/// An update with another kernel, whose required unit fails: after its one try the initramfs mounts `/boot`, which is read-only elsewhere, makes the list of the older
 /// one the active one, and reboots. The machine is back, and says so.
 pub(crate) fn an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs(guest: Guest) -> Result<()> {
     let first = script(
-        "cat /run/ostree/boot-count
+        "cat /run/ostree/boot-count; findmnt --noheadings --output=OPTIONS /boot
          mkdir -p /etc/ostree; printf '[rollback]\\nrequired=no-trial.service\\n' >/etc/ostree/esp.conf
          cd /etc/systemd/system; mkdir -p multi-user.target.wants; ln -s ../no-trial.service multi-user.target.wants/
          printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/bin/sh -c \"! test -e /run/ostree/boot-trial\"\\n' >no-trial.service
@@ -30,7 +30,7 @@ pub(crate) fn an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs(gu
          cat /run/ostree/boot-assessment /run/motd.d/30-ostree-rollback
          journalctl --boot=-1 --output=cat --unit=ostree-prepare-root --unit=firstroot-boot-check
          journalctl --boot=-2 --output=cat --unit=ostree-finalize-staged
-         cat /sysroot/ostree/boot-attempts/record; ls /boot; firstroot check
+         cat /sysroot/ostree/boot-attempts/record; ls /boot; findmnt --noheadings --output=OPTIONS /boot; firstroot check
          ostree admin cleanup; ostree admin status; firstroot esp sync
          firstroot esp retry; echo tried again; cat /sysroot/ostree/boot-attempts/record",
     );
@@ -38,7 +38,7 @@ pub(crate) fn an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs(gu
     let [first, _, _, back] = reports.as_slice() else { anyhow::bail!("four boots") };
     succeeded(&[first.clone(), back.clone()])?;
     is_well(first)?;
-    contains(&first.script_output()?, "tries=1\n")?;
+    contains(&first.script_output()?, "tries=1\nro,")?;
     let (state, failed) = (back.system_state()?, back.failed_units()?);
     ensure!(state == "running" && failed.is_empty(), "the system is {state}; failed units:\n{failed}");
     let output = back.script_output()?;
@@ -52,6 +52,7 @@ pub(crate) fn an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs(gu
         "Last attempt: journalctl -p warning -b ",
         "is on trial: attempt 1 of 1",
         DONE,
+        "\nro,",
         "This machine would come up, with every entry.",
     ] {
         contains(&output, part)?;

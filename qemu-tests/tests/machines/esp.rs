@@ -42,7 +42,9 @@ pub(crate) fn an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back(
          printf 'tries=1\\nrequired=no-trial.service\\n' >>/etc/ostree/esp.conf
          cd /etc/systemd/system; mkdir -p multi-user.target.wants; ln -s ../no-trial.service multi-user.target.wants/
          printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/bin/sh -c \"! grep firstroot.trial /proc/cmdline\"\\n' >no-trial.service
-         version=3; stage 3; prepared 'is prepared: shutdown will merge'"
+         mkdir -p /boot/efi; systemd-mount --automount=yes --options=umask=0077 /dev/disk/by-partuuid/{ESP_PARTUUID} /boot/efi
+         echo mounted; ls /boot/efi/loader; findmnt --noheadings --output=FSTYPE /boot/efi; firstroot esp sync
+         version=3; stage 3; prepared 'is prepared: shutdown will merge'; ls /boot/efi/ostree/*/SHA256SUMS"
     ));
     let third = script("echo this is not reached, or too early");
     let back = script(&format!(
@@ -82,7 +84,12 @@ pub(crate) fn an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back(
     contains(&output, "active\nactive\n")?;
     let counts = |line: &str| line.starts_with("./loader/entries/") && line.contains('+');
     ensure!(!output.lines().any(counts), "an entry still counts:\n{output}");
-    ensure!(output.matches("/SHA256SUMS").count() == 2, "{output}");
+    let (listed, mounted) = output.split_once("\nmounted\n").unwrap_or_default();
+    ensure!(listed.matches("/SHA256SUMS").count() == 2, "{output}");
+    // While the ESP is mounted for others, by an automount.
+    contains(mounted, "\nautofs\nvfat\n")?;
+    contains(mounted, "nothing to do\n")?;
+    ensure!(mounted.matches("/SHA256SUMS").count() == 3, "{output}");
     // The third has a required unit that fails on trial.
     let (output, status) = (back.script_output()?, back.admin_status()?);
     contains(&output, "state=rolled-back\n")?;
