@@ -21,7 +21,8 @@ const MEASURE: &str = r"
     export link=$(tr ' ' '\n' </proc/cmdline | grep ^ostree=)
     deployment=$(realpath /sysroot${link#ostree=})
     mkdir -p /etc/ostree /sysroot/ostree/boot-attempts
-    printf 'trial=%s\nfallback=%s\n' ${deployment#/sysroot} ${deployment#/sysroot}1 >/sysroot/ostree/boot-attempts/record
+    other=/ostree/deploy/default/deploy/$(printf 'b%.0s' $(seq 64)).0
+    printf 'trial=%s\nfallback=%s\n' ${deployment#/sysroot} $other >/sysroot/ostree/boot-attempts/record
     for run in $(seq $runs); do
         for mode in plain on-trial; do
             if [ $mode = plain ]; then : >/etc/ostree/prepare-root.conf
@@ -31,9 +32,10 @@ const MEASURE: &str = r"
             unshare --mount bash -c '
                 mount -t tmpfs run /run && mount --bind /sysroot /mnt
                 begin=${EPOCHREALTIME/./}
-                /usr/lib/ostree/ostree-prepare-root --systemd=yes /mnt $link 2>/run/said || { cat /run/said; exit 1; }
+                /usr/lib/firstroot/ostree-prepare-root --systemd=yes /mnt $link 2>/run/said || { cat /run/said; exit 1; }
                 echo $0 $((${EPOCHREALTIME/./} - begin))
-                if [ $0 = on-trial ]; then test -e /run/ostree/boot-trial; else test ! -e /run/ostree/boot-trial; fi' $mode
+                if [ -e /run/ostree/boot-trial ]; then was=on-trial; else was=plain; fi
+                [ $was = $0 ] || { cat /run/said; exit 1; }' $mode
         done
     done
     rm -r /sysroot/ostree/boot-attempts /etc/ostree/prepare-root.conf
