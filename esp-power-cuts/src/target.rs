@@ -76,6 +76,7 @@ pub(crate) fn list(deployments: &[Numbered], tries: u32) -> Result<List> {
         staged: None,
         tries,
         trial_arguments: "panic=30 rd.emergency=reboot".to_owned(),
+        is_further: false,
     })
 }
 

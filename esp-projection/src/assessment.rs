@@ -133,6 +133,7 @@ mod tests {
             staged: None,
             tries: 3,
             trial_arguments: String::new(),
+            is_further: false,
         };
         let entry = |digit, order, tries: Option<(u32, u32)>| TargetEntry {
             name: ProjectedName::of(

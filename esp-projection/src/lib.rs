@@ -10,11 +10,12 @@
 //! - [`execute`]: the steps, on FAT.
 //! - [`select`]: what boots next, by the boot loader's rules. Pure.
 //! - [`firmware`], [`install`]: what the firmware boots, and the changes that make it boot systemd-boot. Pure.
-//! - [`settings`], [`projection`]: `esp.conf`, and the story.
+//! - [`settings`], [`projection`]: `esp.conf`, and the story. [`further`]: the same for the ESPs of other disks.
 
 pub mod assessment;
 pub mod execute;
 pub mod firmware;
+pub mod further;
 pub mod install;
 pub mod list;
 pub mod plan;

@@ -19,6 +19,8 @@ pub struct List {
     pub tries: u32,
     /// What an entry that counts has as further arguments.
     pub trial_arguments: String,
+    /// This is for a further ESP: no entry there has a counter, not even one that is there already.
+    pub is_further: bool,
 }
 
 /// A deployment of the list.

@@ -6,6 +6,7 @@
 
 mod bless;
 mod entries;
+mod further;
 mod orders;
 mod payloads;
 mod removal;
@@ -19,6 +20,7 @@ use std::collections::BTreeSet;
 use ostree_formats::projected_entry::{HIGHEST_ORDER, ProjectedName};
 
 pub use bless::{bless, retry};
+pub use further::{further, further_in_the_end, may_boot_another};
 pub use removal::removal;
 pub use room::{NoRoom, Taken};
 pub use step::Step;

@@ -71,7 +71,12 @@ impl Projection {
     /// # Errors
     /// There is no target, or something cannot be read.
     pub fn read(roots: &Roots, sysroot: &Sysroot, settings: &Settings) -> Result<Self, ProjectionError> {
-        let partition = partition::find(roots.system.as_fd(), roots.sysroot.as_fd(), settings.partition.as_deref())?;
+        let partition = partition::find(
+            roots.system.as_fd(),
+            roots.sysroot.as_fd(),
+            settings.partition.as_deref(),
+            &settings.also,
+        )?;
         let token = list::token(&uuid(roots)?);
         let mut images = Images::new(roots, settings.uki);
         let mut list = list::list(roots, sysroot, token, &mut images)?;

@@ -39,6 +39,8 @@ pub struct Settings {
     pub enabled: bool,
     /// `[esp] partition=`: `UUID=`, `PARTUUID=`, `LABEL=`, or a path; `None`: the one that was booted from.
     pub partition: Option<String>,
+    /// `[esp] also=`: further partitions, with the same forms of names.
+    pub also: Vec<String>,
     /// `[esp] keep=`: how many deployments are projected; `None`: all of them.
     pub keep: Option<usize>,
     /// `[esp] uki=`; `None`: the image where Secure Boot is on.
@@ -66,6 +68,7 @@ impl Default for Settings {
         Self {
             enabled: false,
             partition: None,
+            also: Vec::new(),
             keep: None,
             uki: None,
             tries: None,
@@ -151,6 +154,7 @@ impl Settings {
         match (section, key) {
             ("esp", "enabled") => self.enabled = yes_or_no()?,
             ("esp", "partition") => self.partition = (!value.is_empty()).then(|| value.to_owned()),
+            ("esp", "also") => self.also = value.split_whitespace().map(str::to_owned).collect(),
             ("esp", "keep") => match number(1000)? {
                 0 | 1 => {
                     return Err(format!(
@@ -214,11 +218,12 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let text = "[esp]\nenabled=yes\npartition=LABEL=EFI\nkeep=2\nuki=prefer\n[rollback]\ntries=5\ntrial-arguments=panic=5\n\
+        let text = "[esp]\nenabled=yes\npartition=LABEL=EFI\nalso=UUID=1234-ABCD  /dev/vdb1\nkeep=2\nuki=prefer\n[rollback]\ntries=5\ntrial-arguments=panic=5\n\
                     good-when=no-failures\nrequired=sshd.service  a.service\ntimeout=20min\nmake-default=no\nrefuse=yes\n";
         let settings = Settings {
             enabled: true,
             partition: Some("LABEL=EFI".to_owned()),
+            also: vec!["UUID=1234-ABCD".to_owned(), "/dev/vdb1".to_owned()],
             keep: Some(2),
             uki: Some(Uki::Prefer),
             tries: Some(5),

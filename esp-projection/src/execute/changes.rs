@@ -136,6 +136,7 @@ mod tests {
                 directories: found.directories,
                 others: found.others,
                 has_fallback: found.has_fallback,
+                further: Vec::new(),
                 configuration: match configuration {
                     Ok(bytes) if bytes == CONFIGURATION.as_bytes() => Configuration::Written,
                     Ok(_) => Configuration::On(String::new()),

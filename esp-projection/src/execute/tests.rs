@@ -57,6 +57,7 @@ fn list(boot: &Path, digits: &[char]) -> List {
         staged: None,
         tries: 0,
         trial_arguments: String::new(),
+        is_further: false,
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Facts {
     pub others: Vec<String>,
     /// The ESP has the file that the firmware starts where an option names only a disk.
     pub has_fallback: bool,
+    /// Further ESPs, whose entries go, too.
+    pub further: Vec<[u8; 16]>,
     /// `esp.conf`.
     pub configuration: Configuration,
     /// The steps that project the list.

@@ -37,10 +37,12 @@ pub struct Removal {
 /// See [`NotRemoved`]: nothing may be changed. `anyway`: whether something else boots does not matter.
 pub fn uninstall(facts: &Facts, entries: &[Step], anyway: bool) -> Result<Removal, NotRemoved> {
     let (firmware, file) = (&facts.firmware, facts.program.firmware_path());
-    let of_this: Vec<u16> = firmware.starting(&facts.drive.uuid, &file).collect();
+    // Of further ESPs, too: without entries their boot loaders boot nothing.
+    let partitions = || std::iter::once(&facts.drive.uuid).chain(&facts.further);
+    let of_these: Vec<u16> = partitions().flat_map(|uuid| firmware.starting(uuid, &file)).collect();
     // Every firmware has options for networks and disks. A disk boots by the file that is there for that.
     let boots = |option: &firmware::LoadOption| option.is_tried() && (option.file.is_some() || facts.has_fallback);
-    let is_other = |number: &&u16| !of_this.contains(number) && firmware.option(**number).is_some_and(boots);
+    let is_other = |number: &&u16| !of_these.contains(number) && firmware.option(**number).is_some_and(boots);
     if !anyway && !firmware.order.iter().any(|number| is_other(&number)) {
         return Err(NotRemoved::NothingElse);
     }

@@ -39,6 +39,7 @@ fn facts() -> Facts {
         directories: BTreeSet::from(["EFI".to_owned()]),
         others: Vec::new(),
         has_fallback: false,
+        further: Vec::new(),
         configuration: Configuration::Missing,
         projection: vec![Step::WriteEntry { name: "x.conf".to_owned(), text: String::new() }, Step::Sync],
     }
@@ -231,6 +232,14 @@ fn uninstalling_leaves_what_others_need_and_never_a_machine_that_boots_nothing()
     assert!(!removal.changes.contains(&Change::RemoveFile(LOADER_CONF.to_owned())));
     let alone = Facts { firmware: Firmware { order: vec![OURS], ..installed.firmware.clone() }, ..installed.clone() };
     assert_eq!(uninstall(&alone, &[], false), Err(NotRemoved::NothingElse));
+    // The same boot loader on a further ESP has nothing to boot afterwards.
+    let mut other = alone.clone();
+    let drive = HardDrive { uuid: [8; 16], ..drive() };
+    let option = LoadOption::parse(&encode("Linux Boot Manager", &drive, &alone.program.firmware_path())).unwrap();
+    other.firmware.order.push(8);
+    other.firmware.options.push((8, option));
+    assert!(uninstall(&other, &[], false).is_ok());
+    assert_eq!(uninstall(&Facts { further: vec![[8; 16]], ..other }, &[], false), Err(NotRemoved::NothingElse));
     // What every firmware has, and what boots only with a file for it.
     let mut network = alone.clone();
     network.firmware.order.push(9);

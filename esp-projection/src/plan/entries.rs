@@ -37,11 +37,11 @@ pub(super) fn wanted(list: &List, target: &Target) -> Vec<Wanted> {
         .zip(&current)
         .enumerate()
         .map(|(index, (listed, current))| match current {
-            Some(entry) => counting_of(entry, list),
+            Some(entry) if !list.is_further => counting_of(entry, list),
             None if index == 0 && is_counted(list, listed, target, &current_others(&list.deployments, target)) => {
                 Counting { tries: Some(Tries { left: list.tries, done: Some(0) }), of: Some(list.tries) }
             }
-            None => Counting::default(),
+            _ => Counting::default(),
         })
         .collect();
     // What there is to fall back to must not count itself.
@@ -59,7 +59,7 @@ pub(super) fn wanted(list: &List, target: &Target) -> Vec<Wanted> {
     };
     let is_right = |listed: &Listed, counting: &Counting, entry: &TargetEntry| {
         let (_, text) = with_order(listed, counting, entry.name.order);
-        entry.text.as_ref() == Some(&text)
+        entry.text.as_ref() == Some(&text) && entry.name.tries == counting.tries
     };
     let zipped = || list.deployments.iter().zip(&counting).zip(&current);
     let right: Vec<Option<u32>> = zipped()

@@ -1,5 +1,6 @@
 //! Lists on targets: what the steps end in.
 
+mod further;
 mod images;
 mod model;
 mod prepared;

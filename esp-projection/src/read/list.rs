@@ -48,7 +48,15 @@ pub fn list(roots: &Roots, sysroot: &Sysroot, token: Token, images: &mut Images)
             Err(error) => return Err(error),
         }
     }
-    Ok(List { token, deployments, unreadable, staged: None, tries: 0, trial_arguments: String::new() })
+    Ok(List {
+        token,
+        deployments,
+        unreadable,
+        staged: None,
+        tries: 0,
+        trial_arguments: String::new(),
+        is_further: false,
+    })
 }
 
 fn listed(

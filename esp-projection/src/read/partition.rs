@@ -28,6 +28,9 @@ pub enum NoPartition {
     /// What is configured is not there.
     #[error("[esp] partition={0} in /etc/ostree/esp.conf: there is no such block device")]
     NotThere(String),
+    /// What is configured as a further one is not there.
+    #[error("[esp] also={0} in /etc/ostree/esp.conf: there is no such block device")]
+    FurtherNotThere(String),
     /// What the boot loader names is not there.
     #[error(
         "the boot loader was started from {0}, which does not exist (any more); name another one: [esp] partition= in /etc/ostree/esp.conf"
@@ -38,16 +41,18 @@ pub enum NoPartition {
     System(#[from] SystemError),
 }
 
-/// Finds it. `sysroot` is the physical root.
+/// Finds it. `sysroot` is the physical root. `also` has the names of further ones: where the disks have several, the first is another one.
 ///
 /// # Errors
 /// See [`NoPartition`].
-pub fn find(root: BorrowedFd<'_>, sysroot: BorrowedFd<'_>, configured: Option<&str>) -> Result<Partition, NoPartition> {
+pub fn find(
+    root: BorrowedFd<'_>,
+    sysroot: BorrowedFd<'_>,
+    configured: Option<&str>,
+    also: &[String],
+) -> Result<Partition, NoPartition> {
     if let Some(wanted) = configured {
-        let path = by_name(wanted);
-        let device = block_device::at(&path).context("look up", path.as_str())?;
-        let device = device.ok_or_else(|| NoPartition::NotThere(wanted.to_owned()))?;
-        return Ok(Partition { path, device });
+        return named(wanted)?.ok_or_else(|| NoPartition::NotThere(wanted.to_owned()));
     }
     match dir::open(root, "sys/firmware/efi", OFlags::PATH) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Err(NoPartition::NotUefi),
@@ -63,7 +68,19 @@ pub fn find(root: BorrowedFd<'_>, sysroot: BorrowedFd<'_>, configured: Option<&s
     }
     let below = block_device::of_filesystem(sysroot).context("find the device of", "/sysroot")?;
     let all = below.map(|device| devices::system_partitions(root, device)).transpose()?.unwrap_or_default();
-    match <[Partition; 1]>::try_from(all) {
+    one_of(all, &further(also)?)
+}
+
+/// The partitions that these names mean.
+fn further(also: &[String]) -> Result<Vec<Partition>, SystemError> {
+    also.iter().filter_map(|wanted| named(wanted).transpose()).collect()
+}
+
+/// The only one; of several, the only one that is none of the further ones.
+fn one_of(all: Vec<Partition>, further: &[Partition]) -> Result<Partition, NoPartition> {
+    let is_further = |one: &Partition| further.iter().any(|other| other.device == one.device);
+    let (further, others): (Vec<Partition>, Vec<Partition>) = all.into_iter().partition(is_further);
+    match <[Partition; 1]>::try_from(if others.is_empty() { further } else { others }) {
         Ok([one]) => Ok(one),
         Err(all) if all.is_empty() => Err(NoPartition::None),
         Err(all) => {
@@ -71,6 +88,16 @@ pub fn find(root: BorrowedFd<'_>, sysroot: BorrowedFd<'_>, configured: Option<&s
             Err(NoPartition::Several(paths.join(", ")))
         }
     }
+}
+
+/// The partition that a name of `esp.conf` means; `None`: it is not there, or no block device.
+///
+/// # Errors
+/// It cannot be looked up.
+pub fn named(wanted: &str) -> Result<Option<Partition>, SystemError> {
+    let path = by_name(wanted);
+    let device = block_device::at(&path).context("look up", path.as_str())?;
+    Ok(device.map(|device| Partition { path, device }))
 }
 
 fn by_name(wanted: &str) -> String {
@@ -106,7 +133,7 @@ mod tests {
         let text: Vec<u8> = [7, 0, 0, 0].into_iter().chain(uuid.bytes().flat_map(|byte| [byte, 0])).collect();
         std::fs::write(variables.join(format!("LoaderDevicePartUUID-{LOADER}")), text).unwrap();
         let root = dir::open_root(directory.path()).unwrap();
-        let error = find(root.as_fd(), root.as_fd(), None).unwrap_err().to_string();
+        let error = find(root.as_fd(), root.as_fd(), None, &[]).unwrap_err().to_string();
         assert!(
             error.starts_with(&format!("the boot loader was started from /dev/disk/by-partuuid/{uuid}, ")),
             "{error}"
@@ -114,13 +141,25 @@ mod tests {
         // Nor by an error of the firmware.
         std::fs::remove_file(variables.join(format!("LoaderDevicePartUUID-{LOADER}"))).unwrap();
         std::fs::create_dir(variables.join(format!("LoaderDevicePartUUID-{LOADER}"))).unwrap();
-        assert!(matches!(find(root.as_fd(), root.as_fd(), None), Err(NoPartition::System(_))));
+        assert!(matches!(find(root.as_fd(), root.as_fd(), None, &[]), Err(NoPartition::System(_))));
+    }
+
+    #[test]
+    fn of_several_the_first_is_none_of_the_further_ones() {
+        let partition = |number: u64| Partition { path: format!("/dev/vd{number}"), device: number };
+        let all = || vec![partition(1), partition(2), partition(3)];
+        assert_eq!(one_of(all(), &[partition(3), partition(1)]).unwrap(), partition(2));
+        assert_eq!(one_of(vec![partition(1)], &[partition(1)]).unwrap(), partition(1));
+        for further in [&[partition(1)][..], &all(), &[]] {
+            assert!(matches!(one_of(all(), further), Err(NoPartition::Several(_))), "{further:?}");
+        }
+        assert!(matches!(one_of(Vec::new(), &[partition(1)]), Err(NoPartition::None)));
     }
 
     #[test]
     fn without_uefi_there_is_none() {
         let directory = tempfile::tempdir().unwrap();
         let root = dir::open_root(directory.path()).unwrap();
-        assert!(matches!(find(root.as_fd(), root.as_fd(), None), Err(NoPartition::NotUefi)));
+        assert!(matches!(find(root.as_fd(), root.as_fd(), None, &[]), Err(NoPartition::NotUefi)));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 
+use esp_projection::further::{Further, Work, further};
 use esp_projection::plan::{PlanError, Step, bulk};
 use esp_projection::projection::{Projection, ProjectionError};
 use esp_projection::read::images::Images;
@@ -84,7 +85,9 @@ pub(crate) fn check(roots: &Roots, sysroot: &Sysroot, plan: &Finalization, setti
     let look = || -> Result<(), ProjectionError> {
         let mut projection = with_update(roots, sysroot, plan, settings)?;
         projection.plan()?;
-        projection.check_writable()
+        projection.check_writable()?;
+        tell(&further(&projection, roots, &settings.also, Work::Check));
+        Ok(())
     };
     look().map_err(of_projection)
 }
@@ -144,7 +147,26 @@ fn of_projection(error: ProjectionError) -> Error {
     }
 }
 
-/// Projects the list that boots now. Returns whether that has succeeded: else the old deployments must stay, since the ESP boots them.
+/// Tells what is wrong with further ESPs.
+fn tell(further: &[Further]) {
+    for Further { path, steps, .. } in further {
+        if let Err(error) = steps {
+            log::warn!("the further ESP {path}: {error}");
+        }
+    }
+}
+
+/// Whether a further ESP may boot what is about to be removed. An ESP that is not there may come back with its old list.
+fn may_boot_the_old(further: &[Further]) -> bool {
+    let Some(Further { path, .. }) = further.iter().find(|further| further.may_boot_another) else { return false };
+    log::warn!(
+        "no old deployment is removed, since the further ESP {path} may boot it; to write it: firstroot esp sync; to go on without it, take it \
+         out of [esp] also= in /etc/ostree/esp.conf"
+    );
+    true
+}
+
+/// Projects the list that boots now. Returns whether no ESP may boot another one any more: else the old deployments must stay.
 pub(crate) fn project(
     roots: &Roots,
     settings: &Settings,
@@ -153,13 +175,19 @@ pub(crate) fn project(
     remarks: &[String],
 ) -> bool {
     progress.enter(Phase::Esp);
-    let project = |progress: &mut Progress| -> Result<(), ProjectionError> {
+    let project = |progress: &mut Progress| -> Result<bool, ProjectionError> {
         let sysroot = Sysroot::load(roots).map_err(ReadError::from)?;
         let mut projection = Projection::read(roots, &sysroot, settings)?;
         let steps = projection.plan()?;
-        projection.execute(roots, &steps, &mut || progress.step())
+        projection.execute(roots, &steps, &mut || progress.step())?;
+        let further = further(&projection, roots, &settings.also, Work::Project);
+        tell(&further);
+        Ok(!may_boot_the_old(&further))
     };
-    let Err(error) = project(progress) else { return true };
+    let error = match project(progress) {
+        Ok(is_everywhere) => return is_everywhere,
+        Err(error) => error,
+    };
     let remark = format!("{IS_OLD}: {error}; to write the new ones: `firstroot esp sync`");
     log::error!("{FINALIZED_BUT}{remark}");
     let all: Vec<String> = std::iter::once(remark).chain(remarks.iter().cloned()).collect();
@@ -167,7 +195,7 @@ pub(crate) fn project(
     false
 }
 
-/// Whether the ESP has what boots now, or `esp.conf` does not ask for that.
+/// Whether the ESP has what boots now and a further one nothing else, or `esp.conf` does not ask for that.
 pub(crate) fn is_current(roots: &Roots, sysroot: &Sysroot) -> bool {
     let settings = match settings(roots) {
         Ok(Some(settings)) => settings,
@@ -177,9 +205,13 @@ pub(crate) fn is_current(roots: &Roots, sysroot: &Sysroot) -> bool {
             return false;
         }
     };
-    let look = || Projection::read(roots, sysroot, &settings)?.plan();
+    let look = || -> Result<bool, ProjectionError> {
+        let projection = Projection::read(roots, sysroot, &settings)?;
+        let is_current = projection.plan()?.is_empty();
+        Ok(is_current && !may_boot_the_old(&further(&projection, roots, &settings.also, Work::Plan)))
+    };
     match look() {
-        Ok(steps) => steps.is_empty(),
+        Ok(is_current) => is_current,
         Err(error) => {
             log::warn!("{error}");
             false

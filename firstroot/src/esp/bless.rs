@@ -4,6 +4,7 @@
 use std::os::fd::AsFd;
 
 use esp_projection::assessment::{Assessment, State, entry_of};
+use esp_projection::further::Work;
 use esp_projection::plan::{bless as steps_of_blessing, retry as steps_of_retry};
 use finalize_staged::inspect::{self, Verdict};
 use ostree_formats::deployment::DeploymentPath;
@@ -35,7 +36,8 @@ pub(super) fn bless(anyway: bool) -> Result<(), Failure> {
             return Err(text.into());
         }
         opened.execute(&steps)?;
-        return blessed(&opened.locked);
+        blessed(&opened.locked)?;
+        return project_further(opened);
     }
     // Only the physical root has to be written to.
     if let Some(counted) = Counted::open("esp bless", false)? {
@@ -46,6 +48,14 @@ pub(super) fn bless(anyway: bool) -> Result<(), Failure> {
         return blessed(&counted.locked);
     }
     log::info!("{NOTHING_TO_DO}");
+    Ok(())
+}
+
+/// Now that it has come up, it boots from the ESPs of other disks, too.
+fn project_further(opened: Opened) -> Result<(), Failure> {
+    if !opened.locked.settings.also.is_empty() {
+        opened.read_again()?.further(Work::Project);
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use esp_projection::assessment::State;
 use esp_projection::execute::{self, Places, Sources};
 use esp_projection::firmware::guid;
+use esp_projection::further::{Further, Work};
 use esp_projection::install::{self, CONFIGURATION, Change, Configuration, Facts};
 use esp_projection::plan::removal;
 use esp_projection::read::{drive, installed, partition, variables};
@@ -85,6 +86,7 @@ fn installed_now(dry_run: bool) -> Result<Changed, Failure> {
     let changed = changed(&opened, &changes, Vec::new(), dry_run);
     if !dry_run {
         carry_out(&mut opened, &directory, &changes)?;
+        opened.further(Work::Project);
         start_units();
     }
     Ok(changed)
@@ -95,9 +97,12 @@ fn uninstalled(dry_run: bool, anyway: bool) -> Result<Changed, Failure> {
     let facts = facts(&opened, &directory)?;
     let entries = removal(&opened.projection.list, &opened.projection.target);
     let removal = install::uninstall(&facts, &entries, anyway).map_err(text)?;
-    let changed = changed(&opened, &removal.changes, removal.left, dry_run);
+    let mut changed = changed(&opened, &removal.changes, removal.left, dry_run);
     if !dry_run {
         carry_out(&mut opened, &directory, &removal.changes)?;
+    }
+    for Further { path, steps, .. } in opened.further(if dry_run { Work::PlanRemoval } else { Work::Remove }) {
+        changed.changes.extend(steps.iter().flatten().map(|step| format!("{step}, on the further ESP {path}")));
     }
     Ok(changed)
 }
@@ -109,7 +114,8 @@ fn confirmed() -> Result<(), Failure> {
     let Some(directory) = variables::open(system).map_err(text)?.filter(|_| settings.enabled) else { return Ok(()) };
     let name = installed::program_name(installed::architecture(system).map_err(text)?);
     let file = format!("\\{}\\{name}", install::PROGRAMS.replace('/', "\\"));
-    let target = partition::find(system, place.roots.sysroot.as_fd(), settings.partition.as_deref()).map_err(text)?;
+    let target = partition::find(system, place.roots.sysroot.as_fd(), settings.partition.as_deref(), &settings.also)
+        .map_err(text)?;
     let Some(uuid) = drive::uuid(system, &target).map_err(text)? else { return Ok(()) };
     let firmware = variables::firmware(directory.as_fd()).map_err(text)?;
     let Some(number) = install::confirmable(&firmware, &uuid, &file) else {
@@ -168,6 +174,9 @@ fn facts(opened: &Opened, directory: &OwnedFd) -> Result<Facts, Failure> {
             projection.path
         )
     })?;
+    let named = opened.locked.settings.also.iter().filter_map(|wanted| partition::named(wanted).transpose());
+    let uuid = |partition| drive::uuid(system, &partition);
+    let further = named.filter_map(|named| named.and_then(uuid).transpose()).collect::<Result<_, _>>().map_err(text)?;
     let token = projection.list.token.clone();
     let found = installed::installed(projection.esp(), &token, &program).map_err(text)?;
     Ok(Facts {
@@ -180,6 +189,7 @@ fn facts(opened: &Opened, directory: &OwnedFd) -> Result<Facts, Failure> {
         directories: found.directories,
         others: found.others,
         has_fallback: found.has_fallback,
+        further,
         configuration: configuration(opened)?,
         projection: Vec::new(),
     })

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use esp_projection::further::{Further, Work, further};
 use esp_projection::plan::Step;
 use esp_projection::projection::Projection;
 use esp_projection::settings::Settings;
@@ -115,6 +116,17 @@ impl Opened {
     /// Executes steps.
     pub(super) fn execute(&mut self, steps: &[Step]) -> Result<(), Failure> {
         Ok(self.projection.execute(&self.locked.place.roots, steps, &mut || ()).map_err(text)?)
+    }
+
+    /// Does something with further ESPs. What is wrong with one is a warning.
+    pub(super) fn further(&self, work: Work) -> Vec<Further> {
+        let all = further(&self.projection, &self.locked.place.roots, &self.locked.settings.also, work);
+        for Further { path, steps, .. } in &all {
+            if let Err(error) = steps {
+                log::warn!("the further ESP {path}: {error}");
+            }
+        }
+        all
     }
 }
 

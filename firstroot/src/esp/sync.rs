@@ -1,5 +1,6 @@
 //! `esp sync`: makes the ESP what `/boot` is. A second run writes nothing.
 
+use esp_projection::further::{Further, Work};
 use esp_projection::plan::Step;
 use serde::Serialize;
 
@@ -18,7 +19,28 @@ struct Synced {
     partition: Option<String>,
     deployments: Vec<String>,
     steps: Vec<String>,
+    /// The ESPs of other disks.
+    further: Vec<OfFurther>,
     done: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct OfFurther {
+    partition: String,
+    steps: Vec<String>,
+    /// Why nothing was done.
+    problem: Option<String>,
+}
+
+impl From<Further> for OfFurther {
+    fn from(further: Further) -> Self {
+        let (steps, problem) = match further.steps {
+            Ok(steps) => (steps.iter().map(Step::to_string).collect(), None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        Self { partition: further.path, steps, problem }
+    }
 }
 
 pub(super) fn sync(dry_run: bool, json: bool) -> Status {
@@ -43,29 +65,31 @@ fn synced(dry_run: bool) -> Result<Synced, Failure> {
     if !dry_run {
         opened.execute(&steps)?;
     }
+    let further = opened.further(if dry_run { Work::Plan } else { Work::Project });
     let deployments = opened.projection.list.deployments.iter();
     Ok(Synced {
         enabled: true,
         partition: Some(opened.projection.path.clone()),
         deployments: deployments.map(|listed| format!("/{}", listed.deployment)).collect(),
         steps: steps.iter().map(Step::to_string).collect(),
+        further: further.into_iter().map(OfFurther::from).collect(),
         done: !dry_run,
     })
 }
 
 fn page_of(synced: &Synced, page: &mut Page) {
     let Some(partition) = &synced.partition else { return };
-    if synced.steps.is_empty() {
-        let text = format!("{} has the {} deployments of /boot: nothing to do", partition, synced.deployments.len());
-        page.line(0, Style::Good, &text);
-        return;
-    }
-    for step in &synced.steps {
-        page.line(0, Style::Plain, step);
-    }
-    if synced.done {
-        let text = format!("{} has the {} deployments of /boot", partition, synced.deployments.len());
-        page.line(0, Style::Good, &text);
+    let mut say = |steps: &[String], has: &str| {
+        steps.iter().for_each(|step| page.line(0, Style::Plain, step));
+        if steps.is_empty() {
+            page.line(0, Style::Good, &format!("{has}: nothing to do"));
+        } else if synced.done {
+            page.line(0, Style::Good, has);
+        }
+    };
+    say(&synced.steps, &format!("{partition} has the {} deployments of /boot", synced.deployments.len()));
+    for further in synced.further.iter().filter(|further| further.problem.is_none()) {
+        say(&further.steps, &format!("{} has those that have come up", further.partition));
     }
 }
 
@@ -80,6 +104,14 @@ mod tests {
             partition: Some("/dev/vda1".to_owned()),
             deployments: vec!["/ostree/deploy/os/deploy/x.0".to_owned()],
             steps: vec!["sync".to_owned()],
+            further: vec![
+                OfFurther { partition: "/dev/vdb1".to_owned(), steps: vec!["sync".to_owned()], problem: None },
+                OfFurther {
+                    partition: "/dev/vdc1".to_owned(),
+                    steps: Vec::new(),
+                    problem: Some("it is full".to_owned()),
+                },
+            ],
             done: false,
         };
         for synced in [synced, Synced::default()] {

@@ -76,6 +76,7 @@ pub(super) fn list(deployments: Vec<Listed>, tries: u32) -> List {
         staged: None,
         tries,
         trial_arguments: "panic=30".to_owned(),
+        is_further: false,
     }
 }
 

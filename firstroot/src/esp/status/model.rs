@@ -20,6 +20,8 @@ pub(super) struct State {
     /// Whether the ESP is what `/boot` is; `None`: it cannot be, for the reason in `problem`.
     pub(super) current: Option<bool>,
     pub(super) problem: Option<String>,
+    /// The ESPs of other disks.
+    pub(super) further: Vec<OfFurther>,
     /// The boot loader that started this boot, as it says.
     pub(super) boot_loader: Option<String>,
     /// systemd-boot on the ESP.
@@ -29,6 +31,16 @@ pub(super) struct State {
     pub(super) firmware: Option<String>,
     pub(super) next: Option<Next>,
     pub(super) warnings: Vec<String>,
+}
+
+/// A further ESP.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct OfFurther {
+    pub(super) partition: String,
+    /// Whether it has what has come up of `/boot`; `None`: it cannot, for the reason in `problem`.
+    pub(super) current: Option<bool>,
+    pub(super) problem: Option<String>,
 }
 
 /// One of our entries.

@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use esp_projection::execute::mounted::mount_points;
 use esp_projection::firmware::Firmware;
+use esp_projection::further::{Further, Work, further};
 use esp_projection::projection::Projection;
 use esp_projection::read::{drive, installed, menu, variables};
 use esp_projection::select::{Chosen, Loader, Menu, MenuEntry, choose, hazards};
@@ -14,7 +15,7 @@ use ostree_sysroot::Sysroot;
 
 use super::super::failure::Failure;
 use super::super::opened::text;
-use super::model::{Entry, Next, State};
+use super::model::{Entry, Next, OfFurther, State};
 use super::text as words;
 use crate::place::{Place, is_root};
 
@@ -50,6 +51,8 @@ pub(super) fn read() -> Result<State, Failure> {
         Ok(steps) => state.current = Some(steps.is_empty()),
         Err(error) => state.problem = Some(error.to_string()),
     }
+    state.further =
+        further(&projection, &place.roots, &settings.also, Work::Plan).into_iter().map(of_further).collect();
     state.next = next(&menu, &projection);
     others(&menu, &projection, &mut state);
     for hazard in hazards(&menu, &projection.list.token) {
@@ -57,6 +60,14 @@ pub(super) fn read() -> Result<State, Failure> {
     }
     firmware(&place, &projection, &name, &mut state).map_err(text)?;
     Ok(state)
+}
+
+fn of_further(further: Further) -> OfFurther {
+    let (current, problem) = match further.steps {
+        Ok(steps) => (Some(steps.is_empty()), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    OfFurther { partition: further.path, current, problem }
 }
 
 fn entry(entry: &TargetEntry) -> Entry {

@@ -2,7 +2,7 @@
 
 use esp_projection::select::{Hazard, Why};
 
-use super::model::{Entry, State};
+use super::model::{Entry, OfFurther, State};
 use crate::show::page::{Page, Style};
 
 /// Where texts begin.
@@ -23,6 +23,14 @@ pub(super) fn page(state: &State, page: &mut Page) {
             (None, Some(true)) => say(Style::Good, "Projection", "the ESP has the deployments of /boot"),
             (None, _) => say(Style::Warning, "Projection", "the ESP is not what /boot is: firstroot esp sync"),
         }
+    }
+    for OfFurther { partition, current, problem } in &state.further {
+        let (style, text) = match (problem, current) {
+            (Some(problem), _) => (Style::Bad, problem.as_str()),
+            (None, Some(true)) => (Style::Good, "has the deployments that have come up"),
+            (None, _) => (Style::Warning, "has not the deployments that have come up: firstroot esp sync"),
+        };
+        say(style, "Further ESP", &format!("{partition}: {text}"));
     }
     for entry in &state.entries {
         let style = if entry.bad { Style::Bad } else { Style::Plain };
@@ -106,6 +114,14 @@ mod tests {
             }],
             others: vec!["loader/entries/arch.conf".to_owned()],
             current: Some(true),
+            further: vec![
+                OfFurther { partition: "/dev/vdb1".to_owned(), current: Some(false), problem: None },
+                OfFurther {
+                    partition: "LABEL=ESP3".to_owned(),
+                    current: None,
+                    problem: Some("it is not there".to_owned()),
+                },
+            ],
             boot_loader: Some("systemd-boot 262".to_owned()),
             installed: Some("systemd-boot 262".to_owned()),
             secure_boot: Some(false),
@@ -134,6 +150,8 @@ mod tests {
         let expected = "\
 ESP           /dev/vda1, not mounted, 123 MiB free
 Projection    the ESP has the deployments of /boot
+Further ESP   /dev/vdb1: has not the deployments that have come up: firstroot esp sync
+Further ESP   LABEL=ESP3: it is not there
 Entry         ostree-07070707-000002-x.0+0-3.conf, bad: tried 3 times
               /ostree/deploy/os/deploy/b.0
               unified kernel image /ostree/os-b/uki-6.1-5e1f1e7a4b0c.efi

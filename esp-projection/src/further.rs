@@ -1,0 +1,92 @@
+//! Further ESPs, on other disks: they get what the first one has, after it. Whatever is wrong with one of them is told, and stops
+//! nothing.
+
+use std::os::fd::AsFd;
+
+use ostree_sysroot::Roots;
+
+use crate::execute::Sources;
+use crate::execute::mounted::Mounted;
+use crate::plan::{self, Step};
+use crate::projection::{Projection, ProjectionError, execute_on};
+use crate::read::devices::Partition;
+use crate::read::partition::{self, NoPartition};
+use crate::read::target;
+
+/// What is done with each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// The steps of a projection are found out.
+    Plan,
+    /// Whether it can be written to, and has room for the whole list, is found out.
+    Check,
+    /// It is projected.
+    Project,
+    /// The steps that remove all of it are found out.
+    PlanRemoval,
+    /// All of it is removed.
+    Remove,
+}
+
+/// What has come of it.
+#[derive(Debug)]
+pub struct Further {
+    /// The partition, or, if that is not there, its name in `esp.conf`.
+    pub path: String,
+    /// The steps, or what is wrong.
+    pub steps: Result<Vec<Step>, ProjectionError>,
+    /// It may boot a deployment that is not in the list.
+    pub may_boot_another: bool,
+}
+
+/// Does it with each of the partitions that `also` names, but the first one, and each only once, whatever its names are.
+pub fn further(projection: &Projection, roots: &Roots, also: &[String], work: Work) -> Vec<Further> {
+    let mut devices = vec![projection.partition.device];
+    let mut all = Vec::new();
+    for wanted in also {
+        let found = partition::named(wanted).map_err(NoPartition::from);
+        match found.and_then(|found| found.ok_or_else(|| NoPartition::FurtherNotThere(wanted.clone()))) {
+            Ok(partition) if devices.contains(&partition.device) => {}
+            Ok(partition) => {
+                devices.push(partition.device);
+                let mut may_boot_another = true;
+                let steps = done(projection, roots, &partition, work, &mut may_boot_another);
+                all.push(Further { path: partition.path, steps, may_boot_another });
+            }
+            Err(error) => all.push(Further { path: wanted.clone(), steps: Err(error.into()), may_boot_another: true }),
+        }
+    }
+    all
+}
+
+fn done(
+    projection: &Projection,
+    roots: &Roots,
+    partition: &Partition,
+    work: Work,
+    may_boot_another: &mut bool,
+) -> Result<Vec<Step>, ProjectionError> {
+    let mut mounted = Mounted::open(partition)?;
+    let target = target::target(&mounted, &projection.list.token)?;
+    *may_boot_another = plan::may_boot_another(&projection.list, &target);
+    let list = match work {
+        Work::Check => plan::further_in_the_end(&projection.list),
+        _ => plan::further(&projection.list, &projection.target),
+    };
+    let steps = match work {
+        Work::PlanRemoval | Work::Remove => plan::removal(&list, &target),
+        // Nothing has come up: what it boots now is no worse.
+        _ if list.deployments.is_empty() => Vec::new(),
+        _ => plan::plan(&list, &target)?,
+    };
+    match work {
+        Work::Plan | Work::PlanRemoval => {}
+        Work::Check => mounted.make_writable()?,
+        Work::Project | Work::Remove => {
+            let sources = Sources { boot: roots.boot.as_fd(), sysroot: roots.sysroot.as_fd() };
+            execute_on(&mut mounted, sources, &steps, &mut || ())?;
+            *may_boot_another = false;
+        }
+    }
+    Ok(steps)
+}
