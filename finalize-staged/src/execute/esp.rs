@@ -104,6 +104,7 @@ pub(crate) fn copy(roots: &Roots, sysroot: &Sysroot, plan: &Finalization, settin
         let is_copying = |step: &Step| matches!(step, Step::WritePayload(_));
         let (is_missing, bulk) = (steps.iter().any(is_copying), bulk(steps));
         projection.execute(roots, &bulk, &mut || ())?;
+        tell(&further(&projection, roots, &settings.also, Work::Check));
         match bulk.iter().find(|step| is_copying(step)) {
             Some(_) => log::info!("the ESP has the new kernel"),
             None if is_missing => {

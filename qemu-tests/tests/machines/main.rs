@@ -7,6 +7,7 @@ mod beside_the_peer;
 mod composefs;
 mod counted;
 mod esp;
+mod esp_further;
 mod failing;
 mod initramfs_tools;
 mod interrupted;
@@ -301,6 +302,7 @@ fn main() -> ExitCode {
             an_image_that_was_changed_below_its_seal_is_refused,
             images_of_a_fuzzer_are_booted_or_refused,
         ))
+        .chain(stories!(esp_further on trixie => further_esps_get_what_has_come_up))
         .chain(stories!(esp on trixie =>
             an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back,
             installed_beside_another_loader,
