@@ -39,24 +39,39 @@ pub struct Further {
     pub may_boot_another: bool,
 }
 
-/// Does it with each of the partitions that `also` names, but the first one, and each only once, whatever its names are.
+/// Does it with each of the partitions that `also` names, but the first one, and each only once, whatever its names are. If the first one is
+/// an XBOOTLDR partition, the ESP beside it is among them if something of ours is left there.
 pub fn further(projection: &Projection, roots: &Roots, also: &[String], work: Work) -> Vec<Further> {
     let mut devices = vec![projection.partition.device];
     let mut all = Vec::new();
+    // The boot loader would have both: what is left there from before would come before what is new.
+    if let Some(esp) = &projection.beside {
+        let of_removal = match work {
+            Work::Project | Work::Remove => Work::Remove,
+            Work::Plan | Work::Room | Work::Check | Work::PlanRemoval => Work::PlanRemoval,
+        };
+        devices.push(esp.device);
+        let left = on(projection, roots, esp.clone(), of_removal);
+        all.extend(Some(left).filter(|left| !matches!(&left.steps, Ok(steps) if steps.is_empty())));
+    }
     for wanted in also {
         let found = partition::named(wanted).map_err(NoPartition::from);
         match found.and_then(|found| found.ok_or_else(|| NoPartition::FurtherNotThere(wanted.clone()))) {
             Ok(partition) if devices.contains(&partition.device) => {}
             Ok(partition) => {
                 devices.push(partition.device);
-                let mut may_boot_another = true;
-                let steps = done(projection, roots, &partition, work, &mut may_boot_another);
-                all.push(Further { path: partition.path, steps, may_boot_another });
+                all.push(on(projection, roots, partition, work));
             }
             Err(error) => all.push(Further { path: wanted.clone(), steps: Err(error.into()), may_boot_another: true }),
         }
     }
     all
+}
+
+fn on(projection: &Projection, roots: &Roots, partition: Partition, work: Work) -> Further {
+    let mut may_boot_another = true;
+    let steps = done(projection, roots, &partition, work, &mut may_boot_another);
+    Further { path: partition.path, steps, may_boot_another }
 }
 
 fn done(

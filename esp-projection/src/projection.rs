@@ -10,7 +10,7 @@ use crate::execute::mounted::Mounted;
 use crate::execute::{self, Sources};
 use crate::list::List;
 use crate::plan::{self, PlanError, Step};
-use crate::read::devices::Partition;
+use crate::read::devices::{self, Partition};
 use crate::read::images::Images;
 use crate::read::partition::{self, NoPartition};
 use crate::read::{ReadError, filesystem, list, staged, target, variables};
@@ -55,6 +55,8 @@ pub struct Projection {
     pub path: String,
     /// Its device.
     pub partition: Partition,
+    /// If that is an XBOOTLDR partition: the ESP of the same disk, which has the boot loader and its settings.
+    pub beside: Option<Partition>,
     /// What the boot loader says of itself; `None`: nothing.
     pub loader: Option<String>,
     /// What is to be there.
@@ -88,9 +90,11 @@ impl Projection {
         if loader.is_none() {
             list.tries = 0;
         }
+        let beside = devices::system_partition_of(roots.system.as_fd(), &partition)?;
         let mounted = Mounted::open(&partition)?;
         let target = target::target(&mounted, &list.token)?;
-        let mut projection = Self { path: partition.path.clone(), partition, loader, list, target, images, mounted };
+        let mut projection =
+            Self { path: partition.path.clone(), partition, beside, loader, list, target, images, mounted };
         projection.keep(settings);
         Ok(projection)
     }

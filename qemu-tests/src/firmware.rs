@@ -24,6 +24,8 @@ const ESP_MIB: u64 = 260;
 const OFFSET: u64 = 1 << 20;
 /// Of the partition; udev makes a link of it.
 pub const ESP_PARTUUID: &str = "5f1a7c00-0000-4000-8000-00000000000e";
+/// Of a second one behind it, an empty FAT that systemd-boot reads, too.
+pub const XBOOTLDR_PARTUUID: &str = "5f1a7c00-0000-4000-8000-00000000000b";
 
 /// What is on an ESP.
 #[derive(Clone, Debug)]
@@ -67,11 +69,12 @@ impl Firmware {
 }
 
 fn make_esp(image: &Path, directory: &Path, content: &Esp) -> Result<()> {
-    let size = OFFSET + (ESP_MIB << 20) + OFFSET;
+    let size = OFFSET + 2 * (ESP_MIB << 20) + OFFSET;
     File::create(image).and_then(|file| file.set_len(size)).with_context(|| format!("creating {}", image.display()))?;
+    let sectors = (ESP_MIB << 20) / 512;
     let table = format!(
-        "label: gpt\nstart=2048, size={}, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, uuid={ESP_PARTUUID}, name=esp\n",
-        (ESP_MIB << 20) / 512
+        "label: gpt\nstart=2048, size={sectors}, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, uuid={ESP_PARTUUID}, name=esp\n\
+         size={sectors}, type=BC13C2FF-59E6-4262-A352-B275FD6F7172, uuid={XBOOTLDR_PARTUUID}, name=xbootldr\n"
     );
     let mut sfdisk = Command::new("sfdisk");
     sfdisk.arg("--quiet").arg(image).env("PATH", crate::host::PATH).stdin(Stdio::piped());
@@ -79,8 +82,10 @@ fn make_esp(image: &Path, directory: &Path, content: &Esp) -> Result<()> {
     std::io::Write::write_all(&mut child.stdin.take().context("sfdisk has no input")?, table.as_bytes())?;
     ensure!(child.wait()?.success(), "sfdisk failed");
     let drive = format!("{}@@1M", image.display());
-    let sectors = ((ESP_MIB << 20) / 512).to_string();
-    mtools(&["mformat", "-i", &drive, "-F", "-T", &sectors, "::"])?;
+    let sectors = sectors.to_string();
+    for drive in [&drive, &format!("{}@@{}M", image.display(), 1 + ESP_MIB)] {
+        mtools(&["mformat", "-i", drive, "-F", "-T", &sectors, "::"])?;
+    }
     for path in ["::/EFI", "::/EFI/BOOT"] {
         mtools(&["mmd", "-i", &drive, path])?;
     }

@@ -9,6 +9,8 @@ use system::{Context, SystemError, dir};
 const LIMIT: u64 = 1 << 20;
 /// The type of an EFI system partition.
 const ESP: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
+/// The type of a partition with further entries for boot loaders, beside an ESP.
+const XBOOTLDR: &str = "bc13c2ff-59e6-4262-a352-b275fd6f7172";
 /// Devices below a filesystem: a disk below a partition below a volume below another one.
 const DEEPEST: usize = 16;
 
@@ -44,16 +46,30 @@ pub fn system_partitions(root: BorrowedFd<'_>, device: u64) -> Result<Vec<Partit
     for disk in disks(root, device)? {
         for name in dir::names(root, &disk).context("list", format_args!("/{disk}"))? {
             let Some(number) = device_in(root, &format!("{disk}/{name}/dev"))? else { continue };
-            let is_esp =
-                property(root, number, "ID_PART_ENTRY_TYPE")?.is_some_and(|kind| kind.eq_ignore_ascii_case(ESP));
             let partition = Partition { path: format!("/dev/{name}"), device: number };
-            if is_esp && !found.contains(&partition) {
+            if is_of_type(root, number, ESP)? && !found.contains(&partition) {
                 found.push(partition);
             }
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// The EFI system partition whose boot loader reads `partition`, too: `partition` is an XBOOTLDR partition, and that one is the only one on
+/// its disk.
+///
+/// # Errors
+/// sysfs or the database cannot be read.
+pub fn system_partition_of(root: BorrowedFd<'_>, partition: &Partition) -> Result<Option<Partition>, SystemError> {
+    if !is_of_type(root, partition.device, XBOOTLDR)? {
+        return Ok(None);
+    }
+    Ok(<[Partition; 1]>::try_from(system_partitions(root, partition.device)?).ok().map(|[one]| one))
+}
+
+fn is_of_type(root: BorrowedFd<'_>, device: u64, wanted: &str) -> Result<bool, SystemError> {
+    Ok(property(root, device, "ID_PART_ENTRY_TYPE")?.is_some_and(|kind| kind.eq_ignore_ascii_case(wanted)))
 }
 
 /// The directories in sysfs of the whole disks below a device.
@@ -140,6 +156,12 @@ mod tests {
         for device in [rustix::fs::makedev(253, 0), rustix::fs::makedev(254, 2)] {
             assert_eq!(system_partitions(opened.as_fd(), device).unwrap(), expected);
         }
+        // The boot loader on it reads the entries of an XBOOTLDR partition of the same disk, and of no other partition.
+        let other = Partition { path: "/dev/vda2".to_owned(), device: rustix::fs::makedev(254, 2) };
+        assert_eq!(system_partition_of(opened.as_fd(), &other).unwrap(), None);
+        write(root, "run/udev/data/b254:2", &format!("E:ID_PART_ENTRY_TYPE={}\n", XBOOTLDR.to_uppercase()));
+        assert_eq!(system_partition_of(opened.as_fd(), &other).unwrap().as_ref(), expected.first());
+        assert_eq!(system_partition_of(opened.as_fd(), &expected[0]).unwrap(), None);
         let uuid = property(opened.as_fd(), rustix::fs::makedev(254, 1), "ID_FS_UUID").unwrap();
         assert_eq!(uuid.as_deref(), Some("1234-ABCD"));
         assert_eq!(system_partitions(opened.as_fd(), rustix::fs::makedev(7, 7)).unwrap(), []);

@@ -18,11 +18,17 @@ const IMAGES: &str = "EFI/Linux";
 const CONF_LIMIT: u64 = 1 << 20;
 const ENTRY_LIMIT: u64 = 1 << 20;
 
-/// Reads it from the target whose root directory is `target`; `root` has the firmware's variables.
+/// Reads it from the ESP whose root directory is `esp`, and from an XBOOTLDR partition if there is one; `root` has the firmware's
+/// variables.
 ///
 /// # Errors
 /// A directory, `loader.conf` or a variable cannot be read.
-pub fn menu(root: BorrowedFd<'_>, target: BorrowedFd<'_>, loader: Loader) -> Result<Menu, SystemError> {
+pub fn menu(
+    root: BorrowedFd<'_>,
+    esp: BorrowedFd<'_>,
+    xbootldr: Option<BorrowedFd<'_>>,
+    loader: Loader,
+) -> Result<Menu, SystemError> {
     let variable = |name| variables::of_loader(root, name);
     let mut settings = Settings {
         one_shot: variable("LoaderEntryOneShot")?,
@@ -31,9 +37,17 @@ pub fn menu(root: BorrowedFd<'_>, target: BorrowedFd<'_>, loader: Loader) -> Res
         last_booted: variable("LoaderEntryLastBooted")?,
         ..Settings::default()
     };
-    let conf = dir::if_there(dir::read_no_link(target, LOADER_CONF, CONF_LIMIT)).context("read", shown(LOADER_CONF))?;
+    let conf = dir::if_there(dir::read_no_link(esp, LOADER_CONF, CONF_LIMIT)).context("read", shown(LOADER_CONF))?;
     settings.read_loader_conf(&conf.unwrap_or_default());
-    let mut entries = Vec::new();
+    let mut menu = Menu { loader, entries: Vec::new(), images: Vec::new(), settings };
+    for target in [Some(esp), xbootldr].into_iter().flatten() {
+        add_entries(target, &mut menu)?;
+        menu.images.extend(images(target)?.into_iter().map(|file| file.to_ascii_lowercase()));
+    }
+    Ok(menu)
+}
+
+fn add_entries(target: BorrowedFd<'_>, menu: &mut Menu) -> Result<(), SystemError> {
     for (file, _) in names(&target, ENTRIES)?.into_iter().filter(|(_, kind)| *kind == Kind::File) {
         let path = format!("{ENTRIES}/{file}");
         let bytes = match dir::read_no_link(target, &path, ENTRY_LIMIT) {
@@ -42,16 +56,15 @@ pub fn menu(root: BorrowedFd<'_>, target: BorrowedFd<'_>, loader: Loader) -> Res
             Err(Errno::NOENT | Errno::FBIG | Errno::IO) => continue,
             Err(error) => return Err(error).context("read", shown(&path)),
         };
-        let Some(entry) = MenuEntry::parse(&file, &bytes, &loader) else { continue };
+        let Some(entry) = MenuEntry::parse(&file, &bytes, &menu.loader) else { continue };
         // What it would start must be there.
         match dir::open(target, &entry.starts, OFlags::PATH) {
-            Ok(_) => entries.push(entry),
+            Ok(_) => menu.entries.push(entry),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::INVAL | Errno::NAMETOOLONG) => {}
             Err(error) => return Err(error).context("look up", shown(&entry.starts)),
         }
     }
-    let images = images(target)?.into_iter().map(|file| file.to_ascii_lowercase()).collect();
-    Ok(Menu { loader, entries, images, settings })
+    Ok(())
 }
 
 /// The files of unified kernel images.
@@ -94,7 +107,7 @@ mod tests {
         let name = OsStr::from_bytes(b"b9\xff.conf");
         std::fs::write(directory.path().join("loader/entries").join(name), "linux /kernel\n").unwrap();
         let root = dir::open_root(directory.path()).unwrap();
-        let menu = menu(root.as_fd(), root.as_fd(), Loader::default()).unwrap();
+        let menu = menu(root.as_fd(), root.as_fd(), None, Loader::default()).unwrap();
         let files: Vec<&str> = menu.entries.iter().map(|entry| entry.file.as_str()).collect();
         assert_eq!(
             (files.as_slice(), menu.images.as_slice()),
@@ -102,8 +115,19 @@ mod tests {
         );
         let choice = choose(&menu).unwrap();
         assert!(matches!(choice.chosen, Chosen::Entry(entry) if entry.id == "b1.conf"));
+        // The entries of an XBOOTLDR partition are in the same menu; its loader.conf is not read.
+        let other = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(other.path().join("loader/entries")).unwrap();
+        std::fs::write(other.path().join("loader/entries/b5.conf"), "linux /kernel\n").unwrap();
+        std::fs::write(other.path().join("loader/loader.conf"), "default a*\n").unwrap();
+        std::fs::write(other.path().join("kernel"), "x").unwrap();
+        let xbootldr = dir::open_root(other.path()).unwrap();
+        let menu = super::menu(root.as_fd(), root.as_fd(), Some(xbootldr.as_fd()), Loader::default()).unwrap();
+        assert_eq!(menu.entries.len(), 3);
+        let choice = choose(&menu).unwrap();
+        assert!(matches!(choice.chosen, Chosen::Entry(entry) if entry.id == "b5.conf"), "{choice:?}");
         // What cannot be read is not taken for what is not there.
         write("loader/loader.conf", &vec![b'x'; (1 << 20) + 1]);
-        assert!(super::menu(root.as_fd(), root.as_fd(), Loader::default()).is_err());
+        assert!(super::menu(root.as_fd(), root.as_fd(), None, Loader::default()).is_err());
     }
 }

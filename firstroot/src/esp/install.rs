@@ -73,6 +73,13 @@ fn page_of(changed: &Changed, done: &str, page: &mut Page) {
 
 fn installed_now(dry_run: bool) -> Result<Changed, Failure> {
     let (mut opened, directory) = open("esp install")?;
+    if let Some(esp) = &opened.projection.beside {
+        let text = format!(
+            "{} is an XBOOTLDR partition, and the boot loader must be on the ESP {}: bootctl install puts it there; then firstroot esp sync",
+            opened.projection.path, esp.path
+        );
+        return Err(text.into());
+    }
     let mut facts = facts(&opened, &directory)?;
     // What else is written first must leave room for the kernels.
     let target = &mut opened.projection.target;
@@ -174,7 +181,9 @@ fn facts(opened: &Opened, directory: &OwnedFd) -> Result<Facts, Failure> {
             projection.path
         )
     })?;
+    // The boot loader of the ESP beside an XBOOTLDR partition boots nothing without the entries there, either.
     let named = opened.locked.settings.also.iter().filter_map(|wanted| partition::named(wanted).transpose());
+    let named = named.chain(projection.beside.clone().map(Ok));
     let uuid = |partition| drive::uuid(system, &partition);
     let further = named.filter_map(|named| named.and_then(uuid).transpose()).collect::<Result<_, _>>().map_err(text)?;
     let token = projection.list.token.clone();

@@ -89,7 +89,7 @@ fn page_of(synced: &Synced, page: &mut Page) {
     };
     say(&synced.steps, &format!("{partition} has the {} deployments of /boot", synced.deployments.len()));
     for further in synced.further.iter().filter(|further| further.problem.is_none()) {
-        say(&further.steps, &format!("{} has those that have come up", further.partition));
+        say(&further.steps, &format!("{}, a further ESP, is as it is to be", further.partition));
     }
 }
 

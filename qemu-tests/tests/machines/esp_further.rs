@@ -106,8 +106,8 @@ fn what_is_wrong_is_told(output: &str) -> Result<()> {
         }
         ensure!(told.matches("the further ESP /dev/loop1").count() == 0, "{told}");
     }
-    for (text, end) in [(projected, "come up\n"), (again, "come up: nothing to do\n")] {
-        ensure!(text.matches(&format!("/dev/loop1 has those that have {end}")).count() == 1, "{text}");
+    for (text, end) in [(projected, "to be\n"), (again, "to be: nothing to do\n")] {
+        ensure!(text.matches(&format!("/dev/loop1, a further ESP, is as it is {end}")).count() == 1, "{text}");
     }
     contains(again, "has the 1 deployments of /boot: nothing to do\n")?;
     contains(again, "/dev/loop1: has the deployments that have come up")?;

@@ -8,6 +8,7 @@ mod composefs;
 mod counted;
 mod esp;
 mod esp_further;
+mod esp_xbootldr;
 mod failing;
 mod initramfs_tools;
 mod interrupted;
@@ -303,6 +304,7 @@ fn main() -> ExitCode {
             images_of_a_fuzzer_are_booted_or_refused,
         ))
         .chain(stories!(esp_further on trixie => further_esps_get_what_has_come_up))
+        .chain(stories!(esp_xbootldr on trixie => entries_move_beside_the_esp_and_count_there))
         .chain(stories!(esp on trixie =>
             an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back,
             installed_beside_another_loader,

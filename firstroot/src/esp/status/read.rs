@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use esp_projection::execute::mounted::mount_points;
+use esp_projection::execute::mounted::{Mounted, mount_points};
 use esp_projection::firmware::Firmware;
 use esp_projection::further::{Further, Work, further};
 use esp_projection::projection::Projection;
@@ -30,10 +30,14 @@ pub(super) fn read() -> Result<State, Failure> {
     let system = place.roots.system.as_fd();
     let architecture = installed::architecture(system).map_err(text)?;
     let name = installed::program_name(architecture);
-    let on_esp = installed::info(projection.esp(), &name).map_err(text)?;
+    // Entries may be on an XBOOTLDR partition; the boot loader and its settings are on the ESP.
+    let beside = projection.beside.as_ref().map(Mounted::open).transpose().map_err(text)?;
+    let esp = beside.as_ref().map_or(projection.esp(), AsFd::as_fd);
+    let xbootldr = beside.as_ref().map(|_| projection.esp());
+    let on_esp = installed::info(esp, &name).map_err(text)?;
     // Where another boot loader has started this boot, the one on the ESP is asked.
     let info = projection.loader.as_deref().filter(|info| info.starts_with("systemd-boot ")).or(on_esp.as_deref());
-    let menu = menu::menu(system, projection.esp(), Loader::from_info(info, architecture)).map_err(text)?;
+    let menu = menu::menu(system, esp, xbootldr, Loader::from_info(info, architecture)).map_err(text)?;
 
     let mut state = State {
         enabled: settings.enabled,
@@ -137,7 +141,8 @@ fn firmware(place: &Place, projection: &Projection, name: &str, state: &mut Stat
     let Some(directory) = variables::open(system)? else { return Ok(()) };
     let firmware = variables::firmware(directory.as_fd())?;
     state.secure_boot = Some(firmware.is_secure);
-    let Some(uuid) = drive::uuid(system, &projection.partition)? else { return Ok(()) };
+    let partition = projection.beside.as_ref().unwrap_or(&projection.partition);
+    let Some(uuid) = drive::uuid(system, partition)? else { return Ok(()) };
     let booted_from = variables::of_loader(system, "LoaderDevicePartUUID")?;
     let is_booted_from = booted_from.and_then(|text| esp_projection::firmware::guid(&text)) == Some(uuid);
     let file = format!("\\{}\\{name}", esp_projection::install::PROGRAMS.replace('/', "\\"));

@@ -28,7 +28,7 @@ pub(super) fn page(state: &State, page: &mut Page) {
         let (style, text) = match (problem, current) {
             (Some(problem), _) => (Style::Bad, problem.as_str()),
             (None, Some(true)) => (Style::Good, "has the deployments that have come up"),
-            (None, _) => (Style::Warning, "has not the deployments that have come up: firstroot esp sync"),
+            (None, _) => (Style::Warning, "is not as it is to be: firstroot esp sync"),
         };
         say(style, "Further ESP", &format!("{partition}: {text}"));
     }
@@ -150,7 +150,7 @@ mod tests {
         let expected = "\
 ESP           /dev/vda1, not mounted, 123 MiB free
 Projection    the ESP has the deployments of /boot
-Further ESP   /dev/vdb1: has not the deployments that have come up: firstroot esp sync
+Further ESP   /dev/vdb1: is not as it is to be: firstroot esp sync
 Further ESP   LABEL=ESP3: it is not there
 Entry         ostree-07070707-000002-x.0+0-3.conf, bad: tried 3 times
               /ostree/deploy/os/deploy/b.0
