@@ -18,7 +18,8 @@ const MOST_MISTAKES: usize = 20;
 const MOST_TRIES: u32 = 9;
 /// A day.
 const LONGEST: u32 = 24 * 60 * 60;
-const TRIAL_ARGUMENTS: &str = "panic=30 rd.emergency=reboot systemd.crash_action=reboot";
+/// dracut looks at `rd.emergency` only if it may not give a shell.
+const TRIAL_ARGUMENTS: &str = "panic=30 rd.shell=0 rd.emergency=reboot systemd.crash_action=reboot";
 
 /// What a boot that is good has reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -237,6 +238,17 @@ mod tests {
         };
         assert_eq!(parse(text), settings);
         assert_eq!(parse(""), Settings::default());
+    }
+
+    #[test]
+    fn nobody_is_waited_for_in_the_initramfs_of_a_trial() {
+        let arguments = Settings::default().trial_arguments;
+        let words: Vec<&str> = arguments.split(' ').collect();
+        // dracut-emergency(8): with a shell, which is its default, what rd.emergency= says comes after the shell has ended.
+        assert!(
+            ["panic=30", "rd.shell=0", "rd.emergency=reboot"].iter().all(|word| words.contains(word)),
+            "{arguments}"
+        );
     }
 
     #[test]

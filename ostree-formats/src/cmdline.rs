@@ -147,7 +147,8 @@ impl KernelCommandLine {
     /// Whether the user requested a shell in the initramfs (`rd.shell`, `rd.break`), and so is at the machine.
     pub fn wants_shell(&self) -> bool {
         let off = |value: Option<&[u8]>| matches!(value, Some(b"0" | b"no" | b"off" | b"false"));
-        let shell = self.find("rd.shell", |_, value| Some(!off(value))).is_some_and(|(on, _)| on);
+        // The last one counts for dracut, too: a boot on trial has one at its end.
+        let shell = self.all("rd.shell").last().is_some_and(|one| !off(one.value));
         shell || self.has("rd.break")
     }
 
@@ -163,13 +164,13 @@ impl KernelCommandLine {
 
     /// The first argument of that name for which `take` returns a value; and the argument as text.
     fn find<T>(&self, key: &str, take: impl Fn(&[u8], Option<&[u8]>) -> Option<T>) -> Option<(T, String)> {
-        let same_name = |name: &[u8]| {
-            let fold = |b: &u8| if *b == b'-' { b'_' } else { *b };
-            name.iter().map(fold).eq(key.as_bytes().iter().map(fold))
-        };
-        arguments(&self.0)
-            .filter(|one| same_name(one.name))
-            .find_map(|one| Some((take(one.name, one.value)?, as_text(&one))))
+        self.all(key).find_map(|one| Some((take(one.name, one.value)?, as_text(&one))))
+    }
+
+    /// The arguments of that name.
+    fn all(&self, key: &str) -> impl Iterator<Item = Argument<'_>> {
+        let fold = |b: &u8| if *b == b'-' { b'_' } else { *b };
+        arguments(&self.0).filter(move |one| one.name.iter().map(fold).eq(key.as_bytes().iter().map(fold)))
     }
 
     fn first_with_prefix(&self, prefix: &[u8]) -> Option<String> {

@@ -88,9 +88,16 @@ fn four_kib_of_other_arguments_before_ours() {
 
 #[test]
 fn a_shell_is_wanted_by_either_argument() {
-    for (line, wanted) in
-        [("rd.shell", true), ("rd.shell=1", true), ("rd.break=pre-mount", true), ("rd.shell=0", false), ("", false)]
-    {
+    for (line, wanted) in [
+        ("rd.shell", true),
+        ("rd.shell=1", true),
+        ("rd.break=pre-mount", true),
+        ("rd.shell=0", false),
+        ("", false),
+        // A trial of a system that always asks for one; and a person who edits the entry of a trial.
+        ("rd.shell quiet rd.shell=0 firstroot.trial", false),
+        ("rd.shell=0 firstroot.trial rd.shell", true),
+    ] {
         assert_eq!(KernelCommandLine::new(line).wants_shell(), wanted, "{line}");
     }
 }
