@@ -93,6 +93,8 @@ program ostree-finalize-staged $(PROGRAMDIR)/ostree-finalize-staged
 program firstroot $(BINDIR)/firstroot
 0755 packaging/initramfs-configuration $(PROGRAMDIR)/initramfs-configuration
 0644 units/initrd/ostree-prepare-root.service $(PROGRAMDIR)/ostree-prepare-root.service
+0644 units/initrd/firstroot-trial-timeout.service $(PROGRAMDIR)/firstroot-trial-timeout.service
+0644 units/initrd/firstroot-trial-timeout.timer $(PROGRAMDIR)/firstroot-trial-timeout.timer
 link ostree-finalize-staged $(PROGRAMDIR)/ostree-system-generator
 link ostree-finalize-staged $(PROGRAMDIR)/ostree-remount
 link ostree-finalize-staged $(PROGRAMDIR)/ostree-state-overlay
@@ -159,6 +161,9 @@ define INITRD_FILES
 program ostree-prepare-root $(LIBDIR)/ostree/ostree-prepare-root
 0644 units/initrd/ostree-prepare-root.service $(UNITDIR)/ostree-prepare-root.service
 link ../ostree-prepare-root.service $(UNITDIR)/initrd-root-fs.target.requires/ostree-prepare-root.service
+0644 units/initrd/firstroot-trial-timeout.service $(UNITDIR)/firstroot-trial-timeout.service
+0644 units/initrd/firstroot-trial-timeout.timer $(UNITDIR)/firstroot-trial-timeout.timer
+link ../firstroot-trial-timeout.timer $(UNITDIR)/initrd.target.wants/firstroot-trial-timeout.timer
 endef
 
 # What `firstroot-boot` has: a package for a system without libostree's. The path of `init=` without an initramfs is libostree's.

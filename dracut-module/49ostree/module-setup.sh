@@ -12,6 +12,7 @@
 # both have the same path there.
 _ostree_folder=/usr/lib/firstroot
 _ostree_unit=ostree-prepare-root.service
+_ostree_timeout=firstroot-trial-timeout
 
 # The tree that the initramfs is built from: empty, or the argument of --sysroot.
 _ostree_tree() {
@@ -36,7 +37,7 @@ installkernel() {
 }
 
 install() {
-    local tree folder units
+    local tree folder units unit
     tree=$(_ostree_tree)
     folder=$tree$_ostree_folder
 
@@ -51,8 +52,12 @@ install() {
         # Required, not wanted: if it fails, the target must not be reached, because then systemd would switch to the physical root.
         mkdir -p "$units/initrd-root-fs.target.requires"
         ln -sfn "../$_ostree_unit" "$units/initrd-root-fs.target.requires/$_ostree_unit"
+        mkdir -p "$units/initrd.target.wants"
+        ln -sfn "../$_ostree_timeout.timer" "$units/initrd.target.wants/$_ostree_timeout.timer"
         # The comments are for developers, and every boot loads the image.
-        sed '/^#/d' "$folder/$_ostree_unit" > "$units/$_ostree_unit" || _ostree_fail "cannot install $_ostree_unit"
+        for unit in "$_ostree_unit" "$_ostree_timeout.service" "$_ostree_timeout.timer"; do
+            sed '/^#/d' "$folder/$unit" > "$units/$unit" || _ostree_fail "cannot install $unit"
+        done
     else
         # First of the hooks between the mount of the root filesystem and the switch to it: the others need the
         # deployment's files.

@@ -16,6 +16,9 @@ use tempfile::TempDir;
 /// What runs prepare-root in an initramfs with systemd.
 pub(crate) const UNIT: &str = "ostree-prepare-root.service";
 
+/// What reboots if such an initramfs does not get done on trial.
+const TIMEOUT: [&str; 2] = ["firstroot-trial-timeout.timer", "firstroot-trial-timeout.service"];
+
 /// Where the tree has the keys of its image.
 const KEY: &str = "usr/share/keys/image.pub";
 
@@ -175,25 +178,29 @@ impl Image<'_> {
         Ok(())
     }
 
-    /// Fails unless the target that waits for the root requires our unit. An absolute link is as good.
+    /// Fails unless the target that waits for the root requires our unit, and the timer runs. An absolute link is as good.
     pub(crate) fn requires_unit(&self) -> Result<()> {
         self.has_unit()?;
         let units = "usr/lib/systemd/system";
-        let link = fs::read_link(self.path(&format!("{units}/initrd-root-fs.target.requires/{UNIT}")))?;
-        ensure!(
-            link == Path::new("..").join(UNIT) || link == Path::new("/").join(units).join(UNIT),
-            "{}",
-            link.display()
-        );
+        for (target, unit) in [("initrd-root-fs.target.requires", UNIT), ("initrd.target.wants", TIMEOUT[0])] {
+            let link = fs::read_link(self.path(&format!("{units}/{target}/{unit}")))?;
+            ensure!(
+                link == Path::new("..").join(unit) || link == Path::new("/").join(units).join(unit),
+                "{}",
+                link.display()
+            );
+        }
         Ok(())
     }
 
-    /// Fails unless the image has the unit of our package, with or without its comments.
+    /// Fails unless the image has the units of our package, with or without their comments.
     pub(crate) fn has_unit(&self) -> Result<()> {
-        let whole = fs::read_to_string(self.build.package.path().join("usr/lib/firstroot").join(UNIT))?;
-        let found = self.read(&format!("usr/lib/systemd/system/{UNIT}"))?;
-        let [found_lines, lines] = [&found, &whole].map(|text| text.lines().filter(|line| !line.starts_with('#')));
-        ensure!(found_lines.eq(lines), "another unit:\n{found}");
+        for unit in [UNIT, TIMEOUT[0], TIMEOUT[1]] {
+            let whole = fs::read_to_string(self.build.package.path().join("usr/lib/firstroot").join(unit))?;
+            let found = self.read(&format!("usr/lib/systemd/system/{unit}"))?;
+            let [found_lines, lines] = [&found, &whole].map(|text| text.lines().filter(|line| !line.starts_with('#')));
+            ensure!(found_lines.eq(lines), "another unit:\n{found}");
+        }
         Ok(())
     }
 

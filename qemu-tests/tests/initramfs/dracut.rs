@@ -91,14 +91,15 @@ pub(crate) fn an_initramfs_of_packages_has_the_same(guest: Guest) -> Result<()> 
     make.args(["--silent", "install-initrd"]).arg(format!("DESTDIR={}", packaged.path().display()));
     run(make.current_dir(workspace()))?;
     let mut paths = Package::at(packaged.path()).paths()?;
-    ensure!(paths.len() == 3, "{paths:?}");
+    ensure!(paths.len() == 6, "{paths:?}");
     for path in paths.drain(..) {
         let (ours, of_dracut) = (packaged.path().join(&path), image.path(&path));
         if ours.is_symlink() {
             ensure!(fs::read_link(&ours)? == fs::read_link(&of_dracut)?, "{path} leads elsewhere");
-        } else if path.ends_with(".service") {
+        } else if path.starts_with("usr/lib/systemd/") {
             image.has_unit()?;
-            ensure!(fs::read(&ours)? == fs::read(workspace().join("units/initrd").join(UNIT))?, "another unit");
+            let name = Path::new(&path).file_name().unwrap_or_default();
+            ensure!(fs::read(&ours)? == fs::read(workspace().join("units/initrd").join(name))?, "another {path}");
         } else {
             ensure!(fs::read(&ours)? == fs::read(&of_dracut)?, "another {path}");
         }
