@@ -48,7 +48,7 @@ pub fn further(projection: &Projection, roots: &Roots, also: &[String], work: Wo
     if let Some(esp) = &projection.beside {
         let of_removal = match work {
             Work::Project | Work::Remove => Work::Remove,
-            Work::Plan | Work::Room | Work::Check | Work::PlanRemoval => Work::PlanRemoval,
+            Work::Plan | Work::Check | Work::PlanRemoval => Work::PlanRemoval,
         };
         devices.push(esp.device);
         let left = on(projection, roots, esp.clone(), of_removal);

@@ -13,14 +13,18 @@ type Entry = (&'static str, fn(Scenario) -> Scenario);
 /// Where our dracut module says who mounts `/boot`; a drop-in of that name wins over it.
 const WHO_MOUNTS_BOOT: &str = "etc/ostree/prepare-root.conf.d/99-test.conf";
 
+/// `loader.conf`.
+const CHOOSES_AT_ONCE: &str = "timeout 0\ndefault ostree-*\n";
+
 const ENTRIES: &[Entry] = &[
     ("ext4", |s| s),
     ("denials-are-logged", |s| {
         s.without_kernel_argument("audit=0").kernel_arguments(["sysctl.kernel.printk_ratelimit=0"])
     }),
-    // systemd-boot 252 chooses at once.
-    ("esp", |s| s.with_esp("timeout 0\ndefault ostree-*\n")),
-    ("esp-secure-boot", |s| s.with_secure_boot("timeout 0\ndefault ostree-*\n")),
+    // The oldest systemd-boot that is tested. It chooses at once.
+    ("esp", |s| s.with_esp(CHOOSES_AT_ONCE).with_systemd_boot_of(Guest::Bookworm)),
+    ("esp-with-its-own-loader", |s| s.with_esp(CHOOSES_AT_ONCE).with_its_own_systemd_boot()),
+    ("esp-secure-boot", |s| s.with_secure_boot(CHOOSES_AT_ONCE)),
     ("esp-of-another-loader", Scenario::with_esp_of_another_loader),
     ("separate-boot", |s| s.with_filesystem(Filesystem::Ext4WithBoot)),
     ("boot-automounted-sysroot-readonly", |s| {

@@ -16,6 +16,7 @@ const VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 /// With Secure Boot, which needs SMM.
 const SECURE_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
 const SECURE_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.snakeoil.fd";
+/// Where a package of systemd-boot has it.
 pub(crate) const LOADER: &str = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi";
 
 /// Debian 12's, of which a user has most.
@@ -49,11 +50,13 @@ pub(crate) struct Firmware {
     pub(crate) esp: PathBuf,
     /// Whether it has Secure Boot.
     pub(crate) is_secure: bool,
+    /// Whether a reboot starts it again, as on a real machine.
+    pub(crate) reboots: bool,
 }
 
 impl Firmware {
-    /// A new one in `directory`.
-    pub(crate) fn new(directory: &Path, content: &Esp) -> Result<Firmware> {
+    /// A new one in `directory`, whose ESP has the boot loader `loader`.
+    pub(crate) fn new(directory: &Path, content: &Esp, loader: &Path) -> Result<Firmware> {
         let is_secure = matches!(content, Esp::Signed { .. });
         let (code, variables) = if is_secure { (SECURE_CODE, SECURE_VARIABLES) } else { (CODE, VARIABLES) };
         let firmware = Firmware {
@@ -61,14 +64,15 @@ impl Firmware {
             variables: directory.join("variables.img"),
             esp: directory.join("esp.img"),
             is_secure,
+            reboots: false,
         };
         fs::copy(variables, &firmware.variables).with_context(|| format!("copying {variables}"))?;
-        make_esp(&firmware.esp, directory, content)?;
+        make_esp(&firmware.esp, directory, content, loader)?;
         Ok(firmware)
     }
 }
 
-fn make_esp(image: &Path, directory: &Path, content: &Esp) -> Result<()> {
+fn make_esp(image: &Path, directory: &Path, content: &Esp, loader: &Path) -> Result<()> {
     let size = OFFSET + 2 * (ESP_MIB << 20) + OFFSET;
     File::create(image).and_then(|file| file.set_len(size)).with_context(|| format!("creating {}", image.display()))?;
     let sectors = (ESP_MIB << 20) / 512;
@@ -92,10 +96,10 @@ fn make_esp(image: &Path, directory: &Path, content: &Esp) -> Result<()> {
     let signed = directory.join("systemd-boot.efi");
     let loader = match content {
         Esp::Signed { .. } => {
-            secure_boot::sign(Path::new(LOADER), &signed)?;
+            secure_boot::sign(loader, &signed)?;
             signed.display().to_string()
         }
-        Esp::Installed { .. } | Esp::Other => LOADER.to_owned(),
+        Esp::Installed { .. } | Esp::Other => loader.display().to_string(),
     };
     mtools(&["mcopy", "-i", &drive, &loader, "::/EFI/BOOT/BOOTX64.EFI"])?;
     let (Esp::Installed { loader_conf } | Esp::Signed { loader_conf }) = content else { return Ok(()) };

@@ -45,6 +45,7 @@ pub mod small_initramfs;
 pub mod staging;
 pub mod stopwatch;
 pub mod sysroot;
+mod systemd_boot;
 pub mod tree;
 
 mod accelerator;

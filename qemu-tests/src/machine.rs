@@ -147,8 +147,9 @@ impl Machine {
     }
 
     /// The arguments that each boot has, for entries that a boot loader reads itself.
-    pub(crate) fn usual_arguments() -> String {
-        in_each_boot().chain(NO_SHELL.iter().copied()).collect::<Vec<_>>().join(" ")
+    pub(crate) fn usual_arguments(without: &[String]) -> String {
+        let usual = in_each_boot().chain(NO_SHELL.iter().copied());
+        usual.filter(|word| !without.iter().any(|w| w == word)).collect::<Vec<_>>().join(" ")
     }
 
     /// The same, but the power fails while it goes down: what it has written out by then is on its disks, and what it has not, is

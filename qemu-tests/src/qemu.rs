@@ -71,6 +71,11 @@ impl Qemu {
         self.command().status().context("starting QEMU").map(drop)
     }
 
+    /// Whether a reboot starts it again. By default a run ends with it.
+    fn reboots(&self) -> bool {
+        matches!(&self.start, Start::Firmware(firmware) if firmware.reboots)
+    }
+
     fn smm(&self) -> &'static str {
         match &self.start {
             Start::Firmware(firmware) if firmware.is_secure => ",smm=on",
@@ -88,9 +93,12 @@ impl Qemu {
             .args(["-smp", &cpus.to_string(), "-m", "2048"])
             // Each device that is not there is one less for udev to ask about.
             .args(["-machine", &format!("q35,sata=off,smbus=off,usb=off,i8042=off,hpet=off{}", self.smm())])
-            .args(["-nodefaults", "-no-user-config", "-display", "none", "-net", "none", "-no-reboot"])
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-net", "none"])
             .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
             .args(["-device", "virtio-rng-pci"]);
+        if !self.reboots() {
+            command.arg("-no-reboot");
+        }
         match &self.start {
             Start::Kernel { kernel, initramfs, command_line } => {
                 command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).args(["-append", command_line]);
@@ -146,7 +154,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Waits until the machine switches itself off (or reboots: QEMU then ends as well), as long as it does something.
+    /// Waits until the machine switches itself off (or reboots, if QEMU then ends as well), as long as it does something.
     pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
         loop {
             if let Some(status) = self.child.try_wait().context("waiting for QEMU")? {

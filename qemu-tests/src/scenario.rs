@@ -21,6 +21,7 @@ use crate::report::Report;
 use crate::runs::fresh_directory;
 use crate::small_initramfs;
 use crate::sysroot::Sysroot;
+use crate::systemd_boot;
 use crate::tree::Tree;
 
 /// How a deployment's root is prepared.
@@ -55,6 +56,8 @@ pub struct Scenario {
     change: Option<Change>,
     look: Option<Change>,
     esp: Option<Esp>,
+    systemd_boot: Option<Guest>,
+    reboots: bool,
 }
 
 impl Scenario {
@@ -75,6 +78,8 @@ impl Scenario {
             change: None,
             look: None,
             esp: None,
+            systemd_boot: None,
+            reboots: false,
         }
     }
 
@@ -190,6 +195,28 @@ impl Scenario {
         self
     }
 
+    /// The boot loader on the ESP is the systemd-boot of this guest's release, and not that of the host.
+    #[must_use]
+    pub fn with_systemd_boot_of(mut self, guest: Guest) -> Scenario {
+        self.systemd_boot = Some(guest);
+        self
+    }
+
+    /// The same with the release of the guest that boots.
+    #[must_use]
+    pub fn with_its_own_systemd_boot(mut self) -> Scenario {
+        self.systemd_boot = Some(self.guest);
+        self
+    }
+
+    /// A boot from the ESP that ends with a reboot goes on with the next one, without anybody who starts it, until the machine is
+    /// switched off.
+    #[must_use]
+    pub fn that_reboots(mut self) -> Scenario {
+        self.reboots = true;
+        self
+    }
+
     /// With an ESP that has another boot loader only, and systemd-boot in the tree, as a package of it has it.
     #[must_use]
     pub fn with_esp_of_another_loader(mut self) -> Scenario {
@@ -288,9 +315,10 @@ impl Scenario {
             disks.mounted(|root| change(root)).context("changing the disk")?;
         }
         if self.esp.is_some() {
-            disks.mounted(|root| Sysroot::at(root).append_kernel_argument(&Machine::usual_arguments()))?;
+            let arguments = Machine::usual_arguments(&self.without_arguments);
+            disks.mounted(|root| Sysroot::at(root).append_kernel_argument(&arguments))?;
         }
-        let firmware = self.esp.as_ref().map(|esp| Firmware::new(&directory, esp)).transpose()?;
+        let firmware = self.esp.as_ref().map(|esp| self.firmware(esp, &directory, &cache)).transpose()?;
         let initramfs = self.initramfs(&tree, &directory, &cache)?;
         let machine = Machine {
             firmware,
@@ -313,6 +341,12 @@ impl Scenario {
         let result = result.with_context(|| format!("{self}, logs in {}", directory.display()));
         remove_images(&directory)?;
         result
+    }
+
+    fn firmware(&self, esp: &Esp, directory: &Path, cache: &Cache) -> Result<Firmware> {
+        let loader = self.systemd_boot.map(|guest| systemd_boot::of(guest, cache)).transpose()?;
+        let loader = loader.as_deref().unwrap_or(Path::new(LOADER));
+        Ok(Firmware { reboots: self.reboots, ..Firmware::new(directory, esp, loader)? })
     }
 
     fn initramfs(&self, tree: &Tree, directory: &Path, cache: &Cache) -> Result<Initramfs> {

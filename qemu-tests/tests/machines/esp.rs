@@ -1,6 +1,8 @@
 //! Machines that boot from an ESP: their firmware starts systemd-boot, which reads nothing but FAT.
 
-use anyhow::{Result, ensure};
+use std::ops::RangeInclusive;
+
+use anyhow::{Context, Result, ensure};
 use qemu_tests::firmware::ESP_PARTUUID;
 use qemu_tests::guest::Guest;
 use qemu_tests::report::Report;
@@ -26,12 +28,23 @@ const LIST: &str = "
 list() { mkdir -p /run/esp; mount -o ro /dev/disk/by-partuuid/PARTUUID /run/esp; (cd /run/esp; find . -type f); umount /run/esp; }
 ";
 
-/// Projected, booted by the firmware, updated by a finalization, and blessed. Then an update that does not come up: after its one try the
-/// machine is back, and says so.
+/// With systemd-boot of Debian 12, whose entries have their counters in their names.
 pub(crate) fn an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back(guest: Guest) -> Result<()> {
+    blessed_and_rolled_back(guest, "esp", &(252..=252))
+}
+
+/// With systemd-boot of the guest's own release. That of Debian testing changes.
+pub(crate) fn with_its_own_loader_an_update_is_blessed_and_another_one_rolled_back(guest: Guest) -> Result<()> {
+    let versions = if guest.moves() { 262..=u32::MAX } else { 257..=257 };
+    blessed_and_rolled_back(guest, "esp-with-its-own-loader", &versions)
+}
+
+/// Projected, booted by the firmware, updated by a finalization, and blessed. Then an update that does not come up: after its one try the
+/// machine is back, and says so. Each of it with a systemd-boot of these versions.
+fn blessed_and_rolled_back(guest: Guest, name: &str, versions: &RangeInclusive<u32>) -> Result<()> {
     let list = LIST.replace("PARTUUID", ESP_PARTUUID);
     let first = script(&format!(
-        "{list} cat /proc/cmdline; list; cat /run/ostree/boot-assessment
+        "{list} cat /proc/cmdline; list; cat /run/ostree/boot-assessment; {LOADER_INFO}
          version=2; stage 2; prepared 'is prepared: shutdown will merge'
          echo prepared; list; firstroot esp sync | grep 'nothing to do'"
     ));
@@ -58,7 +71,7 @@ pub(crate) fn an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back(
          firstroot esp retry; echo tried again; list; ostree admin status
          firstroot esp forget; test ! -e /run/motd.d/30-ostree-rollback; grep \"forgotten=yes retried=yes\" /var/lib/ostree-boot/rollbacks"
     ));
-    let reports = scenario(guest, "esp")?.run_scripts_from_esp(&project(), &[&first, &second, &third, &back])?;
+    let reports = scenario(guest, name)?.run_scripts_from_esp(&project(), &[&first, &second, &third, &back])?;
     let [projected, first, second, _, back] = reports.as_slice() else { anyhow::bail!("five boots") };
     for report in [projected, first, second, back] {
         let is_cycle = |text: &str| text.contains("ordering cycle");
@@ -70,6 +83,7 @@ pub(crate) fn an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back(
     let output = first.script_output()?;
     contains(&output, " firstroot.deployment=")?;
     contains(&output, "state=good\n")?;
+    is_one_of(&output, versions)?;
     // The kernel of the update is copied while the machine is in use. No entry names it yet.
     let (_, prepared) = output.split_once("\nprepared\n").unwrap_or_default();
     let counts = (prepared.matches("/SHA256SUMS").count(), prepared.matches(".conf\n").count());
@@ -78,7 +92,7 @@ pub(crate) fn an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back(
     is_of_version(second, "2")?;
     let output = second.script_output()?;
     contains(&output, DONE)?;
-    contains(&output, " panic=30 rd.emergency=reboot systemd.crash_action=reboot firstroot.trial")?;
+    contains(&output, " panic=30 rd.shell=0 rd.emergency=reboot systemd.crash_action=reboot firstroot.trial")?;
     contains(&output, "state=trial\n")?;
     contains(&output, "attempts=1\n")?;
     contains(&output, "active\nactive\n")?;
@@ -112,6 +126,21 @@ pub(crate) fn an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back(
     ensure!((first(after), first(again)) == (Some(true), Some(false)), "{output}");
     Ok(())
 }
+
+/// Fails unless the boot loader was systemd-boot of one of these versions: it says so itself.
+fn is_one_of(output: &str, versions: &RangeInclusive<u32>) -> Result<()> {
+    let said =
+        output.lines().find_map(|line| line.strip_prefix("started by systemd-boot ")).context("no systemd-boot")?;
+    let number = said.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    let is_wanted = number.parse().is_ok_and(|number| versions.contains(&number));
+    ensure!(is_wanted, "this systemd-boot was to be of {versions:?}: {said}");
+    Ok(())
+}
+
+/// Shows what the boot loader says of itself.
+const LOADER_INFO: &str =
+    "echo started by $(tr -d '\\0' </sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f |
+    grep -ao 'systemd-boot .*')";
 
 /// Shows what the firmware has, and through which file this boot has come.
 const FIRMWARE: &str = "

@@ -44,6 +44,14 @@ const NOT_EACH_TIME: &[(&str, &str)] = &[
         "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
     ),
     (
+        "trixie::esp::with_its_own_loader_an_update_is_blessed_and_another_one_rolled_back",
+        "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
+    ),
+    (
+        "forky::esp::with_its_own_loader_an_update_is_blessed_and_another_one_rolled_back",
+        "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
+    ),
+    (
         "trixie::esp::installed_beside_another_loader",
         "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
     ),
@@ -307,9 +315,11 @@ fn main() -> ExitCode {
         .chain(stories!(esp_xbootldr on trixie => entries_move_beside_the_esp_and_count_there))
         .chain(stories!(esp on trixie =>
             an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back,
+            with_its_own_loader_an_update_is_blessed_and_another_one_rolled_back,
             installed_beside_another_loader,
             with_secure_boot_an_image_is_booted_and_updated,
         ))
+        .chain(stories!(esp on forky => with_its_own_loader_an_update_is_blessed_and_another_one_rolled_back))
         .chain(stories!(counted on trixie =>
             an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs,
             an_update_whose_kernel_panics_is_rolled_back,
