@@ -20,6 +20,7 @@ finalize_now() {
     systemctl stop ostree-finalize-staged.service
     test ! -e /run/ostree/staged-deployment
 }
+clean() { $(sed -n 's/^ExecStart=//p' /usr/lib/systemd/system/ostree-finalize-staged-clean.service); }
 second() { ls -d /sysroot/ostree/deploy/default/deploy/$(ostree rev-parse firstroot/2).0; }
 ";
 
@@ -56,11 +57,10 @@ pub(crate) fn further_esps_get_what_has_come_up(guest: Guest) -> Result<()> {
          echo finalized; finalize_now; same; test $(entries $esp | wc -l) = 2
          journalctl --boot --unit=ostree-finalize-staged --output=cat | grep 'further ESP'
          configure yes '/dev/loop1 /dev/nowhere'; version=3; stage 3; finalize_now; same; test $(entries $esp | wc -l) = 2
-         echo cleaned; clean=$(sed -n 's/^ExecStart=//p' /usr/lib/systemd/system/*ostree-finalize-staged-clean.service)
-         $clean 2>&1; second; configure yes /dev/loop1; $clean 2>&1; if second; then exit 1; fi; echo gone"
+         echo cleaned; clean 2>&1; second; configure yes /dev/loop1"
     ));
     let second = script(&format!(
-        "{functions} {UNIT} firstroot esp sync; version=4; stage 4; finalize_now; entries $esp; echo further; entries /dev/loop1
+        "{functions} {UNIT} firstroot esp sync; version=4; second; stage 4; finalize_now; clean; if second; then exit 1; fi; entries $esp; echo further; entries /dev/loop1
          firstroot esp sync; firstroot esp status"
     ));
     let third = script(&format!(

@@ -150,6 +150,8 @@ fn firmware(place: &Place, projection: &Projection, name: &str, state: &mut Stat
     let current = firmware.current.filter(|_| is_booted_from && projection.loader.is_some());
     let is_ours = |number: u16| Some(number) == current || firmware.starting(&uuid, &file).any(|other| other == number);
     started(&firmware, &is_ours, state);
+    // `firstroot esp install` does not put it beside an XBOOTLDR partition.
+    let to_type = if projection.beside.is_some() { "bootctl install" } else { "firstroot esp install" };
     if let Some(made) = esp_projection::install::confirmable(&firmware, &uuid, &file) {
         state.warnings.push(format!(
             "{} is installed and not confirmed: a good boot through it makes it the first one; firstroot esp install tries it again",
@@ -157,7 +159,7 @@ fn firmware(place: &Place, projection: &Projection, name: &str, state: &mut Stat
         ));
     } else if let Some(first) = firmware.first().filter(|first| !is_ours(*first)) {
         state.warnings.push(format!(
-            "the firmware starts {} first, and not systemd-boot: nothing is counted; to start systemd-boot: firstroot esp install",
+            "the firmware starts {} first, and not systemd-boot: nothing is counted; to start systemd-boot: {to_type}",
             firmware.shown(first)
         ));
     }
