@@ -57,17 +57,17 @@ pub(crate) fn further_esps_get_what_has_come_up(guest: Guest) -> Result<()> {
          echo finalized; finalize_now; same; test $(entries $esp | wc -l) = 2
          journalctl --boot --unit=ostree-finalize-staged --output=cat | grep 'further ESP'
          configure yes '/dev/loop1 /dev/nowhere'; version=3; stage 3; finalize_now; same; test $(entries $esp | wc -l) = 2
-         echo cleaned; clean 2>&1; second; configure yes /dev/loop1"
+         echo cleaned; clean 2>&1; second"
     ));
     let second = script(&format!(
-        "{functions} {UNIT} firstroot esp sync; version=4; second; stage 4; finalize_now; clean; if second; then exit 1; fi; entries $esp; echo further; entries /dev/loop1
+        "{functions} {UNIT} configure yes /dev/loop1; firstroot esp sync; version=4; second; stage 4; finalize_now; clean; if second; then exit 1; fi; entries $esp; echo further; entries /dev/loop1
          firstroot esp sync; firstroot esp status"
     ));
     let third = script(&format!(
         "{functions} systemctl is-active firstroot-bless.service boot-complete.target; entries $esp; echo further; entries /dev/loop1
          firstroot esp status; configure no /dev/loop1; firstroot esp uninstall --anyway; echo uninstalled; on /dev/loop1 find . -type f"
     ));
-    let reports = scenario(guest, "esp")?.run_scripts_from_esp(&first, &[&second, &third])?;
+    let reports = scenario(guest, "esp-of-another-loader")?.run_scripts_from_esp(&first, &[&second, &third])?;
     succeeded(&reports)?;
     let [first, second, third] = reports.as_slice() else { anyhow::bail!("three boots") };
     what_is_wrong_is_told(&first.script_output()?)?;
