@@ -57,7 +57,8 @@ pub(crate) fn further_esps_get_what_has_come_up(guest: Guest) -> Result<()> {
          echo finalized; finalize_now; same; test $(entries $esp | wc -l) = 2
          journalctl --boot --unit=ostree-finalize-staged --output=cat | grep 'further ESP'
          configure yes '/dev/loop1 /dev/nowhere'; version=3; stage 3; finalize_now; same; test $(entries $esp | wc -l) = 2
-         echo cleaned; clean 2>&1; second"
+         echo cleaned; clean 2>&1; second
+         loader=usr/lib/systemd/boot/efi; mkdir -p /var/tmp/tree-4/$loader; cp /$loader/*.efi /var/tmp/tree-4/$loader"
     ));
     let second = script(&format!(
         "{functions} {UNIT} configure yes /dev/loop1; firstroot esp sync; version=4; second; stage 4; finalize_now; clean; if second; then exit 1; fi; entries $esp; echo further; entries /dev/loop1
