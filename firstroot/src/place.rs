@@ -1,9 +1,11 @@
 //! The system that a command looks at: the one that runs, or a disk of another one.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use ostree_sysroot::{Roots, booted};
+use ostree_formats::deployment::DeploymentPath;
+use ostree_sysroot::deployment::identity;
+use ostree_sysroot::{Roots, booted, stateroots};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use system::{Context, SystemError, dir};
@@ -71,6 +73,18 @@ impl Place {
         }
         let runs = booted::is_booted(root)?;
         Ok(Self { runs, ..Self::running(root)? })
+    }
+
+    /// The booted deployment of a system that runs, whether the boot menu has it or not.
+    pub(crate) fn booted(&self) -> Result<DeploymentPath, String> {
+        let roots = &self.roots;
+        let booted = booted::booted_identity(roots).map_err(|error| error.to_string())?;
+        for path in stateroots::all_deployments(roots.sysroot.as_fd()).map_err(|error| error.to_string())? {
+            if identity(roots, &path).map_err(|error| error.to_string())? == Some(booted) {
+                return Ok(path);
+            }
+        }
+        Err("the booted deployment has no directory any more".to_owned())
     }
 
     /// The system whose root is the directory `root`.

@@ -112,13 +112,15 @@ impl History {
         self.write(ATTEMPTS, &lines)
     }
 
-    /// Adds what is wrong with a boot that is written down, unless something is known to be wrong already.
-    pub(super) fn reason(&self, boot: &str, reason: &str) -> Result<(), SystemError> {
+    /// Adds what is wrong with this boot, unless something is known to be wrong already. It may have failed before it was written down.
+    pub(super) fn failed(&self, this: &Attempt) -> Result<(), SystemError> {
         let mut lines = self.lines(ATTEMPTS)?;
-        let is_meant = |attempt: &Attempt| attempt.boot == boot && attempt.reason.is_none();
-        let found = lines.iter_mut().find_map(|line| Some((line.parse().ok().filter(is_meant)?, line)));
-        let Some((attempt, line)) = found else { return Ok(()) };
-        *line = Attempt { reason: Some(reason.to_owned()), ..attempt }.to_string();
+        let boot = |line: &String| line.parse::<Attempt>().ok().filter(|attempt| attempt.boot == this.boot);
+        match lines.iter_mut().find_map(|line| Some((boot(line)?, line))) {
+            None => lines.push(this.to_string()),
+            Some((attempt, line)) if attempt.reason.is_none() => *line = this.to_string(),
+            Some(_) => return Ok(()),
+        }
         self.write(ATTEMPTS, &lines)
     }
 
@@ -224,20 +226,25 @@ mod tests {
     #[test]
     fn an_attempt_keeps_the_first_reason() {
         let (_root, history) = history();
-        let attempt = |number: u32, boot: &str| {
-            let attempt = Attempt { deployment: deployment(number), boot: boot.to_owned(), reason: None };
-            history.attempt(&attempt).unwrap();
+        let of = |number: u32, boot: &str, reason: Option<&str>| Attempt {
+            deployment: deployment(number),
+            boot: boot.to_owned(),
+            reason: reason.map(ToOwned::to_owned),
         };
+        let attempt = |number: u32, boot: &str| history.attempt(&of(number, boot, None)).unwrap();
+        let failed = |number: u32, boot: &str, reason: &str| history.failed(&of(number, boot, Some(reason))).unwrap();
         attempt(1, "a");
-        history.reason("a", "x.service is not active").unwrap();
-        history.reason("a", "emergency").unwrap();
-        history.reason("unknown", "emergency").unwrap();
+        failed(1, "a", "x.service is not active");
+        failed(1, "a", "emergency");
         attempt(1, "a");
         attempt(1, "b");
         attempt(2, "c");
+        // Before this boot was assessed.
+        failed(1, "d", "emergency");
+        attempt(1, "d");
         let found = history.attempts(&deployment(1)).unwrap();
         let found: Vec<_> = found.iter().map(|attempt| (attempt.boot.as_str(), attempt.reason.as_deref())).collect();
-        assert_eq!(found, [("a", Some("x.service is not active")), ("b", None)]);
+        assert_eq!(found, [("a", Some("x.service is not active")), ("b", None), ("d", Some("emergency"))]);
         history.end_attempts().unwrap();
         assert_eq!(history.attempts(&deployment(1)).unwrap(), []);
     }

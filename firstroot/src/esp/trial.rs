@@ -1,15 +1,15 @@
 //! A boot that counts: whether it is good, and what follows if it is not.
 
 use std::io::IsTerminal;
-use std::os::fd::AsFd;
-use std::path::Path;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use esp_projection::settings::{GoodWhen, Settings};
+use ostree_formats::rollbacks::Attempt;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use system::SystemError;
 use system::program::{End, Program};
-use system::{Context, SystemError, dir};
 
 use super::history::{self, History};
 use crate::exit_status::{FAILED, SUCCESS, Status};
@@ -36,10 +36,14 @@ pub(super) fn check() -> Status {
 
 /// For the one who is told of the rollback; it is not what decides, so that an error is only told.
 fn write_down(reason: &str) {
-    let note = || -> Result<(), SystemError> {
-        let system = dir::open_root(Path::new("/")).context("open", "/")?;
-        let boot = history::boot_id(&system)?;
-        History::open(system.as_fd())?.reason(&boot, reason)
+    let note = || -> Result<(), String> {
+        let place = Place::open(None, "esp trial-failed").map_err(|error| error.to_string())?;
+        let deployment = place.booted()?;
+        let note = |system: &OwnedFd| -> Result<(), SystemError> {
+            let (boot, reason) = (history::boot_id(system)?, Some(reason.to_owned()));
+            History::open(system.as_fd())?.failed(&Attempt { deployment, boot, reason })
+        };
+        note(&place.roots.system).map_err(|error| error.to_string())
     };
     if let Err(error) = note() {
         log::warn!("{error}");

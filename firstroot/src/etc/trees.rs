@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 use finalize_staged::inspect;
 use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::boot_links::follow_by_text;
-use ostree_sysroot::deployment::identity;
-use ostree_sysroot::{booted, stateroots};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use system::{Context, dir};
@@ -85,13 +83,7 @@ fn deployment_of(place: &Place) -> Result<DeploymentPath, String> {
         let found = follow_by_text(roots.sysroot.as_fd(), &format!("/{}", first.link));
         return found.map(|found| found.path).map_err(|error| error.to_string());
     }
-    let booted = booted::booted_identity(roots).map_err(|error| error.to_string())?;
-    for path in stateroots::all_deployments(roots.sysroot.as_fd()).map_err(|error| error.to_string())? {
-        if identity(roots, &path).map_err(|error| error.to_string())? == Some(booted) {
-            return Ok(path);
-        }
-    }
-    Err("the booted deployment has no directory any more".to_owned())
+    place.booted()
 }
 
 impl Tree {
