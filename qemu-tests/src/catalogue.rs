@@ -24,6 +24,14 @@ const ENTRIES: &[Entry] = &[
     // The oldest systemd-boot that is tested. It chooses at once.
     ("esp", |s| s.with_esp(CHOOSES_AT_ONCE).with_systemd_boot_of(Guest::Bookworm)),
     ("esp-with-its-own-loader", |s| s.with_esp(CHOOSES_AT_ONCE).with_its_own_systemd_boot()),
+    // As a user has it: a failing initramfs gives a shell.
+    ("esp-ways-to-fail", |s| {
+        s.with_esp(CHOOSES_AT_ONCE)
+            .with_systemd_boot_of(Guest::Bookworm)
+            .without_kernel_argument("rd.shell=0")
+            .without_kernel_argument("rd.emergency=poweroff")
+            .that_reboots()
+    }),
     ("esp-secure-boot", |s| s.with_secure_boot(CHOOSES_AT_ONCE)),
     ("esp-of-another-loader", Scenario::with_esp_of_another_loader),
     ("separate-boot", |s| s.with_filesystem(Filesystem::Ext4WithBoot)),

@@ -18,6 +18,7 @@ mod packaged;
 mod selinux;
 mod shutdown;
 mod soft_reboot;
+mod ways_to_fail;
 mod without_libostree;
 
 use std::process::ExitCode;
@@ -41,6 +42,10 @@ type Story = fn(Guest) -> Result<()>;
 const NOT_EACH_TIME: &[(&str, &str)] = &[
     (
         "trixie::esp::with_secure_boot_an_image_is_booted_and_updated",
+        "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
+    ),
+    (
+        "trixie::ways_to_fail::the_machine_is_back_after_each_of_them",
         "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
     ),
     (
@@ -320,6 +325,7 @@ fn main() -> ExitCode {
             with_secure_boot_an_image_is_booted_and_updated,
         ))
         .chain(stories!(esp on forky => with_its_own_loader_an_update_is_blessed_and_another_one_rolled_back))
+        .chain(stories!(ways_to_fail on trixie => the_machine_is_back_after_each_of_them))
         .chain(stories!(counted on trixie =>
             an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs,
             an_update_whose_kernel_panics_is_rolled_back,
