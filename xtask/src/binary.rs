@@ -16,7 +16,7 @@ pub(crate) struct Program {
     pub(crate) package: &'static str,
     /// How large it may be, with glibc. An empty Rust program linked the same way has 1.1 MB.
     ///
-    /// About 60 KB more than it has, so that another compiler does not break the build: rustc 1.97 makes the programs 6 and 9 KB
+    /// About 20 KB more than it has, so that another compiler does not break the build: rustc 1.97 makes the programs 6 and 9 KB
     /// smaller than 1.95. A dependency that has to be argued about does not fit into it. What grows for a reason takes the limit along.
     limit: u64,
 }
@@ -28,10 +28,10 @@ pub(crate) const PREPARE_ROOT: Program =
 /// 1.72 MiB: it is in the tree, and in no initramfs. 45 KB of it are the generator, the remounts and the state overlays, each of which
 /// would have 1.1 MB alone.
 pub(crate) const FINALIZE_STAGED: Program =
-    Program { name: "ostree-finalize-staged", package: "finalize-staged", limit: 1_998_848 };
+    Program { name: "ostree-finalize-staged", package: "finalize-staged", limit: 2_018_508 };
 
 /// 2 MiB, with what unpacks an initramfs: it is in the tree, and in no initramfs.
-pub(crate) const FIRSTROOT: Program = Program { name: "firstroot", package: "firstroot", limit: 2_490_368 };
+pub(crate) const FIRSTROOT: Program = Program { name: "firstroot", package: "firstroot", limit: 2_506_096 };
 
 /// All of them.
 pub(crate) const PROGRAMS: [Program; 3] = [PREPARE_ROOT, FINALIZE_STAGED, FIRSTROOT];
