@@ -1,6 +1,7 @@
 //! Further ESPs, on other disks: they get what the first one has, after it. Whatever is wrong with one of them is told, and stops
 //! nothing.
 
+use std::fmt;
 use std::os::fd::AsFd;
 
 use ostree_sysroot::Roots;
@@ -37,6 +38,28 @@ pub struct Further {
     pub steps: Result<Vec<Step>, ProjectionError>,
     /// It may boot a deployment that is not in the list.
     pub may_boot_another: bool,
+    /// Why it is one.
+    pub role: Role,
+}
+
+/// Why a partition is written beside the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// `[esp] also=` names it.
+    Named,
+    /// It is the first one if the machine is booted from it.
+    Unnamed,
+    /// Its boot loader reads the XBOOTLDR partition that is the first one.
+    Beside,
+}
+
+impl fmt::Display for Further {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.role {
+            Role::Named | Role::Unnamed => write!(f, "the further ESP {}", self.path),
+            Role::Beside => write!(f, "the ESP {} beside the XBOOTLDR partition", self.path),
+        }
+    }
 }
 
 /// Does it with each of the partitions that `also` names, but the first one, and each only once, whatever its names are. If the first one is
@@ -44,15 +67,28 @@ pub struct Further {
 pub fn further(projection: &Projection, roots: &Roots, also: &[String], work: Work) -> Vec<Further> {
     let mut devices = vec![projection.partition.device];
     let mut all = Vec::new();
-    // The boot loader would have both: what is left there from before would come before what is new.
-    if let Some(esp) = &projection.beside {
+    // The boot loader would have both: what is left there from before would come before what is new. What cannot be read now is nowhere
+    // else.
+    if let Some(esp) = projection.beside.as_ref().filter(|_| projection.list.unreadable.is_empty()) {
         let of_removal = match work {
             Work::Project | Work::Remove => Work::Remove,
             Work::Plan | Work::Check | Work::PlanRemoval => Work::PlanRemoval,
         };
         devices.push(esp.device);
-        let left = on(projection, roots, esp.clone(), of_removal);
+        let left = on(projection, roots, esp.clone(), of_removal, Role::Beside);
         all.extend(Some(left).filter(|left| !matches!(&left.steps, Ok(steps) if steps.is_empty())));
+    }
+    match projection.unnamed.as_slice() {
+        [] => {}
+        [one] => {
+            devices.push(one.device);
+            all.push(on(projection, roots, one.clone(), work, Role::Unnamed));
+        }
+        several => {
+            let paths: Vec<&str> = several.iter().map(|one| one.path.as_str()).collect();
+            let error = NoPartition::Several(paths.join(", "));
+            all.push(failed(paths.join(", "), error, Role::Unnamed));
+        }
     }
     for wanted in also {
         let found = partition::named(wanted).map_err(NoPartition::from);
@@ -60,18 +96,22 @@ pub fn further(projection: &Projection, roots: &Roots, also: &[String], work: Wo
             Ok(partition) if devices.contains(&partition.device) => {}
             Ok(partition) => {
                 devices.push(partition.device);
-                all.push(on(projection, roots, partition, work));
+                all.push(on(projection, roots, partition, work, Role::Named));
             }
-            Err(error) => all.push(Further { path: wanted.clone(), steps: Err(error.into()), may_boot_another: true }),
+            Err(error) => all.push(failed(wanted.clone(), error, Role::Named)),
         }
     }
     all
 }
 
-fn on(projection: &Projection, roots: &Roots, partition: Partition, work: Work) -> Further {
+fn failed(path: String, error: NoPartition, role: Role) -> Further {
+    Further { path, steps: Err(error.into()), may_boot_another: true, role }
+}
+
+fn on(projection: &Projection, roots: &Roots, partition: Partition, work: Work, role: Role) -> Further {
     let mut may_boot_another = true;
     let steps = done(projection, roots, &partition, work, &mut may_boot_another);
-    Further { path: partition.path, steps, may_boot_another }
+    Further { path: partition.path, steps, may_boot_another, role }
 }
 
 fn done(
@@ -100,7 +140,7 @@ fn done(
         Work::Project | Work::Remove => {
             let sources = Sources { boot: roots.boot.as_fd(), sysroot: roots.sysroot.as_fd() };
             execute_on(&mut mounted, sources, &steps, &mut || ())?;
-            *may_boot_another = false;
+            *may_boot_another &= list.deployments.is_empty() && work == Work::Project;
         }
     }
     Ok(steps)

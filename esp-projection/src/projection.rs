@@ -57,6 +57,10 @@ pub struct Projection {
     pub partition: Partition,
     /// If that is an XBOOTLDR partition: the ESP of the same disk, which has the boot loader and its settings.
     pub beside: Option<Partition>,
+    /// The partition is an XBOOTLDR partition: no firmware starts anything on it.
+    pub is_xbootldr: bool,
+    /// Other ESPs on the disks of the physical root, where a further one was booted from: one of them may be what is the first otherwise.
+    pub unnamed: Vec<Partition>,
     /// What the boot loader says of itself; `None`: nothing.
     pub loader: Option<String>,
     /// What is to be there.
@@ -90,11 +94,22 @@ impl Projection {
         if loader.is_none() {
             list.tries = 0;
         }
-        let beside = devices::system_partition_of(roots.system.as_fd(), &partition)?;
+        let (is_xbootldr, beside) = devices::system_partition_of(roots.system.as_fd(), &partition)?;
+        let unnamed = unnamed(roots, settings, &partition)?;
         let mounted = Mounted::open(&partition)?;
         let target = target::target(&mounted, &list.token)?;
-        let mut projection =
-            Self { path: partition.path.clone(), partition, beside, loader, list, target, images, mounted };
+        let mut projection = Self {
+            path: partition.path.clone(),
+            partition,
+            beside,
+            is_xbootldr,
+            unnamed,
+            loader,
+            list,
+            target,
+            images,
+            mounted,
+        };
         projection.keep(settings);
         Ok(projection)
     }
@@ -173,6 +188,17 @@ pub fn execute_on(
     mounted.make_writable()?;
     execute::execute(steps, sources, mounted.as_fd(), progress)?;
     execute::sync(mounted.as_fd())
+}
+
+fn unnamed(roots: &Roots, settings: &Settings, first: &Partition) -> Result<Vec<Partition>, ProjectionError> {
+    let also = partition::further(&settings.also);
+    let is_named = |one: &Partition| also.iter().any(|other| other.device == one.device);
+    if settings.partition.is_some() || !is_named(first) {
+        return Ok(Vec::new());
+    }
+    let mut all = partition::on_disks(roots.system.as_fd(), roots.sysroot.as_fd())?;
+    all.retain(|one| !is_named(one));
+    Ok(all)
 }
 
 fn tries(settings: &Settings, sysroot: &Sysroot) -> u32 {

@@ -37,12 +37,15 @@ pub struct Removal {
 /// See [`NotRemoved`]: nothing may be changed. `anyway`: whether something else boots does not matter.
 pub fn uninstall(facts: &Facts, entries: &[Step], anyway: bool) -> Result<Removal, NotRemoved> {
     let (firmware, file) = (&facts.firmware, facts.program.firmware_path());
-    // Of further ESPs, too: without entries their boot loaders boot nothing.
-    let partitions = || std::iter::once(&facts.drive.uuid).chain(&facts.further);
-    let of_these: Vec<u16> = partitions().flat_map(|uuid| firmware.starting(uuid, &file)).collect();
+    let of_this: Vec<u16> = firmware.starting(&facts.drive.uuid, &file).collect();
+    // Without entries no boot loader of a further ESP boots anything, whatever its file is.
+    let is_of_further =
+        |option: &firmware::LoadOption| option.partition.is_some_and(|uuid| facts.further.contains(&uuid));
     // Every firmware has options for networks and disks. A disk boots by the file that is there for that.
-    let boots = |option: &firmware::LoadOption| option.is_tried() && (option.file.is_some() || facts.has_fallback);
-    let is_other = |number: &&u16| !of_these.contains(number) && firmware.option(**number).is_some_and(boots);
+    let boots = |option: &firmware::LoadOption| {
+        option.is_tried() && !is_of_further(option) && (option.file.is_some() || facts.has_fallback)
+    };
+    let is_other = |number: &&u16| !of_this.contains(number) && firmware.option(**number).is_some_and(boots);
     if !anyway && !firmware.order.iter().any(|number| is_other(&number)) {
         return Err(NotRemoved::NothingElse);
     }

@@ -235,11 +235,15 @@ fn uninstalling_leaves_what_others_need_and_never_a_machine_that_boots_nothing()
     // The same boot loader on a further ESP has nothing to boot afterwards.
     let mut other = alone.clone();
     let drive = HardDrive { uuid: [8; 16], ..drive() };
-    let option = LoadOption::parse(&encode("Linux Boot Manager", &drive, &alone.program.firmware_path())).unwrap();
     other.firmware.order.push(8);
-    other.firmware.options.push((8, option));
-    assert!(uninstall(&other, &[], false).is_ok());
-    assert_eq!(uninstall(&Facts { further: vec![[8; 16]], ..other }, &[], false), Err(NotRemoved::NothingElse));
+    for file in [alone.program.firmware_path().as_str(), "\\EFI\\BOOT\\BOOTX64.EFI"] {
+        let option = LoadOption::parse(&encode("Linux Boot Manager", &drive, file)).unwrap();
+        other.firmware.options.retain(|(number, _)| *number != 8);
+        other.firmware.options.push((8, option));
+        assert!(uninstall(&other, &[], false).is_ok());
+        let further = Facts { further: vec![[8; 16]], ..other.clone() };
+        assert_eq!(uninstall(&further, &[], false), Err(NotRemoved::NothingElse));
+    }
     // What every firmware has, and what boots only with a file for it.
     let mut network = alone.clone();
     network.firmware.order.push(9);

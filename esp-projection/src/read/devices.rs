@@ -56,16 +56,20 @@ pub fn system_partitions(root: BorrowedFd<'_>, device: u64) -> Result<Vec<Partit
     Ok(found)
 }
 
-/// The EFI system partition whose boot loader reads `partition`, too: `partition` is an XBOOTLDR partition, and that one is the only one on
+/// Whether `partition` is an XBOOTLDR partition; and the EFI system partition whose boot loader reads it, too, if there is only one on
 /// its disk.
 ///
 /// # Errors
 /// sysfs or the database cannot be read.
-pub fn system_partition_of(root: BorrowedFd<'_>, partition: &Partition) -> Result<Option<Partition>, SystemError> {
+pub fn system_partition_of(
+    root: BorrowedFd<'_>,
+    partition: &Partition,
+) -> Result<(bool, Option<Partition>), SystemError> {
     if !is_of_type(root, partition.device, XBOOTLDR)? {
-        return Ok(None);
+        return Ok((false, None));
     }
-    Ok(<[Partition; 1]>::try_from(system_partitions(root, partition.device)?).ok().map(|[one]| one))
+    let only = <[Partition; 1]>::try_from(system_partitions(root, partition.device)?).ok();
+    Ok((true, only.map(|[one]| one)))
 }
 
 fn is_of_type(root: BorrowedFd<'_>, device: u64, wanted: &str) -> Result<bool, SystemError> {
@@ -158,10 +162,10 @@ mod tests {
         }
         // The boot loader on it reads the entries of an XBOOTLDR partition of the same disk, and of no other partition.
         let other = Partition { path: "/dev/vda2".to_owned(), device: rustix::fs::makedev(254, 2) };
-        assert_eq!(system_partition_of(opened.as_fd(), &other).unwrap(), None);
+        assert_eq!(system_partition_of(opened.as_fd(), &other).unwrap(), (false, None));
         write(root, "run/udev/data/b254:2", &format!("E:ID_PART_ENTRY_TYPE={}\n", XBOOTLDR.to_uppercase()));
-        assert_eq!(system_partition_of(opened.as_fd(), &other).unwrap().as_ref(), expected.first());
-        assert_eq!(system_partition_of(opened.as_fd(), &expected[0]).unwrap(), None);
+        assert_eq!(system_partition_of(opened.as_fd(), &other).unwrap(), (true, expected.first().cloned()));
+        assert_eq!(system_partition_of(opened.as_fd(), &expected[0]).unwrap(), (false, None));
         let uuid = property(opened.as_fd(), rustix::fs::makedev(254, 1), "ID_FS_UUID").unwrap();
         assert_eq!(uuid.as_deref(), Some("1234-ABCD"));
         assert_eq!(system_partitions(opened.as_fd(), rustix::fs::makedev(7, 7)).unwrap(), []);

@@ -66,14 +66,19 @@ pub fn find(
             None => Err(NoPartition::BootedFromGone(path)),
         };
     }
-    let below = block_device::of_filesystem(sysroot).context("find the device of", "/sysroot")?;
-    let all = below.map(|device| devices::system_partitions(root, device)).transpose()?.unwrap_or_default();
-    one_of(all, &further(also)?)
+    let all = on_disks(root, sysroot)?;
+    one_of(all, &further(also))
 }
 
-/// The partitions that these names mean.
-fn further(also: &[String]) -> Result<Vec<Partition>, SystemError> {
-    also.iter().filter_map(|wanted| named(wanted).transpose()).collect()
+/// The ESPs on the disks of the physical root.
+pub(crate) fn on_disks(root: BorrowedFd<'_>, sysroot: BorrowedFd<'_>) -> Result<Vec<Partition>, SystemError> {
+    let below = block_device::of_filesystem(sysroot).context("find the device of", "/sysroot")?;
+    Ok(below.map(|device| devices::system_partitions(root, device)).transpose()?.unwrap_or_default())
+}
+
+/// The partitions that these names mean. What is wrong with one is told when it is to be written.
+pub(crate) fn further(also: &[String]) -> Vec<Partition> {
+    also.iter().filter_map(|wanted| named(wanted).ok().flatten()).collect()
 }
 
 /// The only one; of several, the only one that is none of the further ones.

@@ -2,13 +2,14 @@
 //!
 //! It copies kernel and initramfs to a `/boot` that is a filesystem of its own, under a name that nothing leads to. It checks for
 //! everything that would stop finalization: conflicts in `/etc`, room, the boot loader, the kernel's checksum. It writes no entries
-//! and no links, removes only its own files. It takes the lock of the sysroot for nothing but a copy to the ESP, and finalization
-//! never waits for it: shutdown stops it before.
+//! and no links, removes only its own files. It takes the lock of the sysroot for nothing but a copy to the ESP; shutdown stops it
+//! before it finalizes.
 
+mod copy_to_esp;
 mod damage;
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use boot_list::execute::{install, room, xfs_directory};
 use boot_list::plan::list;
@@ -27,7 +28,6 @@ use crate::checks::{log_nothing_to_do, refuse_conflicts, require_booted_and_root
 use crate::error::Error;
 use crate::etc_merge::known::Known;
 use crate::execute::esp;
-use crate::execute::lock::lock;
 use crate::execute::make_room::does_not_fit;
 use crate::execute::policy;
 use crate::execute::writable_roots;
@@ -39,9 +39,6 @@ use crate::read::unit_drop_ins;
 
 /// Bytes of `/boot` that stay free while the system runs, for the stamp and for other programs.
 const LEFT_TO_OTHERS: u64 = 1 << 20;
-/// As long as a program that stages an update may go on after it has announced it.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// Prepares the staged deployment. An error is one with which finalization would fail.
 pub(crate) fn prepare() -> Result<(), Error> {
     require_booted_and_root()?;
@@ -49,24 +46,40 @@ pub(crate) fn prepare() -> Result<(), Error> {
         log::info!("no deployment is staged: nothing to do");
         return Ok(());
     };
-    match prepare_for(&run) {
-        // While a finalization runs, the files that this command reads may contradict each other: the error does not matter.
-        Err(error) if !run.is_announced()? => {
-            log::info!("the staged deployment is being finalized or is no longer staged: {error}");
-            Ok(())
+    loop {
+        let staged_at = run.staged_at()?;
+        let prepared = prepare_for(&run);
+        match prepared {
+            // While a finalization runs, the files that this command reads may contradict each other: the error does not matter.
+            Err(error) if !run.is_announced()? => {
+                log::info!("the staged deployment is being finalized or is no longer staged: {error}");
+                return Ok(());
+            }
+            Ok(Prepared::ForTheList) if run.staged_at()? == staged_at => return Ok(()),
+            Err(error) if run.staged_at()? == staged_at => return Err(error),
+            // Nobody starts this program once more for what was staged while it ran.
+            _ => {
+                log::info!("meanwhile the list of deployments has changed, or another one was staged: preparing again")
+            }
         }
-        other => other,
     }
 }
 
-fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
+/// Whether what was prepared is for the list that there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Prepared {
+    ForTheList,
+    ForAnother,
+}
+
+fn prepare_for(run: &RunDirectory) -> Result<Prepared, Error> {
     // One second earlier, because the time of a change is that of the last clock tick.
     let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs().cast_signed() - 1);
     let (staged, used) = match run.find()? {
         StagedNow::Staged { state, used } => (state, used),
         found => {
             log_nothing_to_do(&found);
-            return Ok(());
+            return Ok(Prepared::ForTheList);
         }
     };
     unit_drop_ins::warn();
@@ -78,7 +91,7 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
         Ok(sysroot) => sysroot,
         Err(reason) if handover::is_possible() => {
             log::info!("{reason}: ostree will finalize this update at shutdown");
-            return Ok(());
+            return Ok(Prepared::ForTheList);
         }
         Err(reason) => return Err(handover::nobody(reason)),
     };
@@ -108,11 +121,13 @@ fn prepare_for(run: &RunDirectory) -> Result<(), Error> {
     warn_of_what_stays_behind(&sysroot, &staged);
     refuse_conflicts(&plan)?;
     policy::prepare::prepare(&roots, &plan)?;
-    if let Some(settings) = &settings {
-        copy_to_esp(&roots, &plan, settings)?;
+    if let Some(settings) = &settings
+        && !copy_to_esp::copy_to_esp(&roots, run, &sysroot, &plan, settings)?
+    {
+        return Ok(Prepared::ForAnother);
     }
     log::info!("/{} is prepared: shutdown will merge /etc and make it the default", plan.target);
-    Ok(())
+    Ok(Prepared::ForTheList)
 }
 
 /// Whether the new deployment may be booted and can be. Returns the settings of the ESP, if they ask for a projection.
@@ -125,22 +140,6 @@ fn check_new(roots: &Roots, run: &RunDirectory, plan: &Finalization) -> Result<O
     }
     check_kernel(roots, run, target)?;
     Ok(Some(settings).filter(|settings| settings.enabled))
-}
-
-/// Whoever writes to the ESP has the lock. Shutdown stops this program, and need not wait for it.
-fn copy_to_esp(roots: &Roots, plan: &Finalization, settings: &Settings) -> Result<(), Error> {
-    let locked = match lock(roots, PATIENCE, &|| ()) {
-        Err(Error::Locked { holder, .. }) => {
-            log::info!("{holder} holds the sysroot lock: shutdown will copy the new kernel to the ESP");
-            return Ok(());
-        }
-        other => other?,
-    };
-    // The list may be another one than before.
-    let sysroot = Sysroot::load(roots)?;
-    esp::copy(roots, &sysroot, plan, settings)?;
-    drop(locked);
-    Ok(())
 }
 
 /// For shutdown, which needs it for nothing but speed.

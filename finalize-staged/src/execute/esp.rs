@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use esp_projection::further::{Further, Work, further};
+use esp_projection::further::{Further, Role, Work, further};
 use esp_projection::plan::{PlanError, Step, bulk};
 use esp_projection::projection::{Projection, ProjectionError};
 use esp_projection::read::images::Images;
@@ -150,19 +150,23 @@ fn of_projection(error: ProjectionError) -> Error {
 
 /// Tells what is wrong with further ESPs.
 fn tell(further: &[Further]) {
-    for Further { path, steps, .. } in further {
-        if let Err(error) = steps {
-            log::warn!("the further ESP {path}: {error}");
+    for further in further {
+        if let Err(error) = &further.steps {
+            log::warn!("{further}: {error}");
         }
     }
 }
 
 /// Whether a further ESP may boot what is about to be removed. An ESP that is not there may come back with its old list.
 fn may_boot_the_old(further: &[Further]) -> bool {
-    let Some(Further { path, .. }) = further.iter().find(|further| further.may_boot_another) else { return false };
+    let Some(further) = further.iter().find(|further| further.may_boot_another) else { return false };
+    let without = match further.role {
+        Role::Named => "take it out of [esp] also= in /etc/ostree/esp.conf",
+        Role::Unnamed => "write [esp] partition= in /etc/ostree/esp.conf",
+        Role::Beside => "remove the entries of this system from it",
+    };
     log::warn!(
-        "no old deployment is removed, since the further ESP {path} may boot it; to write it: firstroot esp sync; to go on without it, take it \
-         out of [esp] also= in /etc/ostree/esp.conf"
+        "no old deployment is removed, since {further} may boot it; to write it: firstroot esp sync; to go on without it, {without}"
     );
     true
 }

@@ -13,7 +13,7 @@ use system::{Context, SystemError, dir};
 
 use super::assess;
 use super::counted::Counted;
-use super::failure::Failure;
+use super::failure::{self, Failure};
 use super::history::History;
 use super::make_default;
 use super::opened::{Locked, NOTHING_TO_DO, Opened, Whose, text};
@@ -37,7 +37,8 @@ pub(super) fn bless(anyway: bool) -> Result<(), Failure> {
         }
         opened.execute(&steps)?;
         blessed(&opened.locked)?;
-        return project_further(opened);
+        project_further(opened);
+        return Ok(());
     }
     // Only the physical root has to be written to.
     if let Some(counted) = Counted::open("esp bless", false)? {
@@ -52,11 +53,15 @@ pub(super) fn bless(anyway: bool) -> Result<(), Failure> {
 }
 
 /// Now that it has come up, it boots from the ESPs of other disks, too.
-fn project_further(opened: Opened) -> Result<(), Failure> {
-    if !opened.locked.settings.also.is_empty() {
-        opened.read_again()?.further(Work::Project);
+fn project_further(opened: Opened) {
+    if opened.locked.settings.also.is_empty() {
+        return;
     }
-    Ok(())
+    match opened.read_again() {
+        Ok(opened) => drop(opened.further(Work::Project)),
+        // That it has come up is written down.
+        Err(error) => drop(failure::report(Err(error))),
+    }
 }
 
 /// Booted through `/boot`, where the initramfs counts, although there is an ESP by now: that ends, too.

@@ -73,10 +73,11 @@ fn page_of(changed: &Changed, done: &str, page: &mut Page) {
 
 fn installed_now(dry_run: bool) -> Result<Changed, Failure> {
     let (mut opened, directory) = open("esp install")?;
-    if let Some(esp) = &opened.projection.beside {
+    if opened.projection.is_xbootldr {
+        let esp = opened.projection.beside.as_ref().map(|esp| format!(" {}", esp.path)).unwrap_or_default();
         let text = format!(
-            "{} is an XBOOTLDR partition, and the boot loader must be on the ESP {}: bootctl install puts it there; then firstroot esp sync",
-            opened.projection.path, esp.path
+            "{} is an XBOOTLDR partition, and the boot loader must be on the ESP{esp}: bootctl install puts it there; then firstroot esp sync",
+            opened.projection.path
         );
         return Err(text.into());
     }
@@ -182,10 +183,12 @@ fn facts(opened: &Opened, directory: &OwnedFd) -> Result<Facts, Failure> {
         )
     })?;
     // The boot loader of the ESP beside an XBOOTLDR partition boots nothing without the entries there, either.
-    let named = opened.locked.settings.also.iter().filter_map(|wanted| partition::named(wanted).transpose());
-    let named = named.chain(projection.beside.clone().map(Ok));
-    let uuid = |partition| drive::uuid(system, &partition);
-    let further = named.filter_map(|named| named.and_then(uuid).transpose()).collect::<Result<_, _>>().map_err(text)?;
+    let named = opened.locked.settings.also.iter().filter_map(|wanted| partition::named(wanted).ok().flatten());
+    let named = named.chain(projection.beside.clone());
+    let further = named
+        .filter_map(|partition| drive::uuid(system, &partition).transpose())
+        .collect::<Result<_, _>>()
+        .map_err(text)?;
     let token = projection.list.token.clone();
     let found = installed::installed(projection.esp(), &token, &program).map_err(text)?;
     Ok(Facts {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use esp_projection::further::{Further, Work, further};
 use esp_projection::plan::Step;
 use esp_projection::projection::Projection;
+use esp_projection::read::partition;
 use esp_projection::settings::Settings;
 use finalize_staged::inspect;
 use ostree_formats::cmdline::KernelCommandLine;
@@ -100,6 +101,10 @@ impl Opened {
             other => other,
         }
         .map_err(text)?;
+        // The same for the disks of further ones.
+        if locked.settings.also.iter().any(|wanted| matches!(partition::named(wanted), Ok(None))) {
+            wait_for_udev();
+        }
         Ok(Some(Self { locked, projection }))
     }
 
@@ -121,9 +126,9 @@ impl Opened {
     /// Does something with further ESPs. What is wrong with one is a warning.
     pub(super) fn further(&self, work: Work) -> Vec<Further> {
         let all = further(&self.projection, &self.locked.place.roots, &self.locked.settings.also, work);
-        for Further { path, steps, .. } in &all {
-            if let Err(error) = steps {
-                log::warn!("the further ESP {path}: {error}");
+        for further in &all {
+            if let Err(error) = &further.steps {
+                log::warn!("{further}: {error}");
             }
         }
         all

@@ -95,9 +95,13 @@ pub(super) fn failed() -> Status {
         log::error!("{text}");
         return FAILED;
     }
-    write_down("the boot ended at an emergency prompt");
     print::text(&format!("\n{text}.\nTo stay here, press Enter within {} seconds.\n", PATIENCE.as_secs()));
-    if a_person_is_there() { SUCCESS } else { FAILED }
+    if a_person_is_there() {
+        return SUCCESS;
+    }
+    // Not before: it may wait for what this boot has failed with.
+    write_down("the boot ended at an emergency prompt");
+    FAILED
 }
 
 fn a_person_is_there() -> bool {

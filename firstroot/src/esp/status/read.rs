@@ -31,7 +31,9 @@ pub(super) fn read() -> Result<State, Failure> {
     let architecture = installed::architecture(system).map_err(text)?;
     let name = installed::program_name(architecture);
     // Entries may be on an XBOOTLDR partition; the boot loader and its settings are on the ESP.
-    let beside = projection.beside.as_ref().map(Mounted::open).transpose().map_err(text)?;
+    let beside = projection.beside.as_ref().map(Mounted::open).transpose();
+    let unread = beside.as_ref().err().map(|error| format!("{error}: what boots next is found out without it"));
+    let beside = beside.unwrap_or_default();
     let esp = beside.as_ref().map_or(projection.esp(), AsFd::as_fd);
     let xbootldr = beside.as_ref().map(|_| projection.esp());
     let on_esp = installed::info(esp, &name).map_err(text)?;
@@ -51,6 +53,7 @@ pub(super) fn read() -> Result<State, Failure> {
         warnings: settings.warnings.clone(),
         ..State::default()
     };
+    state.warnings.extend(unread);
     match projection.plan() {
         Ok(steps) => state.current = Some(steps.is_empty()),
         Err(error) => state.problem = Some(error.to_string()),
