@@ -57,6 +57,14 @@ const NOT_EACH_TIME: &[(&str, &str)] = &[
         "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
     ),
     (
+        "trixie::esp_further::further_esps_get_what_has_come_up",
+        "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
+    ),
+    (
+        "trixie::esp_xbootldr::entries_move_beside_the_esp_and_count_there",
+        "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
+    ),
+    (
         "trixie::esp::installed_beside_another_loader",
         "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
     ),

@@ -14,7 +14,7 @@ use super::time::median;
 /// Runs of each, in turn.
 const RUNS: usize = 41;
 
-/// Prepares the physical root once more where nobody sees it, on trial or not, with a count that is new each time. The ESP has what
+/// Prepares the physical root once more in something like an initramfs, on trial or not, with a count that is new each time. The ESP has what
 /// `/boot` has; `ostree admin status` reads the list, too.
 const MEASURE: &str = r"
     set -e
@@ -30,12 +30,15 @@ const MEASURE: &str = r"
             head -c 512 /dev/zero | tr '\0' '\n' >/sysroot/ostree/boot-attempts/count
             sync
             unshare --mount bash -c '
-                mount -t tmpfs run /run && mount --bind /sysroot /mnt
+                root=/run/prepared-again; mkdir -p $root; mount -t tmpfs initramfs $root; cd $root
+                mkdir etc proc run dev usr sysroot; cp -a /etc/ostree etc/
+                for path in usr dev sysroot; do mount --bind /$path $path; done
+                mount -t proc proc proc; mount -t tmpfs run run
                 begin=${EPOCHREALTIME/./}
-                /usr/lib/firstroot/ostree-prepare-root --systemd=yes /mnt $link 2>/run/said || { cat /run/said; exit 1; }
+                chroot . /usr/lib/firstroot/ostree-prepare-root --systemd=yes /sysroot $link 2>said || { cat said; exit 1; }
                 echo $0 $((${EPOCHREALTIME/./} - begin))
-                if [ -e /run/ostree/boot-trial ]; then was=on-trial; else was=plain; fi
-                [ $was = $0 ] || { cat /run/said; exit 1; }' $mode
+                if [ -e run/ostree/boot-trial ]; then was=on-trial; else was=plain; fi
+                [ $was = $0 ] || { cat said; exit 1; }' $mode
         done
     done
     rm -r /sysroot/ostree/boot-attempts /etc/ostree/prepare-root.conf
