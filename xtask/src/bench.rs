@@ -4,9 +4,10 @@ mod boot;
 mod calls;
 mod command;
 mod contestant;
-mod counting;
+
 mod disk;
 mod disk_image;
+mod esp;
 mod finalize;
 mod initramfs_size;
 mod memory;
@@ -54,8 +55,8 @@ pub(crate) enum Part {
     Boot,
     /// The command for people.
     Command,
-    /// What counts, and an ESP, in a whole machine.
-    Counting,
+    /// A projection with nothing to do, in a whole machine.
+    Esp,
     /// [`Part::Shutdown`] with an SELinux policy.
     Selinux,
 }
@@ -72,7 +73,7 @@ const PARTS: &[(&str, Part)] = &[
     ("real-root", Part::RealRoot),
     ("boot", Part::Boot),
     ("command", Part::Command),
-    ("counting", Part::Counting),
+    ("esp", Part::Esp),
 ];
 
 impl FromStr for Part {
@@ -146,8 +147,8 @@ pub(crate) fn bench(only: Option<Part>) -> Result<()> {
     if is_wanted(Part::Command) && guests.contains(&Guest::Trixie) {
         print(&command::figures(&binary::build(binary::FIRSTROOT)?)?);
     }
-    if is_wanted(Part::Counting) && guests.contains(&Guest::Trixie) {
-        print(&counting::figures(Guest::Trixie)?);
+    if is_wanted(Part::Esp) && guests.contains(&Guest::Trixie) {
+        print(&esp::figures(Guest::Trixie)?);
     }
     // The same archive as Debian testing's.
     if is_wanted(Part::Selinux) && guests.contains(&Guest::Forky) {

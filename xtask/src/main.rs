@@ -26,7 +26,7 @@ cargo xtask test [--fast | --all]                    what CI runs; --fast leaves
                                                     instead of samples
 cargo xtask test [--all-power-cuts]                  every power cut instead of a sample
 cargo xtask bench [--only PART]                      PART: prepare-root, initramfs, signed, verify, finalize, shutdown,
-                                                    selinux, real-root, boot, command, counting;
+                                                    selinux, real-root, boot, command, esp;
                                                     figures beside libostree's, in the same run
 cargo xtask fuzz [TARGET] [--seconds N]              libFuzzer over every parser, 60 s each; see fuzz/README.md
 cargo xtask build                                    build the static binaries
