@@ -18,13 +18,13 @@ const RUNS: usize = 41;
 const MEASURE: &str = r"
     set -e
     for run in $(seq $runs); do
-        begin=${EPOCHREALTIME/./}
+        begin=$(date +%s%6N)
         firstroot esp sync >/run/said
-        echo projecting $((${EPOCHREALTIME/./} - begin))
+        echo projecting $(($(date +%s%6N) - begin))
         grep --quiet 'nothing to do' /run/said
-        begin=${EPOCHREALTIME/./}
+        begin=$(date +%s%6N)
         ostree admin status >/run/said
-        echo listing $((${EPOCHREALTIME/./} - begin))
+        echo listing $(($(date +%s%6N) - begin))
     done
 ";
 
