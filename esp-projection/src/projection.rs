@@ -191,14 +191,11 @@ pub fn execute_on(
 }
 
 fn unnamed(roots: &Roots, settings: &Settings, first: &Partition) -> Result<Vec<Partition>, ProjectionError> {
-    let also = partition::further(&settings.also);
-    let is_named = |one: &Partition| also.iter().any(|other| other.device == one.device);
-    if settings.partition.is_some() || !is_named(first) {
+    if settings.partition.is_some() || settings.also.is_empty() {
         return Ok(Vec::new());
     }
-    let mut all = partition::on_disks(roots.system.as_fd(), roots.sysroot.as_fd())?;
-    all.retain(|one| !is_named(one));
-    Ok(all)
+    let all = partition::on_disks(roots.system.as_fd(), roots.sysroot.as_fd())?;
+    Ok(partition::unnamed(first, all, &partition::further(&settings.also)))
 }
 
 fn tries(settings: &Settings, sysroot: &Sysroot) -> u32 {

@@ -81,6 +81,13 @@ pub(crate) fn further(also: &[String]) -> Vec<Partition> {
     also.iter().filter_map(|wanted| named(wanted).ok().flatten()).collect()
 }
 
+/// Those of `all` that may be the first one at another boot: none, unless this boot has come through a further one.
+pub(crate) fn unnamed(first: &Partition, mut all: Vec<Partition>, further: &[Partition]) -> Vec<Partition> {
+    let is_further = |one: &Partition| further.iter().any(|other| other.device == one.device);
+    all.retain(|one| is_further(first) && !is_further(one));
+    all
+}
+
 /// The only one; of several, the only one that is none of the further ones.
 fn one_of(all: Vec<Partition>, further: &[Partition]) -> Result<Partition, NoPartition> {
     let is_further = |one: &Partition| further.iter().any(|other| other.device == one.device);
@@ -147,6 +154,19 @@ mod tests {
         std::fs::remove_file(variables.join(format!("LoaderDevicePartUUID-{LOADER}"))).unwrap();
         std::fs::create_dir(variables.join(format!("LoaderDevicePartUUID-{LOADER}"))).unwrap();
         assert!(matches!(find(root.as_fd(), root.as_fd(), None, &[]), Err(NoPartition::System(_))));
+    }
+
+    #[test]
+    fn after_a_boot_through_a_further_one_the_first_one_is_not_forgotten() {
+        let partition = |number: u64| Partition { path: format!("/dev/vd{number}"), device: number };
+        let on_disks = || vec![partition(1), partition(2)];
+        // By another name.
+        let further = [Partition { path: "/dev/again".to_owned(), device: 3 }, partition(2)];
+        assert_eq!(unnamed(&partition(3), on_disks(), &further), [partition(1)]);
+        assert_eq!(unnamed(&partition(2), on_disks(), &further), [partition(1)]);
+        // The first one was booted from: an ESP of others stays as it is.
+        assert_eq!(unnamed(&partition(1), on_disks(), &further), []);
+        assert_eq!(unnamed(&partition(4), on_disks(), &further), []);
     }
 
     #[test]
