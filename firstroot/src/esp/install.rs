@@ -183,12 +183,10 @@ fn facts(opened: &Opened, directory: &OwnedFd) -> Result<Facts, Failure> {
         )
     })?;
     // The boot loader of the ESP beside an XBOOTLDR partition boots nothing without the entries there, either.
-    let named = opened.locked.settings.also.iter().filter_map(|wanted| partition::named(wanted).ok().flatten());
-    let named = named.chain(projection.beside.clone());
-    let further = named
-        .filter_map(|partition| drive::uuid(system, &partition).transpose())
-        .collect::<Result<_, _>>()
-        .map_err(text)?;
+    let also = opened.locked.settings.also.iter().filter_map(|wanted| partition::named(wanted).transpose());
+    let named = also.chain(projection.beside.clone().map(Ok));
+    let uuid = |partition| drive::uuid(system, &partition);
+    let further = named.filter_map(|named| named.and_then(uuid).transpose()).collect::<Result<_, _>>().map_err(text)?;
     let token = projection.list.token.clone();
     let found = installed::installed(projection.esp(), &token, &program).map_err(text)?;
     Ok(Facts {
