@@ -57,9 +57,12 @@ pub(crate) fn prepare() -> Result<(), Error> {
             }
             Ok(Prepared::ForTheList) if run.staged_at()? == staged_at => return Ok(()),
             Err(error) if run.staged_at()? == staged_at => return Err(error),
-            // Nobody starts this program once more for what was staged while it ran.
-            _ => {
-                log::info!("meanwhile the list of deployments has changed, or another one was staged: preparing again")
+            // No unit starts this program again for what was staged while it ran.
+            changed => {
+                if let Err(error) = changed {
+                    log::info!("{error}");
+                }
+                log::info!("meanwhile the list of deployments has changed, or another one was staged: preparing again");
             }
         }
     }
