@@ -16,7 +16,7 @@ const NEW: Numbered = ('b', 'b');
 /// Where FAT32 keeps how much is free, and whether it is in use.
 const FREE_COUNT: u64 = 512 + 488;
 const STATE: u64 = 0x41;
-/// A file of somebody else.
+/// A file that is not ours.
 const OTHERS: &[u8] = b"not firstroot's";
 
 /// Projects a list, does what the name of the disk says, and projects the next one. The last mark is what that has told.

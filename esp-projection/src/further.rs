@@ -1,5 +1,4 @@
-//! Further ESPs, on other disks: they get what the first one has, after it. Whatever is wrong with one of them is told, and stops
-//! nothing.
+//! Further ESPs, on other disks: they get what the first one has, after it. An error on one of them is a warning, and stops nothing.
 
 use std::fmt;
 use std::os::fd::AsFd;
@@ -62,7 +61,7 @@ impl fmt::Display for Further {
     }
 }
 
-/// Does it with each of the partitions that `also` names, but the first one, and each only once, whatever its names are. If the first one is
+/// Does it with each of the partitions that `also` names, but the first one, and each only once, also if it has two names. If the first one is
 /// an XBOOTLDR partition, the ESP beside it is among them if something of ours is left there.
 pub fn further(projection: &Projection, roots: &Roots, also: &[String], work: Work) -> Vec<Further> {
     let mut devices = vec![projection.partition.device];

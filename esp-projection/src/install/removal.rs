@@ -38,7 +38,7 @@ pub struct Removal {
 pub fn uninstall(facts: &Facts, entries: &[Step], anyway: bool) -> Result<Removal, NotRemoved> {
     let (firmware, file) = (&facts.firmware, facts.program.firmware_path());
     let of_this: Vec<u16> = firmware.starting(&facts.drive.uuid, &file).collect();
-    // Without entries no boot loader of a further ESP boots anything, whatever its file is.
+    // Without entries no boot loader of a further ESP boots anything. That is so for each of its files.
     let is_of_further =
         |option: &firmware::LoadOption| option.partition.is_some_and(|uuid| facts.further.contains(&uuid));
     // Every firmware has options for networks and disks. A disk boots by the file that is there for that.

@@ -61,7 +61,7 @@ fn a_counter_that_is_there_goes() {
         assert_eq!(menu(&written), [("020202020202".to_owned(), None), ("010101010101".to_owned(), None)]);
         assert_eq!(plan(&further(&update, &first), &written).unwrap(), []);
     }
-    // Somebody has given a counter to an entry whose text has none.
+    // A counter was added by hand, to an entry whose text has none.
     let mut other = projected(&further(&update, &first), empty());
     set(&mut other, tries(0, 9));
     assert_eq!(menu(&projected(&further(&update, &first), other))[0], ("020202020202".to_owned(), None));
