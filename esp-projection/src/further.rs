@@ -66,15 +66,9 @@ impl fmt::Display for Further {
 pub fn further(projection: &Projection, roots: &Roots, also: &[String], work: Work) -> Vec<Further> {
     let mut devices = vec![projection.partition.device];
     let mut all = Vec::new();
-    // The boot loader would have both: what is left there from before would come before what is new. What cannot be read now is nowhere
-    // else.
-    if let Some(esp) = projection.beside.as_ref().filter(|_| projection.list.unreadable.is_empty()) {
-        let of_removal = match work {
-            Work::Project | Work::Remove => Work::Remove,
-            Work::Plan | Work::Check | Work::PlanRemoval => Work::PlanRemoval,
-        };
+    if let Some(esp) = &projection.beside {
         devices.push(esp.device);
-        let left = on(projection, roots, esp.clone(), of_removal, Role::Beside);
+        let left = left_beside(projection, roots, esp, work);
         all.extend(Some(left).filter(|left| !matches!(&left.steps, Ok(steps) if steps.is_empty())));
     }
     match projection.unnamed.as_slice() {
@@ -101,6 +95,21 @@ pub fn further(projection: &Projection, roots: &Roots, also: &[String], work: Wo
         }
     }
     all
+}
+
+/// The boot loader would have both: what is left on the ESP from before would come before what is new on the XBOOTLDR partition. But of a
+/// deployment that cannot be read now, the ESP may have the only entry and kernel that are whole.
+fn left_beside(projection: &Projection, roots: &Roots, esp: &Partition, work: Work) -> Further {
+    let stays = !projection.list.unreadable.is_empty() && matches!(work, Work::Plan | Work::Check | Work::Project);
+    let of_removal = match work {
+        Work::Project | Work::Remove if !stays => Work::Remove,
+        _ => Work::PlanRemoval,
+    };
+    let mut left = on(projection, roots, esp.clone(), of_removal, Role::Beside);
+    if stays && matches!(&left.steps, Ok(steps) if !steps.is_empty()) {
+        left.steps = Err(ProjectionError::StaysForUnreadable);
+    }
+    left
 }
 
 fn failed(path: String, error: NoPartition, role: Role) -> Further {

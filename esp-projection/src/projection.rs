@@ -35,6 +35,9 @@ pub enum ProjectionError {
     /// Reading or writing.
     #[error("{0}")]
     System(#[from] SystemError),
+    /// What is on an ESP beside an XBOOTLDR partition may be needed.
+    #[error("its entries stay, since a deployment of the list cannot be read: firstroot check")]
+    StaysForUnreadable,
     /// Whose entries these are is not known.
     #[error("the UUID of the physical root's filesystem is not known: is udev running? ({0})")]
     NoUuid(String),
