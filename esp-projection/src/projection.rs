@@ -89,7 +89,7 @@ impl Projection {
         let token = list::token(&uuid(roots)?);
         let mut images = Images::new(roots, settings.uki);
         let mut list = list::list(roots, sysroot, token, &mut images)?;
-        list.staged = staged::announced(roots)?;
+        list.staged = staged::announced(roots);
         list.tries = tries(settings, sysroot);
         settings.trial_arguments.clone_into(&mut list.trial_arguments);
         // A boot loader that says nothing of itself counts nothing: a trial would be repeated for ever.

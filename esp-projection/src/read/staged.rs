@@ -20,18 +20,14 @@ const ANNOUNCEMENT: &str = "run/ostree/staged-deployment";
 /// A larger one is none.
 const ANNOUNCEMENT_LIMIT: u64 = 1 << 20;
 
-/// The payload of the deployment that waits for shutdown. If it is removed, shutdown copies it again.
-///
-/// # Errors
-/// The announcement cannot be read.
-pub fn announced(roots: &Roots) -> Result<Option<String>, SystemError> {
+/// The payload of the deployment that waits for shutdown. If it is removed, shutdown copies it again: so an announcement that cannot be
+/// read is no reason to fail.
+pub fn announced(roots: &Roots) -> Option<String> {
     let read = dir::if_there(dir::read(&roots.system, ANNOUNCEMENT, ANNOUNCEMENT_LIMIT));
-    let bytes = read.context("read", format_args!("/{ANNOUNCEMENT}"))?.unwrap_or_default();
+    let read = read.context("read", format_args!("/{ANNOUNCEMENT}")).inspect_err(|error| log::warn!("{error}"));
     // An empty one announces nothing, and the finalizer reports a damaged one.
-    let target = StagedState::from_bytes(&bytes).ok().map(|state| state.target);
-    Ok(target.map(|target| {
-        format!("{PAYLOADS}/{}", boot_names::kernel_directory(&target.deployment.stateroot, &target.bootcsum))
-    }))
+    let target = StagedState::from_bytes(&read.ok()??).ok()?.target;
+    Some(format!("{PAYLOADS}/{}", boot_names::kernel_directory(&target.deployment.stateroot, &target.bootcsum)))
 }
 
 /// What the payload of a deployment will be, as its tree says.

@@ -2,10 +2,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ostree_formats::deployment::Checksum;
+use ostree_formats::staged_state::{StagedState, StagedTarget};
 
 use super::*;
 use crate::list::{CopiedFrom, PayloadFile, Uki};
-use crate::read::staged::of_tree;
+use crate::read::staged::{announced, of_tree};
 use crate::read::variables::{EFIVARS, GLOBAL};
 
 const SUM: &str = "5e1f1e7a4b0c5b0b7a0f2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a6978";
@@ -229,4 +230,29 @@ fn libostrees_init_is_dropped_for_a_kernel_with_an_initramfs_in_it() {
     assert_eq!(options(&plain, &format!("rw {init} quiet")), format!("rw {init} quiet"));
     // A person has asked for this one.
     assert_eq!(options(&unified, "rw init=/bin/sh"), "rw init=/bin/sh");
+}
+
+#[test]
+fn an_announcement_that_cannot_be_read_announces_nothing_and_stops_nothing() {
+    let machine = Machine::new();
+    let path = machine.root.path().join("run/ostree/staged-deployment");
+    assert_eq!(announced(&machine.roots), None);
+    for bytes in [&b""[..], b"nonsense"] {
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(announced(&machine.roots), None);
+    }
+    let target = StagedTarget { deployment: machine.deployment.path.clone(), bootcsum: SUM.parse().unwrap() };
+    let state = StagedState {
+        target,
+        merge_deployment: None,
+        kargs: None,
+        overlay_initrds: Vec::new(),
+        bootconfig_extra: std::collections::BTreeMap::new(),
+        locked: false,
+    };
+    fs::write(&path, state.to_bytes()).unwrap();
+    assert_eq!(announced(&machine.roots), Some(format!("ostree/os-{SUM}")));
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert_eq!(announced(&machine.roots), None);
 }
