@@ -184,7 +184,7 @@ fn facts(opened: &Opened, directory: &OwnedFd) -> Result<Facts, Failure> {
     })?;
     // The boot loader of the ESP beside an XBOOTLDR partition boots nothing without the entries there, either.
     let also = opened.locked.settings.also.iter().filter_map(|wanted| partition::named(wanted).transpose());
-    let named = also.chain(projection.beside.clone().map(Ok));
+    let named = also.chain(projection.beside.iter().chain(&projection.unnamed).cloned().map(Ok));
     let uuid = |partition| drive::uuid(system, &partition);
     let further = named.filter_map(|named| named.and_then(uuid).transpose()).collect::<Result<_, _>>().map_err(text)?;
     let token = projection.list.token.clone();
