@@ -4,6 +4,7 @@ pub mod ask;
 pub mod chosen;
 pub mod grub;
 pub mod links;
+pub mod older_menu;
 
 use ostree_sysroot::Roots;
 use system::SystemError;

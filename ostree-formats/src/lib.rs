@@ -37,6 +37,7 @@ pub mod entry_name;
 pub mod file_object;
 pub mod fstab;
 pub mod grub_cfg;
+pub mod grub_menu;
 pub mod kargs;
 pub mod keyfile;
 pub mod mountinfo;

@@ -16,7 +16,8 @@ use crate::plan::BootPlan;
 /// A file cannot be written.
 pub fn write(roots: &Roots, labels: &Labels, plan: &BootPlan) -> Result<(), SystemError> {
     links::write_list(roots, plan, OLDER_LIST)?;
-    if let Some(grub) = plan.grub.as_ref().filter(|grub| grub.config == GrubConfig::InLoader) {
+    let of_grub = plan.grub.as_ref().filter(|grub| grub.config == GrubConfig::InLoader && plan.loader_file.is_none());
+    if let Some(grub) = of_grub {
         // The script that GRUB starts with, and that reads the entries.
         let shown = format_args!("/boot/{OLDER_LIST}");
         let list = tree::open(&roots.boot, OLDER_LIST.as_bytes()).context("open", shown)?;

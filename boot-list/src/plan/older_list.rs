@@ -63,11 +63,6 @@ pub fn plan(
 
 /// Why the boot loader would not read it.
 pub fn why_not_read(plan: &BootPlan) -> Option<&'static str> {
-    match (&plan.boot_loader, &plan.grub) {
-        (BootLoader::Zipl | BootLoader::Aboot, _) => Some("a program writes what the boot loader reads"),
-        (_, Some(grub)) if !grub.reads_entries => Some(
-            "GRUB reads a grub.cfg and no entries; to make it read entries: GRUB_ENABLE_BLSCFG=true in /etc/default/grub",
-        ),
-        _ => None,
-    }
+    let is_written_elsewhere = matches!(plan.boot_loader, BootLoader::Zipl | BootLoader::Aboot);
+    is_written_elsewhere.then_some("a program writes what the boot loader reads")
 }

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 
 use boot_list::execute::older_list as write;
 use boot_list::loader::ask::ask;
+use boot_list::loader::older_menu;
 use boot_list::plan::entry::Naming;
 use boot_list::plan::list::{self, ListedDeployment};
 use boot_list::plan::older_list as plan;
@@ -221,6 +222,7 @@ fn write_list(roots: &Roots, sysroot: &Sysroot, naming: Naming, first: &Deployme
     }
     let planned = plan::plan(sysroot, naming, list, first).and_then(|mut plan| {
         ask(roots, sysroot, &mut plan).map_err(|error| error.to_string())?;
+        older_menu::add(roots, &mut plan)?;
         plan::why_not_read(&plan).map_or(Ok(plan), |reason| Err(reason.to_owned()))
     });
     let plan = match planned {

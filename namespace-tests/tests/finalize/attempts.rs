@@ -15,6 +15,7 @@ use ostree_sysroot::list_digest;
 use qemu_tests::guest::Guest;
 
 use crate::command::put_command;
+use crate::grub;
 use crate::ours::ours;
 
 const COMMAND: &str = "/run/fixture/machine/firstroot";
@@ -283,12 +284,46 @@ pub(crate) fn a_grub_that_reads_entries_keeps_its_script(guest: Guest) -> Result
     let now = written(&machine)?;
     ensure!(now.has_list, "{}", now.record);
     machine.check("grep -q blscfg /boot/loader.firstroot/grub.cfg; rm /boot/grub2/.grub2-blscfg-supported; touch /boot/loader/entries/x.conf")?;
-    // Without entries to read there is no list.
+    // Without entries to read, and without a menu, there is no list.
     boot(&machine)?;
     let said = esp(&machine, "sync")?;
     let now = written(&machine)?;
-    ensure!(said.contains("GRUB reads a grub.cfg and no entries") && !now.has_list, "{said}");
+    ensure!(said.contains("/boot/loader/grub.cfg cannot be used: no entry of its menu boots /ostree/boot."), "{said}");
+    ensure!(!now.has_list, "{said}");
     machine.check("! test -e /boot/loader.firstroot").map(drop)
+}
+
+/// A menu that a program has written is exchanged with the list. Its default is the entry of the older one, with all that it leads to.
+pub(crate) fn a_menu_of_grub_boots_the_older_one(guest: Guest) -> Result<()> {
+    let story = Story { name: "attempts-grub-menu".to_owned(), ..story(Update::OtherKernel) };
+    let machine = machine(&story.configured("sysroot.bootloader", "auto").installed(grub::INSTALLED), guest)?;
+    ours(&machine, &[])?;
+    ensure!(written(&machine)?.has_list);
+    let default = |directory: &str| machine.check(&format!("grep '^set default=' /boot/{directory}/grub.cfg || true"));
+    ensure!(default("loader")?.is_empty() && grub::versions(&machine, "/boot/grub/grub.cfg")? == "21");
+    let older = default("loader.firstroot")?;
+    ensure!(older.contains(" 1 (ostree:1)'\n"), "{older}");
+    for _ in 0..2 {
+        boot(&machine)?;
+    }
+    ensure!(boot(&machine)?.told.contains("which is the default now"));
+    ensure!(default("loader")? == older && grub::versions(&machine, "/boot/grub/grub.cfg")? == "21");
+    boot(&machine)?;
+    is_rolled_back(&machine, true)?;
+    // It stays until a list is written.
+    esp(&machine, "make-default")?;
+    ensure!(default("loader")? == older);
+    esp(&machine, "retry")?;
+    ensure!(default("loader")?.is_empty() && grub::versions(&machine, "/boot/grub/grub.cfg")? == "21");
+    ensure!(default("loader.firstroot")? == older);
+    // What is read there is the file that is exchanged, or there is no list.
+    machine.check(
+        "rm -r /sysroot/ostree/boot-attempts; cp --remove-destination /boot/loader/grub.cfg /boot/grub/grub.cfg",
+    )?;
+    let said = esp(&machine, "sync")?;
+    ensure!(said.contains("/boot/grub/grub.cfg is no link to ../loader/grub.cfg"), "{said}");
+    ensure!(!written(&machine)?.has_list, "{said}");
+    Ok(())
 }
 
 /// A boot loader that reads a file of its own finds the older deployment first there, and its own labels where they were.

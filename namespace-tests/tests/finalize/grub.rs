@@ -57,7 +57,7 @@ const WHOLE: &str = r#"
 "#;
 
 /// The versions in GRUB's menu, the default first, after [`WHOLE`].
-fn versions(machine: &Machine, menu: &str) -> Result<String> {
+pub(crate) fn versions(machine: &Machine, menu: &str) -> Result<String> {
     let titles = "sed -n \"s/^menuentry '.* \\([0-9]\\) (ostree.*/\\1/p\" $menu | tr -d '\\n'";
     machine.check(&format!("set -o pipefail 2>/dev/null || true; menu={menu}\n{WHOLE}\n{titles}"))
 }

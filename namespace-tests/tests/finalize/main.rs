@@ -149,6 +149,7 @@ fn of_guest(guest: Guest, scenarios: &[Scenario]) -> Vec<Trial> {
         an_update_that_was_rolled_back_is_refused_if_asked,
         a_file_of_the_boot_loader_begins_with_the_older_one,
         a_grub_that_reads_entries_keeps_its_script,
+        a_menu_of_grub_boots_the_older_one,
         other_arguments_stay_those_of_the_update,
         the_default_is_on_trial_whenever_a_finalization_is_killed,
         a_second_run_writes_nothing,

@@ -1,0 +1,173 @@
+//! The menu in a `grub.cfg` that a program has written: which entry boots a deployment, and the same menu with that entry as the default.
+//!
+//! GRUB's language is a shell's. What is read of it here is what `grub-mkconfig` and libostree's part of it write: an entry begins with a
+//! line `menuentry 'TITLE' … {` and ends with a line `}`. Anything else is an error, and then GRUB goes on booting what it did.
+
+use crate::bootlink::Bootlink;
+use crate::grub_cfg::GrubNames;
+
+/// What [`with_default`] writes begins with it.
+const MARK: &str = "\n### firstroot: the default of this menu did not come up ###\n";
+
+/// Why there is no menu with another default.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoMenu {
+    /// No entry boots the deployment.
+    #[error("no entry of its menu boots /{0}")]
+    NoEntry(Bootlink),
+    /// The entry is in a submenu or in a function.
+    #[error("the entry {0:?} is inside of something else")]
+    Inside(String),
+    /// GRUB could take it for another one.
+    #[error("GRUB could take another entry for {0:?}")]
+    Ambiguous(String),
+}
+
+/// `script`, with the entry as its default that boots through `link`: what was set before has no effect. The script is the same up to its
+/// end, which also takes the place of what an earlier call has added.
+///
+/// # Errors
+/// There is no such entry, or no name that means it alone.
+pub fn with_default(script: &[u8], link: &Bootlink) -> Result<Vec<u8>, NoMenu> {
+    let mark = script.windows(MARK.len()).position(|window| window == MARK.as_bytes());
+    let script = script.get(..mark.unwrap_or(script.len())).unwrap_or(script);
+    let entries = entries(&String::from_utf8_lossy(script));
+    // Its recovery mode, if there is one, follows it.
+    let Some(entry) = entries.iter().find(|entry| entry.bootlinks.contains(link)) else {
+        return Err(NoMenu::NoEntry(link.clone()));
+    };
+    let name = entry.id.as_ref().unwrap_or(&entry.title);
+    if !entry.is_at_the_top {
+        return Err(NoMenu::Inside(name.clone()));
+    }
+    let same = entries.iter().filter(|other| other.id.as_ref() == Some(name) || other.title == *name).count();
+    if same != 1 || !is_a_name(name) {
+        return Err(NoMenu::Ambiguous(name.clone()));
+    }
+    Ok([script, MARK.as_bytes(), format!("set default='{}'\n", name.replace('\'', r"'\''")).as_bytes()].concat())
+}
+
+/// Whether GRUB looks for an entry of this name: it takes what begins with a digit for a number, and `>` for the beginning of a submenu.
+/// A variable has another value there.
+fn is_a_name(name: &str) -> bool {
+    let first = name.trim_start().chars().next();
+    first.is_some_and(|first| !first.is_ascii_digit() && !matches!(first, '+' | '-'))
+        && !name.contains(|character: char| matches!(character, '>' | '$' | '\u{fffd}') || character.is_control())
+}
+
+/// An entry of a menu.
+struct Entry {
+    title: String,
+    id: Option<String>,
+    bootlinks: Vec<Bootlink>,
+    is_at_the_top: bool,
+}
+
+fn entries(script: &str) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    // Whether each block that is open is an entry.
+    let mut blocks: Vec<bool> = Vec::new();
+    for line in script.lines().map(str::trim) {
+        if line.starts_with('#') {
+            continue;
+        }
+        if line.ends_with('{') {
+            let entry = line.strip_prefix("menuentry").and_then(|rest| entry(rest, blocks.is_empty()));
+            blocks.push(entry.is_some());
+            entries.extend(entry);
+        } else if line == "}" {
+            blocks.pop();
+        } else if let (Some(true), Some(entry)) = (blocks.last(), entries.last_mut()) {
+            entry.bootlinks.extend(GrubNames::of(line.as_bytes()).bootlinks);
+        }
+    }
+    entries
+}
+
+/// The entry that begins with the words of this line after `menuentry`.
+fn entry(words: &str, is_at_the_top: bool) -> Option<Entry> {
+    const ID_OPTIONS: [&str; 3] = ["--id", "$menuentry_id_option", "${menuentry_id_option}"];
+    let words = shlex::split(words)?;
+    let title = words.first()?.clone();
+    let option = words.iter().position(|word| ID_OPTIONS.contains(&word.as_str()));
+    let after = option.and_then(|at| words.get(at.saturating_add(1)));
+    let id = after.cloned().or_else(|| words.iter().find_map(|word| word.strip_prefix("--id=").map(str::to_owned)));
+    Some(Entry { title, id, bootlinks: Vec::new(), is_at_the_top })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn link(serial: u32) -> Bootlink {
+        format!("ostree/boot.1/os/{}/{serial}", "b".repeat(64)).parse().unwrap()
+    }
+
+    fn menu(first: &str, second: &str) -> String {
+        format!(
+            "set default=\"${{saved_entry}}\"\nfunction load_video {{\n  insmod all_video\n}}\n\
+             ### BEGIN /etc/grub.d/15_ostree ###\n\
+             menuentry {first} {{\nlinux /x quiet ostree=/{}\n# initrd /x ostree=/{}\n}}\n\
+             menuentry {second} {{\n\tlinux /y quiet ostree=/{}\n}}\n\
+             menuentry 'UEFI Firmware Settings' $menuentry_id_option 'uefi-firmware' {{\n\tfwsetup\n}}\n",
+            link(0),
+            link(1),
+            link(1)
+        )
+    }
+
+    fn added(script: &str) -> Result<String, NoMenu> {
+        let menu = with_default(script.as_bytes(), &link(1))?;
+        let text = String::from_utf8(menu).unwrap();
+        assert!(text.starts_with(script));
+        Ok(text.rsplit_once(MARK).unwrap().1.to_owned())
+    }
+
+    #[test]
+    fn an_entry_is_named_by_its_id_or_by_its_title() {
+        let debian = r#"--class gnu-linux "${menuentry_id_option}" "#;
+        let first = format!("'Debian 2 (ostree:0)' {debian} 'ostree-0-uuid'");
+        for (second, name) in [
+            (format!("'Debian 1 (ostree:1)' {debian} 'ostree-1-uuid'"), "ostree-1-uuid"),
+            ("'Debian 1 (ostree:1)' --id ostree-1".to_owned(), "ostree-1"),
+            ("\"Debian 1\" --id=older".to_owned(), "older"),
+            (r"'Ada'\''s own' --class os".to_owned(), r"Ada'\''s own"),
+        ] {
+            assert_eq!(added(&menu(&first, &second)).unwrap(), format!("set default='{name}'\n"));
+        }
+    }
+
+    #[test]
+    fn what_is_added_takes_the_place_of_what_was_added() {
+        let script = menu("first", "second");
+        let once = with_default(script.as_bytes(), &link(0)).unwrap();
+        assert!(once.ends_with(b"set default='first'\n"));
+        let twice = with_default(&once, &link(1)).unwrap();
+        assert_eq!(twice, with_default(script.as_bytes(), &link(1)).unwrap());
+    }
+
+    #[test]
+    fn what_grub_could_take_for_something_else_is_refused() {
+        for second in
+            ["'2 (ostree:1)'", "first", "'a > b'", "\"$title\"", "''", "'UEFI Firmware Settings'", "uefi-firmware"]
+        {
+            assert!(matches!(added(&menu("first", second)), Err(NoMenu::Ambiguous(_))), "{second}");
+        }
+        let inside = format!("submenu 'More' {{\n{}}}\n", menu("first", "second"));
+        assert_eq!(added(&inside), Err(NoMenu::Inside("second".to_owned())));
+        let nothing =
+            [String::new(), "blscfg\n".to_owned(), menu("first", "'unbalanced"), menu("first", "").replace('{', "")];
+        for script in nothing {
+            assert_eq!(added(&script), Err(NoMenu::NoEntry(link(1))), "{script}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>, text in "(menuentry '[a-z]'|[{}\n #\"'$>])*") {
+            let _ = with_default(&bytes, &link(1));
+            let _ = with_default(text.as_bytes(), &link(1));
+        }
+    }
+}
