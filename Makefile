@@ -95,6 +95,8 @@ program firstroot $(BINDIR)/firstroot
 0644 units/initrd/ostree-prepare-root.service $(PROGRAMDIR)/ostree-prepare-root.service
 0644 units/initrd/firstroot-trial-timeout.service $(PROGRAMDIR)/firstroot-trial-timeout.service
 0644 units/initrd/firstroot-trial-timeout.timer $(PROGRAMDIR)/firstroot-trial-timeout.timer
+0644 units/initrd/firstroot-trial-emergency.service $(PROGRAMDIR)/firstroot-trial-emergency.service
+0644 units/initrd/firstroot-trial-emergency.timer $(PROGRAMDIR)/firstroot-trial-emergency.timer
 link ostree-finalize-staged $(PROGRAMDIR)/ostree-system-generator
 link ostree-finalize-staged $(PROGRAMDIR)/ostree-remount
 link ostree-finalize-staged $(PROGRAMDIR)/ostree-state-overlay
@@ -164,6 +166,10 @@ link ../ostree-prepare-root.service $(UNITDIR)/initrd-root-fs.target.requires/os
 0644 units/initrd/firstroot-trial-timeout.service $(UNITDIR)/firstroot-trial-timeout.service
 0644 units/initrd/firstroot-trial-timeout.timer $(UNITDIR)/firstroot-trial-timeout.timer
 link ../firstroot-trial-timeout.timer $(UNITDIR)/initrd.target.wants/firstroot-trial-timeout.timer
+0644 units/initrd/firstroot-trial-emergency.service $(UNITDIR)/firstroot-trial-emergency.service
+0644 units/initrd/firstroot-trial-emergency.timer $(UNITDIR)/firstroot-trial-emergency.timer
+link ../firstroot-trial-emergency.service $(UNITDIR)/emergency.service.wants/firstroot-trial-emergency.service
+link ../firstroot-trial-emergency.service $(UNITDIR)/dracut-emergency.service.wants/firstroot-trial-emergency.service
 endef
 
 # What `firstroot-boot` has: a package for a system without libostree's. The path of `init=` without an initramfs is libostree's.

@@ -13,6 +13,7 @@
 _ostree_folder=/usr/lib/firstroot
 _ostree_unit=ostree-prepare-root.service
 _ostree_timeout=firstroot-trial-timeout
+_ostree_emergency=firstroot-trial-emergency
 
 # The tree that the initramfs is built from: empty, or the argument of --sysroot.
 _ostree_tree() {
@@ -54,8 +55,13 @@ install() {
         ln -sfn "../$_ostree_unit" "$units/initrd-root-fs.target.requires/$_ostree_unit"
         mkdir -p "$units/initrd.target.wants"
         ln -sfn "../$_ostree_timeout.timer" "$units/initrd.target.wants/$_ostree_timeout.timer"
+        # dracut has a prompt of its own beside that of systemd.
+        for unit in emergency.service dracut-emergency.service; do
+            mkdir -p "$units/$unit.wants"
+            ln -sfn "../$_ostree_emergency.service" "$units/$unit.wants/$_ostree_emergency.service"
+        done
         # The comments are for developers, and every boot loads the image.
-        for unit in "$_ostree_unit" "$_ostree_timeout.service" "$_ostree_timeout.timer"; do
+        for unit in "$_ostree_unit" "$_ostree_timeout".{service,timer} "$_ostree_emergency".{service,timer}; do
             sed '/^#/d' "$folder/$unit" > "$units/$unit" || _ostree_fail "cannot install $unit"
         done
     else

@@ -16,8 +16,20 @@ use tempfile::TempDir;
 /// What runs prepare-root in an initramfs with systemd.
 pub(crate) const UNIT: &str = "ostree-prepare-root.service";
 
-/// What reboots if such an initramfs does not get done on trial.
-const TIMEOUT: [&str; 2] = ["firstroot-trial-timeout.timer", "firstroot-trial-timeout.service"];
+/// What else such an initramfs has of ours: units that reboot if it does not get done on trial, or ends at a prompt.
+const OF_A_TRIAL: [&str; 4] = [
+    "firstroot-trial-timeout.timer",
+    "firstroot-trial-timeout.service",
+    "firstroot-trial-emergency.timer",
+    "firstroot-trial-emergency.service",
+];
+
+/// What starts them.
+const LINKS: [(&str, &str); 3] = [
+    ("initrd-root-fs.target.requires", UNIT),
+    ("initrd.target.wants", OF_A_TRIAL[0]),
+    ("emergency.service.wants", OF_A_TRIAL[3]),
+];
 
 /// Where the tree has the keys of its image.
 const KEY: &str = "usr/share/keys/image.pub";
@@ -178,11 +190,11 @@ impl Image<'_> {
         Ok(())
     }
 
-    /// Fails unless the target that waits for the root requires our unit, and the timer runs. An absolute link is as good.
+    /// Fails unless the target that waits for the root requires our unit, and those of a trial are started. An absolute link is as good.
     pub(crate) fn requires_unit(&self) -> Result<()> {
         self.has_unit()?;
         let units = "usr/lib/systemd/system";
-        for (target, unit) in [("initrd-root-fs.target.requires", UNIT), ("initrd.target.wants", TIMEOUT[0])] {
+        for (target, unit) in LINKS {
             let link = fs::read_link(self.path(&format!("{units}/{target}/{unit}")))?;
             ensure!(
                 link == Path::new("..").join(unit) || link == Path::new("/").join(units).join(unit),
@@ -195,7 +207,7 @@ impl Image<'_> {
 
     /// Fails unless the image has the units of our package, with or without their comments.
     pub(crate) fn has_unit(&self) -> Result<()> {
-        for unit in [UNIT, TIMEOUT[0], TIMEOUT[1]] {
+        for unit in std::iter::once(UNIT).chain(OF_A_TRIAL) {
             let whole = fs::read_to_string(self.build.package.path().join("usr/lib/firstroot").join(unit))?;
             let found = self.read(&format!("usr/lib/systemd/system/{unit}"))?;
             let [found_lines, lines] = [&found, &whole].map(|text| text.lines().filter(|line| !line.starts_with('#')));

@@ -91,7 +91,7 @@ pub(crate) fn an_initramfs_of_packages_has_the_same(guest: Guest) -> Result<()> 
     make.args(["--silent", "install-initrd"]).arg(format!("DESTDIR={}", packaged.path().display()));
     run(make.current_dir(workspace()))?;
     let mut paths = Package::at(packaged.path()).paths()?;
-    ensure!(paths.len() == 6, "{paths:?}");
+    ensure!(paths.len() == 10, "{paths:?}");
     for path in paths.drain(..) {
         let (ours, of_dracut) = (packaged.path().join(&path), image.path(&path));
         if ours.is_symlink() {
