@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use esp_projection::plan::{Step, plan};
@@ -16,6 +17,10 @@ const NEW: Numbered = ('b', 'b');
 /// Where FAT32 keeps how much is free, and whether it is in use.
 const FREE_COUNT: u64 = 512 + 488;
 const STATE: u64 = 0x41;
+/// Where others have mounted it.
+const ELSEWHERE: &str = "/elsewhere";
+/// In place of a program's name.
+pub(crate) const WRITES_AND_DIES: &str = "writes-and-dies";
 /// A file that is not ours.
 const OTHERS: &[u8] = b"not firstroot's";
 
@@ -100,7 +105,7 @@ fn prepare(case: &str, device: &str) -> Result<()> {
             fill(&mut fat, free)?;
         }
         "clock-of-1970" => busybox(&["date", "-s", "@3600"])?,
-        "dirty" | "read-only" | "short-names" => {}
+        "dirty" | "read-only" | "short-names" | "killed" => {}
         _ => bail!("there is no case {case}"),
     }
     rustix::fs::syncfs(&root)?;
@@ -109,8 +114,38 @@ fn prepare(case: &str, device: &str) -> Result<()> {
         "free-count-lies" => write_at(device, FREE_COUNT, &60_000_u32.to_le_bytes()),
         "dirty" => write_at(device, STATE, &[1]),
         "read-only" => busybox(&["blockdev", "--setro", device]),
+        "killed" => killed(device),
         _ => Ok(()),
     }
+}
+
+/// A program is killed while it writes. What others have mounted read-only is read-only again, as soon as nobody else writes.
+fn killed(device: &str) -> Result<()> {
+    std::fs::create_dir_all(ELSEWHERE)?;
+    busybox(&["mount", "-t", "vfat", "-o", "ro", device, ELSEWHERE])?;
+    let status = Command::new("/proc/self/exe").args([WRITES_AND_DIES, device]).status().context("a program")?;
+    ensure!(!status.success(), "it was to be killed");
+    // Once in a tenth of a second it is tried.
+    for _ in 0..600 {
+        if is_read_only_elsewhere()? {
+            return busybox(&["umount", ELSEWHERE]);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    bail!("it is still writable")
+}
+
+/// Begins to write, and is killed.
+pub(crate) fn write_and_die(device: &str) -> Result<()> {
+    let mut fat = Fat::open(device)?;
+    put(&fat.root()?, "of-the-killed")?;
+    ensure!(!is_read_only_elsewhere()?, "it is not written to");
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?;
+    Ok(())
+}
+
+fn is_read_only_elsewhere() -> Result<bool> {
+    Ok(rustix::fs::statvfs(ELSEWHERE)?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
 /// Files with the names that FAT gives our files for programs which know no long names.

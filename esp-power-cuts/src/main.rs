@@ -20,6 +20,9 @@ use marks::Marks;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [program, device] = arguments.as_slice() else { bail!("esp-power-cuts PROGRAM DEVICE") };
+    if program == bad::WRITES_AND_DIES {
+        return bad::write_and_die(device);
+    }
     let marks = Marks::on(device)?;
     match program.as_str() {
         "bless-boot" => others::bless_boot(device, &marks),

@@ -35,6 +35,8 @@ pub mod sync;
 pub mod tree;
 pub mod verity;
 mod walk;
+mod watchdog;
+pub mod writable_mount;
 pub mod xattr;
 
 use std::fmt::Display;

@@ -3,10 +3,12 @@
 //! `syncfs(2)` writes everything out, but on ext4 and XFS part of it only into the journal. GRUB and others do not replay
 //! journals. Freezing a filesystem (`FIFREEZE`) empties its journal, and thawing it makes it usable again.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::io::Errno;
 use rustix::ioctl::Opcode;
+
+use crate::watchdog::Watchdog;
 
 /// `_IOWR('X', 119, int)` and `_IOWR('X', 120, int)` of `<linux/fs.h>`.
 const FIFREEZE: Opcode = rustix::ioctl::opcode::read_write::<libc::c_int>(b'X', 119);
@@ -41,7 +43,7 @@ pub fn through_the_journal(fd: impl AsFd) -> Result<Freeze, Errno> {
     let fd = fd.as_fd();
     // Most of the data is written while other programs can still write.
     filesystem(fd)?;
-    let watchdog = Watchdog::start(fd)?;
+    let watchdog = Watchdog::start(|| thaw(fd).is_ok())?;
     let frozen = filesystem_ioctl(fd, FIFREEZE);
     let thawed = match frozen {
         Ok(()) => thaw(fd),
@@ -94,62 +96,4 @@ unsafe impl rustix::ioctl::Ioctl for NoArgument {
     ) -> rustix::io::Result<Self::Output> {
         Ok(())
     }
-}
-
-/// A child process that thaws the filesystem if its parent dies.
-struct Watchdog {
-    process: libc::pid_t,
-    /// The child reads from the other end: a byte means success, end of file means that this process is dead.
-    pipe: OwnedFd,
-}
-
-impl Watchdog {
-    fn start(fd: BorrowedFd<'_>) -> Result<Self, Errno> {
-        crate::entry::survive_broken_pipes();
-        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        // SAFETY: the child calls nothing but system calls, none of which allocates or takes a lock of this process, and
-        // leaves by _exit(2); so it does not matter which threads there are.
-        match unsafe { libc::fork() } {
-            -1 => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::AGAIN)),
-            0 => watch(fd, &reader, &writer),
-            process => Ok(Self { process, pipe: writer }),
-        }
-    }
-
-    /// The filesystem is thawed: the child ends.
-    fn dismiss(self) {
-        // If the child is dead already, there is nothing left to do.
-        let _ = rustix::io::write(&self.pipe, b"!");
-        // SAFETY: the process is a child of this one that nothing else waits for; a null pointer asks for no status.
-        unsafe { libc::waitpid(self.process, std::ptr::null_mut(), 0) };
-    }
-}
-
-/// The child: waits until its parent succeeds or dies.
-fn watch(fd: BorrowedFd<'_>, reader: &OwnedFd, writer: &OwnedFd) -> ! {
-    // SAFETY: system calls with constants and descriptors of this process. The set of signals is initialised by sigfillset(3)
-    // before it is read. `writer` is never used again here: the child's copy must be closed, or the pipe has no end.
-    unsafe {
-        let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-        libc::sigfillset(all.as_mut_ptr());
-        libc::sigprocmask(libc::SIG_BLOCK, all.as_ptr(), std::ptr::null_mut());
-        libc::setsid();
-        libc::close(writer.as_raw_fd());
-    }
-    let mut byte = [0u8; 1];
-    let count = loop {
-        match rustix::io::read(reader, &mut byte) {
-            Err(Errno::INTR) => {}
-            Ok(count) => break count,
-            Err(_) => break 0,
-        }
-    };
-    if count == 0 {
-        while thaw(fd).is_err() {
-            // SAFETY: waits for a tenth of a second.
-            unsafe { libc::usleep(100_000) };
-        }
-    }
-    // SAFETY: leaves without running anything of the parent's.
-    unsafe { libc::_exit(0) }
 }

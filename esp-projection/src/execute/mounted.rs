@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use system::mount::{self, Detached, FsOption};
 use system::proc::Proc;
+use system::writable_mount::Writable;
 use system::{Context, SystemError, block_device};
 
 use crate::read::devices::Partition;
@@ -14,9 +15,10 @@ use crate::read::devices::Partition;
 /// A mount that no path leads to. It disappears with this value.
 #[derive(Debug)]
 pub struct Mounted {
+    /// Another mount of it is read-only, and must be so again. Before the mount: dropped first.
+    writable: Option<Writable>,
     mount: Detached,
     path: String,
-    /// Another mount of it is read-only, and must be so again.
     is_read_only_elsewhere: bool,
 }
 
@@ -44,7 +46,8 @@ impl Mounted {
         }
         .map_err(|error| SystemError { object: format!("the ESP {path}").into(), ..error })?;
         let is_read_only = mount::is_read_only(&mount).context("read the attributes of", path)?;
-        Ok(Self { mount, path: path.to_owned(), is_read_only_elsewhere: is_read_only && is_elsewhere })
+        let is_read_only_elsewhere = is_read_only && is_elsewhere;
+        Ok(Self { writable: None, mount, path: path.to_owned(), is_read_only_elsewhere })
     }
 
     /// Makes it writable.
@@ -52,10 +55,15 @@ impl Mounted {
     /// # Errors
     /// The kernel or the device refuses.
     pub fn make_writable(&mut self) -> Result<(), SystemError> {
-        if mount::is_read_only(&self.mount).context("read the attributes of", &self.path)? {
-            mount::reconfigure_at(&self.mount, "rw").context("write to", format_args!("the ESP {}", self.path))?;
+        if !mount::is_read_only(&self.mount).context("read the attributes of", &self.path)? {
+            return Ok(());
         }
-        Ok(())
+        let made = if self.is_read_only_elsewhere {
+            Writable::make(&self.mount).map(|writable| self.writable = Some(writable))
+        } else {
+            mount::reconfigure_at(&self.mount, "rw")
+        };
+        made.context("write to", format_args!("the ESP {}", self.path))
     }
 }
 
@@ -73,14 +81,5 @@ pub fn mount_points(device: u64) -> Result<Vec<String>, SystemError> {
 impl AsFd for Mounted {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.mount.as_fd()
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        if self.is_read_only_elsewhere {
-            // If nothing was written, it still is.
-            let _ = mount::reconfigure_at(&self.mount, "ro");
-        }
     }
 }

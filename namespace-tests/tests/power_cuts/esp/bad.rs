@@ -34,7 +34,7 @@ const KERNEL: &str = "ostree/os-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
 const IN_PLACE_OF_A_KERNEL: &str =
     "ostree/os-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb/vmlinuz/others";
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 14] = [
     case("first", "-", "cannot make loader on the ESP: Not a directory").with("loader"),
     case("dir-for-kernel", "a", "cannot write ostree/os-b").with(IN_PLACE_OF_A_KERNEL),
     case("file-for-dir", "a", "cannot make ostree/os-b").with(KERNEL),
@@ -49,6 +49,7 @@ const CASES: [Case; 13] = [
     case("free-count-lies", "a", "the ESP is full: "),
     case("clock-of-1970", "b", "nothing"),
     case("dirty", "b", "nothing"),
+    case("killed", "b", "nothing").with("of-the-killed"),
     case("read-only", "a", "cannot write to the ESP /dev/vd"),
 ];
 
