@@ -31,6 +31,8 @@ fn on_stage(stage: &Stage<'_>, configuration: Configuration) -> Result<Vec<Compa
     // libostree does not make. An image is mounted by calls that both have to make.
     let (most_calls, most_time) = match configuration {
         Configuration::Plain | Configuration::SysrootReadOnly => (0.4, 0.35),
+        // Counting is what libostree does not do: it reads two files, and writes one, durably.
+        Configuration::Counting => (0.55, 1.0),
         Configuration::Image => (0.46, 0.4),
         // Ours finds out why the image cannot be sealed, and says so, in calls of its own.
         Configuration::ImageWithVerity => (0.5, 0.4),

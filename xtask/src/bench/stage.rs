@@ -1,5 +1,6 @@
 //! The initramfs in which each program finds the same: ours, the peer's, a disk with one deployment.
 
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,11 +15,17 @@ use qemu_tests::rootfs::Rootfs;
 use super::contestant::{Contestant, Programs};
 use super::disk_image::DiskImage;
 
+const RECORD: &str = "ostree/boot-attempts/record";
+const COUNT: &str = "ostree/boot-attempts/count";
+const COUNT_SIZE: usize = 512;
+
 /// What the configuration file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Configuration {
     /// There is none.
     Plain,
+    /// `rollback.tries`, and the deployment is on trial: libostree counts nothing.
+    Counting,
     /// `sysroot.readonly`.
     SysrootReadOnly,
     /// `composefs.enabled = yes`.
@@ -33,6 +40,7 @@ impl Configuration {
         match guest {
             Guest::Forky | Guest::ForkySelinux => &[
                 Configuration::Plain,
+                Configuration::Counting,
                 Configuration::SysrootReadOnly,
                 Configuration::Image,
                 Configuration::ImageWithVerity,
@@ -47,6 +55,7 @@ impl Configuration {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Configuration::Plain => "plain",
+            Configuration::Counting => "an attempt is counted",
             Configuration::SysrootReadOnly => "sysroot.readonly",
             Configuration::Image => "composefs",
             Configuration::ImageWithVerity => "composefs with verity",
@@ -56,6 +65,7 @@ impl Configuration {
     fn text(self) -> Option<&'static str> {
         match self {
             Configuration::Plain => None,
+            Configuration::Counting => Some("[rollback]\ntries=9\n"),
             Configuration::SysrootReadOnly => Some("[sysroot]\nreadonly=true\n"),
             Configuration::Image => Some("[composefs]\nenabled=yes\n"),
             Configuration::ImageWithVerity => Some("[composefs]\nenabled=verity\n"),
@@ -129,6 +139,13 @@ impl Stage<'_> {
     /// The state before a run; the journal's socket is to be kept until it is over.
     pub(crate) fn start_over(&self) -> Result<UnixDatagram> {
         self.initramfs.start_over()?;
+        if self.configuration == Configuration::Counting {
+            let disk = &self.initramfs.disk;
+            let trial = &disk.deployment;
+            disk.file(RECORD, format!("trial=/{trial}\nfallback=/{trial}\n"))?;
+            // No attempt yet.
+            disk.file(COUNT, "\n".repeat(COUNT_SIZE))?;
+        }
         std::fs::create_dir_all("/run/systemd/system").context("making /run/systemd/system")?;
         std::fs::create_dir_all("/run/systemd/journal").context("making /run/systemd/journal")?;
         UnixDatagram::bind("/run/systemd/journal/socket").context("standing in for the journal")
@@ -146,7 +163,7 @@ impl Stage<'_> {
                 if self.boot_is_mounted {
                     floor.push("--boot".to_owned());
                 }
-                if self.configuration != Configuration::Plain {
+                if !matches!(self.configuration, Configuration::Plain | Configuration::Counting) {
                     floor.push("--read-only".to_owned());
                 }
                 if self.configuration.is_image() {
@@ -171,6 +188,11 @@ impl Stage<'_> {
         let mut words = starter.iter().copied().chain(own.iter().map(String::as_str));
         let mut command = Command::new(words.next().context("a program has a name")?);
         command.args(words).env_clear().stdin(Stdio::null()).stdout(Stdio::null());
+        if self.configuration == Configuration::Counting {
+            // Started by a person, and not by a unit, whose standard error is the journal, it counts nothing.
+            let null = std::fs::metadata("/dev/null").context("reading the attributes of /dev/null")?;
+            command.env("JOURNAL_STREAM", format!("{}:{}", null.dev(), null.ino())).stderr(Stdio::null());
+        }
         if self.configuration == Configuration::ImageWithVerity {
             // That the image is not sealed is said each time.
             command.stderr(Stdio::null());
@@ -186,6 +208,12 @@ impl Stage<'_> {
             let status = self.command(contestant)?.status().with_context(|| format!("running {contestant:?}"))?;
             ensure!(status.success(), "{contestant:?} ended with {status}");
             tables.push(namespace_tests::mount_table(Path::new("/sysroot"))?);
+        }
+        if self.configuration == Configuration::Counting {
+            let _journal = self.start_over()?;
+            ensure!(self.command(Contestant::Ours)?.status()?.success());
+            let count = std::fs::read_to_string(self.initramfs.disk.path(COUNT)).context("reading the count")?;
+            ensure!(count.contains("\nattempts=1\n"), "nothing was counted: {count}");
         }
         let [ours, peer, floor] = tables.as_slice() else { return Ok(()) };
         ensure!(ours == peer, "the mounts differ. firstroot:\n{ours}\nlibostree:\n{peer}");
