@@ -32,6 +32,7 @@ const ENTRIES: &[Entry] = &[
             .without_kernel_argument("rd.emergency=poweroff")
             .that_reboots()
     }),
+    ("esp-behind-refind", |s| with_boot_mounted(s.with_refind(CHOOSES_AT_ONCE), "noauto,x-systemd.automount")),
     ("esp-secure-boot", |s| s.with_secure_boot(CHOOSES_AT_ONCE)),
     ("esp-of-another-loader", Scenario::with_esp_of_another_loader),
     ("separate-boot", |s| s.with_filesystem(Filesystem::Ext4WithBoot)),
@@ -102,16 +103,15 @@ const ENTRIES: &[Entry] = &[
             .with_disk_changed_by(|root| Sysroot::at(root).put_boot_links_out_of_step())
     }),
     ("deployment-missing", |s| s.with_disk_changed_by(|root| Sysroot::at(root).lose_deployment())),
-    // The deployment has no modules of the kernel that an update has.
-    ("counted", |s| {
-        s.with_filesystem(Filesystem::Ext4WithBoot).prepare_root_conf("[rollback]\ntries=1\n").with_disk_changed_by(
-            |root| {
-                Sysroot::at(root).write_fstab(&boot_in_fstab("ro"))?;
-                Sysroot::at(root).rename_modules()
-            },
-        )
+    ("counted", |s| counted_once(s.with_filesystem(Filesystem::Ext4WithBoot).with_grub())),
+    ("counted-with-extlinux", |s| counted_once(s.with_extlinux())),
+    // The first attempt ends at the prompt of the initramfs, after prepare-root.
+    ("counted-twice", |s| {
+        s.prepare_root_conf("[rollback]\ntries=2\n")
+            .initramfs_file("etc/systemd/system/initrd.target.d/fails.conf", "[Unit]\nRequires=fails.service\n")
+            .initramfs_file("etc/systemd/system/fails.service", FAILS_AT_THE_FIRST_ATTEMPT)
+            .without_kernel_argument("rd.shell=0")
     }),
-    ("counted-twice", |s| s.prepare_root_conf("[rollback]\ntries=2\n")),
     ("reboot-on-failure", |s| {
         s.initramfs_file("etc/ostree/prepare-root.conf", "[boot]\non-failure=reboot\n")
             .with_disk_changed_by(|root| Sysroot::at(root).lose_deployment())
@@ -121,6 +121,22 @@ const ENTRIES: &[Entry] = &[
             .with_disk_changed_by(|root| Sysroot::at(root).lose_deployment())
     }),
 ];
+
+const FAILS_AT_THE_FIRST_ATTEMPT: &str = "[Unit]
+DefaultDependencies=no
+After=initrd-root-fs.target
+Before=initrd.target
+OnFailure=emergency.target
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c '! grep attempt=1 /run/ostree/boot-count'
+";
+
+fn counted_once(scenario: Scenario) -> Scenario {
+    scenario
+        .prepare_root_conf("[rollback]\ntries=1\n")
+        .with_disk_changed_by(|root| Sysroot::at(root).write_fstab(&boot_in_fstab("ro")))
+}
 
 /// `/boot` on a disk of its own, mounted with these options of `/etc/fstab`.
 fn with_boot_mounted(scenario: Scenario, options: &'static str) -> Scenario {

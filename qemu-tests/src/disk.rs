@@ -193,6 +193,17 @@ impl Disks {
         result
     }
 
+    /// Makes the filesystem of `/boot` again, with these features, and all that was in it.
+    pub(crate) fn make_boot_again(&self, features: &str) -> Result<()> {
+        let image = self.boot_image();
+        let kept = tempfile::tempdir().context("creating a directory")?;
+        let copy = |from: &Path, to: &Path| run(Command::new("cp").arg("--archive").arg(from.join(".")).arg(to));
+        self.boot_mounted(|boot| copy(boot, kept.path()))?;
+        let mut make = Command::new("mkfs.ext4");
+        run(make.args(["-q", "-F", "-O", features, "-U", BOOT_UUID]).arg(&image).env("PATH", crate::host::PATH))?;
+        self.boot_mounted(|boot| copy(kept.path(), boot)).map(drop)
+    }
+
     fn root_image(&self) -> PathBuf {
         self.directory.join("root.img")
     }

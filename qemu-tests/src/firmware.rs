@@ -1,6 +1,6 @@
 //! UEFI: a machine whose firmware finds its boot loader on an ESP, as on a real one.
 //!
-//! The ESP is a disk of its own with systemd-boot on it and nothing else: what it boots, the machine itself has to put there.
+//! The ESP is a disk of its own with a boot loader on it and nothing else: what systemd-boot boots, the machine itself has to put there.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::command::run;
+use crate::refind;
 use crate::secure_boot;
 
 const CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
@@ -35,6 +36,10 @@ pub(crate) enum Esp {
     Installed { loader_conf: String },
     /// The same, signed, and a firmware that starts nothing else.
     Signed { loader_conf: String },
+    /// systemd-boot, with this `loader.conf`, and rEFInd, which the firmware starts.
+    BehindRefind { loader_conf: String },
+    /// GRUB, which reads this script.
+    Grub { script: String },
     /// What the firmware starts without being told, and nothing else. It stands for another boot loader, and reads entries.
     Other,
 }
@@ -54,9 +59,18 @@ pub(crate) struct Firmware {
     pub(crate) reboots: bool,
 }
 
+/// Programs for an ESP.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    /// The boot loader.
+    pub(crate) loader: PathBuf,
+    /// What the firmware starts in place of it.
+    pub(crate) refind: Option<PathBuf>,
+}
+
 impl Firmware {
-    /// A new one in `directory`, whose ESP has the boot loader `loader`.
-    pub(crate) fn new(directory: &Path, content: &Esp, loader: &Path) -> Result<Firmware> {
+    /// A new one in `directory`, whose ESP has these programs.
+    pub(crate) fn new(directory: &Path, content: &Esp, programs: &Programs) -> Result<Firmware> {
         let is_secure = matches!(content, Esp::Signed { .. });
         let (code, variables) = if is_secure { (SECURE_CODE, SECURE_VARIABLES) } else { (CODE, VARIABLES) };
         let firmware = Firmware {
@@ -67,12 +81,12 @@ impl Firmware {
             reboots: false,
         };
         fs::copy(variables, &firmware.variables).with_context(|| format!("copying {variables}"))?;
-        make_esp(&firmware.esp, directory, content, loader)?;
+        make_esp(&firmware.esp, directory, content, programs)?;
         Ok(firmware)
     }
 }
 
-fn make_esp(image: &Path, directory: &Path, content: &Esp, loader: &Path) -> Result<()> {
+fn make_esp(image: &Path, directory: &Path, content: &Esp, programs: &Programs) -> Result<()> {
     let size = OFFSET + 2 * (ESP_MIB << 20) + OFFSET;
     File::create(image).and_then(|file| file.set_len(size)).with_context(|| format!("creating {}", image.display()))?;
     let sectors = (ESP_MIB << 20) / 512;
@@ -96,20 +110,37 @@ fn make_esp(image: &Path, directory: &Path, content: &Esp, loader: &Path) -> Res
     let signed = directory.join("systemd-boot.efi");
     let loader = match content {
         Esp::Signed { .. } => {
-            secure_boot::sign(loader, &signed)?;
+            secure_boot::sign(&programs.loader, &signed)?;
             signed.display().to_string()
         }
-        Esp::Installed { .. } | Esp::Other => loader.display().to_string(),
+        _ => programs.loader.display().to_string(),
     };
-    mtools(&["mcopy", "-i", &drive, &loader, "::/EFI/BOOT/BOOTX64.EFI"])?;
-    let (Esp::Installed { loader_conf } | Esp::Signed { loader_conf }) = content else { return Ok(()) };
+    let first = programs.refind.as_ref().map_or_else(|| loader.clone(), |refind| refind.display().to_string());
+    mtools(&["mcopy", "-i", &drive, &first, "::/EFI/BOOT/BOOTX64.EFI"])?;
+    let file = directory.join("configuration-of-the-loader");
+    let write = |text: &str| fs::write(&file, text).with_context(|| format!("writing {}", file.display()));
+    let copy = |to: &str| mtools(&["mcopy", "-i", &drive, &file.display().to_string(), to]);
+    let loader_conf = match content {
+        Esp::Other => return Ok(()),
+        Esp::Grub { script } => {
+            write(script)?;
+            // Where Debian's looks.
+            mtools(&["mmd", "-i", &drive, "::/EFI/debian"])?;
+            return copy("::/EFI/debian/grub.cfg");
+        }
+        Esp::BehindRefind { loader_conf } => {
+            write(refind::CONFIGURATION)?;
+            copy("::/EFI/BOOT/refind.conf")?;
+            loader_conf
+        }
+        Esp::Installed { loader_conf } | Esp::Signed { loader_conf } => loader_conf,
+    };
     for path in ["::/EFI/systemd", "::/loader"] {
         mtools(&["mmd", "-i", &drive, path])?;
     }
     mtools(&["mcopy", "-i", &drive, &loader, "::/EFI/systemd/systemd-bootx64.efi"])?;
-    let file = directory.join("loader.conf");
-    fs::write(&file, loader_conf).with_context(|| format!("writing {}", file.display()))?;
-    mtools(&["mcopy", "-i", &drive, &file.display().to_string(), "::/loader/loader.conf"])
+    write(loader_conf)?;
+    copy("::/loader/loader.conf")
 }
 
 fn mtools(words: &[&str]) -> Result<()> {

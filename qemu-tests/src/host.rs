@@ -36,6 +36,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("sfdisk", "fdisk"),
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
     ("/usr/lib/systemd/boot/efi/systemd-bootx64.efi", "systemd-boot-efi"),
+    ("extlinux", "extlinux"),
     ("sbsign", "sbsigntool"),
     ("openssl", "openssl"),
     ("objcopy", "binutils"),

@@ -20,7 +20,9 @@ pub mod cpio;
 pub mod disk;
 pub mod dpkg;
 pub mod dracut;
+mod extlinux;
 pub mod firmware;
+mod grub;
 pub mod guest;
 pub mod host;
 pub mod initramfs;
@@ -47,6 +49,7 @@ pub mod stopwatch;
 pub mod sysroot;
 mod systemd_boot;
 pub mod tree;
+mod unpacked;
 
 mod accelerator;
 mod apt;
@@ -54,6 +57,7 @@ mod images;
 mod kernel;
 mod machine;
 mod qemu;
+mod refind;
 mod runs;
 
 pub use machine::{Console, EMERGENCY_SHELL, PowerCut};

@@ -109,6 +109,8 @@ pub(crate) struct Machine {
     pub(crate) boot_writes: Option<u64>,
     /// With an ESP: the boots from [`Machine::boot_from_firmware`] on it.
     pub(crate) firmware: Option<Firmware>,
+    /// Without one, those boots are from the disk with this serial.
+    pub(crate) bios: Option<&'static str>,
     /// The image of one more disk.
     pub(crate) spare_disk: Option<PathBuf>,
     pub(crate) busybox: PathBuf,
@@ -140,10 +142,13 @@ impl Machine {
     }
 
     fn started_by_firmware(&self, script: &str) -> Result<Qemu> {
-        let firmware = self.firmware.clone().context("a machine without an ESP")?;
+        let start = match (self.bios, self.firmware.clone()) {
+            (Some(serial), _) => Start::Bios { serial },
+            (None, firmware) => Start::Firmware(firmware.context("a machine without an ESP")?),
+        };
         let accelerator = self.accelerator()?;
         let cpus = side_by_side::cpus_of_one();
-        Ok(Qemu { start: Start::Firmware(firmware), disks: self.devices(script)?, accelerator, cpus })
+        Ok(Qemu { start, disks: self.devices(script)?, accelerator, cpus })
     }
 
     /// The arguments that each boot has, for entries that a boot loader reads itself.

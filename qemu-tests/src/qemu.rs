@@ -34,6 +34,8 @@ pub(crate) enum Start {
     Kernel { kernel: PathBuf, initramfs: PathBuf, command_line: String },
     /// The firmware.
     Firmware(Firmware),
+    /// The BIOS, which starts what the first sectors of the disk with this serial have.
+    Bios { serial: &'static str },
 }
 
 /// A machine before it is switched on.
@@ -79,7 +81,7 @@ impl Qemu {
     fn smm(&self) -> &'static str {
         match &self.start {
             Start::Firmware(firmware) if firmware.is_secure => ",smm=on",
-            Start::Firmware(_) | Start::Kernel { .. } => "",
+            Start::Firmware(_) | Start::Kernel { .. } | Start::Bios { .. } => "",
         }
     }
 
@@ -114,9 +116,12 @@ impl Qemu {
                 command.args(["-drive", &flash(",readonly=on", &firmware.code)]);
                 command.args(["-drive", &flash("", &firmware.variables)]);
             }
+            Start::Bios { .. } => {}
         }
         for (index, disk) in self.disks.iter().enumerate() {
-            command.arg("-device").arg(format!("virtio-blk-pci,drive=disk{index},serial={}", disk.serial));
+            let boots = matches!(&self.start, Start::Bios { serial } if *serial == disk.serial);
+            let first = if boots { ",bootindex=0" } else { "" };
+            command.arg("-device").arg(format!("virtio-blk-pci,drive=disk{index},serial={}{first}", disk.serial));
             if let Some(log) = &disk.log {
                 command.args(logged(index, &disk.image, log));
                 continue;

@@ -9,14 +9,17 @@ use anyhow::{Context, Result};
 
 use crate::cache::{Artefact, Cache};
 use crate::cpio::Archive;
-use crate::disk::{Disks, Filesystem};
+use crate::disk::{BOOT_UUID, Disks, Filesystem, ROOT_UUID};
 use crate::dracut;
-use crate::firmware::{Esp, Firmware, LOADER};
+use crate::extlinux;
+use crate::firmware::{Esp, Firmware, LOADER, Programs};
+use crate::grub;
 use crate::guest::Guest;
 use crate::images::{empty_disk, place_for_images, remove_images};
 use crate::initramfs;
 use crate::machine::{Console, Initramfs, Machine, PowerCut};
 use crate::package::{Package, Provider};
+use crate::refind;
 use crate::report::Report;
 use crate::runs::fresh_directory;
 use crate::small_initramfs;
@@ -58,6 +61,7 @@ pub struct Scenario {
     esp: Option<Esp>,
     systemd_boot: Option<Guest>,
     reboots: bool,
+    extlinux: bool,
 }
 
 impl Scenario {
@@ -80,6 +84,7 @@ impl Scenario {
             esp: None,
             systemd_boot: None,
             reboots: false,
+            extlinux: false,
         }
     }
 
@@ -232,6 +237,28 @@ impl Scenario {
         self.with_disk_changed_by(|root| Sysroot::at(root).add_image())
     }
 
+    /// With an ESP that has systemd-boot with this `loader.conf`, and the rEFInd of the guest's release, which starts it.
+    #[must_use]
+    pub fn with_refind(mut self, loader_conf: &str) -> Scenario {
+        self.esp = Some(Esp::BehindRefind { loader_conf: loader_conf.to_owned() });
+        self
+    }
+
+    /// With an ESP that has the GRUB of the guest's release, whose menu `grub-mkconfig` writes in the system.
+    #[must_use]
+    pub fn with_grub(mut self) -> Scenario {
+        let uuid = if self.filesystem.has_boot_disk() { BOOT_UUID } else { ROOT_UUID };
+        self.esp = Some(Esp::Grub { script: grub::script(uuid, !self.filesystem.has_boot_disk()) });
+        self
+    }
+
+    /// With extlinux on a disk of its own with `/boot`, started by a BIOS.
+    #[must_use]
+    pub fn with_extlinux(mut self) -> Scenario {
+        self.extlinux = true;
+        self.with_filesystem(Filesystem::Ext4WithBoot)
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -314,9 +341,11 @@ impl Scenario {
         if let Some(change) = &self.change {
             disks.mounted(|root| change(root)).context("changing the disk")?;
         }
-        if self.esp.is_some() {
-            let arguments = Machine::usual_arguments(&self.without_arguments);
-            disks.mounted(|root| Sysroot::at(root).append_kernel_argument(&arguments))?;
+        if self.extlinux {
+            disks.make_boot_again(extlinux::NOT_READ)?;
+        }
+        if self.has_a_loader() {
+            disks.mounted(|root| self.prepare_for_loader(&Sysroot::at(root), &cache))?;
         }
         let firmware = self.esp.as_ref().map(|esp| self.firmware(esp, &directory, &cache)).transpose()?;
         let initramfs = self.initramfs(&tree, &directory, &cache)?;
@@ -325,7 +354,8 @@ impl Scenario {
             directory: directory.clone(),
             disks,
             initramfs,
-            appended: self.appended(),
+            bios: self.extlinux.then_some("boot"),
+            appended: if self.has_a_loader() { Vec::new() } else { self.appended() },
             kernel_arguments: self.kernel_arguments.clone(),
             without_arguments: self.without_arguments.clone(),
             boot_writes: self.boot_writes,
@@ -343,10 +373,36 @@ impl Scenario {
         result
     }
 
+    /// What a boot loader of the machine itself has to find on the disk, since nobody can add it while it boots.
+    fn prepare_for_loader(&self, sysroot: &Sysroot<'_>, cache: &Cache) -> Result<()> {
+        sysroot.append_kernel_argument(&Machine::usual_arguments(&self.without_arguments))?;
+        let appended = self.appended();
+        if !appended.is_empty() {
+            sysroot.append_to_initramfs(&appended)?;
+        }
+        match &self.esp {
+            Some(Esp::Grub { .. }) => grub::install(sysroot, self.guest, cache),
+            Some(_) => Ok(()),
+            None => extlinux::install(sysroot),
+        }
+    }
+
+    /// Whether it has a boot loader that is none of QEMU's.
+    fn has_a_loader(&self) -> bool {
+        self.esp.is_some() || self.extlinux
+    }
+
     fn firmware(&self, esp: &Esp, directory: &Path, cache: &Cache) -> Result<Firmware> {
-        let loader = self.systemd_boot.map(|guest| systemd_boot::of(guest, cache)).transpose()?;
-        let loader = loader.as_deref().unwrap_or(Path::new(LOADER));
-        Ok(Firmware { reboots: self.reboots, ..Firmware::new(directory, esp, loader)? })
+        let loader = match esp {
+            Esp::Grub { .. } => grub::of(self.guest, cache)?,
+            _ => match self.systemd_boot {
+                Some(guest) => systemd_boot::of(guest, cache)?,
+                None => Path::new(LOADER).to_path_buf(),
+            },
+        };
+        let is_behind = matches!(esp, Esp::BehindRefind { .. });
+        let refind = is_behind.then(|| refind::of(self.guest, cache)).transpose()?;
+        Ok(Firmware { reboots: self.reboots, ..Firmware::new(directory, esp, &Programs { loader, refind })? })
     }
 
     fn initramfs(&self, tree: &Tree, directory: &Path, cache: &Cache) -> Result<Initramfs> {

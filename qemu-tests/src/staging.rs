@@ -37,6 +37,15 @@ prepared() {
     journalctl --boot --unit=$unit
     return 1
 }
+# Until this service, which stays active, has done its work.
+is_done() {
+    for n in $(seq 300); do
+        if systemctl is-active "$1"; then return; fi
+        if systemctl is-failed "$1"; then return 1; fi
+        sleep 1
+    done
+    systemctl status "$1"
+}
 # How often it was started; waited for, since it would take a while to be seen starting itself.
 starts() {
     sleep 5
@@ -49,7 +58,7 @@ structured() { journalctl --boot=-1 --output=export MESSAGE_ID="$1" | grep -aE '
 "#;
 
 /// A script that has these functions: `stage VERSION` makes a commit and stages it, `prepared TEXT` waits for `--prepare` to say it,
-/// `before UNIT` is what the unit said in the boot before, `structured ID` the fields of such messages.
+/// `is_done UNIT` waits for a service, `before UNIT` is what the unit said in the boot before, `structured ID` the fields of such messages.
 pub fn script(text: &str) -> String {
     format!("{PRELUDE}{text}")
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::cache::Cache;
 use crate::command::run;
+use crate::cpio;
 use crate::disk::STATEROOT;
 use crate::guest::Guest;
 use crate::namespace::{Namespace, quoted};
@@ -56,6 +57,30 @@ impl<'a> Sysroot<'a> {
         let path = self.root.join("ostree/repo/config");
         let config = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         fs::write(&path, config.replacen("[sysroot]\n", "[sysroot]\nreadonly=true\n", 1)).context("writing the config")
+    }
+
+    /// Has `ostree` look for a boot loader, as it does by default.
+    pub(crate) fn look_for_boot_loader(&self) -> Result<()> {
+        let path = self.root.join("ostree/repo/config");
+        let config = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        anyhow::ensure!(config.contains("\nbootloader=none\n"), "{config}");
+        fs::write(&path, config.replacen("\nbootloader=none\n", "\nbootloader=auto\n", 1)).context("writing the config")
+    }
+
+    /// Appends an archive to the initramfs of each kernel, whose files win: in `/boot`, and in the deployment, with which `/boot` is
+    /// compared.
+    pub(crate) fn append_to_initramfs(&self, archive: &[u8]) -> Result<()> {
+        for kernels in [self.root.join("boot/ostree"), self.deployment()?.join("usr/lib/modules")] {
+            for directory in fs::read_dir(&kernels).with_context(|| format!("listing {}", kernels.display()))? {
+                for file in fs::read_dir(directory.context("listing kernels")?.path()).context("listing a kernel")? {
+                    let path = file.context("listing a kernel")?.path();
+                    if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("initramfs")) {
+                        append(&path, archive)?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Writes the configuration that a system without initramfs reads: the deployment's own.
@@ -108,17 +133,6 @@ impl<'a> Sysroot<'a> {
         fs::write(self.deployment()?.join("etc/fstab"), text).context("writing fstab")
     }
 
-    /// Gives the directory of the deployment's kernel the name of another kernel.
-    pub fn rename_modules(&self) -> Result<()> {
-        let modules = self.deployment()?.join("usr/lib/modules");
-        let entries = fs::read_dir(&modules).with_context(|| format!("listing {}", modules.display()))?;
-        for entry in entries {
-            let entry = entry.with_context(|| format!("listing {}", modules.display()))?;
-            fs::rename(entry.path(), modules.join("0.1-other")).context("renaming the modules")?;
-        }
-        Ok(())
-    }
-
     /// Gives the boot links the other bootversion, while all boot loader entries keep theirs: what an update that was
     /// interrupted between the two, or a snapshot of one of two filesystems, leaves.
     pub fn put_boot_links_out_of_step(&self) -> Result<()> {
@@ -160,8 +174,13 @@ impl<'a> Sysroot<'a> {
         Ok(())
     }
 
+    /// The path of the physical root.
+    pub(crate) fn path(&self) -> &Path {
+        self.root
+    }
+
     /// The only deployment.
-    fn deployment(&self) -> Result<PathBuf> {
+    pub(crate) fn deployment(&self) -> Result<PathBuf> {
         let deployments = self.stateroot().join("deploy");
         let entries = fs::read_dir(&deployments).with_context(|| format!("listing {}", deployments.display()))?;
         let directory = entries.flatten().map(|entry| entry.path()).find(|path| path.is_dir());
@@ -171,4 +190,13 @@ impl<'a> Sysroot<'a> {
     fn stateroot(&self) -> PathBuf {
         self.root.join("ostree/deploy").join(STATEROOT)
     }
+}
+
+/// Writes a new file: the old one may be an object of the repository, too.
+fn append(initramfs: &Path, archive: &[u8]) -> Result<()> {
+    let mut bytes = fs::read(initramfs).with_context(|| format!("reading {}", initramfs.display()))?;
+    cpio::pad(&mut bytes);
+    bytes.extend_from_slice(archive);
+    fs::remove_file(initramfs).with_context(|| format!("removing {}", initramfs.display()))?;
+    fs::write(initramfs, bytes).with_context(|| format!("writing {}", initramfs.display()))
 }

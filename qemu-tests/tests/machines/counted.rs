@@ -7,38 +7,66 @@ use qemu_tests::staging::script;
 use crate::shutdown::{DONE, succeeded};
 use crate::{contains, is_well, scenario};
 
+/// The boot loader that a machine has: none that counts, and none that reads entries.
+#[derive(Clone, Copy)]
+enum Loader {
+    /// `grub-mkconfig` writes its menu.
+    Grub,
+    /// Its file is written with the list.
+    Extlinux,
+}
+
 /// An update with another kernel, whose required unit fails: after its one try the initramfs mounts `/boot`, which is read-only elsewhere, makes the list of the older
 /// one the active one, and reboots. The machine is back, and says so.
 pub(crate) fn an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs(guest: Guest) -> Result<()> {
+    is_rolled_back(guest, "counted", Loader::Grub)
+}
+
+/// The same with the other boot loader.
+pub(crate) fn with_extlinux_an_update_that_does_not_come_up_is_rolled_back(guest: Guest) -> Result<()> {
+    is_rolled_back(guest, "counted-with-extlinux", Loader::Extlinux)
+}
+
+/// Writes the first menu, since nothing has done so.
+const FIRST_MENU: &str = "if [ -e /boot/grub ]; then
+    mount -o remount,rw /boot; grub-mkconfig -o /boot/loader/grub.cfg; mount -o remount,ro /boot
+    grep '^menuentry' /boot/grub/grub.cfg
+fi";
+
+fn is_rolled_back(guest: Guest, name: &str, loader: Loader) -> Result<()> {
     let first = script(
         "cat /run/ostree/boot-count; findmnt --noheadings --output=OPTIONS /boot
+         FIRST_MENU
          mkdir -p /etc/ostree; printf '[rollback]\\nrequired=no-trial.service\\n' >/etc/ostree/esp.conf
          cd /etc/systemd/system; mkdir -p multi-user.target.wants; ln -s ../no-trial.service multi-user.target.wants/
          printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/bin/sh -c \"! test -e /run/ostree/boot-trial\"\\n' >no-trial.service
-         # Here the modules are those of another kernel.
          tree=/var/tmp/tree; modules=$tree/usr/lib/modules/$kver; mkdir -p $modules
-         cat /usr/lib/modules/*/initramfs.img >$modules/initramfs.img
+         cat /boot/ostree/*/initramfs* >$modules/initramfs.img
          head -c 512 /dev/zero >>$modules/initramfs.img
          ostree --repo=$repo commit --branch=firstroot/2 --tree=ref=firstroot/guest --tree=dir=$tree --add-metadata-string=version=2 --no-bindings
          ostree admin deploy --os=default --stage firstroot/2; prepared 'is prepared: shutdown will merge'",
-    );
+    )
+    .replace("FIRST_MENU", FIRST_MENU);
     let tried = script("echo this is not reached, or too early");
     let exchanged = script("exit 1");
     let back = script(
-        "until systemctl is-active firstroot-make-default.service; do
-             if systemctl is-failed firstroot-make-default.service; then exit 1; fi; sleep 1; done
+        "is_done firstroot-make-default.service
          cat /run/ostree/boot-assessment /run/motd.d/30-ostree-rollback
          journalctl --boot=-1 --output=cat --unit=ostree-prepare-root --unit=firstroot-boot-check
          journalctl --boot=-2 --output=cat --unit=ostree-finalize-staged
+         cat /proc/cmdline; grep -hi -e '^menuentry' -e '^set default=' -e ^default -e ^label /boot/loader/*.cfg; echo end of the menu
          cat /sysroot/ostree/boot-attempts/record; ls /boot; findmnt --noheadings --output=OPTIONS /boot; firstroot check
          ostree admin cleanup; ostree admin status; firstroot esp sync
          firstroot esp retry; echo tried again; cat /sysroot/ostree/boot-attempts/record",
     );
-    let reports = scenario(guest, "counted")?.run_scripts(&[&first, &tried, &exchanged, &back])?;
+    let reports = scenario(guest, name)?.run_scripts_from_esp(&first, &[&tried, &exchanged, &back])?;
     let [first, _, _, back] = reports.as_slice() else { anyhow::bail!("four boots") };
     succeeded(&[first.clone(), back.clone()])?;
     is_well(first)?;
     contains(&first.script_output()?, "tries=1\nro,")?;
+    if let Loader::Grub = loader {
+        contains(&first.script_output()?, "\nmenuentry 'Debian GNU/Linux")?;
+    }
     let (state, failed) = (back.system_state()?, back.failed_units()?);
     ensure!(state == "running" && failed.is_empty(), "the system is {state}; failed units:\n{failed}");
     let output = back.script_output()?;
@@ -57,6 +85,7 @@ pub(crate) fn an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs(gu
     ] {
         contains(&output, part)?;
     }
+    boots_what_it_shows(&output, loader)?;
     let (record, again) = output.split_once("tried again\n").unwrap_or_default();
     ensure!(!record.contains("\ntrial=") && !record.contains("loader.firstroot"), "{output}");
     ensure!(again.contains("trial=/ostree/deploy/default/deploy/") && again.contains("\nboot=ext4 "), "{output}");
@@ -66,7 +95,32 @@ pub(crate) fn an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs(gu
     Ok(())
 }
 
-/// The kernel of an update panics before the boot is good, twice. It reboots by itself, and then the older deployment boots at once, since
+/// The boot loader has loaded the kernel of the deployment that boots, and its menu begins with that.
+fn boots_what_it_shows(output: &str, loader: Loader) -> Result<()> {
+    let (_, menu) = output.split_once("BOOT_IMAGE=").unwrap_or_default();
+    let (menu, _) = menu.split_once("end of the menu").unwrap_or_default();
+    let image = menu.split('/').find_map(|name| name.strip_prefix("default-")).unwrap_or_default();
+    contains(menu, &format!("ostree=/ostree/boot.0/default/{image}/0"))?;
+    match loader {
+        // The menu of the update's list, with another default.
+        Loader::Grub => {
+            let mut titles = menu.lines().filter(|line| line.starts_with("menuentry '"));
+            let update = titles.next().is_some_and(|title| title.contains(" 2 (ostree:0)'"));
+            let older = titles.next().and_then(|title| title.split('\'').nth(1)).unwrap_or_default();
+            ensure!(update && menu.contains(&format!("\nset default='{older}'\n")), "{menu}");
+        }
+        Loader::Extlinux => {
+            let older = menu.lines().find_map(|line| line.strip_prefix("DEFAULT ")).unwrap_or_default();
+            let mut labels = menu.lines().filter_map(|line| line.strip_prefix("LABEL "));
+            let update = labels.clone().nth(1).unwrap_or_default();
+            ensure!(labels.next() == Some(older) && older.ends_with(" (ostree:0)"), "{menu}");
+            ensure!(update.ends_with(" 2 (ostree:1)"), "{menu}");
+        }
+    }
+    Ok(())
+}
+
+/// An update ends at the prompt of its initramfs, and then its kernel panics before the boot is good. It reboots by itself, and then the older deployment boots at once, since
 /// it has the same kernel.
 pub(crate) fn an_update_whose_kernel_panics_is_rolled_back(guest: Guest) -> Result<()> {
     let first = script(
@@ -77,8 +131,7 @@ pub(crate) fn an_update_whose_kernel_panics_is_rolled_back(guest: Guest) -> Resu
     );
     let tried = script("exit 1");
     let back = script(
-        "until systemctl is-active firstroot-make-default.service; do
-             if systemctl is-failed firstroot-make-default.service; then exit 1; fi; sleep 1; done
+        "is_done firstroot-make-default.service
          cat /run/ostree/boot-assessment /run/motd.d/30-ostree-rollback; ostree admin status",
     );
     let reports = scenario(guest, "counted-twice")?.run_scripts(&[&first, &tried, &tried, &back])?;

@@ -13,7 +13,7 @@ use crate::shutdown::{DONE, is_of_version, succeeded};
 use crate::{contains, is_well, scenario};
 
 /// The first projection, by somebody who has booted otherwise.
-fn project() -> String {
+pub(crate) fn project() -> String {
     script(&format!(
         "mkdir -p /etc/ostree
          printf '[esp]\\nenabled=yes\\npartition=PARTUUID={ESP_PARTUUID}\\n[rollback]\\ntries=2\\n' >/etc/ostree/esp.conf
@@ -61,8 +61,7 @@ fn blessed_and_rolled_back(guest: Guest, name: &str, versions: &RangeInclusive<u
     ));
     let third = script("echo this is not reached, or too early");
     let back = script(&format!(
-        "{list} until systemctl is-active firstroot-make-default.service; do
-             if systemctl is-failed firstroot-make-default.service; then exit 1; fi; sleep 1; done
+        "{list} is_done firstroot-make-default.service
          list; cat /run/ostree/boot-assessment /run/motd.d/30-ostree-rollback /var/lib/ostree-boot/rollbacks
          echo after the rollback; ostree admin status
          test -e /run/ostree/rolled-back
@@ -138,7 +137,7 @@ fn is_one_of(output: &str, versions: &RangeInclusive<u32>) -> Result<()> {
 }
 
 /// Shows what the boot loader says of itself.
-const LOADER_INFO: &str =
+pub(crate) const LOADER_INFO: &str =
     "echo started by $(tr -d '\\0' </sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f |
     grep -ao 'systemd-boot .*')";
 

@@ -8,6 +8,7 @@ mod composefs;
 mod counted;
 mod esp;
 mod esp_further;
+mod esp_refind;
 mod esp_xbootldr;
 mod failing;
 mod initramfs_tools;
@@ -58,6 +59,10 @@ const NOT_EACH_TIME: &[(&str, &str)] = &[
     ),
     (
         "trixie::esp_further::further_esps_get_what_has_come_up",
+        "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
+    ),
+    (
+        "trixie::esp_refind::refind_starts_the_loader_that_counts",
         "trixie::esp::an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back",
     ),
     (
@@ -220,6 +225,10 @@ const NOT_EACH_TIME: &[(&str, &str)] = &[
         "trixie::failing::a_machine_without_a_keyboard_reboots",
     ),
     (
+        "trixie::counted::with_extlinux_an_update_that_does_not_come_up_is_rolled_back",
+        "trixie::counted::an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs",
+    ),
+    (
         "trixie::counted::an_update_whose_kernel_panics_is_rolled_back",
         "trixie::counted::an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs",
     ),
@@ -325,6 +334,7 @@ fn main() -> ExitCode {
             images_of_a_fuzzer_are_booted_or_refused,
         ))
         .chain(stories!(esp_further on trixie => further_esps_get_what_has_come_up))
+        .chain(stories!(esp_refind on trixie => refind_starts_the_loader_that_counts))
         .chain(stories!(esp_xbootldr on trixie => entries_move_beside_the_esp_and_count_there))
         .chain(stories!(esp on trixie =>
             an_update_is_blessed_and_one_that_does_not_come_up_is_rolled_back,
@@ -336,6 +346,7 @@ fn main() -> ExitCode {
         .chain(stories!(ways_to_fail on trixie => the_machine_is_back_after_each_of_them))
         .chain(stories!(counted on trixie =>
             an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs,
+            with_extlinux_an_update_that_does_not_come_up_is_rolled_back,
             an_update_whose_kernel_panics_is_rolled_back,
         ))
         .chain(stories!(packaged on trixie => a_deb_boots_and_is_removed_by_an_update))

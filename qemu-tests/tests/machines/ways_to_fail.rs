@@ -98,8 +98,7 @@ update() {
 /// What a rollback leaves to be looked at.
 const BACK: &str = "
 test -e /run/ostree/rolled-back
-until systemctl is-active firstroot-make-default.service; do
-    if systemctl is-failed firstroot-make-default.service; then exit 1; fi; sleep 1; done
+is_done firstroot-make-default.service
 cat /run/ostree/boot-assessment /run/motd.d/30-ostree-rollback; ostree admin status
 journalctl --boot=-1 --output=cat
 echo the attempt is over
