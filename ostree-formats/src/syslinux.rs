@@ -1,7 +1,9 @@
 //! `syslinux.cfg`: the labels of this system are written anew, everything else stays.
 //!
 //! The text is libostree's, byte by byte, with these exceptions: a `DEFAULT` that names another system's label stays, a label
-//! without a `KERNEL` stays, and all initrds of an entry are written.
+//! without a `KERNEL` stays, all initrds of an entry are written, and a label is `ostree:N`. libostree's are titles, whose first word
+//! is the label to syslinux, while it appends the others to the kernel's command line: a version `1` there means to systemd that
+//! somebody wants a rescue shell. libostree knows such a label for one of this system.
 
 use std::collections::BTreeSet;
 
@@ -31,14 +33,18 @@ pub fn with_entries(old: &[u8], entries: &[BlsEntry], prefix: &str) -> Vec<u8> {
         Line::Default(line) | Line::Other(line) => Some(*line),
     });
     let mut new = Vec::new();
+    let mut index = 0;
     for entry in entries {
         // Without a kernel it is no entry to boot.
         let Some(kernel) = entry.get("linux") else { continue };
         let title = one_line(entry.get("title").unwrap_or("(Untitled)"));
+        let label = format!("ostree:{index}");
+        index += 1;
         if default_is_own && new.is_empty() {
-            new.push(format!("DEFAULT {title}"));
+            new.push(format!("DEFAULT {label}"));
         }
-        new.push(format!("LABEL {title}"));
+        new.push(format!("LABEL {label}"));
+        new.push(format!("\tMENU LABEL {title}"));
         let mut add = |key: &str, value: &str| new.push(format!("\t{key} {}", one_line(value)));
         add("KERNEL", &format!("{prefix}{kernel}"));
         let initrds: Vec<String> = entry.values("initrd").map(|path| format!("{prefix}{path}")).collect();

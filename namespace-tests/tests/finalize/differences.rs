@@ -150,10 +150,34 @@ pub(crate) static DAMAGED_STAGED_FILE: Difference = Difference {
     with: BOTH,
 };
 
+/// The peer's labels are titles, of which syslinux appends all but the first word to the kernel's command line.
+pub(crate) static SYSLINUX_LABELS: Difference = Difference {
+    name: "syslinux-labels",
+    accepts: |found| is_with(&with_titles(found), "/syslinux.cfg", ""),
+    with: BOTH,
+};
+
+/// The same with the peer's labels. What is found has lines that end with `\\\\n`.
+fn with_titles(found: &Found) -> Found {
+    const LINE: &str = "\\\\n";
+    let titles = |ours: &String| {
+        let mut text = ours.clone();
+        for index in 0..3 {
+            let label = format!("LABEL ostree:{index}{LINE}\\\\tMENU LABEL ");
+            let title = text.split_once(&label).and_then(|(_, rest)| Some(rest.split_once(LINE)?.0.to_owned()));
+            let default = format!("DEFAULT ostree:{index}{LINE}");
+            text = text.replace(&default, &format!("DEFAULT {}{LINE}", title.unwrap_or_default()));
+            text = text.replace(&label, "LABEL ");
+        }
+        text
+    };
+    Found { ours: found.ours.as_ref().map(titles), ..found.clone() }
+}
+
 /// The peer drops the name of the default, and writes none.
 pub(crate) static SYSLINUX_DEFAULT: Difference = Difference {
     name: "syslinux-default",
-    accepts: |found| is_with(found, "/syslinux.cfg", "DEFAULT other\\\\n"),
+    accepts: |found| is_with(&with_titles(found), "/syslinux.cfg", "DEFAULT other\\\\n"),
     with: BOTH,
 };
 
@@ -165,7 +189,7 @@ pub(crate) static SYSLINUX_OVERLAYS: Difference = Difference {
             let (_, after) = ours.split_once(".img,/boot/ostree/initramfs-overlays/")?;
             Some(format!(",/boot/ostree/initramfs-overlays/{}.img", after.split_once(".img")?.0))
         });
-        overlay.is_some_and(|overlay| is_with(found, "/syslinux.cfg", &overlay))
+        overlay.is_some_and(|overlay| is_with(&with_titles(found), "/syslinux.cfg", &overlay))
     },
     with: BOTH,
 };

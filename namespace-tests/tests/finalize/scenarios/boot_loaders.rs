@@ -28,7 +28,8 @@ pub(crate) fn all() -> Vec<Scenario> {
         Scenario::of(updated(
             "syslinux",
             &format!("bootloader auto; {SYSLINUX}; printf 'TIMEOUT 5\\n\\nLABEL other\\n\\tKERNEL /other\\n\\n' >$boot/loader/syslinux.cfg"),
-        )),
+        ))
+        .differs(&differences::SYSLINUX_LABELS),
         Scenario::of(
             system(
                 "syslinux-default",
