@@ -144,6 +144,25 @@ impl KernelCommandLine {
         self.has(crate::projected_entry::TRIAL)
     }
 
+    /// The unit that systemd starts in place of `default.target` (systemd(1)): the last `systemd.unit=`, or word that means a
+    /// runlevel. Newer versions know no runlevels. `None` also for a name that no unit can have.
+    pub fn unit(&self) -> Option<String> {
+        let of_runlevel = |name: &[u8]| match name {
+            b"-s" | b"s" | b"S" | b"1" | b"single" | b"rescue" => Some("rescue.target"),
+            b"-b" | b"emergency" => Some("emergency.target"),
+            b"2" | b"3" | b"4" => Some("multi-user.target"),
+            b"5" => Some("graphical.target"),
+            _ => None,
+        };
+        let named = arguments(&self.0).filter_map(|one| match (one.name, one.value) {
+            (b"systemd.unit", Some(value)) => std::str::from_utf8(value).ok().map(str::to_owned),
+            (name, None) => of_runlevel(name).map(str::to_owned),
+            _ => None,
+        });
+        let can_be = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '@' | '\\');
+        named.last().filter(|name| name.contains('.') && name.len() < 256 && name.chars().all(can_be))
+    }
+
     /// Whether the user requested a shell in the initramfs (`rd.shell`, `rd.break`), and so is at the machine.
     pub fn wants_shell(&self) -> bool {
         let off = |value: Option<&[u8]>| matches!(value, Some(b"0" | b"no" | b"off" | b"false"));

@@ -71,8 +71,13 @@ fn generate(root: &Path, directory: &Path) -> Result<bool, SystemError> {
 #[cfg(feature = "fuzzing")]
 pub(crate) fn var_mount_of(path: &str) -> Option<(String, String)> {
     let stateroot = stateroot::in_path(path)?;
-    let facts =
-        plan::Facts { var: Ok(Some(stateroot.clone())), boot_is_on_the_root: false, is_trial: false, timeout: None };
+    let facts = plan::Facts {
+        var: Ok(Some(stateroot.clone())),
+        boot_is_on_the_root: false,
+        is_trial: false,
+        unit: None,
+        timeout: None,
+    };
     let unit = plan::plan(&facts).into_iter().find_map(|item| match item {
         plan::Item::File("var.mount", text) => Some(text),
         _ => None,

@@ -5,10 +5,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use esp_projection::settings::{GoodWhen, Settings};
+use ostree_formats::cmdline::KernelCommandLine;
 use ostree_formats::rollbacks::Attempt;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use system::SystemError;
+use system::proc::Proc;
 use system::program::{End, Program};
 
 use super::history::{self, History};
@@ -58,7 +60,7 @@ pub(super) fn is_good() -> Result<(), String> {
         Settings::default()
     });
     settings.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-    if settings.good_when != GoodWhen::Sysinit && !is_true(&[b"is-active", b"--quiet", b"default.target"])? {
+    if settings.good_when != GoodWhen::Sysinit && !is_reached()? {
         return Err("the default target was not reached (systemctl list-units --failed)".to_owned());
     }
     if settings.good_when == GoodWhen::NoFailures && is_true(&[b"is-failed", b"--quiet", b"*"])? {
@@ -70,6 +72,16 @@ pub(super) fn is_good() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether the default target was reached, or what the kernel command line has systemd start in its place.
+fn is_reached() -> Result<bool, String> {
+    let line = Proc::open().and_then(|proc| proc.command_line()).map_err(|error| error.to_string())?;
+    let is_active = |unit: &[u8]| is_true(&[b"is-active", b"--quiet", b"--", unit]);
+    match KernelCommandLine::new(line).unit() {
+        Some(unit) if is_active(unit.as_bytes())? => Ok(true),
+        _ => is_active(b"default.target"),
+    }
 }
 
 fn is_true(words: &[&[u8]]) -> Result<bool, String> {

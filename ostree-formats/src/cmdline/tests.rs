@@ -143,3 +143,21 @@ proptest! {
         prop_assert_eq!(found.path, path);
     }
 }
+
+#[test]
+fn the_unit_that_systemd_starts() {
+    for (line, unit) in [
+        ("quiet", None),
+        ("systemd.unit=x.target", Some("x.target")),
+        ("3 systemd.unit=x@1.service", Some("x@1.service")),
+        ("systemd.unit=x.target 2", Some("multi-user.target")),
+        ("5", Some("graphical.target")),
+        ("single 4x", Some("rescue.target")),
+        ("-b", Some("emergency.target")),
+        ("3=x root=3", None),
+        ("systemd.unit=x -- 3", None),
+        ("\"systemd.unit=x.target After=y\"", None),
+    ] {
+        assert_eq!(KernelCommandLine::new(line).unit().as_deref(), unit, "{line}");
+    }
+}

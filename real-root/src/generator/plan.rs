@@ -23,6 +23,8 @@ pub(super) struct Facts {
     pub(super) boot_is_on_the_root: bool,
     /// The boot loader, or the initramfs, counts this boot (firstroot's).
     pub(super) is_trial: bool,
+    /// What systemd starts in place of the default target.
+    pub(super) unit: Option<String>,
     /// After how many seconds such a boot is not good any more; 0: never.
     pub(super) timeout: Option<u32>,
 }
@@ -62,6 +64,7 @@ pub(super) fn plan(facts: &Facts) -> Vec<Item> {
     ]);
     if facts.is_trial {
         items.extend(of_a_trial());
+        items.extend(facts.unit.iter().flat_map(|unit| after(unit)));
         items.extend(facts.timeout.into_iter().flat_map(limit));
     }
     items
@@ -87,14 +90,20 @@ fn of_a_trial() -> impl Iterator<Item = Item> {
         .chain([Item::Directory(OF_SYSTEMD), Item::File(NOT_SYSTEMD, NOT_SYSTEMD_DROP_IN.to_owned())])
 }
 
+/// The check waits for what is started in place of the default target.
+fn after(unit: &str) -> [Item; 2] {
+    // In a unit `%` begins a specifier: no unit has one in its name.
+    let text = format!("# Written by firstroot: the kernel command line says it\n[Unit]\nAfter={unit}\n");
+    [Item::Directory(OF_THE_CHECK), Item::File("firstroot-boot-check.service.d/firstroot-target.conf", text)]
+}
+
+const OF_THE_CHECK: &str = "firstroot-boot-check.service.d";
+
 /// In place of the one in the unit.
 fn limit(seconds: u32) -> [Item; 2] {
     let seconds = if seconds == 0 { "infinity".to_owned() } else { format!("{seconds}s") };
     let text = format!("# Written by firstroot: [rollback] timeout= in esp.conf\n[Unit]\nJobTimeoutSec={seconds}\n");
-    [
-        Item::Directory("firstroot-boot-check.service.d"),
-        Item::File("firstroot-boot-check.service.d/firstroot-timeout.conf", text),
-    ]
+    [Item::Directory(OF_THE_CHECK), Item::File("firstroot-boot-check.service.d/firstroot-timeout.conf", text)]
 }
 
 const OF_SYSTEMD: &str = "systemd-bless-boot.service.d";

@@ -68,6 +68,7 @@ pub(super) fn facts(root: BorrowedFd<'_>) -> Result<Found, SystemError> {
         var,
         boot_is_on_the_root: boot_is_on_the_root(root)?,
         is_trial,
+        unit: command_line.unit(),
         timeout: timeout(root, is_trial),
     }))
 }

@@ -211,6 +211,11 @@ fn a_boot_that_counts_is_blessed_and_does_not_wait_for_a_person() {
     let machine = machine.with("etc/ostree/esp.conf", "[rollback]\ntimeout=2min\n");
     assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR, &OF_A_TRIAL, &[LIMIT]])));
     assert!(machine.unit(LIMIT).ends_with("[Unit]\nJobTimeoutSec=120s\n"), "{}", machine.unit(LIMIT));
+    // Something else is started than the default target.
+    const AFTER: &str = "firstroot-boot-check.service.d/firstroot-target.conf";
+    let machine = Machine::new(&format!("{TARGET} firstroot.trial systemd.unit=kiosk.target"));
+    assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR, &OF_A_TRIAL, &[AFTER]])));
+    assert!(machine.unit(AFTER).ends_with("[Unit]\nAfter=kiosk.target\n"), "{}", machine.unit(AFTER));
     // Another word is none.
     let machine = Machine::new(&format!("{TARGET} firstroot.trials quiet=firstroot.trial"));
     assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR])));
