@@ -129,7 +129,7 @@ Before=initrd.target
 OnFailure=emergency.target
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c '! grep attempt=1 /run/ostree/boot-count'
+ExecStart=/bin/sh -c 'while read line; do [ $$line != attempt=1 ] || exit 1; done </run/ostree/boot-count'
 ";
 
 fn counted_once(scenario: Scenario) -> Scenario {

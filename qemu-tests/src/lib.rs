@@ -47,6 +47,7 @@ pub mod small_initramfs;
 pub mod staging;
 pub mod stopwatch;
 pub mod sysroot;
+mod sysroot_kernel;
 mod systemd_boot;
 pub mod tree;
 mod unpacked;

@@ -24,6 +24,7 @@ use crate::report::Report;
 use crate::runs::fresh_directory;
 use crate::small_initramfs;
 use crate::sysroot::Sysroot;
+use crate::sysroot_kernel;
 use crate::systemd_boot;
 use crate::tree::Tree;
 
@@ -378,7 +379,7 @@ impl Scenario {
         sysroot.append_kernel_argument(&Machine::usual_arguments(&self.without_arguments))?;
         let appended = self.appended();
         if !appended.is_empty() {
-            sysroot.append_to_initramfs(&appended)?;
+            sysroot_kernel::append_to_initramfs(sysroot, &appended)?;
         }
         match &self.esp {
             Some(Esp::Grub { .. }) => grub::install(sysroot, self.guest, cache),

@@ -9,7 +9,6 @@ use anyhow::{Context, Result};
 
 use crate::cache::Cache;
 use crate::command::run;
-use crate::cpio;
 use crate::disk::STATEROOT;
 use crate::guest::Guest;
 use crate::namespace::{Namespace, quoted};
@@ -65,22 +64,6 @@ impl<'a> Sysroot<'a> {
         let config = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         anyhow::ensure!(config.contains("\nbootloader=none\n"), "{config}");
         fs::write(&path, config.replacen("\nbootloader=none\n", "\nbootloader=auto\n", 1)).context("writing the config")
-    }
-
-    /// Appends an archive to the initramfs of each kernel, whose files win: in `/boot`, and in the deployment, with which `/boot` is
-    /// compared.
-    pub(crate) fn append_to_initramfs(&self, archive: &[u8]) -> Result<()> {
-        for kernels in [self.root.join("boot/ostree"), self.deployment()?.join("usr/lib/modules")] {
-            for directory in fs::read_dir(&kernels).with_context(|| format!("listing {}", kernels.display()))? {
-                for file in fs::read_dir(directory.context("listing kernels")?.path()).context("listing a kernel")? {
-                    let path = file.context("listing a kernel")?.path();
-                    if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("initramfs")) {
-                        append(&path, archive)?;
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Writes the configuration that a system without initramfs reads: the deployment's own.
@@ -190,13 +173,4 @@ impl<'a> Sysroot<'a> {
     fn stateroot(&self) -> PathBuf {
         self.root.join("ostree/deploy").join(STATEROOT)
     }
-}
-
-/// Writes a new file: the old one may be an object of the repository, too.
-fn append(initramfs: &Path, archive: &[u8]) -> Result<()> {
-    let mut bytes = fs::read(initramfs).with_context(|| format!("reading {}", initramfs.display()))?;
-    cpio::pad(&mut bytes);
-    bytes.extend_from_slice(archive);
-    fs::remove_file(initramfs).with_context(|| format!("removing {}", initramfs.display()))?;
-    fs::write(initramfs, bytes).with_context(|| format!("writing {}", initramfs.display()))
 }

@@ -54,7 +54,7 @@ fn is_rolled_back(guest: Guest, name: &str, loader: Loader) -> Result<()> {
          cat /run/ostree/boot-assessment /run/motd.d/30-ostree-rollback
          journalctl --boot=-1 --output=cat --unit=ostree-prepare-root --unit=firstroot-boot-check
          journalctl --boot=-2 --output=cat --unit=ostree-finalize-staged
-         cat /proc/cmdline; grep -hi -e '^menuentry' -e '^set default=' -e ^default -e ^label /boot/loader/*.cfg; echo end of the menu
+         cat /proc/cmdline; grep -hi -e '^menuentry' -e '^set default=' -e ^default -e label /boot/loader/*.cfg; echo end of the menu
          cat /sysroot/ostree/boot-attempts/record; ls /boot; findmnt --noheadings --output=OPTIONS /boot; firstroot check
          ostree admin cleanup; ostree admin status; firstroot esp sync
          firstroot esp retry; echo tried again; cat /sysroot/ostree/boot-attempts/record",
@@ -110,11 +110,12 @@ fn boots_what_it_shows(output: &str, loader: Loader) -> Result<()> {
             ensure!(update && menu.contains(&format!("\nset default='{older}'\n")), "{menu}");
         }
         Loader::Extlinux => {
-            let older = menu.lines().find_map(|line| line.strip_prefix("DEFAULT ")).unwrap_or_default();
-            let mut labels = menu.lines().filter_map(|line| line.strip_prefix("LABEL "));
-            let update = labels.clone().nth(1).unwrap_or_default();
-            ensure!(labels.next() == Some(older) && older.ends_with(" (ostree:0)"), "{menu}");
-            ensure!(update.ends_with(" 2 (ostree:1)"), "{menu}");
+            let titles: Vec<&str> = menu.lines().filter_map(|line| line.trim().strip_prefix("MENU LABEL ")).collect();
+            let [older, update] = titles.as_slice() else { anyhow::bail!("{menu}") };
+            ensure!(older.ends_with(" (ostree:0)") && update.ends_with(" 2 (ostree:1)"), "{menu}");
+            contains(menu, "DEFAULT ostree:0\n")?;
+            // None of the title's words are arguments.
+            ensure!(menu.lines().next().is_some_and(|line| !line.contains("GNU/Linux")), "{menu}");
         }
     }
     Ok(())
@@ -135,8 +136,9 @@ pub(crate) fn an_update_whose_kernel_panics_is_rolled_back(guest: Guest) -> Resu
          cat /run/ostree/boot-assessment /run/motd.d/30-ostree-rollback; ostree admin status",
     );
     let reports = scenario(guest, "counted-twice")?.run_scripts(&[&first, &tried, &tried, &back])?;
-    let [first, _, _, back] = reports.as_slice() else { anyhow::bail!("four boots") };
+    let [first, prompt, _, back] = reports.as_slice() else { anyhow::bail!("four boots") };
     succeeded(&[first.clone(), back.clone()])?;
+    contains(&prompt.console()?, "did not come up: the machine reboots in a minute. To stay here: systemctl stop ")?;
     let output = back.script_output()?;
     for part in
         ["state=rolled-back\n", "attempts=2\ntries=2\n", "Rolled back: 2 (", ") did not come up, tried 2 times.\n"]
