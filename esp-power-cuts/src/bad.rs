@@ -1,6 +1,7 @@
 //! Targets on which something stands in the way. What boots must go on to boot, and what is not ours must stay.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::Duration;
 
@@ -124,7 +125,7 @@ fn killed(device: &str) -> Result<()> {
     std::fs::create_dir_all(ELSEWHERE)?;
     busybox(&["mount", "-t", "vfat", "-o", "ro", device, ELSEWHERE])?;
     let status = Command::new("/proc/self/exe").args([WRITES_AND_DIES, device]).status().context("a program")?;
-    ensure!(!status.success(), "it was to be killed");
+    ensure!(status.signal() == Some(9), "it was to be killed: {status}");
     // Once in a tenth of a second it is tried.
     for _ in 0..600 {
         if is_read_only_elsewhere()? {
@@ -144,8 +145,11 @@ pub(crate) fn write_and_die(device: &str) -> Result<()> {
     Ok(())
 }
 
+/// Whether the filesystem is, and not only that mount of it.
 fn is_read_only_elsewhere() -> Result<bool> {
-    Ok(rustix::fs::statvfs(ELSEWHERE)?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+    let table = std::fs::read_to_string("/proc/self/mountinfo")?;
+    let line = table.lines().find(|line| line.contains(&format!(" {ELSEWHERE} "))).context("not mounted elsewhere")?;
+    Ok(line.rsplit(' ').next().is_some_and(|options| options.split(',').any(|option| option == "ro")))
 }
 
 /// Files with the names that FAT gives our files for programs which know no long names.
