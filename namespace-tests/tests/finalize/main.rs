@@ -306,7 +306,8 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each machine has mount namespaces of its own, so that several do not disturb each other.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    arguments.test_threads.get_or_insert(cores.min(4));
+    // A machine waits for its disks, and for its programs to be killed, nearly half of the time.
+    arguments.test_threads.get_or_insert((cores * 2).min(8));
     let scenarios = scenarios::all();
     let mut tests: Vec<Trial> = Guest::booted().into_iter().flat_map(|guest| of_guest(guest, &scenarios)).collect();
     for (nearest, _) in scenarios.iter().filter_map(|scenario| scenario.nearest) {

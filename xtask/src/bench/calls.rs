@@ -13,6 +13,7 @@ pub(crate) fn count(stage: &Stage, contestant: Contestant) -> Result<f64> {
     let mut strace = stage.initramfs.host_program("strace");
     // The environment decides where the dynamic loader looks.
     strace.env_clear();
+    stage.as_by_a_unit(&mut strace)?;
     strace.args(["-f", "-qq", "-e", "signal=none", "-o", TRACE]).args(stage.words(contestant));
     let output = strace.output().context("running strace")?;
     ensure!(output.status.success(), "{contestant:?}: {}", String::from_utf8_lossy(&output.stderr));

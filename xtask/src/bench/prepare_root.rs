@@ -50,7 +50,7 @@ fn on_stage(stage: &Stage<'_>, configuration: Configuration) -> Result<Vec<Compa
         unit: Unit::Bytes,
         ours: memory::peak(stage, Contestant::Ours)?,
         peer: memory::peak(stage, Contestant::Peer)?,
-        goal: Goal::Binding(0.25),
+        goal: Goal::Binding(0.26),
     };
     // strace was the last that needs it.
     stage.leave_the_host()?;

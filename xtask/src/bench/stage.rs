@@ -188,16 +188,21 @@ impl Stage<'_> {
         let mut words = starter.iter().copied().chain(own.iter().map(String::as_str));
         let mut command = Command::new(words.next().context("a program has a name")?);
         command.args(words).env_clear().stdin(Stdio::null()).stdout(Stdio::null());
-        if self.configuration == Configuration::Counting {
-            // Started by a person, and not by a unit, whose standard error is the journal, it counts nothing.
-            let null = std::fs::metadata("/dev/null").context("reading the attributes of /dev/null")?;
-            command.env("JOURNAL_STREAM", format!("{}:{}", null.dev(), null.ino())).stderr(Stdio::null());
-        }
+        self.as_by_a_unit(&mut command)?;
         if self.configuration == Configuration::ImageWithVerity {
             // That the image is not sealed is said each time.
             command.stderr(Stdio::null());
         }
         Ok(command)
+    }
+
+    /// Started by a person, and not by a unit, whose standard error is the journal, a program counts nothing.
+    pub(crate) fn as_by_a_unit(&self, command: &mut Command) -> Result<()> {
+        if self.configuration == Configuration::Counting {
+            let null = std::fs::metadata("/dev/null").context("reading the attributes of /dev/null")?;
+            command.env("JOURNAL_STREAM", format!("{}:{}", null.dev(), null.ino())).stderr(Stdio::null());
+        }
+        Ok(())
     }
 
     /// Figures of programs that do different things are not comparable.
