@@ -24,10 +24,11 @@ pub(super) fn command_line(bytes: &[u8]) {
     for value in [line.composefs(), line.init(), line.deployment()].into_iter().flatten() {
         assert!(text.contains(&value), "{value:?}");
     }
+    assert!(line.unit().is_none_or(|unit| unit.contains('.') && !unit.contains(char::is_whitespace)));
     let quotes = bytes.iter().filter(|byte| **byte == b'"').count();
     if quotes % 2 == 0 {
         let for_init =
-            b" -- ostree=/other init=/other firstroot.deployment=other rd.shell androidboot.slot_suffix=_a ostree.prepare-root.composefs=no";
+            b" -- ostree=/other init=/other firstroot.deployment=other rd.shell systemd.unit=other.target 1 androidboot.slot_suffix=_a ostree.prepare-root.composefs=no";
         let longer = KernelCommandLine::new([bytes, for_init].concat());
         assert_eq!(longer.boot_target(), line.boot_target());
         assert_eq!(
@@ -35,6 +36,7 @@ pub(super) fn command_line(bytes: &[u8]) {
             (line.init(), line.composefs(), line.deployment())
         );
         assert_eq!(longer.wants_shell(), line.wants_shell());
+        assert_eq!(longer.unit(), line.unit());
     }
 }
 

@@ -3,7 +3,7 @@
 use ostree_formats::bls::BlsEntry;
 use ostree_formats::grub_cfg::{GrubNames, says_blscfg};
 use ostree_formats::uboot::OfTrees;
-use ostree_formats::{syslinux, uboot};
+use ostree_formats::{grub_menu, syslinux, uboot};
 
 fn entries() -> [BlsEntry; 2] {
     let entry = |name: &str| {
@@ -18,7 +18,7 @@ fn entries() -> [BlsEntry; 2] {
 pub(super) fn syslinux_cfg(bytes: &[u8]) {
     let written = |text: &[u8]| syslinux::with_entries(text, &entries(), "/boot");
     let (own, new) = (written(b""), written(bytes));
-    let labels = own.split_at(b"DEFAULT b (ostree:0)\n".len()).1;
+    let labels = own.split_at(b"DEFAULT ostree:0\n".len()).1;
     assert!(new.ends_with(labels));
     let others = new.get(..new.len() - labels.len()).unwrap_or_default();
     let mut left = others.split(|byte| *byte == b'\n');
@@ -28,7 +28,7 @@ pub(super) fn syslinux_cfg(bytes: &[u8]) {
     let is_kept = left.all(|line| {
         let found = old.get(at..).unwrap_or_default().iter().position(|old| *old == line);
         at += found.map_or(0, |found| found + 1);
-        found.is_some() || line.is_empty() || line == b"DEFAULT b (ostree:0)"
+        found.is_some() || line.is_empty() || line == b"DEFAULT ostree:0"
     });
     assert!(is_kept);
     // The end of the file is an empty line, which stays before the labels.
@@ -61,4 +61,20 @@ pub(super) fn grub_cfg(bytes: &[u8]) {
     let with = GrubNames::of(&[bytes, b" /", link.as_bytes(), b"\n"].concat());
     assert!(with.bootlinks.iter().any(|found| found.to_string() == link));
     let _ = says_blscfg(bytes);
+    with_default(bytes, &link);
+}
+
+/// A menu with another default is the same up to its end, and has one entry of that name.
+fn with_default(bytes: &[u8], link: &str) {
+    let Ok(link) = link.parse() else { return };
+    // No entry of the script itself boots it, but for a script that was written for it.
+    let entry = format!("\nmenuentry 'of the test' {{\nlinux /x ostree=/{link}\n}}\n");
+    let longer = [bytes, entry.as_bytes()].concat();
+    for script in [bytes, &longer] {
+        let Ok(menu) = grub_menu::with_default(script, &link) else { continue };
+        let text = String::from_utf8_lossy(&menu);
+        let last = text.lines().last().unwrap_or_default();
+        assert!(last.starts_with("set default='") && last.ends_with('\''), "{last}");
+        assert_eq!(grub_menu::with_default(&menu, &link).as_ref(), Ok(&menu));
+    }
 }
