@@ -15,23 +15,25 @@ pub enum NoMenu {
     /// No entry boots the deployment.
     #[error("no entry of its menu boots /{0}")]
     NoEntry(Bootlink),
-    /// The entry is in a submenu or in a function.
+    /// The entry is in a submenu, a function or a condition.
     #[error("the entry {0:?} is inside of something else")]
     Inside(String),
     /// GRUB could take it for another one.
     #[error("GRUB could take another entry for {0:?}")]
     Ambiguous(String),
+    /// It is not known what the entry is.
+    #[error("its line {0:?} cannot be understood")]
+    NotUnderstood(String),
 }
 
-/// `script`, with the entry as its default that boots through `link`: what was set before has no effect. The script is the same up to its
-/// end, which also takes the place of what an earlier call has added.
+/// `script`, with the entry as its default that boots through `link`: what was set before has no effect, but for an entry that was asked for
+/// once (`grub-reboot`). The script is the same up to its end, which also takes the place of what an earlier call has added.
 ///
 /// # Errors
 /// There is no such entry, or no name that means it alone.
 pub fn with_default(script: &[u8], link: &Bootlink) -> Result<Vec<u8>, NoMenu> {
-    let mark = script.windows(MARK.len()).position(|window| window == MARK.as_bytes());
-    let script = script.get(..mark.unwrap_or(script.len())).unwrap_or(script);
-    let entries = entries(&String::from_utf8_lossy(script));
+    let script = script.get(..mark(script).unwrap_or(script.len())).unwrap_or(script);
+    let entries = entries(&String::from_utf8_lossy(script))?;
     // Its recovery mode, if there is one, follows it.
     let Some(entry) = entries.iter().find(|entry| entry.bootlinks.contains(link)) else {
         return Err(NoMenu::NoEntry(link.clone()));
@@ -44,7 +46,19 @@ pub fn with_default(script: &[u8], link: &Bootlink) -> Result<Vec<u8>, NoMenu> {
     if same != 1 || !is_a_name(name) {
         return Err(NoMenu::Ambiguous(name.clone()));
     }
-    Ok([script, MARK.as_bytes(), format!("set default='{}'\n", name.replace('\'', r"'\''")).as_bytes()].concat())
+    // grub-mkconfig sets it for what `grub-reboot` has asked for.
+    let default =
+        format!("if [ \"${{boot_once}}\" != true ]; then set default='{}'; fi\n", name.replace('\'', r"'\''"));
+    Ok([script, MARK.as_bytes(), default.as_bytes()].concat())
+}
+
+/// Whether [`with_default`] has written the script.
+pub fn has_another_default(script: &[u8]) -> bool {
+    mark(script).is_some()
+}
+
+fn mark(script: &[u8]) -> Option<usize> {
+    script.windows(MARK.len()).position(|window| window == MARK.as_bytes())
 }
 
 /// Whether GRUB looks for an entry of this name: it takes what begins with a digit for a number, and `>` for the beginning of a submenu.
@@ -55,7 +69,7 @@ fn is_a_name(name: &str) -> bool {
         && !name.contains(|character: char| matches!(character, '>' | '$' | '\u{fffd}') || character.is_control())
 }
 
-/// An entry of a menu.
+/// An entry of a menu, or a submenu.
 struct Entry {
     title: String,
     id: Option<String>,
@@ -63,36 +77,51 @@ struct Entry {
     is_at_the_top: bool,
 }
 
-fn entries(script: &str) -> Vec<Entry> {
+fn entries(script: &str) -> Result<Vec<Entry>, NoMenu> {
     let mut entries: Vec<Entry> = Vec::new();
     // Whether each block that is open is an entry.
     let mut blocks: Vec<bool> = Vec::new();
     for line in script.lines().map(str::trim) {
-        if line.starts_with('#') {
-            continue;
-        }
-        if line.ends_with('{') {
-            let entry = line.strip_prefix("menuentry").and_then(|rest| entry(rest, blocks.is_empty()));
-            blocks.push(entry.is_some());
-            entries.extend(entry);
-        } else if line == "}" {
-            blocks.pop();
-        } else if let (Some(true), Some(entry)) = (blocks.last(), entries.last_mut()) {
-            entry.bootlinks.extend(GrubNames::of(line.as_bytes()).bootlinks);
+        let (first, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+        match first {
+            comment if comment.starts_with('#') => {}
+            "menuentry" | "submenu" => {
+                let entry = entry(rest, blocks.is_empty()).filter(|_| line.ends_with('{'));
+                entries.push(entry.ok_or_else(|| NoMenu::NotUnderstood(line.to_owned()))?);
+                blocks.push(first == "menuentry");
+            }
+            "if" if !line.ends_with("fi") => blocks.push(false),
+            "}" | "fi" => drop(blocks.pop()),
+            _ if line.ends_with('{') => blocks.push(false),
+            _ => {
+                if let (Some(true), Some(entry)) = (blocks.last(), entries.last_mut()) {
+                    entry.bootlinks.extend(GrubNames::of(line.as_bytes()).bootlinks);
+                }
+            }
         }
     }
-    entries
+    Ok(entries)
 }
 
-/// The entry that begins with the words of this line after `menuentry`.
+/// The entry whose line has these words after the first one.
 fn entry(words: &str, is_at_the_top: bool) -> Option<Entry> {
     const ID_OPTIONS: [&str; 3] = ["--id", "$menuentry_id_option", "${menuentry_id_option}"];
+    const OTHERS_WITH_A_VALUE: [&str; 4] = ["--class", "--users", "--hotkey", "--source"];
     let words = shlex::split(words)?;
-    let title = words.first()?.clone();
-    let option = words.iter().position(|word| ID_OPTIONS.contains(&word.as_str()));
-    let after = option.and_then(|at| words.get(at.saturating_add(1)));
-    let id = after.cloned().or_else(|| words.iter().find_map(|word| word.strip_prefix("--id=").map(str::to_owned)));
-    Some(Entry { title, id, bootlinks: Vec::new(), is_at_the_top })
+    let (mut title, mut id) = (None, None);
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        if ID_OPTIONS.contains(&word.as_str()) {
+            id = words.next();
+        } else if let Some(value) = word.strip_prefix("--id=") {
+            id = Some(value.to_owned());
+        } else if OTHERS_WITH_A_VALUE.contains(&word.as_str()) {
+            words.next();
+        } else if !word.starts_with("--") && word != "{" && title.is_none() {
+            title = Some(word);
+        }
+    }
+    Some(Entry { title: title?, id, bootlinks: Vec::new(), is_at_the_top })
 }
 
 #[cfg(test)]
@@ -124,6 +153,10 @@ mod tests {
         Ok(text.rsplit_once(MARK).unwrap().1.to_owned())
     }
 
+    fn default(name: &str) -> String {
+        format!("if [ \"${{boot_once}}\" != true ]; then set default='{name}'; fi\n")
+    }
+
     #[test]
     fn an_entry_is_named_by_its_id_or_by_its_title() {
         let debian = r#"--class gnu-linux "${menuentry_id_option}" "#;
@@ -132,9 +165,10 @@ mod tests {
             (format!("'Debian 1 (ostree:1)' {debian} 'ostree-1-uuid'"), "ostree-1-uuid"),
             ("'Debian 1 (ostree:1)' --id ostree-1".to_owned(), "ostree-1"),
             ("\"Debian 1\" --id=older".to_owned(), "older"),
+            ("--class os --unrestricted 'Debian 1'".to_owned(), "Debian 1"),
             (r"'Ada'\''s own' --class os".to_owned(), r"Ada'\''s own"),
         ] {
-            assert_eq!(added(&menu(&first, &second)).unwrap(), format!("set default='{name}'\n"));
+            assert_eq!(added(&menu(&first, &second)).unwrap(), default(name));
         }
     }
 
@@ -142,7 +176,7 @@ mod tests {
     fn what_is_added_takes_the_place_of_what_was_added() {
         let script = menu("first", "second");
         let once = with_default(script.as_bytes(), &link(0)).unwrap();
-        assert!(once.ends_with(b"set default='first'\n"));
+        assert!(once.ends_with(default("first").as_bytes()) && has_another_default(&once));
         let twice = with_default(&once, &link(1)).unwrap();
         assert_eq!(twice, with_default(script.as_bytes(), &link(1)).unwrap());
     }
@@ -154,12 +188,19 @@ mod tests {
         {
             assert!(matches!(added(&menu("first", second)), Err(NoMenu::Ambiguous(_))), "{second}");
         }
-        let inside = format!("submenu 'More' {{\n{}}}\n", menu("first", "second"));
-        assert_eq!(added(&inside), Err(NoMenu::Inside("second".to_owned())));
-        let nothing =
-            [String::new(), "blscfg\n".to_owned(), menu("first", "'unbalanced"), menu("first", "").replace('{', "")];
-        for script in nothing {
-            assert_eq!(added(&script), Err(NoMenu::NoEntry(link(1))), "{script}");
+        let around = [("submenu 'More' {", "}"), ("if [ -e /x ]; then", "fi"), ("function x {", "}")];
+        for (begin, end) in around {
+            let inside = format!("{begin}\n{}{end}\n", menu("first", "second"));
+            assert_eq!(added(&inside), Err(NoMenu::Inside("second".to_owned())), "{begin}");
+        }
+        let submenu = format!("{}submenu second {{\n}}\n", menu("first", "second"));
+        assert_eq!(added(&submenu), Err(NoMenu::Ambiguous("second".to_owned())));
+        for script in ["", "blscfg\n", "if [ 1 ]; then true; fi\n"] {
+            assert_eq!(added(script), Err(NoMenu::NoEntry(link(1))), "{script}");
+        }
+        for script in [menu("first", "'unbalanced"), menu("first", "second").replace('{', ""), menu("--id x", "second")]
+        {
+            assert!(matches!(added(&script), Err(NoMenu::NotUnderstood(_))), "{script}");
         }
     }
 

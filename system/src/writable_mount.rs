@@ -12,6 +12,9 @@ use crate::watchdog::Watchdog;
 const TRIES: u32 = 600;
 
 /// It is writable for as long as this is there. Then it is read-only again, also if this process is killed.
+///
+/// A child waits for that, with all descriptors of this process: a lock is held for as long. [`crate::program`] must not be told to kill
+/// all children meanwhile.
 #[derive(Debug)]
 pub struct Writable {
     mount: OwnedFd,

@@ -129,17 +129,18 @@ pub(crate) fn write_list(roots: &Roots, plan: &BootPlan, name: &str) -> Result<(
     // With this link, paths with and without `/boot` lead to the same file.
     rustix::fs::symlinkat(".", &roots.boot, "boot").or_else(exists_already).context("make the link", "/boot/boot")?;
     let loader = tree::open(&roots.boot, name.as_bytes()).context("open", &shown)?;
-    let entries = plan.entries.iter().map(|entry| (entry.path.as_str(), entry.content.as_bytes()));
-    let file = plan.loader_file.iter().map(|file| (file.name, file.content.as_slice()));
-    for (path, content) in entries.chain(file) {
-        write_file(&loader, path, content).context("write", format_args!("{shown}/{path}"))?;
+    let entries = plan.entries.iter().map(|entry| (entry.path.as_str(), entry.content.as_bytes(), FILE_MODE));
+    let file = plan.loader_file.iter();
+    let file = file.map(|file| (file.name, file.content.as_slice(), Mode::from_raw_mode(file.mode)));
+    for (path, content, mode) in entries.chain(file) {
+        write_file(&loader, path, content, mode).context("write", format_args!("{shown}/{path}"))?;
     }
     kept_files::keep(roots, &loader, &plan.foreign.kept)
 }
 
-fn write_file(directory: &OwnedFd, path: &str, content: &[u8]) -> Result<(), Errno> {
+fn write_file(directory: &OwnedFd, path: &str, content: &[u8], mode: Mode) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    write_all(rustix::fs::openat(directory, path, flags, FILE_MODE)?, content)
+    write_all(rustix::fs::openat(directory, path, flags, mode)?, content)
 }
 
 /// Puts a link to the new target beside `link`.

@@ -12,6 +12,9 @@ use super::foreign::Kept;
 use super::grub::GrubPlan;
 use super::loader_file::LoaderFile;
 
+/// As libostree writes them.
+const READ_BY_ALL: u32 = 0o644;
+
 impl BootPlan {
     /// Adds GRUB.
     pub fn add_grub(&mut self, grub: GrubPlan) {
@@ -31,7 +34,7 @@ impl BootPlan {
     pub fn add_syslinux(&mut self, old: &[u8], bootprefix: bool) {
         let prefix = if bootprefix { "" } else { "/boot" };
         let content = syslinux::with_entries(old, &self.read_entries(), prefix);
-        self.set_loader(BootLoader::Syslinux, LoaderFile { name: "syslinux.cfg", content });
+        self.set_loader(BootLoader::Syslinux, LoaderFile { name: "syslinux.cfg", content, mode: READ_BY_ALL });
     }
 
     /// Adds `uEnv.txt`; `old` is its current text.
@@ -48,7 +51,7 @@ impl BootPlan {
             }
         }
         let content = uboot::with_entries(old, &entries, of_trees);
-        self.set_loader(BootLoader::Uboot, LoaderFile { name: "uEnv.txt", content });
+        self.set_loader(BootLoader::Uboot, LoaderFile { name: "uEnv.txt", content, mode: READ_BY_ALL });
     }
 
     /// A file in `loader.N` is the boot loader's, and none of others that is kept.

@@ -7,4 +7,6 @@ pub struct LoaderFile {
     pub name: &'static str,
     /// Its text. What others wrote into it may be any bytes.
     pub content: Vec<u8>,
+    /// Who may read it.
+    pub mode: u32,
 }

@@ -107,8 +107,9 @@ pub(crate) fn keep(roots: &Roots, sysroot: &Sysroot, naming: Naming) -> Result<(
     if before.needs_count || is_of_one_that_is_gone {
         write_file(roots, COUNT, &NOTHING_COUNTED)?;
     }
+    let mut on_disk = before.record.clone();
     let mut has_list = match &mut record.trial {
-        Some(trial) if situation.rollback().is_none() => keep_list(roots, sysroot, naming, &before.record, trial)
+        Some(trial) if situation.rollback().is_none() => keep_list(roots, sysroot, naming, &mut on_disk, trial)
             .unwrap_or_else(|error| {
                 // With the same kernel the older one can be booted all the same.
                 log::warn!("no list that begins with /{} is written: {error}", trial.fallback);
@@ -125,7 +126,7 @@ pub(crate) fn keep(roots: &Roots, sysroot: &Sysroot, naming: Naming) -> Result<(
             has_list = false;
         }
     }
-    if record != before.record {
+    if record != on_disk {
         write_record(roots, &record)?;
     }
     if !has_list && let Err(error) = write::remove(roots) {
@@ -172,12 +173,13 @@ pub(crate) fn keep_after_swap(roots: &Roots) {
     }
 }
 
-/// Writes the list that begins with the older deployment, where it is needed. Returns whether there is one.
+/// Writes the list that begins with the older deployment, where it is needed. Returns whether there is one. `on_disk` is the record that is
+/// there, before and afterwards.
 fn keep_list(
     roots: &Roots,
     sysroot: &Sysroot,
     naming: Naming,
-    before: &Record,
+    on_disk: &mut Record,
     trial: &mut Trial,
 ) -> Result<bool, Error> {
     let active = list_digest::active(&roots.boot)?;
@@ -190,13 +192,14 @@ fn keep_list(
         trial.list = None;
         return Ok(false);
     };
-    if trial.list.as_ref() == Some(&active.digest) && is_there(roots)? {
+    let is_current = || older_menu::is_current(roots, sysroot, &trial.fallback);
+    if trial.list.as_ref() == Some(&active.digest) && is_there(roots)? && is_current() {
         return Ok(true);
     }
-    if before.trial.as_ref().is_some_and(|trial| trial.list.is_some()) {
+    if let Some(old) = on_disk.trial.as_mut().filter(|old| old.list.is_some()) {
         // Nothing may lead to it while it is written.
-        let trial = before.trial.clone().map(|trial| Trial { list: None, ..trial });
-        write_record(roots, &Record { trial, ..before.clone() })?;
+        old.list = None;
+        write_record(roots, on_disk)?;
     }
     trial.list = write_list(roots, sysroot, naming, &trial.fallback)?.then_some(active.digest);
     Ok(trial.list.is_some())

@@ -47,8 +47,9 @@ pub(super) struct Locked {
 
 /// The system, its list and its ESP.
 pub(super) struct Opened {
-    pub(super) locked: Locked,
+    // Dropped first: the ESP is read-only again before somebody else has the lock.
     pub(super) projection: Projection,
+    pub(super) locked: Locked,
 }
 
 impl Locked {

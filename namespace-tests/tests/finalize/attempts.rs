@@ -299,14 +299,23 @@ pub(crate) fn a_menu_of_grub_boots_the_older_one(guest: Guest) -> Result<()> {
     let machine = machine(&story.configured("sysroot.bootloader", "auto").installed(grub::INSTALLED), guest)?;
     ours(&machine, &[])?;
     ensure!(written(&machine)?.has_list);
-    let default = |directory: &str| machine.check(&format!("grep '^set default=' /boot/{directory}/grub.cfg || true"));
+    let default =
+        |directory: &str| machine.check(&format!("grep 'then set default=' /boot/{directory}/grub.cfg || true"));
     ensure!(default("loader")?.is_empty() && grub::versions(&machine, "/boot/grub/grub.cfg")? == "21");
     let older = default("loader.firstroot")?;
-    ensure!(older.contains(" 1 (ostree:1)'\n"), "{older}");
-    for _ in 0..2 {
-        boot(&machine)?;
-    }
-    ensure!(boot(&machine)?.told.contains("which is the default now"));
+    ensure!(older.contains(" 1 (ostree:1)'; fi\n"), "{older}");
+    // Nobody else may read it, and what the administrator has written since then is in it.
+    let mode = machine
+        .check("stat --format %a /boot/loader.firstroot/grub.cfg; echo 'set timeout=7' >>/boot/grub/grub.cfg")?;
+    ensure!(mode == "600\n", "{mode}");
+    boot(&machine)?;
+    esp(&machine, "sync")?;
+    machine.check("grep 'set timeout=7' /boot/loader.firstroot/grub.cfg; rm -r /boot/loader.firstroot")?;
+    esp(&machine, "sync")?;
+    ensure!(written(&machine)?.has_list);
+    boot(&machine)?;
+    let exchanged = boot(&machine)?;
+    ensure!(exchanged.told.contains("which is the default now"), "{}", exchanged.told);
     ensure!(default("loader")? == older && grub::versions(&machine, "/boot/grub/grub.cfg")? == "21");
     boot(&machine)?;
     is_rolled_back(&machine, true)?;
@@ -322,6 +331,11 @@ pub(crate) fn a_menu_of_grub_boots_the_older_one(guest: Guest) -> Result<()> {
     )?;
     let said = esp(&machine, "sync")?;
     ensure!(said.contains("/boot/grub/grub.cfg is no link to ../loader/grub.cfg"), "{said}");
+    ensure!(!written(&machine)?.has_list, "{said}");
+    // What is configured need not be what there is.
+    machine.check("rm -r /sysroot/ostree/boot-attempts /boot/grub; ostree config --repo=/sysroot/ostree/repo set sysroot.bootloader grub2")?;
+    let said = esp(&machine, "sync")?;
+    ensure!(said.contains("neither /boot/grub/grub.cfg nor /boot/grub2/grub.cfg leads to /boot/loader/"), "{said}");
     ensure!(!written(&machine)?.has_list, "{said}");
     Ok(())
 }

@@ -16,7 +16,7 @@ enum Loader {
     Extlinux,
 }
 
-/// An update with another kernel, whose required unit fails: after its one try the initramfs mounts `/boot`, which is read-only elsewhere, makes the list of the older
+/// An update with another initramfs, whose required unit fails: after its one try the initramfs mounts `/boot`, which is read-only elsewhere, makes the list of the older
 /// one the active one, and reboots. The machine is back, and says so.
 pub(crate) fn an_update_that_does_not_come_up_is_rolled_back_by_the_initramfs(guest: Guest) -> Result<()> {
     is_rolled_back(guest, "counted", Loader::Grub)
@@ -54,7 +54,7 @@ fn is_rolled_back(guest: Guest, name: &str, loader: Loader) -> Result<()> {
          cat /run/ostree/boot-assessment /run/motd.d/30-ostree-rollback
          journalctl --boot=-1 --output=cat --unit=ostree-prepare-root --unit=firstroot-boot-check
          journalctl --boot=-2 --output=cat --unit=ostree-finalize-staged
-         cat /proc/cmdline; grep -hi -e '^menuentry' -e '^set default=' -e ^default -e label /boot/loader/*.cfg; echo end of the menu
+         cat /proc/cmdline; grep -hi -e '^menuentry' -e 'then set default=' -e ^default -e label /boot/loader/*.cfg; echo end of the menu
          cat /sysroot/ostree/boot-attempts/record; ls /boot; findmnt --noheadings --output=OPTIONS /boot; firstroot check
          ostree admin cleanup; ostree admin status; firstroot esp sync
          firstroot esp retry; echo tried again; cat /sysroot/ostree/boot-attempts/record",
@@ -107,7 +107,7 @@ fn boots_what_it_shows(output: &str, loader: Loader) -> Result<()> {
             let mut titles = menu.lines().filter(|line| line.starts_with("menuentry '"));
             let update = titles.next().is_some_and(|title| title.contains(" 2 (ostree:0)'"));
             let older = titles.next().and_then(|title| title.split('\'').nth(1)).unwrap_or_default();
-            ensure!(update && menu.contains(&format!("\nset default='{older}'\n")), "{menu}");
+            ensure!(update && menu.contains(&format!("then set default='{older}'; fi\n")), "{menu}");
         }
         Loader::Extlinux => {
             let titles: Vec<&str> = menu.lines().filter_map(|line| line.trim().strip_prefix("MENU LABEL ")).collect();

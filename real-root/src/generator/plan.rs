@@ -62,9 +62,9 @@ pub(super) fn plan(facts: &Facts) -> Vec<Item> {
         Item::Directory(WANTED),
         Item::Link("multi-user.target.wants/ostree-boot-complete.service", unit("ostree-boot-complete.service")),
     ]);
+    items.extend(facts.unit.iter().flat_map(|unit| after(unit)));
     if facts.is_trial {
         items.extend(of_a_trial());
-        items.extend(facts.unit.iter().flat_map(|unit| after(unit)));
         items.extend(facts.timeout.into_iter().flat_map(limit));
     }
     items
@@ -90,12 +90,23 @@ fn of_a_trial() -> impl Iterator<Item = Item> {
         .chain([Item::Directory(OF_SYSTEMD), Item::File(NOT_SYSTEMD, NOT_SYSTEMD_DROP_IN.to_owned())])
 }
 
-/// The check waits for what is started in place of the default target.
-fn after(unit: &str) -> [Item; 2] {
+/// Whoever asks whether a boot is good waits for what is started in place of the default target.
+fn after(unit: &str) -> Vec<Item> {
+    const ASK: [(&str, &str); 3] = [
+        (OF_THE_CHECK, "firstroot-boot-check.service.d/firstroot-target.conf"),
+        ("firstroot-make-default.service.d", "firstroot-make-default.service.d/firstroot-target.conf"),
+        ("firstroot-esp-confirm.service.d", "firstroot-esp-confirm.service.d/firstroot-target.conf"),
+    ];
+    if AFTER_ALREADY.contains(&unit) {
+        return Vec::new();
+    }
     // In a unit `%` begins a specifier: no unit has one in its name.
     let text = format!("# Written by firstroot: the kernel command line says it\n[Unit]\nAfter={unit}\n");
-    [Item::Directory(OF_THE_CHECK), Item::File("firstroot-boot-check.service.d/firstroot-target.conf", text)]
+    ASK.iter().flat_map(|(directory, file)| [Item::Directory(directory), Item::File(file, text.clone())]).collect()
 }
+
+/// The units say so themselves.
+const AFTER_ALREADY: [&str; 3] = ["default.target", "graphical.target", "multi-user.target"];
 
 const OF_THE_CHECK: &str = "firstroot-boot-check.service.d";
 

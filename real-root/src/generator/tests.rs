@@ -212,10 +212,18 @@ fn a_boot_that_counts_is_blessed_and_does_not_wait_for_a_person() {
     assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR, &OF_A_TRIAL, &[LIMIT]])));
     assert!(machine.unit(LIMIT).ends_with("[Unit]\nJobTimeoutSec=120s\n"), "{}", machine.unit(LIMIT));
     // Something else is started than the default target.
-    const AFTER: &str = "firstroot-boot-check.service.d/firstroot-target.conf";
-    let machine = Machine::new(&format!("{TARGET} firstroot.trial systemd.unit=kiosk.target"));
-    assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR, &OF_A_TRIAL, &[AFTER]])));
-    assert!(machine.unit(AFTER).ends_with("[Unit]\nAfter=kiosk.target\n"), "{}", machine.unit(AFTER));
+    const AFTER: [&str; 3] = [
+        "firstroot-boot-check.service.d/firstroot-target.conf",
+        "firstroot-esp-confirm.service.d/firstroot-target.conf",
+        "firstroot-make-default.service.d/firstroot-target.conf",
+    ];
+    let machine = Machine::new(&format!("{TARGET} systemd.unit=kiosk.target"));
+    assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR, &AFTER])));
+    for unit in AFTER.map(|unit| machine.unit(unit)) {
+        assert!(unit.ends_with("[Unit]\nAfter=kiosk.target\n"), "{unit}");
+    }
+    let machine = Machine::new(&format!("{TARGET} 3"));
+    assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR])));
     // Another word is none.
     let machine = Machine::new(&format!("{TARGET} firstroot.trials quiet=firstroot.trial"));
     assert_eq!(machine.generate(), (Ok(true), sorted(&[&WITHOUT_MOUNTS, &VAR])));
