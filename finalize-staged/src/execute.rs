@@ -1,6 +1,7 @@
 //! Code that changes the disk and `/run`. It decides nothing.
 
 pub(crate) mod attempts;
+mod boot_filesystem;
 pub(crate) mod esp;
 pub(crate) mod etc_before;
 pub(crate) mod failure_stamp;

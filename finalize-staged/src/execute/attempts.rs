@@ -13,10 +13,10 @@ use boot_list::plan::entry::Naming;
 use boot_list::plan::list::{self, ListedDeployment};
 use boot_list::plan::older_list as plan;
 use boot_list::plan::trial::Situation;
-use esp_projection::read::{filesystem, list::can_bless};
+use esp_projection::read::list::can_bless;
 use ostree_formats::boot_attempts::{
-    BootCount, BootFilesystem, COUNT, COUNT_SIZE, Count, DIRECTORY, Damaged, NOTHING_COUNTED, OLDER_LIST, RECORD,
-    RECORD_LIMIT, Record, Trial,
+    BootCount, COUNT, COUNT_SIZE, Count, DIRECTORY, Damaged, NOTHING_COUNTED, OLDER_LIST, RECORD, RECORD_LIMIT, Record,
+    Trial,
 };
 use ostree_formats::deployment::DeploymentPath;
 use ostree_sysroot::deployment::Deployment;
@@ -26,6 +26,7 @@ use rustix::io::Errno;
 use selinux_policy::Labels;
 use system::{Context, SystemError, dir, tree};
 
+use super::boot_filesystem;
 use crate::error::Error;
 use crate::read::options::SysrootOptions;
 
@@ -120,7 +121,7 @@ pub(crate) fn keep(roots: &Roots, sysroot: &Sysroot, naming: Naming) -> Result<(
         None => false,
     };
     if roots.boot_is_separate && has_list {
-        record.boot = boot_filesystem(roots)?;
+        record.boot = boot_filesystem::found(roots)?;
         if let (None, Some(trial)) = (&record.boot, &mut record.trial) {
             trial.list = None;
             has_list = false;
@@ -240,21 +241,6 @@ fn write_list(roots: &Roots, sysroot: &Sysroot, naming: Naming, first: &Deployme
     let labels = deployment::open(roots, first).and_then(|directory| Labels::of(directory, None))?;
     write::write(roots, &labels, &plan)?;
     Ok(true)
-}
-
-/// How the initramfs finds it; `None`, with a warning, if it cannot.
-fn boot_filesystem(roots: &Roots) -> Result<Option<BootFilesystem>, SystemError> {
-    let found = filesystem::of(roots, &roots.boot, "/boot")?;
-    let why = match (found.fstype, found.uuid) {
-        (Some(fstype), Some(uuid)) if found.is_whole => return Ok(Some(BootFilesystem { fstype, uuid })),
-        (Some(_), Some(_)) => "is a directory or subvolume of its filesystem",
-        _ => "has a filesystem whose UUID udev does not know",
-    };
-    log::warn!(
-        "if the default does not come up, nothing with another kernel boots in its place: /boot ({}) {why}",
-        found.source
-    );
-    Ok(None)
 }
 
 fn write_record(roots: &Roots, record: &Record) -> Result<(), SystemError> {
