@@ -95,7 +95,15 @@ pub fn plan(sysroot: &Sysroot, naming: Naming, list: Vec<ListedDeployment>) -> B
     // If only the boot links change, the bootversion stays, and most entries of others stay valid.
     let links_only = fate(sysroot, &list, sysroot.bootversion, &[]);
     let new_entries = needs_new_entries(sysroot, &list) || links_only.needs_new_entries();
-    let swap = if new_entries { Swap::Loader } else { Swap::Bootlinks };
+    plan_by(sysroot, naming, list, if new_entries { Swap::Loader } else { Swap::Bootlinks })
+}
+
+/// The same with new entries, although nothing has changed in them: what is beside them is written anew.
+pub fn plan_anew(sysroot: &Sysroot, naming: Naming, list: Vec<ListedDeployment>) -> BootPlan {
+    plan_by(sysroot, naming, list, Swap::Loader)
+}
+
+fn plan_by(sysroot: &Sysroot, naming: Naming, list: Vec<ListedDeployment>, swap: Swap) -> BootPlan {
     let (bootversion, subbootversion) = match swap {
         // As libostree: the other bootversion is unused, except for leftovers of an interrupted run.
         Swap::Loader => (sysroot.bootversion.other(), BootVersion::One),

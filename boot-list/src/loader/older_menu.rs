@@ -57,6 +57,11 @@ pub fn is_current(roots: &Roots, sysroot: &Sysroot, first: &DeploymentPath) -> b
     now.as_ref() == Some(&written)
 }
 
+/// Whether the active menu is one of these: its list was exchanged. What cannot be read is none.
+pub fn is_active(roots: &Roots) -> bool {
+    dir::read(&roots.boot, format!("loader/{NAME}"), LIMIT).is_ok_and(|script| grub_menu::has_another_default(&script))
+}
+
 /// Whether what GRUB reads is the active menu, and so is exchanged with it. A file that leads elsewhere may be the one that it reads.
 fn leads_to_the_active_one(roots: &Roots, path: &str) -> Result<bool, String> {
     let of = |path: &str| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use boot_list::execute::cleanup;
 use boot_list::execute::journal;
 use boot_list::execute::transaction::{self, Sources};
-use boot_list::loader::{ask::ask, chosen};
+use boot_list::loader::{ask::ask, chosen, older_menu};
 use boot_list::plan::list::with_first;
 use boot_list::plan::{self};
 use boot_list::watcher::{MenuIsOld, Phase, Watcher};
@@ -84,9 +84,10 @@ pub(super) fn make(opened: Opened, deployment: &DeploymentPath) -> Result<Opened
     opened.read_again()
 }
 
-/// Makes a deployment of the list the default in `/boot`, unless it is.
+/// Makes a deployment of the list the default in `/boot`, unless it is, also in a menu of GRUB that an initramfs has exchanged.
 pub(super) fn make_counted(counted: Counted, deployment: &DeploymentPath) -> Result<Counted, Failure> {
-    if counted.locked.sysroot.deployments.first().is_some_and(|first| first.path == *deployment) {
+    let is_first = counted.locked.sysroot.deployments.first().is_some_and(|first| first.path == *deployment);
+    if is_first && !older_menu::is_active(&counted.locked.place.roots) {
         return Ok(counted);
     }
     make_first(&counted.locked.place.roots, deployment)?;
@@ -115,7 +116,8 @@ fn put_first(roots: &Roots, sysroot: Sysroot, first: &DeploymentPath) -> Result<
         let warnings = listed.deployment.read_tree_of_one_that_stays(roots).map_err(text)?;
         warnings.iter().for_each(|warning| log::warn!("{warning}"));
     }
-    let mut plan = plan::plan(&sysroot, inspect::naming(), list);
+    let plan = if older_menu::is_active(roots) { plan::plan_anew } else { plan::plan };
+    let mut plan = plan(&sysroot, inspect::naming(), list);
     ask(roots, &sysroot, &mut plan).map_err(text)?;
     plan.loader_warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let beside = Beside::default();

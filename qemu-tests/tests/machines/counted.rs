@@ -102,12 +102,12 @@ fn boots_what_it_shows(output: &str, loader: Loader) -> Result<()> {
     let image = menu.split('/').find_map(|name| name.strip_prefix("default-")).unwrap_or_default();
     contains(menu, &format!("ostree=/ostree/boot.0/default/{image}/0"))?;
     match loader {
-        // The menu of the update's list, with another default.
+        // The menu was exchanged, and is written anew after a good boot.
         Loader::Grub => {
             let mut titles = menu.lines().filter(|line| line.starts_with("menuentry '"));
-            let update = titles.next().is_some_and(|title| title.contains(" 2 (ostree:0)'"));
-            let older = titles.next().and_then(|title| title.split('\'').nth(1)).unwrap_or_default();
-            ensure!(update && menu.contains(&format!("then set default='{older}'; fi\n")), "{menu}");
+            let older = titles.next().is_some_and(|title| title.contains(" (ostree:0)'") && !title.contains(" 2 ("));
+            ensure!(older && titles.next().is_some_and(|title| title.contains(" 2 (ostree:1)'")), "{menu}");
+            ensure!(!menu.contains("set default="), "{menu}");
         }
         Loader::Extlinux => {
             let titles: Vec<&str> = menu.lines().filter_map(|line| line.trim().strip_prefix("MENU LABEL ")).collect();
