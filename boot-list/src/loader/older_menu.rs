@@ -48,12 +48,17 @@ pub fn add(roots: &Roots, plan: &mut BootPlan) -> Result<(), String> {
 }
 
 /// Whether the menu of such a list that was written is still that of the active one: somebody may have written that anew. `true` if there
-/// is none.
+/// is none, `false` if it cannot be told.
 pub fn is_current(roots: &Roots, sysroot: &Sysroot, first: &DeploymentPath) -> bool {
-    let read = |directory: &str| dir::read(&roots.boot, format!("{directory}/{NAME}"), LIMIT).ok();
-    let Some(written) = read(OLDER_LIST).filter(|script| grub_menu::has_another_default(script)) else { return true };
+    let read = |directory: &str| dir::read(&roots.boot, format!("{directory}/{NAME}"), LIMIT);
+    let written = match dir::if_there(read(OLDER_LIST)) {
+        Ok(Some(script)) if grub_menu::has_another_default(&script) => script,
+        Ok(_) => return true,
+        // What cannot be read is written again.
+        Err(_) => return false,
+    };
     let link = sysroot.find(first).and_then(|first| first.kargs.get("ostree")?.parse().ok());
-    let now = link.and_then(|link| grub_menu::with_default(&read("loader")?, &link).ok());
+    let now = link.and_then(|link| grub_menu::with_default(&read("loader").ok()?, &link).ok());
     now.as_ref() == Some(&written)
 }
 
