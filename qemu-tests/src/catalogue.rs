@@ -133,9 +133,11 @@ ExecStart=/bin/sh -c 'while read line; do [ $$line != attempt=1 ] || exit 1; don
 ";
 
 fn counted_once(scenario: Scenario) -> Scenario {
-    scenario
-        .prepare_root_conf("[rollback]\ntries=1\n")
-        .with_disk_changed_by(|root| Sysroot::at(root).write_fstab(&boot_in_fstab("ro")))
+    scenario.prepare_root_conf("[rollback]\ntries=1\n").with_disk_changed_by(|root| {
+        // Not the default target, which is graphical.target: if that were asked for, no boot would be good.
+        Sysroot::at(root).append_kernel_argument("systemd.unit=multi-user.target")?;
+        Sysroot::at(root).write_fstab(&boot_in_fstab("ro"))
+    })
 }
 
 /// `/boot` on a disk of its own, mounted with these options of `/etc/fstab`.
