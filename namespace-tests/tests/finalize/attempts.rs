@@ -369,6 +369,16 @@ pub(crate) fn a_file_of_the_boot_loader_begins_with_the_older_one(guest: Guest) 
         }
         boot(&machine)?;
         is_rolled_back(&machine, true)?;
+        if name == "syslinux" {
+            // The labels are libostree's, too: it writes its own in their place, and its default in the place of ours.
+            let labels = machine.check(
+                "sed -i 's/^DEFAULT other/DEFAULT ostree:0/' /boot/loader/syslinux.cfg; ostree admin set-default 1
+                 grep -e ^LABEL -e ^DEFAULT /boot/loader/syslinux.cfg",
+            )?;
+            let of = |what: &str| labels.lines().filter(|line| line.starts_with(what)).count();
+            let counts = (of("DEFAULT "), of("LABEL "), of("LABEL other"), labels.matches("ostree:0)").count());
+            ensure!(counts == (1, 3, 1, 2) && !labels.contains(" ostree:"), "{labels}");
+        }
     }
     Ok(())
 }
