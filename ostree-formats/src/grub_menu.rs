@@ -1,7 +1,7 @@
 //! The menu in a `grub.cfg` that a program has written: which entry boots a deployment, and the same menu with that entry as the default.
 //!
 //! GRUB's language is a shell's. What is read of it here is what `grub-mkconfig` and libostree's part of it write: an entry begins with a
-//! line `menuentry 'TITLE' … {` and ends with a line `}`. Anything else is an error, and then GRUB goes on booting what it did.
+//! line `menuentry 'TITLE' … {` and ends with a line `}`. Anything else is an error, and then there is no such menu.
 
 use crate::bootlink::Bootlink;
 use crate::grub_cfg::GrubNames;
@@ -16,14 +16,19 @@ pub enum NoMenu {
     #[error("no entry of its menu boots /{0}")]
     NoEntry(Bootlink),
     /// The entry is in a submenu, a function or a condition.
-    #[error("the entry {0:?} is inside of something else")]
+    #[error("the entry {:?} is inside of something else", begin_of(.0))]
     Inside(String),
     /// GRUB could take it for another one.
-    #[error("GRUB could take another entry for {0:?}")]
+    #[error("GRUB could take another entry for {:?}", begin_of(.0))]
     Ambiguous(String),
     /// It is not known what the entry is.
-    #[error("its line {0:?} cannot be understood")]
+    #[error("its line {:?} cannot be understood", begin_of(.0))]
     NotUnderstood(String),
+}
+
+/// A line of a script may be as long as the script.
+fn begin_of(text: &str) -> String {
+    text.chars().take(100).collect()
 }
 
 /// `script`, with the entry as its default that boots through `link`: what was set before has no effect, but for an entry that was asked for
@@ -198,6 +203,8 @@ mod tests {
         for script in ["", "blscfg\n", "if [ 1 ]; then true; fi\n"] {
             assert_eq!(added(script), Err(NoMenu::NoEntry(link(1))), "{script}");
         }
+        let long = added(&format!("menuentry {}\n", "x".repeat(100_000))).unwrap_err().to_string();
+        assert!(long.len() < 200, "{} bytes are told", long.len());
         for script in [menu("first", "'unbalanced"), menu("first", "second").replace('{', ""), menu("--id x", "second")]
         {
             assert!(matches!(added(&script), Err(NoMenu::NotUnderstood(_))), "{script}");

@@ -2,8 +2,8 @@
 //!
 //! The text is libostree's, byte by byte, with these exceptions: a `DEFAULT` that names another system's label stays, a label
 //! without a `KERNEL` stays, all initrds of an entry are written, and a label is `ostree:N`. libostree's are titles, whose first word
-//! is the label to syslinux, while it appends the others to the kernel's command line: a version `1` there means to systemd that
-//! somebody wants a rescue shell. libostree knows such a label for one of this system.
+//! is the label to syslinux, while it appends the others to the kernel's command line: a version `1` there has systemd start
+//! a rescue shell. libostree knows such a label for one of this system.
 
 use std::collections::BTreeSet;
 

@@ -22,8 +22,8 @@ impl Watchdog {
     pub(crate) fn start(undo: impl Fn() -> bool) -> Result<Self, Errno> {
         crate::entry::survive_broken_pipes();
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        // SAFETY: the child calls nothing but system calls, none of which allocates or takes a lock of this process, and
-        // leaves by _exit(2); so it does not matter which threads there are.
+        // SAFETY: the child makes system calls, `undo` included (see above), none of which allocates or takes a lock of this process,
+        // and leaves by _exit(2); so it does not matter which threads there are.
         match unsafe { libc::fork() } {
             -1 => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::AGAIN)),
             0 => watch(&undo, &reader, &writer),

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use crate::mount::reconfigure_at;
 use crate::watchdog::Watchdog;
 
-/// How often the watchdog tries to make it read-only: that fails while somebody has a file open for writing.
+/// How often the watchdog tries to make it read-only: that fails while a file on it is open for writing.
 const TRIES: u32 = 600;
 
 /// It is writable for as long as this is there. Then it is read-only again, also if this process is killed.

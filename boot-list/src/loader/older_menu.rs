@@ -47,7 +47,7 @@ pub fn add(roots: &Roots, plan: &mut BootPlan) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the menu of such a list that was written is still that of the active one: somebody may have written that anew. `true` if there
+/// Whether the menu of such a list that was written is still that of the active one, which an administrator may have written anew. `true` if there
 /// is none, `false` if it cannot be told.
 pub fn is_current(roots: &Roots, sysroot: &Sysroot, first: &DeploymentPath) -> bool {
     let read = |directory: &str| dir::read(&roots.boot, format!("{directory}/{NAME}"), LIMIT);

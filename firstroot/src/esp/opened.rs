@@ -47,7 +47,7 @@ pub(super) struct Locked {
 
 /// The system, its list and its ESP.
 pub(super) struct Opened {
-    // Dropped first: the ESP is read-only again before somebody else has the lock.
+    // Dropped first: the ESP is read-only again before the lock is free.
     pub(super) projection: Projection,
     pub(super) locked: Locked,
 }

@@ -90,7 +90,7 @@ fn of_a_trial() -> impl Iterator<Item = Item> {
         .chain([Item::Directory(OF_SYSTEMD), Item::File(NOT_SYSTEMD, NOT_SYSTEMD_DROP_IN.to_owned())])
 }
 
-/// Whoever asks whether a boot is good waits for what is started in place of the default target.
+/// The units that find out whether a boot is good wait for what is started in place of the default target.
 fn after(unit: &str) -> Vec<Item> {
     const ASK: [(&str, &str); 3] = [
         (OF_THE_CHECK, "firstroot-boot-check.service.d/firstroot-target.conf"),
